@@ -1,0 +1,75 @@
+"""Partial function: brings one instruction bundle to the job's host, and its answer back.
+
+It starts for every message, so it imports little and decides nothing: the bundle is opened by the
+host. A message that was answered before is answered at once with what is there.
+"""
+
+import time
+from pathlib import Path
+
+from algorithm.job import Job, Message
+from proxy.carriers import payload
+from proxy.carriers.container import Container
+from proxy.carriers.payload import Payload
+from proxy.errors import CarrierError
+
+_POLL_SECONDS = 0.02
+_HOST_CHECK_SECONDS = 1.0
+# A host that starts together with its first courier needs a moment.
+_HOST_START_SECONDS = 60.0
+
+
+def main(container: Container, task: Payload) -> None:
+    """Leave the host's answer in the output file.
+
+    `task.fields["kwargs"]` holds `message_id` (str) and `timeout` (seconds, float).
+
+    Raises
+    ------
+    CarrierError
+        If there is no answer.
+    """
+    arguments = task.fields["kwargs"]
+    job = Job(container.temporary_folder)
+    message = job.message(arguments["message_id"])
+    if not message.reply.exists():
+        part = message.instruction.with_suffix(".part")
+        task.save_bundle(part)
+        part.replace(message.instruction)
+        print(f"message {message.message_id:.12} is with the host", flush=True)
+    try:
+        answer = _await_answer(job, message, arguments["timeout"])
+    finally:
+        message.instruction.unlink(missing_ok=True)
+    payload.write(container.output_file, {}, answer)
+    message.missing.unlink(missing_ok=True)
+    print(f"message {message.message_id:.12} is answered", flush=True)
+
+
+def _await_answer(job: Job, message: Message, timeout: float) -> Path:
+    """Wait for the host's answer; returns where it is."""
+    give_up = time.monotonic() + timeout
+    host_due = time.monotonic() + _HOST_START_SECONDS
+    next_check = time.monotonic()
+    had_host = False
+    while True:
+        for answer in (message.reply, message.missing):
+            if answer.exists():
+                return answer
+        now = time.monotonic()
+        if now > give_up:
+            raise CarrierError(f"The host did not answer message {message.message_id} in time.")
+        if now > next_check:
+            next_check = now + _HOST_CHECK_SECONDS
+            if job.has_host():
+                had_host = True
+            elif had_host or now > host_due:
+                # It may have answered with its last breath.
+                if message.reply.exists():
+                    return message.reply
+                raise CarrierError(
+                    "The host of the warm SuperNode died."
+                    if had_host
+                    else f"No host of a warm SuperNode appeared in {_HOST_START_SECONDS:.0f} s."
+                )
+        time.sleep(_POLL_SECONDS)

@@ -1,0 +1,138 @@
+"""The folder that all containers of one job at one station share: what waits, what is answered.
+
+    host.lock                        held by the host of a warm SuperNode while it lives
+    messages/<message id>/
+        instruction.bundle           what the courier left for the host
+        taken                        the ClientApp has it: it must never be trained again
+        reply.bundle                 the answer; kept until the next message, for repetitions
+        missing.bundle               "these objects I do not hold": nothing was started
+    cache/generation                 names this cache
+    cache/<object id>                what need not be sent again
+
+Files appear under their names complete. Standard library only: couriers start quickly.
+"""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Message:
+    """One message's place in the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.instruction = folder / "instruction.bundle"
+        self.reply = folder / "reply.bundle"
+        self.missing = folder / "missing.bundle"
+        self._taken = folder / "taken"
+
+    @property
+    def message_id(self) -> str:
+        """The message's id."""
+        return self.folder.name
+
+    @property
+    def taken(self) -> bool:
+        """Whether a ClientApp has or had it."""
+        return self._taken.exists()
+
+    def take(self) -> None:
+        """Note that the ClientApp has it."""
+        self._taken.touch()
+
+
+class Job:
+    """The folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The job's temporary folder at this station; made if it is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._messages = folder / "messages"
+        self._cache = folder / "cache"
+        self._messages.mkdir(parents=True, exist_ok=True)
+
+    def message(self, message_id: str) -> Message:
+        """Return a message's place, made if it is missing.
+
+        Raises
+        ------
+        ValueError
+            If the id cannot be one.
+        """
+        if not message_id.isalnum():
+            raise ValueError(f"{message_id!r} is no message id")
+        folder = self._messages / message_id
+        folder.mkdir(exist_ok=True)
+        return Message(folder)
+
+    def waiting(self) -> list[Message]:
+        """The messages that have an instruction but no answer."""
+        found = []
+        for folder in self._messages.iterdir():
+            message = Message(folder)
+            if message.instruction.exists() and not message.reply.exists():
+                found.append(message)
+        return found
+
+    def forget_replies_but(self, message: Message) -> None:
+        """Make room: a station has one message at a time, so older replies have arrived."""
+        for folder in self._messages.iterdir():
+            if folder != message.folder:
+                Message(folder).reply.unlink(missing_ok=True)
+
+    def generation(self) -> str:
+        """The name of the cache, the same for all containers of the job."""
+        self._cache.mkdir(exist_ok=True)
+        name = self._cache / "generation"
+        if not name.exists():
+            mine = self._cache / uuid.uuid4().hex
+            mine.write_text(mine.name)
+            try:
+                os.link(mine, name)
+            except FileExistsError:
+                pass  # another container was first
+            mine.unlink()
+        return name.read_text()
+
+    def keep(self, object_id: str, content: bytes) -> None:
+        """Keep an object in the cache."""
+        part = self._cache / f"{object_id}.{uuid.uuid4().hex}"
+        part.write_bytes(content)
+        part.replace(self._cache / object_id)
+
+    def kept(self, object_id: str) -> bytes | None:
+        """Return an object from the cache, if it is there."""
+        path = self._cache / object_id
+        return path.read_bytes() if path.exists() else None
+
+    @contextmanager
+    def hosting(self) -> Iterator[bool]:
+        """Be the host of this job, if there is no other; yields whether we are."""
+        with (self.folder / "host.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def has_host(self) -> bool:
+        """Whether a host of this job lives."""
+        with self.hosting() as free:
+            return not free
+
+    @contextmanager
+    def working_on(self, message: Message) -> Iterator[None]:
+        """Wait until no other container works on the message, then keep others from it."""
+        with (message.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield

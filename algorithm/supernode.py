@@ -1,0 +1,118 @@
+"""A real SuperNode together with the ClientProxy that it takes for its SuperLink."""
+
+import logging
+import time
+from pathlib import Path
+
+from algorithm.flower import Flower
+from proxy.client import ClientProxy, Delivery, Stage
+from proxy.errors import BridgeError
+from proxy.fleet.messages import ErrorCode
+from proxy.fleet.server import FleetServer
+
+log = logging.getLogger(__name__)
+
+# How often to look whether the SuperNode still runs; its answers are noticed at once.
+_LOOK_SECONDS = 0.25
+
+
+class NoReply(BridgeError):
+    """A message was handed to the SuperNode but there will be no reply.
+
+    Attributes
+    ----------
+    error_code : int
+        Flower's error code for the error reply.
+    """
+
+    code = "no-reply"
+
+    def __init__(self, error_code: int, message: str) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+
+
+class SuperNode:
+    """A running SuperNode.
+
+    Parameters
+    ----------
+    flower : Flower
+        The environment that it is started from.
+    node_id : int
+        The node id that it gets from its ClientProxy.
+    node_config : str
+        Its `--node-config`.
+    folder : Path
+        Where its Flower home and its log are.
+    """
+
+    def __init__(self, flower: Flower, node_id: int, node_config: str, folder: Path) -> None:
+        self.node_id = node_id
+        self._proxy = ClientProxy(node_id)
+        self._server = FleetServer(self._proxy)
+        self._process = flower.start_supernode(
+            self._server.address, node_config, folder / "flwr", folder / "supernode.log"
+        )
+        log.info("started a SuperNode of flwr %s as node %d", flower.release, node_id)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.running
+
+    def serve(self, delivery: Delivery, deadline: float) -> None:
+        """Have the ClientApp answer a message; the reply bundle is complete afterwards.
+
+        Parameters
+        ----------
+        delivery : Delivery
+            The message.
+        deadline : float
+            Seconds after which to give up.
+
+        Raises
+        ------
+        NoReply
+            If there will be no reply. The SuperNode must not be used any more.
+        """
+        ends_at = time.monotonic() + deadline
+        self._server.change(lambda now: self._proxy.offer(delivery, now))
+        try:
+            while not self._server.wait(
+                lambda: delivery.stage == Stage.ANSWERED or delivery.failure is not None,
+                timeout=min(_LOOK_SECONDS, max(0.0, ends_at - time.monotonic())),
+            ):
+                self._check_alive()
+                if time.monotonic() >= ends_at:
+                    raise NoReply(
+                        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+                        f"The ClientApp did not reply within the deadline of {deadline:.1f} s"
+                        f" (it was {_DOING[delivery.stage]}).",
+                    )
+            if delivery.failure is not None:
+                raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, delivery.failure.message)
+        finally:
+            self._server.change(lambda _: self._proxy.withdraw())
+
+    def stop(self) -> None:
+        """End it with all its descendants."""
+        self._process.stop()
+        self._server.close()
+
+    def _check_alive(self) -> None:
+        if not self.running:
+            raise NoReply(
+                ErrorCode.NODE_UNAVAILABLE,
+                f"The SuperNode ended with exit code {self._process.exit_code}"
+                f" while it had the message.\n{self._process.log_tail()}",
+            )
+
+
+_DOING = {
+    Stage.OFFERED: "not handed out yet: the SuperNode did not ask for it",
+    Stage.PULLED: "on its way into the SuperNode",
+    Stage.CONFIRMED: "with the ClientApp",
+    Stage.PUSHING: "on its way back",
+    Stage.ANSWERED: "answered",
+}

@@ -1,0 +1,95 @@
+"""What a vantage6 4.x algorithm container finds in its environment, for both sides of it.
+
+Every value is base32, with "=" written as "!". Source: vantage6 4.15,
+`vantage6/algorithm/tools/util.py` and `vantage6/node/docker/task_manager.py`.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from proxy.errors import CarrierError
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of a data station, as its owner named it."""
+
+    uri: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """The contract of one container.
+
+    Attributes
+    ----------
+    input_file, output_file : Path
+        Where the container finds its input, and leaves its result.
+    temporary_folder : Path
+        Shared by all containers of the same job at the same station.
+    databases : Mapping[str, Database]
+        Those that the task asked for, by label.
+    """
+
+    input_file: Path
+    output_file: Path
+    temporary_folder: Path
+    databases: Mapping[str, Database] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that say all this."""
+        values = {
+            "INPUT_FILE": str(self.input_file),
+            "OUTPUT_FILE": str(self.output_file),
+            "TEMPORARY_FOLDER": str(self.temporary_folder),
+            "USER_REQUESTED_DATABASE_LABELS": ",".join(self.databases),
+        }
+        for label, database in self.databases.items():
+            values[f"{label.upper()}_DATABASE_URI"] = database.uri
+            values[f"{label.upper()}_DATABASE_TYPE"] = database.type
+        return {name: _encode(value) for name, value in values.items()}
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the contract.
+
+        Raises
+        ------
+        CarrierError
+            If a variable is missing or not encoded as it should be.
+        """
+        labels = _decode(environment, "USER_REQUESTED_DATABASE_LABELS").split(",")
+        return cls(
+            input_file=Path(_decode(environment, "INPUT_FILE")),
+            output_file=Path(_decode(environment, "OUTPUT_FILE")),
+            temporary_folder=Path(_decode(environment, "TEMPORARY_FOLDER")),
+            databases={
+                label: Database(
+                    uri=_decode(environment, f"{label.upper()}_DATABASE_URI"),
+                    type=_decode(environment, f"{label.upper()}_DATABASE_TYPE"),
+                )
+                for label in labels
+                if label
+            },
+        )
+
+
+def _encode(value: str) -> str:
+    return base64.b32encode(value.encode()).decode().replace("=", "!")
+
+
+def _decode(environment: Mapping[str, str], name: str) -> str:
+    try:
+        return base64.b32decode(environment[name].replace("!", "=")).decode()
+    except KeyError as error:
+        raise CarrierError(
+            f"The environment variable {name} is missing.",
+            "This program is started by a vantage6 node or by the bridge itself.",
+        ) from error
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise CarrierError(f"The environment variable {name} is not in base32.") from error

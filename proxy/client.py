@@ -1,0 +1,309 @@
+"""ClientProxy: impersonates the SuperLink to one real SuperNode at a data station.
+
+Sans-I/O: it answers the SuperNode's Fleet calls from one instruction bundle at a time and
+collects what the SuperNode pushes into a reply bundle. It has no socket, clock, thread or process;
+`proxy.fleet.server` puts it on a port, a test calls it directly.
+
+A message goes through these stages, forwards only:
+
+    OFFERED    it may be handed out, again and again
+    PULLED     it was handed out, and may be handed out again: nothing is trained yet
+    CONFIRMED  the SuperNode has all of it: from here on a loss is an error, never a second training
+    PUSHING    the reply is announced, its objects are coming
+    ANSWERED   every object of the reply's tree is in the bundle
+
+Source of the calls' order and meaning: flwr 1.41, `flwr/supernode/start_client_internal.py`.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+
+from protos import bundle_pb2
+from protos import fleet_pb2 as fleet
+from proxy.bundle import Bundle, BundleWriter
+from proxy.errors import BundleError, FleetError, RunNotRunning
+from proxy.fleet import messages
+from proxy.fleet.messages import parse
+
+log = logging.getLogger(__name__)
+
+
+class Stage(IntEnum):
+    """How far the message at hand has come."""
+
+    OFFERED = 1
+    PULLED = 2
+    CONFIRMED = 3
+    PUSHING = 4
+    ANSWERED = 5
+
+
+class Delivery:
+    """One message at a station, from its instruction bundle to its reply bundle.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The instruction.
+    fab : bytes
+        The SuperLink's answer to GetFab for the message's run.
+    reply : Path
+        Where the reply bundle is written.
+    generation : str
+        The name of the station's cache, echoed in the reply.
+    on_confirmed : Callable[[], None]
+        Called when the message is the ClientApp's: from then on it must not be trained again.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is not a complete instruction that agrees with itself.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        fab: bytes,
+        reply: Path,
+        generation: str,
+        on_confirmed: Callable[[], None],
+    ) -> None:
+        self.bundle = bundle
+        self.instruction = instruction_of(bundle)
+        self.fab = fab
+        self.reply_path = reply
+        self.generation = generation
+        self.on_confirmed = on_confirmed
+        self.stage = Stage.OFFERED
+        self.times: dict[Stage, float] = {}
+        self.reply: messages.Reply | None = None
+        self.missing: set[str] = set()
+        self.writer: BundleWriter | None = None
+        self.failure: BundleError | None = None
+        _check_fab(bundle, fab)
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds from offer to pull and confirmation (`handover`), to the reply (`clientapp`),
+        and to its last object (`collect`); only the stages that have passed."""
+        stages = (Stage.OFFERED, Stage.CONFIRMED, Stage.PUSHING, Stage.ANSWERED)
+        names = ("handover", "clientapp", "collect")
+        passed = [self.times[stage] for stage in stages if stage in self.times]
+        return {
+            name: end - start
+            for name, start, end in zip(names, passed, passed[1:], strict=False)
+        }
+
+
+class ClientProxy:
+    """Answers a SuperNode's Fleet calls.
+
+    Parameters
+    ----------
+    node_id : int
+        The node id that the real SuperLink gave to the station's virtual SuperNode. The SuperNode
+        gets the same one, so that no message needs rewriting.
+    """
+
+    def __init__(self, node_id: int) -> None:
+        self.node_id = node_id
+        self.delivery: Delivery | None = None
+
+    def offer(self, delivery: Delivery, now: float) -> None:
+        """Let the SuperNode have a message; it replaces the one before.
+
+        Parameters
+        ----------
+        delivery : Delivery
+            The message.
+        now : float
+            Seconds on any steady clock, here as everywhere in this class.
+        """
+        self.withdraw()
+        self.delivery = delivery
+        delivery.times[Stage.OFFERED] = now
+
+    def withdraw(self) -> None:
+        """Forget the message at hand; whatever the SuperNode still says of it is dropped."""
+        if self.delivery is not None:
+            if self.delivery.writer is not None:
+                self.delivery.writer.discard()
+        self.delivery = None
+
+    def handle(self, method: str, request: bytes, now: float) -> bytes | None:
+        """Answer a Fleet call.
+
+        Returns
+        -------
+        bytes | None
+            The answer; None when there is no message yet (PullMessages): ask again later.
+
+        Raises
+        ------
+        RunNotRunning
+            If the call is about a run or an object that is not being worked on; a SuperNode then
+            drops the message.
+        FleetError
+            If the call is senseless.
+        BundleError
+            If the reply cannot be written.
+        """
+        match method:
+            case "RegisterNode":
+                answer = fleet.RegisterNodeResponse(node_id=self.node_id).SerializeToString()
+            case "ActivateNode":
+                answer = fleet.ActivateNodeResponse(node_id=self.node_id).SerializeToString()
+            case "SendNodeHeartbeat":
+                answer = fleet.SendNodeHeartbeatResponse(success=True).SerializeToString()
+            case "DeactivateNode" | "UnregisterNode":
+                answer = b""
+            case "PullMessages":
+                return self._pull_messages(now)
+            case "GetRun":
+                run_id = parse(fleet.GetRunRequest, request).run_id
+                answer = self._of_run(run_id).bundle.header.instruction.get_run_response
+            case "GetFab":
+                answer = self._of_run(parse(fleet.GetFabRequest, request).run_id).fab
+            case "PullObject":
+                answer = self._pull_object(parse(fleet.PullObjectRequest, request))
+            case "ConfirmMessageReceived":
+                self._confirm(parse(fleet.ConfirmMessageReceivedRequest, request), now)
+                answer = b""
+            case "PushMessages":
+                answer = self._push_messages(request, now)
+            case "PushObject":
+                answer = self._push_object(parse(fleet.PushObjectRequest, request), now)
+            case _:
+                raise FleetError(f"The bridge does not know the Fleet method {method}.")
+        return answer
+
+    def _pull_messages(self, now: float) -> bytes | None:
+        delivery = self.delivery
+        if delivery is None or delivery.stage > Stage.PULLED:
+            return None
+        self._advance(delivery, Stage.PULLED, now)
+        return delivery.instruction.encoded
+
+    def _pull_object(self, request: fleet.PullObjectRequest) -> bytes:
+        bundle = self._of_run(request.run_id).bundle
+        if request.object_id not in bundle.object_ids:
+            return fleet.PullObjectResponse(object_found=False).SerializeToString()
+        return fleet.PullObjectResponse(
+            object_found=True,
+            object_available=True,
+            object_content=bundle.read(request.object_id),
+        ).SerializeToString()
+
+    def _confirm(self, request: fleet.ConfirmMessageReceivedRequest, now: float) -> None:
+        delivery = self._of_run(request.run_id)
+        if request.message_object_id != delivery.instruction.message_id:
+            raise RunNotRunning(f"Message {request.message_object_id} is not being worked on.")
+        if delivery.stage < Stage.CONFIRMED:
+            delivery.on_confirmed()
+            self._advance(delivery, Stage.CONFIRMED, now)
+
+    def _push_messages(self, request: bytes, now: float) -> bytes:
+        reply = messages.Reply.decode(request)
+        delivery = self.delivery
+        if (
+            delivery is None
+            or reply.metadata.reply_to_message_id != delivery.instruction.message_id
+            or delivery.stage == Stage.ANSWERED
+        ):
+            log.warning(
+                "dropped a late reply to message %s: it was answered before",
+                reply.metadata.reply_to_message_id,
+            )
+            return fleet.PushMessagesResponse().SerializeToString()
+        if delivery.reply is None:
+            header = bundle_pb2.Header(
+                message_id=delivery.instruction.message_id,
+                cache_generation=delivery.generation,
+                reply=bundle_pb2.Reply(push_messages_request=request),
+            )
+            delivery.reply = reply
+            delivery.missing = set(reply.object_ids)
+            with _failing(delivery):
+                delivery.writer = BundleWriter(delivery.reply_path, header)
+            delivery.times.setdefault(Stage.CONFIRMED, now)
+            self._advance(delivery, Stage.PUSHING, now)
+        return fleet.PushMessagesResponse(
+            objects_to_push=[i for i in delivery.reply.object_ids if i in delivery.missing],
+            session_id=delivery.instruction.message_id,
+        ).SerializeToString()
+
+    def _push_object(self, request: fleet.PushObjectRequest, now: float) -> bytes:
+        delivery = self.delivery
+        if delivery is not None and delivery.writer is not None:
+            with _failing(delivery):
+                if request.object_id in delivery.missing:
+                    delivery.writer.add(request.object_id, request.object_content)
+                    delivery.missing.discard(request.object_id)
+                if not delivery.missing and delivery.stage == Stage.PUSHING:
+                    self._advance(delivery, Stage.ANSWERED, now)
+                    delivery.writer.close(delivery.seconds())
+        # An object that nobody waits for is taken and dropped: the SuperNode shall go on.
+        return fleet.PushObjectResponse(stored=True).SerializeToString()
+
+    def _of_run(self, run_id: int) -> Delivery:
+        """Return the message at hand if it belongs to the run."""
+        if self.delivery is None or self.delivery.instruction.metadata.run_id != run_id:
+            raise RunNotRunning(f"No message of run {run_id} is being worked on.")
+        return self.delivery
+
+    @staticmethod
+    def _advance(delivery: Delivery, stage: Stage, now: float) -> None:
+        delivery.stage = stage
+        delivery.times[stage] = now
+
+
+@contextmanager
+def _failing(delivery: Delivery) -> Iterator[None]:
+    """Remember why a reply could not be collected."""
+    try:
+        yield
+    except BundleError as error:
+        delivery.failure = error
+        raise
+
+
+def instruction_of(bundle: Bundle) -> messages.Instruction:
+    """Return the message that an instruction bundle holds.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is no instruction, or does not hold all that its message names.
+    """
+    header = bundle.header
+    if header.WhichOneof("content") != "instruction":
+        raise BundleError(f"Bundle {bundle.path} is no instruction.")
+    try:
+        instruction = messages.Instruction.decode(header.instruction.pull_messages_response)
+        run = parse(fleet.GetRunResponse, header.instruction.get_run_response).run
+    except FleetError as error:
+        raise BundleError(f"Bundle {bundle.path}: {error.message}") from error
+    if instruction is None:
+        raise BundleError(f"Bundle {bundle.path} holds no message.")
+    for what, said, meant in (
+        ("message", instruction.message_id, header.message_id),
+        ("run", run.run_id, instruction.metadata.run_id),
+        ("node", instruction.metadata.dst_node_id, header.instruction.node_id),
+    ):
+        if said != meant:
+            raise BundleError(f"Bundle {bundle.path} names {what} {meant} but holds {said}.")
+    if missing := [i for i in instruction.object_ids if i not in bundle.object_ids]:
+        raise BundleError(
+            f"Bundle {bundle.path} lacks {len(missing)} objects of its message, first {missing[0]}."
+        )
+    return instruction
+
+
+def _check_fab(bundle: Bundle, response: bytes) -> None:
+    """Check that the app is the one that the run names, by its hash."""
+    named = parse(fleet.GetRunResponse, bundle.header.instruction.get_run_response).run.fab_hash
+    actual = messages.object_id(parse(fleet.GetFabResponse, response).fab.content)
+    if actual != named:
+        raise BundleError(f"The app (FAB) {actual} is not the one that the run names, {named}.")

@@ -1,0 +1,82 @@
+"""The errors that a user of the bridge may see: what happened, where, and what to do."""
+
+from typing import ClassVar
+
+
+class BridgeError(Exception):
+    """Base of every error that the bridge raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        One sentence: what happened, and where.
+    hint : str
+        What the reader can do about it; empty if nothing is known to help.
+    """
+
+    code: ClassVar[str] = "bridge"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}\n  {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(BridgeError):
+    """What the user asked for cannot be done as asked."""
+
+    code = "usage"
+
+
+class AppError(BridgeError):
+    """The Flower app cannot be run, or failed."""
+
+    code = "app"
+
+
+class FlowerError(BridgeError):
+    """A Flower program or environment is missing, unsupported or failed."""
+
+    code = "flower"
+
+
+class FleetError(BridgeError):
+    """The other end of the Fleet API refused a call or answered something senseless."""
+
+    code = "fleet"
+
+
+class Unreachable(FleetError):
+    """The other end of the Fleet API did not answer; trying again may help."""
+
+    code = "unreachable"
+
+
+class RunNotRunning(FleetError):
+    """The SuperLink says that the run of a message is not (or no longer) running."""
+
+    code = "run-not-running"
+
+
+class UnknownNode(FleetError):
+    """The SuperLink does not know, or no longer knows, this SuperNode."""
+
+    code = "unknown-node"
+
+
+class BundleError(BridgeError):
+    """A bundle is damaged, truncated, oversized, foreign, or of a newer format."""
+
+    code = "bundle"
+
+
+class CarrierError(BridgeError):
+    """A carrier could not bring a bundle to a station and its answer back."""
+
+    code = "carrier"
+
+
+class Cancelled(CarrierError):
+    """The exchange was called off by this side."""
+
+    code = "cancelled"

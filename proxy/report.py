@@ -1,0 +1,68 @@
+"""What became of the messages: one record each, told to whoever observes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+
+
+@dataclass
+class MessageRecord:
+    """What became of one message: a row of the report.
+
+    Attributes
+    ----------
+    station, message_type, group_id, message_id : str
+        Where it went, and what it was; `group_id` is the round in Flower's strategies.
+    flower_run : int
+        The Flower run that it belongs to.
+    bytes_out, bytes_back : int
+        Sizes of the instruction bundle and of the reply bundle.
+    object_bytes_out, object_bytes_back : int
+        Sizes of the message's and the reply's own objects in them.
+    fab_bytes : int
+        What the app itself took of `bytes_out`; 0 when the station had it already.
+    seconds : dict[str, float]
+        By stage: `drain` from the SuperLink, `carry` both ways, `handover` to the SuperNode,
+        `clientapp` until its reply, `collect` the reply's objects, `store` them at the SuperLink.
+    clientapp_runtime : float
+        The ClientApp's own seconds, as its SuperNode measured them: a part of `clientapp`.
+    error_code : int | None
+        The code of the error reply, if it is one.
+    error : str
+        Its reason.
+    """
+
+    station: str
+    flower_run: int
+    message_type: str
+    group_id: str
+    message_id: str
+    bytes_out: int = 0
+    bytes_back: int = 0
+    object_bytes_out: int = 0
+    object_bytes_back: int = 0
+    fab_bytes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    clientapp_runtime: float = 0.0
+    error_code: int | None = None
+    error: str = ""
+
+    @contextmanager
+    def measured(self, stage: str) -> Iterator[None]:
+        """Add the seconds that the body takes to a stage."""
+        start = monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + monotonic() - start
+
+
+class Observer:
+    """Hears of every message, from several threads; this one does not care."""
+
+    def taken(self, record: MessageRecord) -> None:
+        """A message was pulled from the SuperLink."""
+
+    def answered(self, record: MessageRecord) -> None:
+        """Its reply is stored at the SuperLink, or nobody is owed one any more."""
