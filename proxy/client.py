@@ -92,8 +92,7 @@ class Delivery:
         names = ("handover", "clientapp", "collect")
         passed = [self.times[stage] for stage in stages if stage in self.times]
         return {
-            name: end - start
-            for name, start, end in zip(names, passed, passed[1:], strict=False)
+            name: end - start for name, start, end in zip(names, passed, passed[1:], strict=False)
         }
 
 

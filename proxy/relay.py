@@ -141,9 +141,7 @@ class Relay:
                     )
 
     @contextmanager
-    def _answer_to(
-        self, errand: "_Errand"
-    ) -> Iterator[tuple[Reply, Callable[[str], bytes]]]:
+    def _answer_to(self, errand: "_Errand") -> Iterator[tuple[Reply, Callable[[str], bytes]]]:
         """Yield the one reply to a message, and how to read its objects."""
         try:
             bundle = self._obtain(errand)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 
-@dataclass
+@dataclass(eq=False)
 class MessageRecord:
     """What became of one message: a row of the report.
 

@@ -84,11 +84,6 @@ class LocalCarrier:
         """The names of the stations."""
         return list(self._stations)
 
-    @property
-    def logs(self) -> Mapping[str, Path]:
-        """Each station's log."""
-        return {name: station.log for name, station in self._stations.items()}
-
     def prepare(self, station: str, node_id: int) -> None:
         """Start the station's host, if SuperNodes are kept warm."""
         if self._warm:
@@ -133,7 +128,7 @@ class _Station:
         self._folder = folder
         self._job = folder / "job"
         self._job.mkdir(parents=True)
-        self.log = folder / "station.log"
+        self.log = folder / "functions.log"
         self._host: Process | None = None
         self._node_id = 0
 

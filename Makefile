@@ -1,0 +1,47 @@
+# Everything runs in .venv at the root, which is made when it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+PROTO_BIN := .venv-protos/bin
+
+.PHONY: demo test benchmark lint protos protos-check clean
+
+demo: .venv/installed  ## train the demo app on two stations, through the bridge
+	$(BIN)/flower-v6 run integration_tests/apps/digits --stations 2 --output demo-results \
+	    --run-config 'model="demo-results/model.pt" result="demo-results/model.npz"'
+	@echo "The final model is demo-results/model.pt; what happened is in demo-results/run.json."
+
+test: .venv/installed  ## all tests
+	$(BIN)/pytest
+
+benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
+	$(BIN)/python -m benchmarks
+
+lint: .venv/installed protos-check  ## formatting, rules, types, generated code
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+protos: .venv-protos/installed  ## generate protos/*_pb2.py
+	$(PROTO_BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/*.proto
+
+protos-check: .venv-protos/installed  ## are the generated modules those of the .proto files?
+	rm -rf build/protos && mkdir -p build/protos
+	$(PROTO_BIN)/python -m grpc_tools.protoc -I. --python_out=build --pyi_out=build protos/*.proto
+	for file in build/protos/*; do diff "$$file" "protos/$${file##*/}" || exit 1; done
+
+# PyTorch first, by its exact version: a range may bring the CUDA build.
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --editable '.[apps,test]'
+	touch $@
+
+# The oldest code generator that will do: what it writes loads on every protobuf from 5.27 to 6.
+# It does not go with the newer protobuf that Flower needs, hence an environment of its own.
+.venv-protos/installed: Makefile
+	$(PYTHON) -m venv .venv-protos
+	$(PROTO_BIN)/pip install --quiet grpcio-tools==1.67.1 'setuptools<81'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-protos build demo-results benchmark-results

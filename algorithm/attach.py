@@ -1,0 +1,138 @@
+"""Local stations as SuperNodes of a SuperLink that is running already."""
+
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from algorithm.flower import ENVIRONMENT_VARIABLE, Flower
+from proxy.carriers.local import LocalCarrier, LocalStation
+from proxy.central import CentralProxy
+from proxy.errors import UsageError
+from proxy.fleet.http import HttpTransport, NodeKey
+from proxy.fleet.superlink import SuperLink
+from proxy.report import Observer
+
+# The program that a container would run; -E and -P keep the user's folders off its import path.
+_PROGRAM = (sys.executable, "-E", "-P", "-m", "algorithm")
+# Flower's own syntax for key-value pairs: flwr 1.41, `parse_config_args` in flwr/common/config.py.
+_PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What to attach: the options that `flower-v6 attach` and `flower-v6 run` share.
+
+    Attributes
+    ----------
+    flower : Flower
+        The environment that SuperNodes are started from.
+    stations : Sequence[LocalStation]
+        The stations.
+    warm : bool
+        Whether SuperNodes are kept warm.
+    deadline : float
+        Seconds that a station may take for a message.
+    """
+
+    flower: Flower
+    stations: Sequence[LocalStation]
+    warm: bool
+    deadline: float
+
+
+class Attached:
+    """Stations that are SuperNodes of a SuperLink, until closed.
+
+    Parameters
+    ----------
+    what : Attachment
+        The stations, and how they run.
+    superlink : str
+        The address (HOST:PORT) of the SuperLink's Fleet API.
+    folder : Path
+        An existing folder for all that the stations write.
+    observer : Observer
+        Hears of every message.
+
+    Raises
+    ------
+    FleetError
+        If the SuperLink does not answer or refuses.
+    """
+
+    def __init__(self, what: Attachment, superlink: str, folder: Path, observer: Observer) -> None:
+        self.carrier = LocalCarrier(
+            what.stations,
+            _PROGRAM,
+            {**os.environ, ENVIRONMENT_VARIABLE: str(what.flower.folder)},
+            folder,
+            what.warm,
+        )
+
+        def connect() -> SuperLink:
+            key = NodeKey()
+            return SuperLink(HttpTransport(superlink, key), key.public_bytes)
+
+        self._central = CentralProxy(connect, self.carrier, folder, what.deadline, observer)
+        try:
+            self._central.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Take the SuperNodes off the SuperLink and end all that runs for them."""
+        self._central.stop()
+        self.carrier.close()
+
+
+def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStation]:
+    """Return stations named station-1, station-2, …
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    node_configs : Sequence[str]
+        One for each, or none at all; `partition-id` and `num-partitions` are added if missing.
+
+    Raises
+    ------
+    UsageError
+        If there are not as many configs as stations, or one has a syntax error.
+    """
+    if node_configs and len(node_configs) != number:
+        raise UsageError(
+            f"There are {number} stations but {len(node_configs)} node configs.",
+            "Give --node-config once for each station, or not at all.",
+        )
+    stations = []
+    for index, config in enumerate(node_configs or [""] * number):
+        given = _keys(config)
+        for key, value in (("partition-id", index), ("num-partitions", number)):
+            if key not in given:
+                config = f"{config} {key}={value}".strip()
+        stations.append(LocalStation(f"station-{index + 1}", config))
+    return stations
+
+
+def _keys(config: str) -> set[str]:
+    """Return the keys in a node config."""
+    pairs = _PAIR.findall(config)
+    try:
+        tomllib.loads("\n".join(f"{key} = {value}" for key, value in pairs))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            f"The node config {config!r} is not understood: {error}.",
+            "Write key=value pairs with TOML values: 'device=\"cpu\" partition-id=0'.",
+        ) from error
+    if _PAIR.sub("", config).strip():
+        raise UsageError(
+            f"The node config {config!r} has something that is no key=value pair:"
+            f" {_PAIR.sub('', config).strip()!r}."
+        )
+    return {key for key, _ in pairs}

@@ -1,0 +1,192 @@
+"""The command flower-v6."""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from algorithm.attach import Attached, Attachment, local_stations
+from algorithm.flower import Flower
+from algorithm.run import Outcome, check_app, run_app, write_outcome
+from algorithm.screen import Progress, Screen
+from proxy import __version__
+from proxy.errors import BridgeError
+from proxy.process import Workspace
+
+# Flower's strategies give up on a round after an hour; a later reply would be of no use.
+_DEFAULT_DEADLINE_SECONDS = 3600.0
+
+
+class Interrupted(BaseException):
+    """The user, or the system, wants us to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0 only if all went well."""
+    options = _parser().parse_args(arguments)
+    screen = Screen(sys.stderr if options.json else sys.stdout)
+    level = logging.INFO if options.command == "attach" else logging.WARNING
+    logging.basicConfig(level=level, handlers=[screen])
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        if options.command == "attach":
+            _attach(options, screen)
+            return 0
+        return _run(options, screen)
+    except BridgeError as error:
+        screen.status("")
+        print(f"flower-v6: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as interrupted:
+        print(f"flower-v6: {interrupted}", file=sys.stderr)
+        return 128 + interrupted.number
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    # Once is enough: what follows is cleaning up, and ends within seconds.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(number)
+
+
+def _attach(options: argparse.Namespace, screen: Screen) -> None:
+    """`flower-v6 attach`: returns only by an exception."""
+    what = _attachment(options)
+    with Workspace() as workspace:
+        attached = Attached(what, options.superlink, workspace.path, Progress(screen))
+        try:
+            screen.line(
+                f"flower-v6 | {options.stations} stations are SuperNodes of"
+                f" {options.superlink}; stop with Ctrl-C"
+            )
+            while True:
+                signal.pause()
+        finally:
+            attached.close()
+
+
+def _run(options: argparse.Namespace, screen: Screen) -> int:
+    """`flower-v6 run`."""
+    check_app(options.app)
+    what = _attachment(options)
+    outcome = Outcome(
+        app=str(options.app),
+        flower_release=what.flower.release,
+        supernodes=options.supernodes,
+        stations=[station.name for station in what.stations],
+    )
+    with Workspace() as workspace:
+        try:
+            run_app(options.app, options.run_config, what, workspace.path, screen, outcome)
+        except Interrupted as interrupted:
+            outcome.status, outcome.cause = "cancelled", str(interrupted)
+            raise
+        finally:
+            if options.output is not None:
+                write_outcome(outcome, options.output, workspace.path)
+            if options.json:
+                print(json.dumps(asdict(outcome)))
+    screen.line(f"flower-v6 | the run completed in {outcome.seconds:.1f} s")
+    return 0
+
+
+def _attachment(options: argparse.Namespace) -> Attachment:
+    stations = local_stations(options.stations, options.node_config)
+    flower = Flower(options.flower_env) if options.flower_env else Flower.from_environment()
+    return Attachment(flower, stations, options.supernodes == "warm", options.deadline)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="flower-v6", description="Runs unmodified Flower apps by store and forward."
+    )
+    parser.add_argument("--version", action="version", version=f"flower-v6 {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="run a Flower app on stations on this machine")
+    run.add_argument("app", type=Path, metavar="APP", help="the app's folder")
+    run.add_argument(
+        "--run-config",
+        action="append",
+        default=[],
+        metavar="CONFIG",
+        help="override the app's run config, as with `flwr run`; repeatable",
+    )
+    run.add_argument(
+        "--output", type=Path, metavar="DIR", help="where to leave run.json and the logs"
+    )
+    run.add_argument("--json", action="store_true", help="print run.json to standard output")
+    _add_station_options(run)
+
+    attach = commands.add_parser(
+        "attach", help="make stations on this machine SuperNodes of a running SuperLink"
+    )
+    attach.add_argument(
+        "--superlink", required=True, metavar="HOST:PORT", help="the SuperLink's Fleet API"
+    )
+    attach.set_defaults(json=False)
+    _add_station_options(attach)
+    return parser
+
+
+def _add_station_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--stations", type=_positive(int), default=2, metavar="N", help="how many (default: 2)"
+    )
+    parser.add_argument(
+        "--supernodes",
+        choices=("warm", "per-round"),
+        default="warm",
+        help="keep each station's SuperNode, and with it the ClientApp's state, or start one for"
+        " each message (default: warm)",
+    )
+    parser.add_argument(
+        "--node-config",
+        action="append",
+        default=[],
+        metavar="CONFIG",
+        help="a SuperNode's config; repeatable, once for each station. partition-id and"
+        " num-partitions are set when not given",
+    )
+    parser.add_argument(
+        "--deadline",
+        type=_positive(float),
+        default=_DEFAULT_DEADLINE_SECONDS,
+        metavar="SECONDS",
+        help="how long a station may take for a message (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--flower-env",
+        type=Path,
+        metavar="DIR",
+        help="the virtual environment that holds Flower (default: the one of flower-v6)",
+    )
+
+
+class _positive:
+    """An argparse type: a number above zero."""
+
+    def __init__(self, kind: type[int] | type[float]) -> None:
+        self._kind = kind
+        self.__name__ = f"positive {kind.__name__}"
+
+    def __call__(self, text: str) -> float:
+        value = self._kind(text)
+        if not 0 < value < float("inf"):
+            raise ValueError(text)
+        return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,282 @@
+"""One Flower app, from start to end on this machine: SuperLink, stations, submission, outcome."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from algorithm.attach import Attached, Attachment
+from algorithm.flower import HOST, Flower, free_port
+from algorithm.screen import Progress, Screen
+from proxy import __version__
+from proxy.errors import AppError, BridgeError, FlowerError
+from proxy.process import Process
+from proxy.report import MessageRecord
+
+_SUPERLINK_START_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+_LIST_SECONDS = 60.0
+# The name under which the app's runs find our SuperLink in the private Flower home.
+_CONNECTION = "bridge"
+# A FAB cannot hold more than this (FAB_MAX_SIZE, flwr 1.41), so larger files are no part of an app.
+_MAX_APP_FILE_BYTES = 10 << 20
+# Folders that mean nothing to the reader of a log's name.
+_LAYOUT = frozenset({"stations", "job"})
+_NOT_THE_APP = shutil.ignore_patterns(".git", "__pycache__", ".venv", "venv", "node_modules")
+
+
+@dataclass
+class Outcome:
+    """How a run ended; this is `run.json`.
+
+    Attributes
+    ----------
+    status : str
+        "completed", "failed" or "cancelled".
+    cause : str
+        Why, unless it is completed.
+    log : str
+        The end of the log that shows it.
+    """
+
+    app: str
+    flower_release: str
+    supernodes: str
+    stations: list[str]
+    bridge_release: str = __version__
+    status: str = "failed"
+    cause: str = ""
+    log: str = ""
+    flower_run: str = ""
+    seconds: float = 0.0
+    messages: list[MessageRecord] = field(default_factory=list)
+
+
+def run_app(
+    app: Path,
+    run_config: Sequence[str],
+    what: Attachment,
+    folder: Path,
+    screen: Screen,
+    outcome: Outcome,
+) -> None:
+    """Run a Flower app on local stations; `outcome` is filled in, also when this raises.
+
+    Parameters
+    ----------
+    app : Path
+        The app's folder. It is not touched: Flower gets a copy.
+    run_config : Sequence[str]
+        Arguments of `flwr run --run-config`.
+    what : Attachment
+        The stations, and how they run.
+    folder : Path
+        An existing, empty folder that is removed afterwards.
+    screen : Screen
+        Shows progress and the ServerApp's log.
+    outcome : Outcome
+        Receives what happened.
+
+    Raises
+    ------
+    BridgeError
+        If the run did not complete.
+    """
+    started = time.monotonic()
+    progress = Progress(screen)
+    outcome.messages = progress.records
+    try:
+        app = _copied(app, folder)
+        _run(app, run_config, what, folder, progress, screen, outcome)
+        outcome.status = "completed"
+    except BridgeError as error:
+        outcome.cause = error.message
+        raise
+    finally:
+        outcome.seconds = time.monotonic() - started
+
+
+def check_app(app: Path) -> None:
+    """Refuse what cannot be a Flower app.
+
+    Raises
+    ------
+    AppError
+        If there is no folder with the description of a Flower app.
+    """
+    if not app.is_dir():
+        raise AppError(
+            f"There is no app at {app}: no such folder.",
+            "Name the folder of a Flower app: the one with its pyproject.toml.",
+        )
+    try:
+        with (app / "pyproject.toml").open("rb") as file:
+            tool = tomllib.load(file).get("tool", {})
+    except FileNotFoundError:
+        raise AppError(
+            f"{app} is no Flower app: it has no pyproject.toml.",
+            "Name the folder of a Flower app; `flwr new` makes one.",
+        ) from None
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise AppError(f"{app / 'pyproject.toml'} cannot be read: {error}.") from error
+    components = tool.get("flwr", {}).get("app", {}).get("components", {})
+    if not {"serverapp", "clientapp"} <= components.keys():
+        raise AppError(
+            f"{app} is no Flower app: its pyproject.toml names no serverapp and clientapp.",
+            "A Flower app has both in the section [tool.flwr.app.components].",
+        )
+
+
+def _run(
+    app: Path,
+    run_config: Sequence[str],
+    what: Attachment,
+    folder: Path,
+    progress: Progress,
+    screen: Screen,
+    outcome: Outcome,
+) -> None:
+    address = f"{HOST}:{free_port()}"
+    home = folder / "flwr"
+    home.mkdir()
+    (home / "config.toml").write_text(
+        f'[superlink.{_CONNECTION}]\naddress = "{address}"\ninsecure = true\n'
+    )
+    screen.status("flower-v6 | starting a SuperLink")
+    superlink = what.flower.start_superlink(
+        int(address.rpartition(":")[2]), home, folder / "superlink.log"
+    )
+    attached = None
+    try:
+        _await_superlink(superlink, address)
+        attached = Attached(what, address, folder / "stations", progress)
+        screen.status("flower-v6 | submitting the app")
+        options = [part for each in run_config for part in ("--run-config", each)]
+        submission = Process(
+            what.flower.command("flwr", "run", str(app), _CONNECTION, "--stream", *options),
+            what.flower.environment(home),
+            folder / "serverapp.log",
+        )
+        try:
+            _follow(submission, superlink, screen)
+        finally:
+            submission.stop()
+        _judge(submission, _list_runs(what.flower, home), outcome)
+    finally:
+        screen.status("")
+        if attached is not None:
+            attached.close()
+        superlink.stop()
+
+
+def _copied(app: Path, folder: Path) -> Path:
+    """Copy an app: Flower rewrites the pyproject.toml of what it runs."""
+
+    def ignored(parent: str, names: list[str]) -> set[str]:
+        large = {
+            name
+            for name in names
+            if (path := Path(parent, name)).is_file() and path.stat().st_size > _MAX_APP_FILE_BYTES
+        }
+        return large | _NOT_THE_APP(parent, names)
+
+    source = app.resolve()
+    target = folder / "app" / source.name
+    try:
+        shutil.copytree(source, target, ignore=ignored, ignore_dangling_symlinks=True)
+    except (OSError, shutil.Error) as error:
+        raise AppError(f"The app at {app} cannot be copied: {error}.") from error
+    return target
+
+
+def _await_superlink(superlink: Process, address: str) -> None:
+    """Wait until the SuperLink listens."""
+    give_up = time.monotonic() + _SUPERLINK_START_SECONDS
+    host, _, port = address.rpartition(":")
+    while not superlink.wait(_LOOK_SECONDS):
+        try:
+            socket.create_connection((host, int(port)), timeout=1.0).close()
+        except OSError:
+            pass
+        else:
+            return
+        if time.monotonic() > give_up:
+            raise FlowerError(
+                f"The SuperLink did not answer within {_SUPERLINK_START_SECONDS:.0f} s.\n"
+                f"{superlink.log_tail()}"
+            )
+    raise _superlink_ended(superlink)
+
+
+def _superlink_ended(superlink: Process) -> FlowerError:
+    return FlowerError(
+        f"The SuperLink ended with exit code {superlink.exit_code}.\n{superlink.log_tail()}"
+    )
+
+
+def _follow(submission: Process, superlink: Process, screen: Screen) -> None:
+    """Show the ServerApp's log until the run has ended."""
+    with submission.log.open(errors="replace") as log:
+        ended = False
+        while not ended:
+            ended = submission.wait(_LOOK_SECONDS)
+            if not ended and not superlink.running:
+                raise _superlink_ended(superlink)
+            while line := log.readline():
+                screen.line(line.rstrip("\n"))
+
+
+def _list_runs(flower: Flower, home: Path) -> list[dict[str, Any]]:
+    """Return what `flwr ls` says of all runs of our SuperLink: one, or none."""
+    listing = subprocess.run(
+        flower.command("flwr", "ls", _CONNECTION, "--format=json"),
+        env=dict(flower.environment(home)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_LIST_SECONDS,
+        check=False,
+    )
+    try:
+        runs: list[dict[str, Any]] = json.loads(listing.stdout)["runs"]
+    except (ValueError, KeyError) as error:
+        raise FlowerError(
+            f"`flwr ls` did not say how the run ended: {listing.stdout}{listing.stderr}"
+        ) from error
+    return runs
+
+
+def _judge(submission: Process, runs: list[dict[str, Any]], outcome: Outcome) -> None:
+    """Raise unless Flower says that the run completed."""
+    outcome.log = submission.log_tail(30)
+    if not runs:
+        raise AppError(f"Flower did not accept the app.\n{outcome.log}")
+    outcome.flower_run = str(runs[0]["run-id"])
+    if runs[0]["status"] != "finished:completed":
+        details = runs[0].get("status-details") or f"Flower says: {runs[0]['status']}"
+        raise AppError(f"The run failed: {details}", f"The end of its log:\n{outcome.log}")
+    outcome.log = ""
+
+
+def write_outcome(outcome: Outcome, output: Path, folder: Path) -> None:
+    """Leave `run.json`, and the logs in the run's folder, in the output folder.
+
+    Raises
+    ------
+    AppError
+        If that cannot be written.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "run.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
+        for log in folder.rglob("*.log"):
+            parts = [part for part in log.relative_to(folder).parts if part not in _LAYOUT]
+            shutil.copyfile(log, output / "-".join(parts))
+    except OSError as error:
+        raise AppError(f"{output} cannot be written: {error.strerror}.") from error
