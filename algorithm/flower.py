@@ -15,8 +15,9 @@ HOST = "127.0.0.1"
 # Where the programs that the bridge starts find the Flower environment.
 ENVIRONMENT_VARIABLE = "FLOWER_V6_FLOWER_ENV"
 _ASK_RELEASE = "import importlib.metadata as m; print(m.version('flwr'))"
-# Flower's SuperExec looks for work this often; its default is 1 s (flwr 1.41, run_superexec.py).
-_TASK_POLL_SECONDS = 0.1
+# How often a SuperNode's SuperExec looks for a message, unless the caller's environment says
+# otherwise; Flower's default is 1 (flwr 1.41, `supercore/superexec/run_superexec.py`).
+_TASK_POLL_SECONDS = "0.1"
 
 
 class Flower:
@@ -63,7 +64,6 @@ class Flower:
         """Return the environment variables for Flower's programs: the caller's, and a private
         Flower home, so that neither other jobs nor the user's own settings are touched."""
         return {
-            "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": str(_TASK_POLL_SECONDS),
             **os.environ,
             "PATH": f"{self._programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "FLWR_HOME": str(home),
@@ -86,7 +86,8 @@ class Flower:
             port=free_port(),
             node_config=node_config,
         )
-        return Process(self.command(*command), self.environment(home), log)
+        polling = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": _TASK_POLL_SECONDS}
+        return Process(self.command(*command), {**polling, **self.environment(home)}, log)
 
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return the command line that starts one of Flower's programs."""

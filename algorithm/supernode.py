@@ -102,10 +102,12 @@ class SuperNode:
 
     def _check_alive(self) -> None:
         if not self.running:
+            # Its log may tell of the data, so it stays at the station.
+            log.error("the end of the SuperNode's log:\n%s", self._process.log_tail())
             raise NoReply(
                 ErrorCode.NODE_UNAVAILABLE,
-                f"The SuperNode ended with exit code {self._process.exit_code}"
-                f" while it had the message.\n{self._process.log_tail()}",
+                f"The SuperNode ended with exit code {self._process.exit_code} while it had the"
+                " message. The station's log shows the end of the SuperNode's.",
             )
 
 

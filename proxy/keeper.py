@@ -123,7 +123,8 @@ def _signal(pid: int, number: int) -> bool:
 
 
 def _remove(folder: str) -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     while os.read(sys.stdin.fileno(), 4096):
         pass
     # Whoever still writes there is being ended by its own keeper.

@@ -164,12 +164,6 @@ class Relay:
         self, errand: "_Errand", code: int, reason: str
     ) -> tuple[Reply, Callable[[str], bytes]]:
         metadata = errand.instruction.metadata
-        log.warning(
-            "station %s: error reply to message %.12s: %s",
-            self._station,
-            metadata.message_id,
-            reason,
-        )
         reply, content = error_reply(metadata, code, reason, time.time())
         return reply, lambda _: content
 

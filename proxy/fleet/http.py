@@ -91,13 +91,12 @@ def _refusal(method: str, superlink: str, response: requests.Response) -> FleetE
     try:
         text += f": {response.json()['detail']}"
     except (requests.JSONDecodeError, KeyError, TypeError):
-        text += "."
+        if response.status_code not in _COME_BACK_LATER:
+            return FleetError(f"{text}.", "Is that a SuperLink, of flwr 1.40 or newer?")
     if response.status_code == HTTPStatus.FORBIDDEN:
         return RunNotRunning(text)
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         return UnknownNode(text)
     if response.status_code in _COME_BACK_LATER:
         return Unreachable(text)
-    if response.status_code == HTTPStatus.NOT_FOUND:
-        return FleetError(text, "Is this a SuperLink of flwr 1.40 or newer?")
     return FleetError(text)

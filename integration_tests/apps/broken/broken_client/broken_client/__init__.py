@@ -1,0 +1,1 @@
+"""Broken client: the ClientApp's module cannot be imported."""

@@ -1,0 +1,1 @@
+"""Broken import: the ServerApp's module cannot be imported."""

@@ -1,0 +1,1 @@
+"""Digits: stations learn to read handwritten digits together, without showing them."""

@@ -1,0 +1,1 @@
+"""Faults: stations that sleep or crash and a server that fails, all on purpose."""

@@ -1,0 +1,1 @@
+"""Large: one array of any size, random numbers that no compression makes smaller."""

@@ -1,0 +1,1 @@
+"""Legacy: an app in Flower's older style, with clients, strategies and components."""

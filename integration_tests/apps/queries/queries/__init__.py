@@ -1,0 +1,1 @@
+"""Queries: federated statistics, with message types that the app defines itself."""

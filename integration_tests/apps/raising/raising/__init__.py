@@ -1,0 +1,1 @@
+"""Raising: an exception at one station is an error reply, and the run goes on."""

@@ -1,0 +1,1 @@
+"""The stations' part of Shadow, in a package whose name others use too."""

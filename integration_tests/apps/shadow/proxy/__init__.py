@@ -1,0 +1,1 @@
+"""The server's part of Shadow, in a package whose name others use too."""

@@ -1,0 +1,1 @@
+"""Stateful: a station remembers between messages, in ``context.state``."""

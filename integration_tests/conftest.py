@@ -1,0 +1,43 @@
+"""The federations that the tests share; each is started when the first test needs it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from algorithm.flower import Flower
+from integration_tests.harness import Federation, attached_federation, native_federation
+
+
+@pytest.fixture(scope="session")
+def flower() -> Flower:
+    """The Flower environment that is tested: the one that the tests run in."""
+    return Flower(Path(sys.executable).parent.parent)
+
+
+@pytest.fixture(scope="session")
+def native(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """Two SuperNodes without the bridge, with Flower's own settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "FLWR_SUPEREXEC_TASK_POLL_INTERVAL", "1.0")
+        context = native_federation(flower, tmp_path_factory.mktemp("native"))
+        federation = context.__enter__()
+    yield federation
+    context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def warm(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """Two stations of the bridge that keep their SuperNodes warm."""
+    with attached_federation(flower, tmp_path_factory.mktemp("warm")) as federation:
+        yield federation
+
+
+@pytest.fixture(scope="session")
+def per_round(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """Two stations of the bridge that start a SuperNode for each message."""
+    folder = tmp_path_factory.mktemp("per-round")
+    with attached_federation(flower, folder, "--supernodes", "per-round") as federation:
+        yield federation

@@ -1,0 +1,216 @@
+"""What the integration tests stand on: federations, native and bridged, and the command itself.
+
+A `Federation` is a real SuperLink with real SuperNodes, or with stations of the bridge in their
+place; an app that is run on it does not know which.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from algorithm.flower import HOST, Flower, free_port
+from proxy.process import Process
+
+APPS = Path(__file__).parent / "apps"
+COMMAND = str(Path(sys.executable).with_name("flower-v6"))
+_CONNECTION = "test"
+# Generous: machines that run tests are slow and shared.
+PATIENCE_SECONDS = 120.0
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = PATIENCE_SECONDS) -> None:
+    """Wait for something that other processes do and nobody announces."""
+    give_up = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > give_up:
+            raise AssertionError(f"waited {timeout:.0f} s in vain until {what}")
+        time.sleep(0.05)
+
+
+def run_config(**values: object) -> str:
+    """Return key-value pairs as Flower wants them; underscores stand for hyphens."""
+    pairs = {key.replace("_", "-"): value for key, value in values.items()}
+    return " ".join(
+        f"{key}={json.dumps(str(value) if isinstance(value, Path) else value)}"
+        for key, value in pairs.items()
+    )
+
+
+@dataclass
+class Federation:
+    """A SuperLink that has its SuperNodes, and a folder for what runs on it leave behind."""
+
+    flower: Flower
+    address: str
+    folder: Path
+    runs: int = field(default=0)
+
+    @property
+    def home(self) -> Path:
+        """The Flower home of those who submit apps."""
+        return self.folder / "flwr"
+
+    def submit(self, app: str, **config: object) -> Process:
+        """Start running an app with a run config."""
+        self.runs += 1
+        copy = self.folder / f"run-{self.runs}" / app
+        shutil.copytree(APPS / app, copy)
+        return Process(
+            self.flower.command(
+                *("flwr", "run", str(copy), _CONNECTION, "--stream"),
+                *("--run-config", run_config(**config)),
+            ),
+            self.flower.environment(self.home),
+            copy.parent / "run.log",
+        )
+
+
+def run_on(
+    federations: Sequence[Federation], app: str, suffix: str, **config: object
+) -> list[Path]:
+    """Run an app on several federations at once; returns what it wrote on each."""
+    results = [
+        federation.folder / f"{app}-{federation.runs + 1}{suffix}" for federation in federations
+    ]
+    submissions = [
+        federation.submit(app, result=result, **config)
+        for federation, result in zip(federations, results, strict=True)
+    ]
+    for submission, result in zip(submissions, results, strict=True):
+        finish(submission)
+        assert result.exists(), submission.log_tail(40)
+    return results
+
+
+def finish(process: Process, timeout: float = 2 * PATIENCE_SECONDS) -> None:
+    """Wait until a process has ended by itself."""
+    ended = process.wait(timeout)
+    process.stop()
+    assert ended, f"it did not end by itself:\n{process.log_tail(40)}"
+
+
+@contextmanager
+def superlink(flower: Flower, folder: Path) -> Iterator[Federation]:
+    """A SuperLink without SuperNodes."""
+    port = free_port()
+    federation = Federation(flower, f"{HOST}:{port}", folder)
+    federation.home.mkdir(parents=True)
+    (federation.home / "config.toml").write_text(
+        f'[superlink.{_CONNECTION}]\naddress = "{federation.address}"\ninsecure = true\n'
+    )
+    process = flower.start_superlink(port, federation.home, folder / "superlink.log")
+    try:
+        wait_until(
+            lambda: "Uvicorn running" in process.log.read_text() or not process.running,
+            "the SuperLink listens",
+        )
+        assert process.running, process.log_tail()
+        yield federation
+    finally:
+        process.stop()
+
+
+@contextmanager
+def native_federation(flower: Flower, folder: Path, stations: int = 2) -> Iterator[Federation]:
+    """Flower alone: SuperNodes as a user would start them."""
+    with ExitStack() as stack:
+        federation = stack.enter_context(superlink(flower, folder))
+        for index in range(stations):
+            supernode = flower.start_supernode(
+                federation.address,
+                f"partition-id={index} num-partitions={stations}",
+                folder / f"flwr-{index}",
+                folder / f"supernode-{index}.log",
+            )
+            stack.callback(supernode.stop)
+        yield federation
+
+
+@contextmanager
+def attached_federation(
+    flower: Flower, folder: Path, *options: str, stations: int = 2
+) -> Iterator[Federation]:
+    """The bridge: `flower-v6 attach` beside a SuperLink."""
+    with superlink(flower, folder) as federation:
+        attached = start(
+            *("attach", "--superlink", federation.address, "--stations", str(stations)),
+            *options,
+            log=folder / "attach.log",
+        )
+        try:
+            wait_until(
+                lambda: "stop with Ctrl-C" in attached.log.read_text() or not attached.running,
+                "the stations are attached",
+            )
+            assert attached.running, attached.log_tail()
+            yield federation
+        finally:
+            attached.stop()
+
+
+def start(*arguments: str, log: Path, environment: Mapping[str, str] | None = None) -> Process:
+    """Start the command flower-v6."""
+    return Process([COMMAND, *arguments], {**os.environ, **(environment or {})}, log, grace=20.0)
+
+
+def flower_v6(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command flower-v6 to its end."""
+    return subprocess.run(
+        [COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=2 * PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def run_report(output: Path) -> dict[str, Any]:
+    """Return what `flower-v6 run --output` left."""
+    report: dict[str, Any] = json.loads((output / "run.json").read_text())
+    return report
+
+
+def descendants(pid: int) -> set[int]:
+    """Return the ids of all processes below one."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            _, parent = _stat(int(folder.name))
+            children.setdefault(parent, []).append(int(folder.name))
+    below: set[int] = set()
+    todo = [pid]
+    while todo:
+        found_below = children.get(todo.pop(), [])
+        below.update(found_below)
+        todo.extend(found_below)
+    return below
+
+
+def ancestor(pid: int, program: str) -> int:
+    """Return the nearest process above one that runs a program."""
+    while program not in Path(f"/proc/{pid}/cmdline").read_text():
+        pid = _stat(pid)[1]
+    return pid
+
+
+def alive(pids: set[int]) -> set[int]:
+    """Return which processes still run."""
+    return {pid for pid in pids if _stat(pid)[0] not in ("", "Z")}
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """Return a process's state and its parent; an empty state if there is no such process."""
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return "", 0
+    return state, int(parent)

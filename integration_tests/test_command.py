@@ -1,0 +1,156 @@
+"""The command flower-v6: what it says, what it leaves behind, and what it does not."""
+
+import http.server
+import json
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from integration_tests.harness import (
+    APPS,
+    COMMAND,
+    PATIENCE_SECONDS,
+    alive,
+    descendants,
+    flower_v6,
+    run_config,
+    start,
+    wait_until,
+)
+
+
+def test_a_run_from_inside_an_app_that_calls_its_modules_as_we_do(tmp_path: Path) -> None:
+    """Packages called `proxy` and `algorithm` in the current folder are the app's, not ours."""
+    app = tmp_path / "shadow"
+    shutil.copytree(APPS / "shadow", app)
+    before = {path: path.read_bytes() for path in app.rglob("*") if path.is_file()}
+
+    ended = flower_v6("run", ".", "--json", "--run-config", "num-server-rounds=1", cwd=app)
+
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads(ended.stdout)
+    assert report["status"] == "completed"
+    assert report["stations"] == ["station-1", "station-2"]
+    assert {(each["station"], each["message_type"]) for each in report["messages"]} == {
+        (station, message_type)
+        for station in report["stations"]
+        for message_type in ("train", "evaluate")
+    }
+    # The app travels once to each station.
+    assert sum(each["fab_bytes"] > 0 for each in report["messages"]) == len(report["stations"])
+    # What the ServerApp writes to a relative path is where the caller stands; the app is as it was.
+    assert (app / "shadow-result.npz").exists()
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_a_failing_serverapp_fails_the_run_and_its_exception_is_shown(tmp_path: Path) -> None:
+    ended = flower_v6(
+        *("run", str(APPS / "faults"), "--output", str(tmp_path / "output")),
+        *("--run-config", run_config(server_fail=True, result=tmp_path / "result.json")),
+    )
+    assert ended.returncode == 1
+    assert "RuntimeError: the server app failed on purpose" in ended.stderr
+    report = json.loads((tmp_path / "output" / "run.json").read_text())
+    assert report["status"] == "failed"
+    assert "the server app failed on purpose" in report["cause"]
+    assert {path.name for path in (tmp_path / "output").iterdir()} >= {
+        "run.json",
+        "serverapp.log",
+        "superlink.log",
+        "station-1-functions.log",
+        "station-1-supernode.log",
+    }
+
+
+def test_an_app_that_does_not_import_fails_the_run() -> None:
+    ended = flower_v6("run", str(APPS / "broken" / "broken_import"))
+    assert ended.returncode == 1
+    assert "a_module_that_does_not_exist" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "no-such-app"], "There is no app at no-such-app"),
+        (["run", str(APPS / "broken" / "not_flower")], "names no serverapp and clientapp"),
+        (["run", str(APPS)], "has no pyproject.toml"),
+        (
+            ["run", str(APPS / "shadow"), "--node-config", "a=1"],
+            "2 stations but 1 node configs",
+        ),
+        (
+            ["run", str(APPS / "shadow"), "--stations", "1", "--node-config", "device=cpu"],
+            "The node config 'device=cpu' is not understood",
+        ),
+        (
+            ["run", str(APPS / "shadow"), "--flower-env", "no-such-environment"],
+            "There is no Flower in",
+        ),
+        (
+            ["run", str(APPS / "shadow"), "--run-config", "no-such-key=1"],
+            "Flower did not accept the app",
+        ),
+        (["attach", "--superlink", "127.0.0.1:9"], "No SuperLink with a Fleet API over HTTP"),
+    ],
+)
+def test_a_mistake_gets_one_clear_error(arguments: list[str], complaint: str) -> None:
+    ended = flower_v6(*arguments)
+    assert ended.returncode == 1
+    assert complaint in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_a_server_that_is_no_superlink_gets_one_clear_error() -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ended = flower_v6("attach", "--superlink", f"127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert ended.returncode == 1
+    assert "Is that a SuperLink" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_a_run_however_it_ends(number: signal.Signals, tmp_path: Path) -> None:
+    temporary, hanging = tmp_path / "tmp", tmp_path / "0-1"
+    temporary.mkdir()
+    config = run_config(
+        pid_dir=tmp_path,
+        sleep_seconds=600.0,
+        sleep_partition=0,
+        result=tmp_path / "result.json",
+    )
+    command = start(
+        *("run", str(APPS / "faults"), "--run-config", config),
+        *("--output", str(tmp_path / "output")),
+        log=tmp_path / "run.log",
+        environment={"TMPDIR": str(temporary)},
+    )
+    try:
+        wait_until(hanging.exists, "a ClientApp works")
+        (main,) = _with_command_line(descendants(os.getpid()), f"{COMMAND} run")
+        below = descendants(main)
+        os.kill(main, number)
+        wait_until(lambda: not alive({main, *below}), "all processes have ended")
+        wait_until(lambda: not any(temporary.iterdir()), "all temporary files are gone")
+        assert command.wait(PATIENCE_SECONDS)
+        assert command.exit_code == 128 + number
+    finally:
+        command.stop()
+    if number != signal.SIGKILL:
+        report = json.loads((tmp_path / "output" / "run.json").read_text())
+        assert report["status"] == "cancelled"
+
+
+def _with_command_line(pids: set[int], part: str) -> list[int]:
+    """Return the processes whose command line holds a part, but not those that keep them."""
+    found = []
+    for pid in pids:
+        line = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        if part in line and "keeper" not in line:
+            found.append(pid)
+    return found

@@ -1,0 +1,107 @@
+"""Whatever fails at a station is one error reply for exactly that message; the run goes on."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from integration_tests.harness import (
+    APPS,
+    Federation,
+    ancestor,
+    finish,
+    flower_v6,
+    run_config,
+    wait_until,
+)
+from proxy.fleet.messages import ErrorCode
+from proxy.process import Process
+
+# Longer than anything else here takes: who sleeps so long does not wake up.
+_FOR_EVER = 600.0
+
+
+class Disturbed(NamedTuple):
+    """A run in which the ClientApp of partition 0 hangs in the second of three rounds."""
+
+    folder: Path
+
+    @property
+    def config(self) -> dict[str, object]:
+        """The run config of the app `faults` for that."""
+        return {
+            "journal": self.folder / "journal",
+            "pid_dir": self.folder,
+            "result": self.folder / "result.json",
+            "sleep_seconds": _FOR_EVER,
+            "sleep_partition": 0,
+            "sleep_round": 2,
+        }
+
+    def hanging_clientapp(self) -> int:
+        """Wait for the ClientApp that hangs; returns its process id."""
+        pid = self.folder / "0-2"
+        wait_until(pid.exists, "the ClientApp hangs")
+        return int(pid.read_text())
+
+    def replies(self, number: int) -> list[dict[str, Any]]:
+        """Return the two stations' replies in a round, as the ServerApp saw them."""
+        rounds = json.loads((self.folder / "result.json").read_text())["rounds"]
+        replies: list[dict[str, Any]] = rounds[number - 1]["replies"]
+        return replies
+
+    def check(self, code: ErrorCode) -> None:
+        """Check that one message failed in the expected way, and nothing else."""
+        failed, other = self.replies(2)
+        assert failed["error"] == code, failed
+        assert other["error"] is None
+        assert [reply["error"] for reply in self.replies(3)] == [None, None]
+        trained = [line.split()[0] for line in (self.folder / "journal").read_text().splitlines()]
+        assert len(trained) == len(set(trained)) == 6
+
+
+@pytest.fixture(scope="module")
+def killed(
+    warm: Federation, per_round: Federation, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Disturbed]:
+    """Two such runs at once: in one the SuperNode is killed, in the other the ClientApp."""
+    runs = {name: Disturbed(tmp_path_factory.mktemp(name)) for name in ("supernode", "clientapp")}
+    submissions: list[Process] = [
+        warm.submit("faults", **runs["supernode"].config),
+        per_round.submit("faults", **runs["clientapp"].config),
+    ]
+    supernode = ancestor(runs["supernode"].hanging_clientapp(), "flower-supernode")
+    kill(supernode)
+    kill(runs["clientapp"].hanging_clientapp())
+    for submission in submissions:
+        finish(submission)
+    return runs
+
+
+def kill(pid: int) -> None:
+    """Kill a process of the federation under test."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_killed_supernode_costs_one_reply(killed: dict[str, Disturbed]) -> None:
+    killed["supernode"].check(ErrorCode.NODE_UNAVAILABLE)
+
+
+def test_a_killed_clientapp_costs_one_reply(killed: dict[str, Disturbed]) -> None:
+    """From 1.41 on the SuperNode itself notices, after a minute."""
+    killed["clientapp"].check(ErrorCode.CLIENT_APP_CRASHED)
+
+
+def test_a_clientapp_past_the_deadline_costs_one_reply(tmp_path: Path) -> None:
+    disturbed = Disturbed(tmp_path)
+    ended = flower_v6(
+        *("run", str(APPS / "faults"), "--deadline", "25", "--output", str(tmp_path / "output")),
+        *("--run-config", run_config(**disturbed.config)),
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    disturbed.check(ErrorCode.REPLY_MESSAGE_UNAVAILABLE)
+    assert "within the deadline of 25.0 s" in disturbed.replies(2)[0]["reason"]
+    assert "deadline of 25.0 s" in ended.stdout
