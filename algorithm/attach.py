@@ -91,7 +91,7 @@ class Attached:
 
 
 def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStation]:
-    """Return stations named station-1, station-2, …
+    """Return stations named station-1, station-2 and so on.
 
     Parameters
     ----------
@@ -113,10 +113,10 @@ def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStatio
     stations = []
     for index, config in enumerate(node_configs or [""] * number):
         given = _keys(config)
-        for key, value in (("partition-id", index), ("num-partitions", number)):
-            if key not in given:
-                config = f"{config} {key}={value}".strip()
-        stations.append(LocalStation(f"station-{index + 1}", config))
+        added = {"partition-id": index, "num-partitions": number}
+        pairs = [config] if config else []
+        pairs += [f"{key}={value}" for key, value in added.items() if key not in given]
+        stations.append(LocalStation(f"station-{index + 1}", " ".join(pairs)))
     return stations
 
 

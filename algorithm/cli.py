@@ -3,13 +3,14 @@
 import argparse
 import json
 import logging
+import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from algorithm.attach import Attached, Attachment, local_stations
 from algorithm.flower import Flower
@@ -19,8 +20,11 @@ from proxy import __version__
 from proxy.errors import BridgeError
 from proxy.process import Workspace
 
+Number = TypeVar("Number", int, float)
+
 # Flower's strategies give up on a round after an hour; a later reply would be of no use.
 _DEFAULT_DEADLINE_SECONDS = 3600.0
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -37,14 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     screen = Screen(sys.stderr if options.json else sys.stdout)
     level = logging.INFO if options.command == "attach" else logging.WARNING
     logging.basicConfig(level=level, handlers=[screen])
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    for number in _ENDING_SIGNALS:
+        # Whoever started us with nohup or in the background means it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         if options.command == "attach":
             _attach(options, screen)
             return 0
         return _run(options, screen)
-    except BridgeError as error:
+    except (BridgeError, OSError) as error:
         screen.status("")
         print(f"flower-v6: {error}", file=sys.stderr)
         return 1
@@ -53,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + interrupted.number
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+def _interrupt(number: int, _: FrameType | None) -> NoReturn:
     # Once is enough: what follows is cleaning up, and ends within seconds.
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in _ENDING_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise Interrupted(number)
 
@@ -80,6 +86,8 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
     """`flower-v6 run`."""
     check_app(options.app)
     what = _attachment(options)
+    if options.output is not None:
+        options.output.mkdir(parents=True, exist_ok=True)
     outcome = Outcome(
         app=str(options.app),
         flower_release=what.flower.release,
@@ -174,18 +182,16 @@ def _add_station_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _positive:
-    """An argparse type: a number above zero."""
+def _positive(kind: type[Number]) -> Callable[[str], Number]:
+    """Return an argparse type: a finite number above zero."""
 
-    def __init__(self, kind: type[int] | type[float]) -> None:
-        self._kind = kind
-        self.__name__ = f"positive {kind.__name__}"
-
-    def __call__(self, text: str) -> float:
-        value = self._kind(text)
-        if not 0 < value < float("inf"):
+    def positive(text: str) -> Number:
+        value = kind(text)
+        if not 0 < value < math.inf:
             raise ValueError(text)
         return value
+
+    return positive
 
 
 if __name__ == "__main__":

@@ -61,8 +61,11 @@ class Flower:
         return cls(Path(os.environ.get(ENVIRONMENT_VARIABLE) or own))
 
     def environment(self, home: Path) -> Mapping[str, str]:
-        """Return the environment variables for Flower's programs: the caller's, and a private
-        Flower home, so that neither other jobs nor the user's own settings are touched."""
+        """Return the environment variables for Flower's programs.
+
+        They are the caller's, but for a private Flower home, so that neither other jobs nor the
+        user's own settings are touched.
+        """
         return {
             **os.environ,
             "PATH": f"{self._programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",

@@ -16,7 +16,7 @@ import fcntl
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -96,10 +96,8 @@ class Job:
         if not name.exists():
             mine = self._cache / uuid.uuid4().hex
             mine.write_text(mine.name)
-            try:
+            with suppress(FileExistsError):  # then another container was first
                 os.link(mine, name)
-            except FileExistsError:
-                pass  # another container was first
             mine.unlink()
         return name.read_text()
 
@@ -112,7 +110,7 @@ class Job:
     def kept(self, object_id: str) -> bytes | None:
         """Return an object from the cache, if it is there."""
         path = self._cache / object_id
-        return path.read_bytes() if path.exists() else None
+        return path.read_bytes() if object_id.isalnum() and path.exists() else None
 
     @contextmanager
     def hosting(self) -> Iterator[bool]:

@@ -1,5 +1,7 @@
-"""Partial function: a SuperNode for one message. What the ClientApp kept in its state is lost
-with it, as in the proof of concept; a warm SuperNode (`host`) keeps it."""
+"""Partial function: starts a SuperNode for one message, and ends it.
+
+What the ClientApp kept in its state is lost with it; a warm SuperNode (`host`) keeps it.
+"""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

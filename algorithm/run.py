@@ -21,7 +21,6 @@ from proxy.report import MessageRecord
 
 _SUPERLINK_START_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
-_LIST_SECONDS = 60.0
 # The name under which the app's runs find our SuperLink in the private Flower home.
 _CONNECTION = "bridge"
 # A FAB cannot hold more than this (FAB_MAX_SIZE, flwr 1.41), so larger files are no part of an app.
@@ -240,7 +239,6 @@ def _list_runs(flower: Flower, home: Path) -> list[dict[str, Any]]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=_LIST_SECONDS,
         check=False,
     )
     try:
@@ -273,7 +271,6 @@ def write_outcome(outcome: Outcome, output: Path, folder: Path) -> None:
         If that cannot be written.
     """
     try:
-        output.mkdir(parents=True, exist_ok=True)
         (output / "run.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
         for log in folder.rglob("*.log"):
             parts = [part for part in log.relative_to(folder).parts if part not in _LAYOUT]

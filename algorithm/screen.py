@@ -21,12 +21,13 @@ class Screen(logging.Handler):
         self._stream = stream
         self._terminal = stream.isatty()
         self._status = ""
+        self._writing = threading.Lock()
 
     def line(self, text: str) -> None:
         """Write a line above the status."""
         if not self._terminal:
             text = _ANSI.sub("", text)
-        with self.lock or threading.RLock():
+        with self._writing:
             clear = _CLEAR_LINE if self._status else ""
             self._stream.write(f"{clear}{text}\n{self._status}")
             self._stream.flush()
@@ -34,7 +35,7 @@ class Screen(logging.Handler):
     def status(self, text: str) -> None:
         """Show a line that the next status replaces; on a terminal only."""
         if self._terminal:
-            with self.lock or threading.RLock():
+            with self._writing:
                 self._status = text
                 self._stream.write(f"{_CLEAR_LINE}{text}")
                 self._stream.flush()

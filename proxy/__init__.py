@@ -4,8 +4,10 @@ A real SuperLink talks to a `CentralProxy`, which impersonates one SuperNode for
 A real SuperNode talks to a `ClientProxy`, which impersonates the SuperLink. Between the two there
 is no connection, only files:
 
-    SuperLink <- Fleet API -> CentralProxy -> instruction bundle -> ClientProxy <- Fleet API -> SuperNode
-                                           <-    reply bundle    <-
+    SuperLink <- Fleet API -> CentralProxy
+                                  |    ^
+               instruction bundle v    | reply bundle
+                              ClientProxy <- Fleet API -> SuperNode
 
 All that a SuperNode would fetch for one message (message, object tree, objects, run, FAB) travels
 as one instruction bundle; all that it would push back travels as one reply bundle. A `Carrier`

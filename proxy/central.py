@@ -8,7 +8,7 @@ not wait for each other: replies are pushed as they come.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from proxy.carriers import Carrier
@@ -26,6 +26,8 @@ _POLL_SECONDS = (0.1, 1.0)
 _POLL_SHARE = 0.05
 # After the SuperLink refused something, before asking again.
 _REFUSED_PAUSE_SECONDS = 5.0
+# How long calls that are under way may delay the end.
+_STOP_SECONDS = 3.0
 
 
 class CentralProxy:
@@ -86,10 +88,11 @@ class CentralProxy:
     def stop(self) -> None:
         """Call off what is under way and take the virtual SuperNodes off the SuperLink."""
         self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        for node in self._nodes:
-            node.leave()
+        _join(self._threads)
+        leavers = [threading.Thread(target=node.leave, daemon=True) for node in self._nodes]
+        for leaver in leavers:
+            leaver.start()
+        _join(leavers)
 
 
 class VirtualSuperNode:
@@ -120,9 +123,10 @@ class VirtualSuperNode:
         self._carrier.prepare(self.station, self._superlink.node_id)
 
     def leave(self) -> None:
-        """Take the node off the SuperLink, if that still answers."""
+        """Take the node off the SuperLink, if it is on it and that still answers."""
         try:
-            self._superlink.unregister()
+            if self._superlink.node_id:
+                self._superlink.unregister()
         except FleetError as error:
             log.debug("station %s could not unregister: %s", self.station, error)
         self._superlink.close()
@@ -184,6 +188,13 @@ class VirtualSuperNode:
         except FleetError as error:
             log.error("station %s cannot register: %s", self.station, error)
             self._stop.wait(_REFUSED_PAUSE_SECONDS)
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    """Wait for threads, but not for a SuperLink that hangs."""
+    give_up = time.monotonic() + _STOP_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, give_up - time.monotonic()))
 
 
 class _Pulse:

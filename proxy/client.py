@@ -16,6 +16,7 @@ Source of the calls' order and meaning: flwr 1.41, `flwr/supernode/start_client_
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -86,8 +87,11 @@ class Delivery:
         _check_fab(bundle, fab)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds from offer to pull and confirmation (`handover`), to the reply (`clientapp`),
-        and to its last object (`collect`); only the stages that have passed."""
+        """Return the seconds that each stage took, of those that have passed.
+
+        They are `handover` until the SuperNode has all of the message, `clientapp` until its
+        reply, and `collect` until the reply's last object.
+        """
         stages = (Stage.OFFERED, Stage.CONFIRMED, Stage.PUSHING, Stage.ANSWERED)
         names = ("handover", "clientapp", "collect")
         passed = [self.times[stage] for stage in stages if stage in self.times]
@@ -126,9 +130,8 @@ class ClientProxy:
 
     def withdraw(self) -> None:
         """Forget the message at hand; whatever the SuperNode still says of it is dropped."""
-        if self.delivery is not None:
-            if self.delivery.writer is not None:
-                self.delivery.writer.discard()
+        if self.delivery is not None and self.delivery.writer is not None:
+            self.delivery.writer.discard()
         self.delivery = None
 
     def handle(self, method: str, request: bytes, now: float) -> bytes | None:
@@ -293,6 +296,8 @@ def instruction_of(bundle: Bundle) -> messages.Instruction:
     ):
         if said != meant:
             raise BundleError(f"Bundle {bundle.path} names {what} {meant} but holds {said}.")
+    if not 0 < header.instruction.deadline_seconds < math.inf:
+        raise BundleError(f"Bundle {bundle.path} has no sensible deadline.")
     if missing := [i for i in instruction.object_ids if i not in bundle.object_ids]:
         raise BundleError(
             f"Bundle {bundle.path} lacks {len(missing)} objects of its message, first {missing[0]}."

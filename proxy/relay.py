@@ -128,17 +128,16 @@ class Relay:
         grace = min(_GRACE_SECONDS, left / 10)
         limit = min(self._deadline, left - 2 * grace)
         errand = _Errand(instruction, record, limit, time.monotonic() + limit, grace)
-        with self._emptied_folder():
-            with self._answer_to(errand) as (reply, read):
-                if reply.error is not None:
-                    record.error_code, record.error = reply.error.code, reply.error.reason
-                record.clientapp_runtime = reply.clientapp_runtime
-                with record.measured("store"):
-                    retrying(
-                        lambda: self._push(reply, read),
-                        self._stop,
-                        until=errand.ends_at + grace,
-                    )
+        with self._emptied_folder(), self._answer_to(errand) as (reply, read):
+            if reply.error is not None:
+                record.error_code, record.error = reply.error.code, reply.error.reason
+            record.clientapp_runtime = reply.clientapp_runtime
+            with record.measured("store"):
+                retrying(
+                    lambda: self._push(reply, read),
+                    self._stop,
+                    until=time.monotonic() + instruction.expires_at - time.time(),
+                )
 
     @contextmanager
     def _answer_to(self, errand: "_Errand") -> Iterator[tuple[Reply, Callable[[str], bytes]]]:

@@ -1,2 +1,7 @@
-"""Flower's Fleet API: what each release speaks (`releases`), its messages (`messages`), serving it
-to a SuperNode (`server`), calling it on a SuperLink (`superlink`, over a transport: `http`)."""
+"""Flower's Fleet API, from both ends.
+
+releases     what differs between Flower releases: one table
+messages     messages, object trees, error replies
+server       serving it to a SuperNode
+superlink    calling it on a SuperLink, over a transport: http
+"""

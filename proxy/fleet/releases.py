@@ -1,4 +1,4 @@
-"""What differs between Flower releases, as one table. Nothing else in the bridge asks for a version.
+"""What differs between Flower releases: one table. Nothing else in the bridge asks for a version.
 
 A row is an era: consecutive releases that behave alike. A release that changes nothing needs no
 edit, because the newest era is open-ended. Sources: the command lines' own `--help` and

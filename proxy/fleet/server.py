@@ -88,6 +88,10 @@ class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     fleet: FleetServer
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A SuperNode that was killed breaks its connections; that is no news here."""
+        log.debug("a connection broke", exc_info=True)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -135,6 +139,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Keep the standard library from writing a line per call to stderr."""
-        log.debug(format, *args)
