@@ -12,7 +12,7 @@ from algorithm.flower import ENVIRONMENT_VARIABLE, Flower
 from proxy.carriers.local import LocalCarrier, LocalStation
 from proxy.central import CentralProxy
 from proxy.errors import UsageError
-from proxy.fleet.http import HttpTransport, NodeKey
+from proxy.fleet.http import HttpTransport
 from proxy.fleet.superlink import SuperLink
 from proxy.report import Observer
 
@@ -72,12 +72,13 @@ class Attached:
             folder,
             what.warm,
         )
-
-        def connect() -> SuperLink:
-            key = NodeKey()
-            return SuperLink(HttpTransport(superlink, key), key.public_bytes)
-
-        self._central = CentralProxy(connect, self.carrier, folder, what.deadline, observer)
+        self._central = CentralProxy(
+            lambda: SuperLink(HttpTransport(superlink)),
+            self.carrier,
+            folder,
+            what.deadline,
+            observer,
+        )
         try:
             self._central.start()
         except BaseException:

@@ -74,7 +74,7 @@ def _attach(options: argparse.Namespace, screen: Screen) -> None:
         try:
             screen.line(
                 f"flower-v6 | {options.stations} stations are SuperNodes of"
-                f" {options.superlink}; stop with Ctrl-C"
+                f" {options.superlink}; logs are in {workspace.path}; stop with Ctrl-C"
             )
             while True:
                 signal.pause()

@@ -35,6 +35,7 @@ def main(container: Container, task: Payload) -> None:
     if not message.reply.exists():
         part = message.instruction.with_suffix(".part")
         task.save_bundle(part)
+        message.missing.unlink(missing_ok=True)  # said of an earlier bundle
         part.replace(message.instruction)
         print(f"message {message.message_id:.12} is with the host", flush=True)
     try:

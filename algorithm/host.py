@@ -66,7 +66,7 @@ class _WarmSuperNode:
     def __init__(self, job: Job, config: str) -> None:
         self.served = 0
         self._flower = Flower.from_environment()
-        self._folder = job.folder
+        self._job = job
         self._config = config
         self._supernode: SuperNode | None = None
 
@@ -76,7 +76,9 @@ class _WarmSuperNode:
         if current is not None and not (current.running and current.node_id == node_id):
             self.stop()
         if self._supernode is None:
-            self._supernode = SuperNode(self._flower, node_id, self._config, self._folder)
+            self._supernode = SuperNode(
+                self._flower, node_id, self._config, self._job.folder, self._job.supernode_log
+            )
         return self._supernode
 
     def replace(self) -> None:

@@ -1,5 +1,6 @@
 """The folder that all containers of one job at one station share: what waits, what is answered.
 
+    supernode.log                    what the SuperNodes wrote
     host.lock                        held by the host of a warm SuperNode while it lives
     messages/<message id>/
         instruction.bundle           what the courier left for the host
@@ -56,6 +57,7 @@ class Job:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.supernode_log = folder / "supernode.log"
         self._messages = folder / "messages"
         self._cache = folder / "cache"
         self._messages.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,8 @@ def _answer(job: Job, message: Message, config: str, folder: Path) -> None:
     started: list[SuperNode] = []
 
     def supernode(node_id: int) -> SuperNode:
-        started.append(SuperNode(Flower.from_environment(), node_id, config, folder))
+        flower = Flower.from_environment()
+        started.append(SuperNode(flower, node_id, config, folder, job.supernode_log))
         return started[-1]
 
     try:

@@ -99,6 +99,8 @@ def run_app(
         raise
     finally:
         outcome.seconds = time.monotonic() - started
+        if not outcome.flower_run and outcome.messages:
+            outcome.flower_run = outcome.messages[0].flower_run
 
 
 def check_app(app: Path) -> None:
@@ -114,18 +116,20 @@ def check_app(app: Path) -> None:
             f"There is no app at {app}: no such folder.",
             "Name the folder of a Flower app: the one with its pyproject.toml.",
         )
+    components: Any = None
     try:
         with (app / "pyproject.toml").open("rb") as file:
-            tool = tomllib.load(file).get("tool", {})
+            components = tomllib.load(file)["tool"]["flwr"]["app"]["components"]
     except FileNotFoundError:
         raise AppError(
             f"{app} is no Flower app: it has no pyproject.toml.",
             "Name the folder of a Flower app; `flwr new` makes one.",
         ) from None
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise AppError(f"{app / 'pyproject.toml'} cannot be read: {error}.") from error
-    components = tool.get("flwr", {}).get("app", {}).get("components", {})
-    if not {"serverapp", "clientapp"} <= components.keys():
+    except (KeyError, TypeError):
+        pass  # the section is not there
+    if not isinstance(components, dict) or not {"serverapp", "clientapp"} <= components.keys():
         raise AppError(
             f"{app} is no Flower app: its pyproject.toml names no serverapp and clientapp.",
             "A Flower app has both in the section [tool.flwr.app.components].",
@@ -243,7 +247,7 @@ def _list_runs(flower: Flower, home: Path) -> list[dict[str, Any]]:
     )
     try:
         runs: list[dict[str, Any]] = json.loads(listing.stdout)["runs"]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise FlowerError(
             f"`flwr ls` did not say how the run ended: {listing.stdout}{listing.stderr}"
         ) from error

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 import threading
 import time
 from dataclasses import dataclass, field
@@ -35,8 +36,9 @@ class Screen(logging.Handler):
     def status(self, text: str) -> None:
         """Show a line that the next status replaces; on a terminal only."""
         if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
             with self._writing:
-                self._status = text
+                self._status = text = text[:width]
                 self._stream.write(f"{_CLEAR_LINE}{text}")
                 self._stream.flush()
 
@@ -72,7 +74,7 @@ class Progress(Observer):
         self.records: list[MessageRecord] = []
         self._screen = screen
         self._lock = threading.Lock()
-        self._steps: dict[tuple[int, str], list[_Step]] = {}
+        self._steps: dict[tuple[str, str], list[_Step]] = {}
 
     def taken(self, record: MessageRecord) -> None:
         """A station's message was pulled."""

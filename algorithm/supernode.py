@@ -44,15 +44,19 @@ class SuperNode:
     node_config : str
         Its `--node-config`.
     folder : Path
-        Where its Flower home and its log are.
+        Where its Flower home is made.
+    log_file : Path
+        Where its output is appended.
     """
 
-    def __init__(self, flower: Flower, node_id: int, node_config: str, folder: Path) -> None:
+    def __init__(
+        self, flower: Flower, node_id: int, node_config: str, folder: Path, log_file: Path
+    ) -> None:
         self.node_id = node_id
         self._proxy = ClientProxy(node_id)
         self._server = FleetServer(self._proxy)
         self._process = flower.start_supernode(
-            self._server.address, node_config, folder / "flwr", folder / "supernode.log"
+            self._server.address, node_config, folder / "flwr", log_file
         )
         log.info("started a SuperNode of flwr %s as node %d", flower.release, node_id)
 

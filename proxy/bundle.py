@@ -22,6 +22,7 @@ import os
 import threading
 import zlib
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -122,7 +123,8 @@ class BundleWriter:
 
     def discard(self) -> None:
         """Remove what was written, unless the bundle is complete."""
-        self._file.close()
+        with suppress(OSError):  # what a full disk did not take is not missed
+            self._file.close()
         self._part.unlink(missing_ok=True)
 
     def _write(self, data: bytes | memoryview, hashed: bool = True) -> None:

@@ -161,7 +161,7 @@ class VirtualSuperNode:
         metadata = instruction.metadata
         record = MessageRecord(
             self.station,
-            metadata.run_id,
+            str(metadata.run_id),
             metadata.message_type,
             metadata.group_id,
             metadata.message_id,

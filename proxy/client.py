@@ -307,7 +307,10 @@ def instruction_of(bundle: Bundle) -> messages.Instruction:
 
 def _check_fab(bundle: Bundle, response: bytes) -> None:
     """Check that the app is the one that the run names, by its hash."""
+    try:
+        actual = messages.object_id(parse(fleet.GetFabResponse, response).fab.content)
+    except FleetError as error:
+        raise BundleError(f"Bundle {bundle.path}: {error.message}") from error
     named = parse(fleet.GetRunResponse, bundle.header.instruction.get_run_response).run.fab_hash
-    actual = messages.object_id(parse(fleet.GetFabResponse, response).fab.content)
     if actual != named:
         raise BundleError(f"The app (FAB) {actual} is not the one that the run names, {named}.")

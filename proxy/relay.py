@@ -149,8 +149,8 @@ class Relay:
             raise
         except StationFailure as error:
             yield self._error_reply(errand, error.error_code, error.message)
-        except CarrierError as error:
-            yield self._error_reply(errand, ErrorCode.NODE_UNAVAILABLE, error.message)
+        except (CarrierError, OSError) as error:
+            yield self._error_reply(errand, ErrorCode.NODE_UNAVAILABLE, str(error))
         except BundleError as error:
             yield self._error_reply(errand, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, error.message)
         except FleetError as error:
@@ -309,7 +309,10 @@ def _reply_in(bundle: Bundle, errand: _Errand) -> Reply:
         case "failure":
             raise StationFailure(header.failure)
         case "reply":
-            reply = Reply.decode(header.reply.push_messages_request)
+            try:
+                reply = Reply.decode(header.reply.push_messages_request)
+            except FleetError as error:
+                raise BundleError(error.message) from error
         case other:
             raise BundleError(f"The station answered with {other or 'nothing'}.")
     for what, said, meant in (

@@ -14,8 +14,8 @@ class MessageRecord:
     ----------
     station, message_type, group_id, message_id : str
         Where it went, and what it was; `group_id` is the round in Flower's strategies.
-    flower_run : int
-        The Flower run that it belongs to.
+    flower_run : str
+        The id of the Flower run that it belongs to; a number too large for some JSON readers.
     bytes_out, bytes_back : int
         Sizes of the instruction bundle and of the reply bundle.
     object_bytes_out, object_bytes_back : int
@@ -34,7 +34,7 @@ class MessageRecord:
     """
 
     station: str
-    flower_run: int
+    flower_run: str
     message_type: str
     group_id: str
     message_id: str

@@ -5,7 +5,6 @@ Every value is base32, with "=" written as "!". Source: vantage6 4.15,
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,5 +90,5 @@ def _decode(environment: Mapping[str, str], name: str) -> str:
             f"The environment variable {name} is missing.",
             "This program is started by a vantage6 node or by the bridge itself.",
         ) from error
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise CarrierError(f"The environment variable {name} is not in base32.") from error

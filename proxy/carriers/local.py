@@ -207,7 +207,10 @@ class _Station:
                     f"Station {self._station.name} did not answer within {timeout:.0f} s."
                 )
         if function.exit_code:
+            # The log may tell of the data; it is no part of what the ServerApp gets to read.
+            name = self._station.name
+            log.error("the end of the log of station %s:\n%s", name, function.log_tail())
             raise CarrierError(
-                f"The partial function at station {self._station.name} ended with exit code"
-                f" {function.exit_code}: {function.log_tail(3)}"
+                f"The partial function at station {name} ended with exit code"
+                f" {function.exit_code}. The station's log says why."
             )

@@ -24,7 +24,7 @@ _COME_BACK_LATER = frozenset(
 
 
 class NodeKey:
-    """The key by which a SuperLink knows a SuperNode; made new for each virtual SuperNode."""
+    """The key by which a SuperLink knows a SuperNode."""
 
     def __init__(self) -> None:
         self._private = ec.generate_private_key(ec.SECP384R1())
@@ -40,12 +40,17 @@ class NodeKey:
 class HttpTransport:
     """One virtual SuperNode's calls to a SuperLink; several threads may call at once."""
 
-    def __init__(self, superlink: str, key: NodeKey) -> None:
+    def __init__(self, superlink: str) -> None:
         self.superlink = superlink
-        self._key = key
+        self._key = NodeKey()
         self._session = requests.Session()
         # Whatever proxies the environment names: a SuperNode would reach its SuperLink directly.
         self._session.trust_env = False
+
+    def renew_key(self) -> bytes:
+        """Make a new key for the calls to come; returns its public half, as PEM."""
+        self._key = NodeKey()
+        return self._key.public_bytes
 
     def call(self, method: str, request: bytes) -> bytes:
         """Call a Fleet method.
@@ -57,7 +62,7 @@ class HttpTransport:
         RunNotRunning, UnknownNode, FleetError
             If the SuperLink refuses the call.
         """
-        timestamp = datetime.now(UTC).isoformat()
+        timestamp, key = datetime.now(UTC).isoformat(), self._key
         try:
             response = self._session.post(
                 f"http://{self.superlink}{NEWEST.paths[method]}",
@@ -65,9 +70,9 @@ class HttpTransport:
                 headers={
                     "content-type": "application/protobuf",
                     "accept": "application/protobuf",
-                    "flwr-public-key": b64encode(self._key.public_bytes).decode(),
+                    "flwr-public-key": b64encode(key.public_bytes).decode(),
                     "flwr-timestamp": timestamp,
-                    "flwr-signature": b64encode(self._key.sign(timestamp.encode())).decode(),
+                    "flwr-signature": b64encode(key.sign(timestamp.encode())).decode(),
                 },
                 timeout=_TIMEOUT_SECONDS,
             )

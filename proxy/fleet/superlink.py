@@ -16,7 +16,11 @@ HEARTBEAT_INTERVAL_SECONDS = 30.0
 
 
 class Transport(Protocol):
-    """Carries one call to the SuperLink, signed with the node's key."""
+    """Carries calls to the SuperLink, signed with the node's key."""
+
+    def renew_key(self) -> bytes:
+        """Make a new key for the calls to come; returns its public half, as PEM."""
+        ...
 
     def call(self, method: str, request: bytes) -> bytes:
         """Return the SuperLink's answer, or raise a `FleetError`."""
@@ -30,21 +34,30 @@ class Transport(Protocol):
 class SuperLink:
     """The Fleet API of one SuperLink, called as one SuperNode.
 
+    Parameters
+    ----------
+    transport : Transport
+        Reaches the SuperLink.
+
     Every method raises `Unreachable` if the SuperLink does not answer, `UnknownNode` if it does
     not know this node, `RunNotRunning` if the run that is meant has ended, and `FleetError`
     if it refuses for another reason.
     """
 
-    def __init__(self, transport: Transport, public_key: bytes) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._public_key = public_key
         self.node_id = 0
 
     def register(self) -> None:
-        """Become a SuperNode of this SuperLink that is online; sets `node_id`."""
-        self._call("RegisterNode", fleet.RegisterNodeRequest(public_key=self._public_key))
+        """Become a new SuperNode of this SuperLink, one that is online; sets `node_id`.
+
+        Each attempt has a key of its own: the SuperLink would refuse the one of an attempt whose
+        answer was lost.
+        """
+        public_key = self._transport.renew_key()
+        self._call("RegisterNode", fleet.RegisterNodeRequest(public_key=public_key))
         request = fleet.ActivateNodeRequest(
-            public_key=self._public_key, heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS
+            public_key=public_key, heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS
         )
         answer = self._call("ActivateNode", request)
         self.node_id = parse(fleet.ActivateNodeResponse, answer).node_id

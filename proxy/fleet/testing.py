@@ -7,6 +7,7 @@ Sources: flwr 1.41, `flwr/superlink/servicer/fleet/fleet_handlers.py` and the st
 import json
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -192,8 +193,12 @@ class FakeSuperLink:
             raise Unreachable(f"The SuperLink did not answer {method}.")
         return answer
 
+    def renew_key(self) -> bytes:
+        """Return a key that was never used; see `proxy.fleet.superlink.Transport`."""
+        return uuid.uuid4().bytes
+
     def close(self) -> None:
-        """There is no connection to close."""
+        """Do nothing: there is no connection."""
 
     def _answer(self, method: str, request: bytes) -> bytes:
         said: Any = parse(getattr(fleet, f"{method}Request"), request)

@@ -1,0 +1,72 @@
+"""An environment that looks like one with Flower in it, and whose programs do as they are told."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+# Answers every Fleet call as if all were well, and never has a message.
+SUPERLINK = f"""#!{sys.executable} -IS
+import http.server, os, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        with open(os.environ["FLWR_HOME"] + "/calls", "a") as calls:
+            calls.write(self.path + "\\n")
+        answer = b"\\x08\\x07" if self.path.endswith("-node") else b""
+        self.send_response(200)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+address = dict(zip(sys.argv[1:], sys.argv[2:]))
+server = http.server.ThreadingHTTPServer((address["--host"], int(address["--port"])), Handler)
+with open(os.environ["FLWR_HOME"] + "/superlink.pid", "w") as file:
+    file.write(str(os.getpid()))
+server.serve_forever()
+"""
+FLWR = """#!/bin/sh
+folder=$(dirname "$0")
+case $1 in
+    run) echo "$@" > "$folder/arguments"; cp -r "$2" "$folder/app"; . "$folder/run";;
+    ls) cat "$folder/runs";;
+esac
+"""
+COMPLETED = {"run-id": "42", "status": "finished:completed"}
+
+
+def make_flower(folder: Path, release: str = "1.41.0", superlink: str = SUPERLINK) -> Path:
+    """Make the environment; its run completes unless `set_run` says otherwise."""
+    programs = folder / "bin"
+    programs.mkdir(parents=True)
+    for name, program in (
+        ("python", f"#!/bin/sh\necho {release}\n"),
+        ("flower-supernode", "#!/bin/sh\nsleep 600\n"),
+        ("flower-superlink", superlink),
+        ("flwr", FLWR),
+    ):
+        (programs / name).write_text(program)
+        (programs / name).chmod(0o755)
+    set_run(folder, "echo loading; echo training", [COMPLETED])
+    return folder
+
+
+def set_run(folder: Path, script: str, runs: list[dict[str, Any]] | str) -> None:
+    """Say what `flwr run` does, and what `flwr ls` prints afterwards."""
+    listing = runs if isinstance(runs, str) else json.dumps({"success": True, "runs": runs})
+    (folder / "bin" / "run").write_text(script)
+    (folder / "bin" / "runs").write_text(listing)
+
+
+def make_app(folder: Path) -> Path:
+    """Make what passes for a Flower app."""
+    folder.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "app"\nversion = "1"\n'
+        '[tool.flwr.app.components]\nserverapp = "app:server"\nclientapp = "app:client"\n'
+    )
+    (folder / "app.py").write_text("server = client = None\n")
+    return folder

@@ -1,0 +1,194 @@
+"""The command flower-v6: what it refuses, and with which exit code."""
+
+import json
+import logging
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from algorithm import cli
+from algorithm.tests.fake_flower import make_app, make_flower, set_run
+from proxy import __version__
+
+
+@pytest.fixture(autouse=True)
+def _as_if_in_a_process_of_its_own() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = [signal.getsignal(number) for number in numbers]
+    loggers = logging.getLogger().handlers[:]
+    yield
+    for number, handler in zip(numbers, handlers, strict=True):
+        signal.signal(number, handler)
+    logging.getLogger().handlers[:] = loggers
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What is said about a command line that is none; the exit code is 2, as everywhere."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What is said when it could not be done; the exit code is 1."""
+    assert cli.main(arguments) == 1
+    return capsys.readouterr().err
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> str:
+    return str(make_app(tmp_path / "an app"))
+
+
+@pytest.fixture
+def flower(tmp_path: Path) -> Path:
+    return make_flower(tmp_path / "flower")
+
+
+# Command lines that are none
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "required"),
+        (["train"], "train"),
+        (["run"], "APP"),
+        (["attach"], "--superlink"),
+        (["run", "app", "--stations", "0"], "--stations"),
+        (["run", "app", "--stations", "-1"], "--stations"),
+        (["run", "app", "--stations", "two"], "--stations"),
+        (["run", "app", "--stations", "1.5"], "--stations"),
+        (["run", "app", "--deadline", "0"], "--deadline"),
+        (["run", "app", "--deadline", "-1"], "--deadline"),
+        (["run", "app", "--deadline", "inf"], "--deadline"),
+        (["run", "app", "--deadline", "nan"], "--deadline"),
+        (["run", "app", "--deadline", "soon"], "--deadline"),
+        (["run", "app", "--supernodes", "hot"], "--supernodes"),
+        (["run", "app", "--no-such-option"], "--no-such-option"),
+        (["run", "app", "another"], "another"),
+    ],
+)
+def test_a_command_line_that_is_none_is_refused_naming_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert said in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_version_and_help_are_no_errors(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([option])
+    assert caught.value.code == 0
+    assert (__version__ if option == "--version" else "attach") in capsys.readouterr().out
+
+
+# What cannot be done
+
+
+def test_an_app_that_is_not_there_is_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = failed(capsys, "run", str(tmp_path / "nothing"))
+    assert said.startswith("flower-v6: There is no app at")
+    assert "pyproject.toml" in said
+
+
+def test_node_configs_that_do_not_fit_the_stations_are_said(
+    capsys: pytest.CaptureFixture[str], app: str
+) -> None:
+    said = failed(capsys, "run", app, "--stations", "2", "--node-config", "a=1")
+    assert "2 stations but 1 node configs" in said
+
+
+def test_a_node_config_that_is_not_understood_is_said(
+    capsys: pytest.CaptureFixture[str], app: str
+) -> None:
+    assert "not understood" in failed(
+        capsys, "run", app, "--stations", "1", "--node-config", "device=gpu"
+    )
+
+
+def test_an_environment_without_flower_is_said_with_what_to_do(
+    capsys: pytest.CaptureFixture[str], app: str, tmp_path: Path
+) -> None:
+    said = failed(capsys, "run", app, "--flower-env", str(tmp_path))
+    assert f"no Flower in {tmp_path}" in said
+    assert "--flower-env" in said
+
+
+def test_an_old_flower_is_said_with_what_to_do(
+    capsys: pytest.CaptureFixture[str], app: str, tmp_path: Path
+) -> None:
+    old = make_flower(tmp_path / "old", release="1.20.0")
+    said = failed(capsys, "run", app, "--flower-env", str(old))
+    assert "Flower 1.20.0 is not supported" in said
+    assert "pip install" in said
+
+
+def test_a_superlink_that_nobody_runs_is_said(
+    capsys: pytest.CaptureFixture[str], flower: Path
+) -> None:
+    said = failed(
+        capsys,
+        *("attach", "--superlink", "127.0.0.1:1", "--supernodes", "per-round"),
+        *("--flower-env", str(flower)),
+    )
+    assert "127.0.0.1:1" in said
+    assert "Is it running there" in said
+
+
+def test_an_output_folder_that_cannot_be_made_is_said(
+    capsys: pytest.CaptureFixture[str], app: str, flower: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a file").touch()
+    assert "a file" in failed(
+        capsys,
+        *("run", app, "--flower-env", str(flower), "--supernodes", "per-round"),
+        *("--output", str(tmp_path / "a file")),
+    )
+
+
+# Runs
+
+
+def test_a_run_that_completed_is_a_success_and_its_outcome_is_left(
+    capsys: pytest.CaptureFixture[str], app: str, flower: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "some" / "output"
+    code = cli.main(
+        [
+            *("run", app, "--flower-env", str(flower), "--supernodes", "per-round"),
+            *("--stations", "1", "--output", str(output)),
+        ]
+    )
+    shown = capsys.readouterr()
+    assert code == 0
+    assert "training\n" in shown.out
+    assert "flower-v6 | the run completed" in shown.out
+    assert shown.err == ""
+    said = json.loads((output / "run.json").read_text())
+    assert (said["status"], said["app"], said["stations"]) == ("completed", app, ["station-1"])
+    assert (output / "serverapp.log").exists()
+
+
+def test_a_run_that_failed_is_a_failure_and_its_outcome_is_left_and_printed(
+    capsys: pytest.CaptureFixture[str], app: str, flower: Path, tmp_path: Path
+) -> None:
+    set_run(flower, "echo no data", [{"run-id": "42", "status": "finished:failed"}])
+    code = cli.main(
+        [
+            *("run", app, "--flower-env", str(flower), "--supernodes", "per-round", "--json"),
+            *("--stations", "1", "--output", str(tmp_path / "output")),
+        ]
+    )
+    shown = capsys.readouterr()
+    assert code == 1
+    printed = json.loads(shown.out)  # and nothing else is on standard output
+    assert printed == json.loads((tmp_path / "output" / "run.json").read_text())
+    assert printed["status"] == "failed"
+    assert "no data" in printed["log"]
+    assert "The run failed" in shown.err

@@ -1,0 +1,139 @@
+"""The folder that a job's containers share: what one leaves, the others find, whole."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from algorithm.job import Job
+from proxy.tests.helpers import wait_until
+
+SECONDS = 20.0
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(tmp_path / "job")
+
+
+# Messages
+
+
+def test_a_message_that_has_an_instruction_but_no_answer_waits(job: Job) -> None:
+    message = job.message("1f")
+    assert job.waiting() == []
+    message.instruction.touch()
+    assert [each.message_id for each in job.waiting()] == ["1f"]
+    message.reply.touch()
+    assert job.waiting() == []
+
+
+def test_another_container_finds_what_one_left(job: Job) -> None:
+    job.message("1f").instruction.write_bytes(b"bundle")
+    (found,) = Job(job.folder).waiting()
+    assert found.instruction.read_bytes() == b"bundle"
+    assert Job(job.folder).message("1f").folder == found.folder
+
+
+def test_a_message_that_was_taken_stays_taken(job: Job) -> None:
+    assert not job.message("1f").taken
+    job.message("1f").take()
+    assert Job(job.folder).message("1f").taken
+
+
+@pytest.mark.parametrize("message_id", ["", "..", "../2a", "/etc", "a b", "a.b", "\0"])
+def test_what_cannot_be_a_message_id_leads_nowhere(job: Job, message_id: str) -> None:
+    with pytest.raises(ValueError, match="no message id"):
+        job.message(message_id)
+
+
+def test_only_the_latest_reply_is_kept_but_who_was_taken_is_not_forgotten(job: Job) -> None:
+    first, second = job.message("1f"), job.message("2f")
+    for message in (first, second):
+        message.take()
+        message.reply.touch()
+    job.forget_replies_but(second)
+    assert not first.reply.exists()
+    assert first.taken
+    assert second.reply.exists()
+
+
+def test_two_containers_do_not_work_on_one_message_at_once(job: Job) -> None:
+    entered, second_entered = threading.Event(), threading.Event()
+
+    def second() -> None:
+        entered.wait(SECONDS)
+        other = Job(job.folder)
+        with other.working_on(other.message("1f")):
+            second_entered.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(second)
+        with job.working_on(job.message("1f")):
+            entered.set()
+            with job.working_on(job.message("2f")):  # another message may be worked on
+                assert not second_entered.is_set()
+        waiting.result(SECONDS)
+    assert second_entered.is_set()
+
+
+# Cache
+
+
+def test_what_is_kept_is_found_by_all_containers(job: Job) -> None:
+    job.generation()
+    job.keep("ab12", b"content")
+    assert Job(job.folder).kept("ab12") == b"content"
+    assert Job(job.folder).kept("cd34") is None
+
+
+@pytest.mark.parametrize("object_id", ["", ".", "../secret", "/etc/hostname"])
+def test_what_cannot_be_an_object_id_is_not_there(job: Job, object_id: str) -> None:
+    job.generation()
+    (job.folder / "secret").write_text("not an object")
+    assert job.kept(object_id) is None
+
+
+def test_the_cache_has_one_name_for_all_containers_even_if_they_ask_at_once(job: Job) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        names = set(pool.map(lambda _: Job(job.folder).generation(), range(40)))
+    assert len(names) == 1
+    assert [path.name for path in (job.folder / "cache").iterdir()] == ["generation"]
+
+
+def test_every_cache_has_a_name_of_its_own(tmp_path: Path) -> None:
+    assert Job(tmp_path / "a").generation() != Job(tmp_path / "b").generation()
+
+
+# The host
+
+
+def test_a_job_has_one_host_at_a_time(job: Job) -> None:
+    other = Job(job.folder)
+    assert not other.has_host()
+    with job.hosting() as first:
+        assert first
+        assert other.has_host()
+        with other.hosting() as second:
+            assert not second
+        assert other.has_host()
+    assert not other.has_host()
+
+
+def test_a_host_that_was_killed_is_no_host(job: Job) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from algorithm.job import Job\n"
+        "with Job(Path(sys.argv[1])).hosting() as alone:\n"
+        "    print(alone, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    command = [sys.executable, "-P", "-c", script, str(job.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as host:
+        assert host.stdout is not None
+        assert host.stdout.readline() == "True\n"
+        assert job.has_host()
+        host.kill()
+    assert wait_until(lambda: not job.has_host())

@@ -1,0 +1,263 @@
+"""Both ends of the bridge in memory: no sockets, no threads, no waiting. For tests.
+
+    pair = ProxyPair(MemoryCarrier(clientapp=lambda content: content), folder)
+    assert pair.send(record_dict(weights=b"...")) == record_dict(weights=b"...")
+
+`FakeSuperLink` (`proxy.fleet.testing`) answers as a SuperLink does, `FakeSuperNode` calls as a
+SuperNode does. `MemoryCarrier` has a SuperNode with a real `ClientProxy` at each of its stations,
+`ProxyPair` puts a SuperLink and a real `Relay` before a carrier: this one, or the one to test.
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from protos import bundle_pb2
+from protos import fleet_pb2 as fleet
+from proxy.bundle import Bundle, BundleWriter
+from proxy.carriers import Carrier
+from proxy.client import ClientProxy, Delivery, Stage
+from proxy.errors import CarrierError, RunNotRunning
+from proxy.fleet.messages import Instruction, Reply, parse
+from proxy.fleet.superlink import SuperLink
+from proxy.fleet.testing import (
+    Content,
+    FakeSuperLink,
+    Objects,
+    make_message,
+    make_object,
+    make_reply,
+    record_dict,
+)
+from proxy.relay import Fabs, Relay
+from proxy.report import MessageRecord
+
+__all__ = [
+    "ClientApp",
+    "Content",
+    "FakeSuperLink",
+    "FakeSuperNode",
+    "MemoryCarrier",
+    "NoWaiting",
+    "Objects",
+    "ProxyPair",
+    "make_message",
+    "make_object",
+    "make_reply",
+    "record_dict",
+]
+
+ClientApp = Callable[[Objects], Content]
+Handle = Callable[[str, bytes, float], bytes | None]
+
+
+class FakeSuperNode:
+    """Makes the calls that a SuperNode makes, for one message at a time.
+
+    Source of their order: flwr 1.41, `flwr/supernode/start_client_internal.py`.
+
+    Parameters
+    ----------
+    handle : Callable[[str, bytes, float], bytes | None]
+        Answers the calls: `ClientProxy.handle`, or a function like it.
+    clientapp : Callable[[Objects], Objects | Error]
+        Answers the messages.
+
+    Attributes
+    ----------
+    now : float
+        The time of the calls; a test may move it.
+    calls : list[tuple[str, bytes]]
+        Every call: the method and the request.
+    """
+
+    def __init__(self, handle: Handle, clientapp: ClientApp) -> None:
+        self.now = 0.0
+        self.calls: list[tuple[str, bytes]] = []
+        self._handle = handle
+        self._clientapp = clientapp
+        self._superlink = SuperLink(self)
+        self._known_runs: set[int] = set()
+
+    @property
+    def node_id(self) -> int:
+        """The node id that it was given; 0 until then."""
+        return self._superlink.node_id
+
+    def start(self) -> None:
+        """Get a node id."""
+        self._superlink.register()
+
+    def work(self) -> bool:
+        """Do all that a message takes; returns whether there was one, and its run was running."""
+        try:
+            received = self.receive()
+            if received is None:
+                return False
+            metadata, content = received
+            self.reply(*make_reply(metadata, self._clientapp(content)))
+        except RunNotRunning:
+            return False  # a SuperNode drops the message, and goes on
+        return True
+
+    def receive(self) -> tuple[fleet.Metadata, Objects] | None:
+        """Fetch a message and all that belongs to it; None if there is none."""
+        instruction = Instruction.decode(self._superlink.pull_messages())
+        if instruction is None:
+            return None
+        run_id = instruction.metadata.run_id
+        if run_id not in self._known_runs:
+            run = parse(fleet.GetRunResponse, self._superlink.get_run(run_id)).run
+            self._superlink.get_fab(run_id, run.fab_hash)
+            self._known_runs.add(run_id)
+        contents = {}
+        for each in instruction.object_ids:
+            # A SuperNode asks for an object that is not there yet for up to two hours.
+            contents[each] = self._superlink.pull_object(run_id, each) or b""
+        self._superlink.confirm_message_received(run_id, instruction.message_id)
+        tree = parse(fleet.PullMessagesResponse, instruction.encoded).message_object_trees[0]
+        return instruction.metadata, Objects(tree, contents).below
+
+    def reply(self, reply: Reply, objects: Objects) -> None:
+        """Push a reply, and those of its objects that are asked for."""
+        wanted, session_id = self._superlink.push_messages(reply)
+        for each, content in objects.contents.items():
+            if each in wanted:
+                self._superlink.push_object(reply.metadata.run_id, session_id, each, content)
+
+    def call(self, method: str, request: bytes) -> bytes:
+        """Make one call; see `proxy.fleet.superlink.Transport`."""
+        self.calls.append((method, request))
+        return self._handle(method, request, self.now) or b""
+
+    def renew_key(self) -> bytes:
+        """Return a key that was never used; see `proxy.fleet.superlink.Transport`."""
+        return uuid.uuid4().bytes
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class MemoryCarrier:
+    """Implements `proxy.carriers.Carrier`: each station is a ClientProxy and a FakeSuperNode.
+
+    Parameters
+    ----------
+    clientapp : Callable[[Objects], Objects | Error]
+        What the SuperNodes run.
+    stations : Sequence[str]
+        The names of the stations.
+
+    Attributes
+    ----------
+    supernodes : dict[str, FakeSuperNode]
+        By station.
+    """
+
+    def __init__(self, clientapp: ClientApp, stations: Sequence[str] = ("station-1",)) -> None:
+        self.stations = stations
+        self.supernodes: dict[str, FakeSuperNode] = {}
+        self._clientapp = clientapp
+        self._proxies: dict[str, ClientProxy] = {}
+        self._caches: dict[str, tuple[str, dict[str, bytes]]] = {}
+        for station in stations:
+            self.lose_cache(station)
+
+    def lose_cache(self, station: str) -> None:
+        """Have a station hold no app any more, as if it were another machine now."""
+        self._caches[station] = (uuid.uuid4().hex, {})
+
+    def prepare(self, station: str, node_id: int) -> None:
+        """Start a station's SuperNode."""
+        self._proxies[station] = ClientProxy(node_id)
+        supernode = FakeSuperNode(self._proxies[station].handle, self._clientapp)
+        supernode.start()
+        self.supernodes[station] = supernode
+
+    def exchange(
+        self,
+        station: str,
+        message_id: str,
+        instruction: Path,
+        reply: Path,
+        timeout: float,
+        cancelled: threading.Event,
+    ) -> None:
+        """Have a station's SuperNode answer a bundle; see `Carrier.exchange`."""
+        proxy, supernode = self._proxies[station], self.supernodes[station]
+        generation, kept = self._caches[station]
+        with Bundle(instruction) as bundle:
+            fab_id = bundle.header.instruction.fab_object_id
+            if fab_id in bundle.object_ids:
+                kept[fab_id] = bundle.read(fab_id)
+            if fab_id not in kept:
+                header = bundle_pb2.Header(message_id=message_id, cache_generation=generation)
+                header.missing_objects.object_ids.append(fab_id)
+                BundleWriter(reply, header).close()
+                return
+            delivery = Delivery(bundle, kept[fab_id], reply, generation, lambda: None)
+            proxy.offer(delivery, supernode.now)
+            supernode.work()
+            proxy.withdraw()
+        if delivery.stage != Stage.ANSWERED:
+            raise CarrierError(f"Station {station} did not answer.")
+
+    def close(self) -> None:
+        """Do nothing: a SuperNode in memory works only when it is called."""
+
+
+class ProxyPair:
+    """A FakeSuperLink with a real `Relay`, which serve a carrier's first station.
+
+    Parameters
+    ----------
+    carrier : Carrier
+        Reaches the station.
+    folder : Path
+        An empty folder, for bundles on their way.
+    deadline : float
+        Seconds that the station may take for a message.
+
+    Attributes
+    ----------
+    records : list[MessageRecord]
+        What became of the messages so far.
+    """
+
+    def __init__(self, carrier: Carrier, folder: Path, deadline: float = 60.0) -> None:
+        self.carrier = carrier
+        self.superlink = FakeSuperLink()
+        self.records: list[MessageRecord] = []
+        self.node = SuperLink(self.superlink)
+        self.node.register()
+        station = carrier.stations[0]
+        carrier.prepare(station, self.node.node_id)
+        self.relay = Relay(station, self.node, carrier, folder, deadline, Fabs(), NoWaiting())
+
+    def send(self, content: Objects, ttl: float = 3600.0, run_id: int = 0) -> Content:
+        """Have a message answered; returns what the reply at the SuperLink says.
+
+        Raises
+        ------
+        Exception
+            What `Relay.serve` raises; `KeyError` if the SuperLink has no complete reply then.
+        """
+        message_id = self.superlink.push_instruction(content, self.node.node_id, ttl, run_id)
+        instruction = Instruction.decode(self.node.pull_messages())
+        if instruction is not None:
+            about = instruction.metadata
+            kind, group_id = about.message_type, about.group_id
+            station, run = self.carrier.stations[0], str(about.run_id)
+            record = MessageRecord(station, run, kind, group_id, message_id)
+            self.records.append(record)
+            self.relay.serve(instruction, record)
+        return self.superlink.reply_to(message_id)
+
+
+class NoWaiting(threading.Event):
+    """An event for which nobody waits: what is to be tried again is tried again at once."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return whether it is set."""
+        return self.is_set()

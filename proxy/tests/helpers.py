@@ -1,0 +1,105 @@
+"""What several tests need, besides `proxy.testing`."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from protos import bundle_pb2
+from protos import fleet_pb2 as fleet
+from proxy.bundle import BundleWriter
+from proxy.fleet.messages import Instruction, object_id, parse
+from proxy.fleet.superlink import SuperLink
+from proxy.testing import FakeSuperLink, Objects, record_dict
+
+
+def wait_until(condition: Callable[[], object], timeout: float = 20.0) -> bool:
+    """Wait for what happens in another process or thread and tells nobody."""
+    give_up = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def runs(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not collected by its parent does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[0] != b"Z"
+
+
+def noise(size: int, seed: bytes = b"") -> bytes:
+    """Return bytes that cannot be compressed, the same for the same seed."""
+    return hashlib.shake_256(seed).digest(size)
+
+
+def alterations(data: bytes, bits: int = 8) -> list[bytes]:
+    """Return `data` with one bit changed, with its end cut off, with one byte more: all of them."""
+    flipped = [
+        data[:place] + bytes([data[place] ^ (1 << bit)]) + data[place + 1 :]
+        for place in range(len(data))
+        for bit in range(bits)
+    ]
+    return [*flipped, *(data[:end] for end in range(len(data))), data + b"\0", data + b"O"]
+
+
+class Drained:
+    """A message that was fetched from a SuperLink, as parts that a test may change.
+
+    Attributes
+    ----------
+    header : Header
+        That of the instruction bundle.
+    objects : dict[str, bytes]
+        The message's objects, by id.
+    fab : bytes
+        The SuperLink's answer to GetFab.
+    """
+
+    def __init__(
+        self, content: Objects | None = None, superlink: FakeSuperLink | None = None
+    ) -> None:
+        superlink = superlink or FakeSuperLink()
+        node = SuperLink(superlink)
+        node.register()
+        superlink.push_instruction(content or record_dict(weights=b"w" * 100), node.node_id)
+        instruction = Instruction.decode(node.pull_messages())
+        assert instruction is not None
+        self.metadata = instruction.metadata
+        run = node.get_run(self.metadata.run_id)
+        fab_hash = parse(fleet.GetRunResponse, run).run.fab_hash
+        self.fab = node.get_fab(self.metadata.run_id, fab_hash)
+        self.objects = {
+            each: node.pull_object(self.metadata.run_id, each) or b""
+            for each in instruction.object_ids
+        }
+        self.header = bundle_pb2.Header(
+            message_id=self.metadata.message_id,
+            instruction=bundle_pb2.Instruction(
+                pull_messages_response=instruction.encoded,
+                get_run_response=run,
+                fab_object_id=object_id(self.fab),
+                node_id=node.node_id,
+                deadline_seconds=60.0,
+            ),
+        )
+
+    def write(self, path: Path, with_fab: bool = True) -> Path:
+        """Write the instruction bundle."""
+        fab = {object_id(self.fab): self.fab} if with_fab else {}
+        return write_bundle(path, self.header, {**self.objects, **fab})
+
+
+def write_bundle(
+    path: Path, header: bundle_pb2.Header, objects: Mapping[str, bytes] | None = None
+) -> Path:
+    """Write a whole bundle."""
+    with BundleWriter(path, header) as writer:
+        for each, content in (objects or {}).items():
+            writer.add(each, content)
+        writer.close()
+    return path

@@ -1,0 +1,80 @@
+"""Arrows between folders run one way: `algorithm → proxy → protos`, and none leads to Flower."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("protos", "proxy", "algorithm")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+OURS = {name: path for name, path in MODULES.items() if ".tests" not in name}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the full names of all that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def importers(of: str, among: str) -> list[str]:
+    """Return the modules below `among` that import `of`, or something below it."""
+    return [
+        name
+        for name, path in OURS.items()
+        if f"{name}.".startswith(f"{among}.")
+        and any(f"{each}.".startswith(f"{of}.") for each in imports(path))
+    ]
+
+
+def test_the_modules_are_found() -> None:
+    assert {"protos", "proxy", "proxy.relay", "proxy.carriers.local", "algorithm.cli"} <= set(OURS)
+    assert "proxy.relay" in importers("proxy.bundle", among="proxy")
+
+
+@pytest.mark.parametrize("name", list(MODULES))
+def test_no_module_imports_flower(name: str) -> None:
+    assert not [each for each in imports(MODULES[name]) if each.split(".")[0] == "flwr"]
+
+
+@pytest.mark.parametrize(
+    ("of", "among"),
+    [
+        ("algorithm", "proxy"),
+        ("algorithm", "protos"),
+        ("proxy", "protos"),
+        ("proxy.central", "proxy.carriers"),
+        ("proxy.client", "proxy.carriers"),
+        ("proxy.relay", "proxy.carriers"),
+        ("proxy.central", "proxy.fleet.server"),
+        ("proxy.client", "proxy.fleet.server"),
+        ("proxy.testing", "algorithm"),
+    ],
+)
+def test_no_arrow_runs_backwards(of: str, among: str) -> None:
+    assert importers(of, among) == []
+
+
+def test_nothing_but_tests_uses_what_is_there_for_tests() -> None:
+    for fakes in ("proxy.testing", "proxy.fleet.testing"):
+        assert set(importers(fakes, among="proxy")) <= {"proxy.testing"}
+
+
+@pytest.mark.parametrize("name", ["proxy.client", "proxy.fleet.messages", "proxy.fleet.releases"])
+def test_the_core_has_no_socket_clock_thread_or_process_in_it(name: str) -> None:
+    shells = {"socket", "time", "threading", "subprocess", "requests", "http", "datetime"}
+    assert {each.split(".")[0] for each in imports(OURS[name])}.isdisjoint(shells)
+
+
+@pytest.mark.parametrize("name", ["proxy.keeper", "algorithm.job"])
+def test_what_must_start_quickly_needs_the_standard_library_only(name: str) -> None:
+    assert {each.split(".")[0] for each in imports(OURS[name])} <= sys.stdlib_module_names

@@ -1,0 +1,58 @@
+"""The contract of a vantage6 container: what one side writes, the other reads."""
+
+import base64
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.carriers.container import Container, Database
+from proxy.errors import CarrierError
+
+CONTAINER = Container(
+    Path("/in put"), Path("/output"), Path("/jöb"), {"scans": Database("/data", "folder")}
+)
+
+paths = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1).map(Path)
+databases = st.dictionaries(
+    st.from_regex(r"[a-z][a-z0-9_]*", fullmatch=True),
+    st.builds(Database, st.text(st.characters(codec="utf-8")), st.just("csv")),
+)
+
+
+@given(st.builds(Container, paths, paths, paths, databases))
+def test_any_contract_is_read_as_it_was_written(container: Container) -> None:
+    assert Container.from_environment(container.environment()) == container
+
+
+def test_a_contract_is_written_as_vantage6_writes_it() -> None:
+    def decoded(value: str) -> str:
+        return base64.b32decode(value.replace("!", "=")).decode()
+
+    environment = CONTAINER.environment()
+    assert not [value for value in environment.values() if "=" in value]
+    assert {name: decoded(value) for name, value in environment.items()} == {
+        "INPUT_FILE": "/in put",
+        "OUTPUT_FILE": "/output",
+        "TEMPORARY_FOLDER": "/jöb",
+        "USER_REQUESTED_DATABASE_LABELS": "scans",
+        "SCANS_DATABASE_URI": "/data",
+        "SCANS_DATABASE_TYPE": "folder",
+    }
+
+
+@pytest.mark.parametrize("name", list(CONTAINER.environment()))
+def test_a_variable_that_is_missing_is_named(name: str) -> None:
+    environment = CONTAINER.environment()
+    del environment[name]
+    with pytest.raises(CarrierError, match=f"{name} is missing"):
+        Container.from_environment(environment)
+
+
+@given(st.text())
+def test_a_variable_with_any_other_value_is_read_or_a_carrier_error(value: str) -> None:
+    environment = {**CONTAINER.environment(), "OUTPUT_FILE": value}
+    with contextlib.suppress(CarrierError):
+        assert isinstance(Container.from_environment(environment), Container)

@@ -1,0 +1,160 @@
+"""A bundle in a vantage6 container's input or output: it comes out as it went in, or not at all."""
+
+import base64
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protos.bundle_pb2 import Header
+from proxy.bundle import Bundle
+from proxy.carriers import payload
+from proxy.errors import BundleError, CarrierError
+from proxy.fleet.messages import object_id
+from proxy.tests.helpers import alterations, noise, write_bundle
+
+FIELDS = {"method": "courier", "kwargs": {"message_id": "1f", "timeout": 60.0}}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+json_objects = st.dictionaries(st.text().filter(lambda key: key != "bundle"), json_values)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("payloads")
+
+
+def written(folder: Path, fields: dict[str, Any], bundle: bytes | None = None) -> Path:
+    """Write a payload, with these bytes in place of a bundle."""
+    source = folder / "source"
+    source.write_bytes(bundle or b"")
+    payload.write(folder / "payload", fields, None if bundle is None else source)
+    return folder / "payload"
+
+
+def saved(path: Path) -> bytes:
+    """Return the bundle that is read from a payload."""
+    target = path.with_name("target")
+    with payload.read(path) as task:
+        task.save_bundle(target)
+    return target.read_bytes()
+
+
+@settings(max_examples=50)
+@given(fields=json_objects, bundle=st.binary() | st.none())
+def test_members_come_out_as_they_went_in(
+    folder: Path, fields: dict[str, Any], bundle: bytes | None
+) -> None:
+    with payload.read(written(folder, fields, bundle)) as task:
+        assert {key: task.fields[key] for key in fields} == fields
+        assert task.has_bundle == (bundle is not None)
+
+
+@settings(max_examples=50)
+@given(fields=json_objects, bundle=st.binary())
+def test_a_bundle_comes_out_as_it_went_in(
+    folder: Path, fields: dict[str, Any], bundle: bytes
+) -> None:
+    assert saved(written(folder, fields, bundle)) == bundle
+
+
+@pytest.mark.parametrize("size", [3 * 2**18 + more for more in range(-2, 3)] + [3 * 10**6])
+def test_a_bundle_of_several_pieces_comes_out_as_it_went_in(folder: Path, size: int) -> None:
+    bundle = noise(size)
+    assert saved(written(folder, FIELDS, bundle)) == bundle
+
+
+def test_a_payload_is_json_as_vantage6_demands_it(folder: Path) -> None:
+    found = json.loads(written(folder, FIELDS, b"a bundle").read_text("utf-8"))
+    assert base64.b64decode(found.pop("bundle"), validate=True) == b"a bundle"
+    assert found == FIELDS
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}],
+    ids=["as Python does", "indented", "compact", "in UTF-8"],
+)
+@settings(max_examples=25)
+@given(fields=json_objects, bundle=st.binary())
+def test_a_payload_that_another_program_wrote_anew_still_reads(
+    folder: Path, form: dict[str, Any], fields: dict[str, Any], bundle: bytes
+) -> None:
+    path = written(folder, fields, bundle)
+    anew = json.dumps(json.loads(path.read_bytes()), **form)
+    path.write_bytes(anew.encode())
+    with payload.read(path) as task:
+        assert {key: task.fields[key] for key in fields} == fields
+    assert saved(path) == bundle
+
+
+def test_any_changed_bit_any_cut_and_any_addition_is_found_here_or_in_the_bundle(
+    folder: Path,
+) -> None:
+    sound = write_bundle(folder / "a.bundle", Header(message_id="1f"), {object_id(b"x"): b"x"})
+    original = sound.read_bytes()
+    path = written(folder, FIELDS, original)
+    for altered in alterations(path.read_bytes(), bits=2):
+        path.write_bytes(altered)
+        try:
+            received = saved(path)
+            if received != original:
+                (folder / "received").write_bytes(received)
+                with pytest.raises(BundleError):
+                    Bundle(folder / "received")
+        except CarrierError:
+            pass
+
+
+def test_a_payload_that_is_cut_off_anywhere_gives_no_bundle(folder: Path) -> None:
+    path = written(folder, FIELDS, noise(100))
+    whole = path.read_bytes()
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        with pytest.raises(CarrierError):
+            saved(path)
+
+
+@given(st.binary() | st.text().map(lambda text: f'{{"bundle": "{text}"}}'.encode(errors="replace")))
+def test_any_file_is_a_payload_or_a_carrier_error(folder: Path, data: bytes) -> None:
+    (folder / "any").write_bytes(data)
+    with contextlib.suppress(CarrierError):
+        saved(folder / "any")
+
+
+def test_something_behind_the_bundle_is_refused(folder: Path) -> None:
+    path = folder / "more"
+    path.write_text('{"bundle": "eA==", "more": 1}')
+    with pytest.raises(CarrierError, match="behind its bundle"):
+        saved(path)
+
+
+def test_a_payload_without_a_bundle_says_so(folder: Path) -> None:
+    with pytest.raises(CarrierError, match="holds no bundle"):
+        saved(written(folder, {"served": 3}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", '"bundle"', "{", "not json"])
+def test_what_is_no_json_object_is_refused(folder: Path, text: str) -> None:
+    (folder / "other").write_text(text)
+    with pytest.raises(CarrierError, match="does not hold"):
+        saved(folder / "other")
+
+
+def test_members_of_more_than_a_megabyte_are_refused_unread(folder: Path) -> None:
+    path = written(folder, {"kwargs": "x" * 2**20}, b"a bundle")
+    with pytest.raises(CarrierError, match="JSON"):
+        saved(path)
+
+
+def test_a_payload_that_is_not_there_is_a_carrier_error(folder: Path) -> None:
+    with pytest.raises(CarrierError, match="cannot be read"):
+        saved(folder / "nothing")
