@@ -87,7 +87,7 @@ class Measurement:
     messages : list[dict[str, Any]]
         The bridge's record of each message (`proxy.report.MessageRecord`), in order of replies.
     memory : list[Memory]
-        Of each proxy that lives as long as the run.
+        Of each proxy, with warm SuperNodes.
     """
 
     size: Size
@@ -162,7 +162,7 @@ def measure(flower: Flower, size: Size, mode: str, folder: Path) -> Measurement:
         os.environ.pop(_POLL_VARIABLE, None)
         result = folder / "result.json"
         messages = _run_bridged(size, mode, result, folder)
-        memory = _measure_memory(flower, size, mode, folder / "attached")
+        memory = _measure_memory(flower, size, folder / "attached") if mode == WARM else []
     answer = json.loads(result.read_text())
     return Measurement(size, mode, answer["sha256"], answer["seconds"], messages, memory)
 
@@ -186,18 +186,17 @@ def _run_bridged(size: Size, mode: str, result: Path, folder: Path) -> list[dict
     return messages
 
 
-def _measure_memory(flower: Flower, size: Size, mode: str, folder: Path) -> list[Memory]:
+def _measure_memory(flower: Flower, size: Size, folder: Path) -> list[Memory]:
     """Run the app on stations that `flower-v6 attach` made SuperNodes of a SuperLink."""
-    hosts = STATIONS if mode == WARM else 0
-    with attached_federation(flower, folder, "--supernodes", mode, stations=STATIONS) as federation:
+    with attached_federation(flower, folder, stations=STATIONS) as federation:
         # Each SuperNode starts its SuperExec when it has registered; the SuperLink has one, too.
         superexec = flower.command("flower-superexec")
-        wait_until(lambda: len(_running(superexec)) == 1 + hosts, "the SuperNodes are up")
+        wait_until(lambda: len(_running(superexec)) == 1 + STATIONS, "the SuperNodes are up")
         time.sleep(_SETTLE_SECONDS)
         watches = [Watch("central", pid) for pid in _running(_CENTRAL_PROXY)]
         watches += [Watch("client", pid) for pid in _running(_CLIENT_PROXY)]
-        if len(watches) != 1 + hosts:
-            raise RuntimeError(f"There are {len(watches)} proxies; there should be {1 + hosts}.")
+        if len(watches) != 1 + STATIONS:
+            raise RuntimeError(f"There are {len(watches)} proxies, not {1 + STATIONS}.")
         run_on([federation], _APP, ".json", **_config(size, _MEMORY_ROUNDS))
         return [watch.memory() for watch in watches]
 

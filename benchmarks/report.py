@@ -28,8 +28,8 @@ own part   the bridge's own time for one message, from pulled to reply stored, l
 bytes      bundles without the FAB, both ways, over the objects in them; the files of vantage6, in
            which bundles travel, are JSON with base64 and hence a third larger
 FABs       how often the app itself was sent to a station, at most
-central,   each proxy's peak memory over idle, for client proxies the largest; one of per-round
-client     ends with its message and is not measured"""
+central,   each proxy's peak memory over idle, for client proxies the largest; measured with warm
+client     SuperNodes only, because a per-round client proxy ends with its message"""
 
 
 def summary(measurement: Measurement, native: Measurement) -> dict[str, float]:

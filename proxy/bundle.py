@@ -87,8 +87,13 @@ class BundleWriter:
             raise _unwritable(path, error) from error
         self._write(_PREFIX.pack(MAGIC, FORMAT_VERSION, len(encoded)) + encoded)
 
-    def add(self, object_id: str, content: bytes) -> None:
+    def add(self, object_id: str, content: bytes) -> int:
         """Append an object; one that the bundle already holds is not written again.
+
+        Returns
+        -------
+        int
+            The bytes that it takes in the bundle.
 
         Raises
         ------
@@ -99,15 +104,17 @@ class BundleWriter:
             raise BundleError(f"Object {object_id} is not what its id says: it was altered.")
         with self._lock:
             if object_id in self._written:
-                return
+                return 0
+            start = self._file.tell()
             self._written.add(object_id)
             self.object_bytes += len(content)
             self._write(_OBJECT_TAG + _OBJECT.pack(bytes.fromhex(object_id), len(content)))
             view = memoryview(content)
-            for start in range(0, len(view), BLOCK_BYTES):
-                stored = _pack_block(view[start : start + BLOCK_BYTES])
+            for offset in range(0, len(view), BLOCK_BYTES):
+                stored = _pack_block(view[offset : offset + BLOCK_BYTES])
                 self._write(_LENGTH.pack(len(stored)), hashed=False)
                 self._write(stored, hashed=False)
+            return self._file.tell() - start
 
     def close(self, seconds: Mapping[str, float] | None = None) -> None:
         """Complete the bundle; `seconds` by stage are kept in its footer."""

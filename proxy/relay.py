@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 _UPLOAD_PAUSE_SECONDS = 0.2
 # The station's own deadline comes this much before the central's: it knows better what went wrong.
 _GRACE_SECONDS = 10.0
+# Enough for the runs that go on at once; the app of an older one is fetched again.
+_MAX_FABS = 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Fabs:
             if (run_id, fab_hash) not in self._fabs:
                 response = fetch()
                 self._fabs[run_id, fab_hash] = Fab(object_id(response), response)
+                if len(self._fabs) > _MAX_FABS:
+                    del self._fabs[next(iter(self._fabs))]
             return self._fabs[run_id, fab_hash]
 
 
@@ -189,9 +193,8 @@ class Relay:
                 with BundleWriter(path, instruction.header) as writer:
                     for each in instruction.object_ids:
                         writer.add(each, instruction.read(each))
-                    writer.add(fab.object_id, fab.response)
+                    errand.record.fab_bytes = writer.add(fab.object_id, fab.response)
                     writer.close()
-            errand.record.fab_bytes = len(fab.response)
             answer = self._carry(errand, path)
         if errand.record.fab_bytes and self._generation:
             self._held.add(fab.object_id)
@@ -223,8 +226,7 @@ class Relay:
                 writer.add(each, self._pull_object(errand, each))
             record.object_bytes_out = writer.object_bytes
             if fab.object_id not in self._held:
-                writer.add(fab.object_id, fab.response)
-                record.fab_bytes = len(fab.response)
+                record.fab_bytes = writer.add(fab.object_id, fab.response)
             writer.close()
         return fab
 
@@ -249,11 +251,11 @@ class Relay:
                 errand.instruction.message_id,
                 instruction,
                 path,
-                errand.ends_at - time.monotonic() + errand.grace,
+                errand.limit + errand.grace,
                 self._stop,
             )
+            answer = Bundle(path)
         record.bytes_back += path.stat().st_size
-        answer = Bundle(path)
         for stage, seconds in answer.seconds.items():
             record.seconds[stage] = seconds
             record.seconds["carry"] -= seconds

@@ -28,6 +28,22 @@ with open(os.environ["FLWR_HOME"] + "/superlink.pid", "w") as file:
     file.write(str(os.getpid()))
 server.serve_forever()
 """
+# Answers every message with the message's own content.
+SUPERNODE = f"""#!{sys.executable}
+import os, sys
+from proxy.fleet.http import HttpTransport
+from proxy.testing import FakeSuperNode
+
+with open(os.environ["FLWR_HOME"] + ".pid", "w") as file:
+    file.write(str(os.getpid()))
+options = dict(zip(sys.argv[1:], sys.argv[2:]))
+print("node config:", options["--node-config"], flush=True)
+transport = HttpTransport(options["--superlink"])
+supernode = FakeSuperNode(lambda method, request, _: transport.call(method, request), lambda c: c)
+supernode.start()
+while True:
+    supernode.work()
+"""
 FLWR = """#!/bin/sh
 folder=$(dirname "$0")
 case $1 in
@@ -38,13 +54,18 @@ esac
 COMPLETED = {"run-id": "42", "status": "finished:completed"}
 
 
-def make_flower(folder: Path, release: str = "1.41.0", superlink: str = SUPERLINK) -> Path:
+def make_flower(
+    folder: Path,
+    release: str = "1.41.0",
+    superlink: str = SUPERLINK,
+    supernode: str = SUPERNODE,
+) -> Path:
     """Make the environment; its run completes unless `set_run` says otherwise."""
     programs = folder / "bin"
     programs.mkdir(parents=True)
     for name, program in (
         ("python", f"#!/bin/sh\necho {release}\n"),
-        ("flower-supernode", "#!/bin/sh\nsleep 600\n"),
+        ("flower-supernode", supernode),
         ("flower-superlink", superlink),
         ("flwr", FLWR),
     ):

@@ -88,7 +88,7 @@ class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     fleet: FleetServer
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, *_: object) -> None:
         """A SuperNode that was killed breaks its connections; that is no news here."""
         log.debug("a connection broke", exc_info=True)
 

@@ -23,6 +23,12 @@ def wait_until(condition: Callable[[], object], timeout: float = 20.0) -> bool:
     return True
 
 
+def pid_in(path: Path) -> int:
+    """Return the process id that somebody writes to a file."""
+    assert wait_until(lambda: path.exists() and path.read_text())
+    return int(path.read_text())
+
+
 def runs(pid: int) -> bool:
     """Whether a process runs; one that ended and was not collected by its parent does not."""
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.process import Process, Workspace
-from proxy.tests.helpers import runs, wait_until
+from proxy.tests.helpers import pid_in, runs, wait_until
 
 SECONDS = 20.0
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -57,12 +57,6 @@ def start(tmp_path: Path) -> Iterator[Starter]:
     yield starter
     for process in starter.started:
         process.stop()
-
-
-def pid_in(path: Path) -> int:
-    """Return the process id that somebody writes to a file."""
-    assert wait_until(path.exists)
-    return int(path.read_text())
 
 
 def escapees(start: Starter, folder: Path, then: str, options: Sequence[str] = ()) -> int:
@@ -178,9 +172,9 @@ def test_a_process_that_does_not_end_in_its_own_way_is_killed(
         *("trap '' TERM", f"echo $$ > {tmp_path}/pid", "while true; do sleep 0.05; done"),
         grace=0.2,
     )
-    assert wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    pid = pid_in(tmp_path / "pid")
     process.stop()
-    assert not runs(int((tmp_path / "pid").read_text()))
+    assert not runs(pid)
 
 
 # Its descendants

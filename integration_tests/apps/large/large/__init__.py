@@ -1,1 +1,1 @@
-"""Large: one array of any size, random numbers that no compression makes smaller."""
+"""Large: one array of any size, random numbers that compression makes hardly smaller."""

@@ -1,0 +1,166 @@
+"""The program in the container, from its environment variables to its output file."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from algorithm.flower import ENVIRONMENT_VARIABLE
+from algorithm.job import Job
+from algorithm.tests.fake_flower import make_flower
+from proxy.bundle import Bundle
+from proxy.carriers import payload
+from proxy.carriers.container import Container, Database
+from proxy.process import Process
+from proxy.tests.helpers import Drained, pid_in, runs, wait_until
+
+SECONDS = 30.0
+
+
+class Node:
+    """What a vantage6 node does at a station: it starts containers, for one job."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.job = folder / "job"
+        self.started: list[Process] = []
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            ENVIRONMENT_VARIABLE: str(make_flower(folder / "flower")),
+        }
+
+    def start(
+        self, method: str, bundle: Path | None = None, **arguments: Any
+    ) -> tuple[Process, Path]:
+        """Start a container; returns it and its output file."""
+        run = self.folder / f"{method}-{len(self.started)}"
+        run.mkdir()
+        databases = {"default": Database("/data.csv", "csv")}
+        container = Container(run / "input", run / "output", self.job, databases)
+        payload.write(container.input_file, {"method": method, "kwargs": arguments}, bundle)
+        process = Process(
+            [sys.executable, "-E", "-P", "-m", "algorithm"],
+            {**self._environment, **container.environment()},
+            run / "log",
+        )
+        self.started.append(process)
+        return process, container.output_file
+
+    def answer(self, sent: Drained, method: str = "courier", with_fab: bool = True) -> Bundle:
+        """Bring a message to the station; returns the bundle that comes back."""
+        message_id = sent.metadata.message_id
+        bundle = sent.write(self.folder / "instruction", with_fab)
+        extra = {"timeout": SECONDS} if method == "courier" else {"node_config": "a=1"}
+        function, output = self.start(method, bundle, message_id=message_id, **extra)
+        assert function.wait(SECONDS)
+        assert function.exit_code == 0, function.log_tail()
+        with payload.read(output) as result:
+            result.save_bundle(self.folder / "reply")
+        return Bundle(self.folder / "reply")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path)
+    yield node
+    for process in node.started:
+        process.stop()
+
+
+def start_host(node: Node, sent: Drained, idle_limit: float = 600.0) -> tuple[Process, Path]:
+    node_id = sent.metadata.dst_node_id
+    return node.start("host", node_id=node_id, node_config="a=1", idle_limit=idle_limit)
+
+
+def test_a_host_and_couriers_answer_messages_with_one_supernode(node: Node) -> None:
+    sent = Drained()
+    start_host(node, sent)
+    with node.answer(sent) as reply:
+        assert reply.header.WhichOneof("content") == "reply"
+    first = pid_in(node.job / "flwr.pid")
+    following = Drained()
+    with node.answer(following, with_fab=False) as reply:
+        assert reply.header.message_id == following.metadata.message_id
+        assert reply.header.WhichOneof("content") == "reply"
+    assert pid_in(node.job / "flwr.pid") == first
+
+
+def test_a_supernode_finds_its_databases_in_its_node_config(node: Node) -> None:
+    sent = Drained()
+    start_host(node, sent)
+    node.answer(sent).close()
+    log = Job(node.job).supernode_log.read_text()
+    assert 'node config: a=1 database-uri="/data.csv"' in log
+
+
+def test_a_host_that_is_told_to_end_takes_its_supernode_with_it(node: Node) -> None:
+    host, _ = start_host(node, Drained())
+    supernode = pid_in(node.job / "flwr.pid")
+    host.stop()
+    assert not runs(supernode)
+    assert not Job(node.job).has_host()
+
+
+def test_a_host_to_which_nothing_comes_ends_by_itself(node: Node) -> None:
+    host, output = start_host(node, Drained(), idle_limit=0.1)
+    assert host.wait(SECONDS)
+    assert host.exit_code == 0
+    with payload.read(output) as result:
+        assert result.fields == {"served": 0}
+
+
+def test_a_second_host_is_refused(node: Node) -> None:
+    sent = Drained()
+    start_host(node, sent)
+    assert wait_until(Job(node.job).has_host)
+    second, _ = start_host(node, sent)
+    assert second.wait(SECONDS)
+    assert second.exit_code == 1
+    assert "has a host at this station already" in second.log_tail()
+
+
+def test_per_round_answers_a_message_and_leaves_no_supernode(node: Node) -> None:
+    sent = Drained()
+    with node.answer(sent, "per_round") as reply:
+        assert reply.header.WhichOneof("content") == "reply"
+    left = [path.name for path in node.job.iterdir()]
+    assert sorted(left) == ["cache", "messages", "supernode.log"]
+
+
+def test_per_round_answers_a_repeated_message_with_the_reply_that_is_there(node: Node) -> None:
+    sent = Drained()
+    replies = []
+    for _ in range(2):
+        with node.answer(sent, "per_round") as reply:
+            replies.append(reply.path.read_bytes())
+    assert replies[0] == replies[1]
+
+
+def test_per_round_asks_for_an_app_that_it_lacks_without_starting_anything(node: Node) -> None:
+    sent = Drained()
+    with node.answer(sent, "per_round", with_fab=False) as reply:
+        assert reply.header.WhichOneof("content") == "missing_objects"
+    assert not Job(node.job).supernode_log.exists()
+    with node.answer(sent, "per_round") as reply:
+        assert reply.header.WhichOneof("content") == "reply"
+
+
+def test_a_function_that_does_not_exist_is_refused_naming_those_that_do(node: Node) -> None:
+    function, output = node.start("train")
+    assert function.wait(SECONDS)
+    assert function.exit_code == 1
+    assert "carrier: There is no function 'train'" in function.log_tail()
+    assert "courier, host, per_round" in function.log_tail()
+    assert not output.exists()
+
+
+def test_a_program_outside_of_a_container_says_what_is_missing(tmp_path: Path) -> None:
+    program = Process([sys.executable, "-E", "-P", "-m", "algorithm"], {}, tmp_path / "log")
+    assert program.wait(SECONDS)
+    program.stop()
+    assert program.exit_code == 1
+    assert "is missing" in program.log_tail()
+    assert "vantage6 node" in program.log_tail()

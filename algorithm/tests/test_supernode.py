@@ -1,0 +1,126 @@
+"""A SuperNode that really runs answers a message, or it is said why it did not."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from algorithm.flower import Flower
+from algorithm.supernode import NoReply, SuperNode
+from algorithm.tests.fake_flower import SUPERNODE, make_flower
+from proxy.bundle import Bundle
+from proxy.client import Delivery, Stage
+from proxy.fleet.messages import ErrorCode
+from proxy.tests.helpers import Drained, pid_in, runs
+
+SECONDS = 30.0
+# Fetches the message, and no more.
+HANGING = SUPERNODE.replace("supernode.work()", "supernode.receive()")
+
+Start = Callable[[str], SuperNode]
+
+
+class Errand:
+    """A message for a SuperNode."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sent = Drained()
+        self.reply = folder / "reply.bundle"
+        self.bundle = Bundle(self.sent.write(folder / "instruction.bundle"))
+        self.delivery = Delivery(self.bundle, self.sent.fab, self.reply, "", lambda: None)
+
+
+@pytest.fixture
+def errand(tmp_path: Path) -> Errand:
+    return Errand(tmp_path)
+
+
+@pytest.fixture
+def start(errand: Errand, tmp_path: Path) -> Iterator[Start]:
+    """Start a program as the SuperNode."""
+    started: list[SuperNode] = []
+
+    def start(program: str) -> SuperNode:
+        flower = Flower(make_flower(tmp_path / "flower", supernode=program))
+        node_id = errand.sent.metadata.dst_node_id
+        started.append(SuperNode(flower, node_id, "a=1", tmp_path, tmp_path / "supernode.log"))
+        return started[-1]
+
+    yield start
+    for supernode in started:
+        supernode.stop()
+
+
+def no_reply(supernode: SuperNode, errand: Errand, deadline: float) -> NoReply:
+    with pytest.raises(NoReply) as caught:
+        supernode.serve(errand.delivery, deadline)
+    assert not errand.reply.exists()
+    return caught.value
+
+
+def test_a_supernode_answers_a_message_with_a_bundle(
+    start: Start, errand: Errand, tmp_path: Path
+) -> None:
+    start(SUPERNODE).serve(errand.delivery, SECONDS)
+    assert errand.delivery.stage == Stage.ANSWERED
+    with Bundle(errand.reply) as reply:
+        assert reply.header.message_id == errand.sent.metadata.message_id
+    assert "node config: a=1" in (tmp_path / "supernode.log").read_text()
+
+
+def test_a_supernode_answers_one_message_after_the_other(
+    start: Start, errand: Errand, tmp_path: Path
+) -> None:
+    supernode = start(SUPERNODE)
+    supernode.serve(errand.delivery, SECONDS)
+    (tmp_path / "next").mkdir()
+    following = Errand(tmp_path / "next")
+    supernode.serve(following.delivery, SECONDS)
+    assert following.reply.exists()
+
+
+def test_a_supernode_that_was_stopped_does_not_run(start: Start, tmp_path: Path) -> None:
+    supernode = start(SUPERNODE)
+    pid = pid_in(tmp_path / "flwr.pid")
+    assert supernode.running
+    supernode.stop()
+    assert not supernode.running
+    assert not runs(pid)
+
+
+def test_a_supernode_that_ended_is_said_but_its_log_stays_here(
+    start: Start, errand: Errand, caplog: pytest.LogCaptureFixture
+) -> None:
+    supernode = start("#!/bin/sh\necho patient 7 is missing\nexit 3\n")
+    error = no_reply(supernode, errand, SECONDS)
+    assert error.error_code == ErrorCode.NODE_UNAVAILABLE
+    assert "ended with exit code 3" in error.message
+    assert "patient 7" not in error.message
+    assert "patient 7" in caplog.text
+
+
+def test_a_supernode_that_never_asks_for_its_message_is_said_at_the_deadline(
+    start: Start, errand: Errand
+) -> None:
+    error = no_reply(start("#!/bin/sh\nsleep 600\n"), errand, deadline=0.2)
+    assert error.error_code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+    assert "not handed out yet" in error.message
+
+
+def test_a_clientapp_that_does_not_reply_is_said_at_the_deadline(
+    start: Start, errand: Errand, tmp_path: Path
+) -> None:
+    supernode = start(HANGING)
+    assert pid_in(tmp_path / "flwr.pid")  # it is about to ask for its message
+    error = no_reply(supernode, errand, deadline=2.0)
+    assert error.error_code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+    assert "with the ClientApp" in error.message
+
+
+def test_a_reply_that_cannot_be_written_is_said_at_once(
+    start: Start, errand: Errand, tmp_path: Path
+) -> None:
+    errand.delivery.reply_path = tmp_path / "no such folder" / "reply"
+    error = no_reply(start(SUPERNODE), errand, SECONDS)
+    assert error.error_code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+    assert "cannot be written" in error.message
