@@ -70,7 +70,8 @@ class FleetServer:
         with self._changed:
             while True:
                 answer = self._core.handle(method, request, time.monotonic())
-                self._changed.notify_all()
+                if answer is not None:
+                    self._changed.notify_all()
                 left = give_up - time.monotonic()
                 if answer is not None or left <= 0 or self._closed:
                     return answer or b""
