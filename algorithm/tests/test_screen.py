@@ -2,6 +2,7 @@
 
 import io
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -24,6 +25,16 @@ class Terminal(io.StringIO):
         for written in self.getvalue().split("\n"):
             shown.append(written.rpartition("\r\x1b[K")[2])
         return shown
+
+
+class Slow(io.StringIO):
+    """Lets others write between any two characters."""
+
+    def write(self, text: str) -> int:
+        for each in text:
+            super().write(each)
+            time.sleep(0)
+        return len(text)
 
 
 def record(station: str, group_id: str = "1", kind: str = "train", run: str = "5") -> MessageRecord:
@@ -83,9 +94,9 @@ def test_log_records_are_lines_that_name_the_bridge_and_the_level() -> None:
 
 
 def test_lines_of_several_threads_stay_whole() -> None:
-    stream = io.StringIO()
+    stream = Slow()
     screen = Screen(stream)
-    lines = [f"{number} " + "x" * 200 for number in range(200)]
+    lines = [f"{number} " + "x" * 50 for number in range(50)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(screen.line, lines))
     assert sorted(stream.getvalue().splitlines()) == sorted(lines)

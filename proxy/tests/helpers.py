@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from protos import bundle_pb2
@@ -43,14 +43,11 @@ def noise(size: int, seed: bytes = b"") -> bytes:
     return hashlib.shake_256(seed).digest(size)
 
 
-def alterations(data: bytes, bits: int = 8) -> list[bytes]:
-    """Return `data` with one bit changed, with its end cut off, with one byte more: all of them."""
-    flipped = [
-        data[:place] + bytes([data[place] ^ (1 << bit)]) + data[place + 1 :]
-        for place in range(len(data))
-        for bit in range(bits)
-    ]
-    return [*flipped, *(data[:end] for end in range(len(data))), data + b"\0", data + b"O"]
+def flipped(data: bytes, bits: int = 8) -> Iterator[bytes]:
+    """Yield `data` with one bit changed: every one, or only the lowest of each byte."""
+    for place in range(len(data)):
+        for bit in range(bits):
+            yield data[:place] + bytes([data[place] ^ (1 << bit)]) + data[place + 1 :]
 
 
 class Drained:

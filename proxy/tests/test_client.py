@@ -138,6 +138,17 @@ def test_a_message_is_noted_as_taken_once_when_it_is_confirmed(station: Station)
     assert station.taken == [station.message_id]
 
 
+def test_a_message_that_cannot_be_noted_as_taken_is_not_confirmed(station: Station) -> None:
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    station.pull()
+    station.delivery.on_confirmed = fail
+    with pytest.raises(OSError, match="No space left"):
+        station.confirm()
+    assert station.pull() is not None
+
+
 def test_an_object_that_is_not_of_the_message_is_not_found(station: Station) -> None:
     request = fleet.PullObjectRequest(run_id=station.run_id, object_id=object_id(b"?"))
     assert not station.answers(request).object_found

@@ -64,13 +64,11 @@ def post(fleet: FleetServer, path: str, body: bytes = b"") -> tuple[int, str | N
 # Calls
 
 
-@pytest.mark.parametrize(("method", "path"), NEWEST.paths.items())
-def test_every_method_is_served_at_its_path(
-    fleet: FleetServer, core: Core, method: str, path: str
-) -> None:
-    answer = post(fleet, path, b"request")
-    assert answer == (200, "application/protobuf", method.encode())
-    assert core.asked == [(method, b"request")]
+def test_every_method_is_served_at_its_path(fleet: FleetServer, core: Core) -> None:
+    for method, path in NEWEST.paths.items():
+        answer = post(fleet, path, b"request")
+        assert answer == (200, "application/protobuf", method.encode())
+    assert core.asked == [(method, b"request") for method in NEWEST.paths]
 
 
 def test_an_answer_may_be_empty(fleet: FleetServer, core: Core) -> None:
