@@ -12,8 +12,7 @@ from algorithm.flower import ENVIRONMENT_VARIABLE, Flower
 from proxy.carriers.local import LocalCarrier, LocalStation
 from proxy.central import CentralProxy
 from proxy.errors import UsageError
-from proxy.fleet.http import HttpTransport
-from proxy.fleet.superlink import SuperLink
+from proxy.fleet.connect import connect
 from proxy.report import Observer
 
 # The program that a container would run; -E and -P keep the user's folders off its import path.
@@ -73,7 +72,7 @@ class Attached:
             what.warm,
         )
         self._central = CentralProxy(
-            lambda: SuperLink(HttpTransport(superlink)),
+            lambda: connect(superlink),
             self.carrier,
             folder,
             what.deadline,

@@ -5,7 +5,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from proxy.errors import FlowerError
 from proxy.fleet.releases import era_of
@@ -18,6 +21,15 @@ _ASK_RELEASE = "import importlib.metadata as m; print(m.version('flwr'))"
 # How often a SuperNode's SuperExec looks for a message, unless the caller's environment says
 # otherwise; Flower's default is 1 (flwr 1.41, `supercore/superexec/run_superexec.py`).
 _TASK_POLL_SECONDS = "0.1"
+
+
+@dataclass(frozen=True)
+class SuperLink:
+    """A SuperLink that was started, and where (HOST:PORT) its APIs are."""
+
+    process: Process
+    fleet: str
+    control: str
 
 
 class Flower:
@@ -54,6 +66,11 @@ class Flower:
         self.release = asked.stdout.strip()
         self._era = era_of(self.release)
 
+    @property
+    def transport(self) -> Literal["grpc", "http"]:
+        """What its SuperNodes speak."""
+        return self._era.transport
+
     @classmethod
     def from_environment(cls) -> "Flower":
         """Return the environment that FLOWER_V6_FLOWER_ENV names, else the bridge's own."""
@@ -75,35 +92,55 @@ class Flower:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def start_superlink(self, port: int, home: Path, log: Path) -> Process:
-        """Start a SuperLink on a port of the loopback interface."""
-        command = _fill(self._era.superlink, host=HOST, port=port)
-        return Process(self.command(*command), self.environment(home), log)
+    def start_superlink(self, home: Path, log: Path) -> SuperLink:
+        """Start a SuperLink on free ports of the loopback interface."""
+        addresses = _free_addresses()
+        command = _fill(self._era.superlink, addresses)
+        return SuperLink(
+            Process(self.command(*command), self.environment(home), log),
+            fleet=addresses["fleet"],
+            control=self._era.control.format(**addresses),
+        )
 
     def start_supernode(self, superlink: str, node_config: str, home: Path, log: Path) -> Process:
         """Start a SuperNode that belongs to the SuperLink at an address (HOST:PORT)."""
-        command = _fill(
-            self._era.supernode,
-            superlink=superlink,
-            host=HOST,
-            port=free_port(),
-            node_config=node_config,
-        )
+        values = {**_free_addresses(), "superlink": superlink, "node_config": node_config}
+        command = _fill(self._era.supernode, values)
         polling = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": _TASK_POLL_SECONDS}
         return Process(self.command(*command), {**polling, **self.environment(home)}, log)
+
+    def name_superlink(self, name: str, address: str, home: Path, app: Path) -> None:
+        """Let `flwr run APP NAME` find the SuperLink whose Control API is at an address.
+
+        Until 1.25 the app's own pyproject.toml says so: `app` must be a copy.
+        """
+        if self._era.connections == "config.toml":
+            table, file = f"superlink.{name}", home / "config.toml"
+        else:
+            table, file = f"tool.flwr.federations.{name}", app / "pyproject.toml"
+        with file.open("a") as target:
+            target.write(f'\n[{table}]\naddress = "{address}"\ninsecure = true\n')
+
+    def list_runs(self, name: str, app: Path) -> list[str]:
+        """Return the command line that lists the runs of a SuperLink that was named."""
+        return self.command(*_fill(self._era.list_runs, {"name": name, "app": str(app)}))
 
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return the command line that starts one of Flower's programs."""
         return [str(self._programs / program), *arguments]
 
 
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_addresses() -> dict[str, str]:
+    """Return addresses that nobody listens at, and their ports, by the names in commands."""
+    names = ("fleet", "control", "other", "another")
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in names]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        ports = {name: probe.getsockname()[1] for name, probe in zip(names, probes, strict=True)}
+    addresses = {name: f"{HOST}:{port}" for name, port in ports.items()}
+    return {**addresses, **{f"{name}_port": str(port) for name, port in ports.items()}}
 
 
-def _fill(template: Sequence[str], **values: object) -> list[str]:
-    return [part.format(**values) if "{" in part else part for part in template]
+def _fill(template: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    return [part.format(**values) for part in template]

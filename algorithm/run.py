@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from algorithm.attach import Attached, Attachment
-from algorithm.flower import HOST, Flower, free_port
+from algorithm.flower import Flower, SuperLink
 from algorithm.screen import Progress, Screen
 from proxy import __version__
 from proxy.errors import AppError, BridgeError, FlowerError
@@ -145,20 +145,15 @@ def _run(
     screen: Screen,
     outcome: Outcome,
 ) -> None:
-    address = f"{HOST}:{free_port()}"
     home = folder / "flwr"
     home.mkdir()
-    (home / "config.toml").write_text(
-        f'[superlink.{_CONNECTION}]\naddress = "{address}"\ninsecure = true\n'
-    )
     screen.status("flower-v6 | starting a SuperLink")
-    superlink = what.flower.start_superlink(
-        int(address.rpartition(":")[2]), home, folder / "superlink.log"
-    )
+    superlink = what.flower.start_superlink(home, folder / "superlink.log")
+    what.flower.name_superlink(_CONNECTION, superlink.control, home, app)
     attached = None
     try:
-        _await_superlink(superlink, address)
-        attached = Attached(what, address, folder / "stations", progress)
+        _await_superlink(superlink)
+        attached = Attached(what, superlink.fleet, folder / "stations", progress)
         screen.status("flower-v6 | submitting the app")
         options = [part for each in run_config for part in ("--run-config", each)]
         submission = Process(
@@ -167,15 +162,15 @@ def _run(
             folder / "serverapp.log",
         )
         try:
-            _follow(submission, superlink, screen)
+            _follow(submission, superlink.process, screen)
         finally:
             submission.stop()
-        _judge(submission, _list_runs(what.flower, home), outcome)
+        _judge(submission, _list_runs(what.flower, home, app), outcome)
     finally:
         screen.status("")
         if attached is not None:
             attached.close()
-        superlink.stop()
+        superlink.process.stop()
 
 
 def _copied(app: Path, folder: Path) -> Path:
@@ -198,23 +193,27 @@ def _copied(app: Path, folder: Path) -> Path:
     return target
 
 
-def _await_superlink(superlink: Process, address: str) -> None:
+def _await_superlink(superlink: SuperLink) -> None:
     """Wait until the SuperLink listens."""
     give_up = time.monotonic() + _SUPERLINK_START_SECONDS
-    host, _, port = address.rpartition(":")
-    while not superlink.wait(_LOOK_SECONDS):
-        try:
-            socket.create_connection((host, int(port)), timeout=1.0).close()
-        except OSError:
-            pass
-        else:
+    while not superlink.process.wait(_LOOK_SECONDS):
+        if all(map(_listens, (superlink.fleet, superlink.control))):
             return
         if time.monotonic() > give_up:
             raise FlowerError(
                 f"The SuperLink did not answer within {_SUPERLINK_START_SECONDS:.0f} s.\n"
-                f"{superlink.log_tail()}"
+                f"{superlink.process.log_tail()}"
             )
-    raise _superlink_ended(superlink)
+    raise _superlink_ended(superlink.process)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def _superlink_ended(superlink: Process) -> FlowerError:
@@ -235,10 +234,10 @@ def _follow(submission: Process, superlink: Process, screen: Screen) -> None:
                 screen.line(line.rstrip("\n"))
 
 
-def _list_runs(flower: Flower, home: Path) -> list[dict[str, Any]]:
+def _list_runs(flower: Flower, home: Path, app: Path) -> list[dict[str, Any]]:
     """Return what `flwr ls` says of all runs of our SuperLink: one, or none."""
     listing = subprocess.run(
-        flower.command("flwr", "ls", _CONNECTION, "--format=json"),
+        flower.list_runs(_CONNECTION, app),
         env=dict(flower.environment(home)),
         stdin=subprocess.DEVNULL,
         capture_output=True,

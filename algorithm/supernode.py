@@ -54,7 +54,7 @@ class SuperNode:
     ) -> None:
         self.node_id = node_id
         self._proxy = ClientProxy(node_id)
-        self._server = FleetServer(self._proxy)
+        self._server = FleetServer(self._proxy, flower.transport)
         self._process = flower.start_supernode(
             self._server.address, node_config, folder / "flwr", log_file
         )

@@ -7,6 +7,7 @@ place; an app that is run on it does not know which.
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from algorithm.flower import HOST, Flower, free_port
+from algorithm.flower import Flower
 from proxy.process import Process
 
 APPS = Path(__file__).parent / "apps"
@@ -50,25 +51,24 @@ class Federation:
 
     flower: Flower
     address: str
+    control: str
     folder: Path
     runs: int = field(default=0)
-
-    @property
-    def home(self) -> Path:
-        """The Flower home of those who submit apps."""
-        return self.folder / "flwr"
 
     def submit(self, app: str, **config: object) -> Process:
         """Start running an app with a run config."""
         self.runs += 1
         copy = self.folder / f"run-{self.runs}" / app
         shutil.copytree(APPS / app, copy)
+        home = copy.parent / "flwr"
+        home.mkdir()
+        self.flower.name_superlink(_CONNECTION, self.control, home, copy)
         return Process(
             self.flower.command(
                 *("flwr", "run", str(copy), _CONNECTION, "--stream"),
                 *("--run-config", run_config(**config)),
             ),
-            self.flower.environment(self.home),
+            self.flower.environment(home),
             copy.parent / "run.log",
         )
 
@@ -100,22 +100,25 @@ def finish(process: Process, timeout: float = 2 * PATIENCE_SECONDS) -> None:
 @contextmanager
 def superlink(flower: Flower, folder: Path) -> Iterator[Federation]:
     """A SuperLink without SuperNodes."""
-    port = free_port()
-    federation = Federation(flower, f"{HOST}:{port}", folder)
-    federation.home.mkdir(parents=True)
-    (federation.home / "config.toml").write_text(
-        f'[superlink.{_CONNECTION}]\naddress = "{federation.address}"\ninsecure = true\n'
-    )
-    process = flower.start_superlink(port, federation.home, folder / "superlink.log")
+    home = folder / "flwr"
+    home.mkdir(parents=True)
+    started = flower.start_superlink(home, folder / "superlink.log")
     try:
         wait_until(
-            lambda: "Uvicorn running" in process.log.read_text() or not process.running,
+            lambda: listens(started.fleet) and listens(started.control),
             "the SuperLink listens",
         )
-        assert process.running, process.log_tail()
-        yield federation
+        assert started.process.running, started.process.log_tail()
+        yield Federation(flower, started.fleet, started.control, folder)
     finally:
-        process.stop()
+        started.process.stop()
+
+
+def listens(address: str) -> bool:
+    """Return whether anybody listens at an address."""
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 @contextmanager

@@ -162,7 +162,7 @@ class RealSuperNode:
     def prepare(self, station: str, node_id: int) -> None:
         """Start the SuperNode."""
         self.recorder = Recorder(node_id)
-        self._server = FleetServer(self.recorder)
+        self._server = FleetServer(self.recorder, self._flower.transport)
         config = "partition-id=0 num-partitions=1"
         self._process = self._flower.start_supernode(
             self._server.address, config, self._folder / "flwr", self._folder / "supernode.log"

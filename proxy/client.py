@@ -25,7 +25,7 @@ from pathlib import Path
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
-from proxy.errors import BundleError, FleetError, RunNotRunning
+from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
 from proxy.fleet import messages
 from proxy.fleet.messages import parse
 
@@ -153,13 +153,14 @@ class ClientProxy:
             If the reply cannot be written.
         """
         match method:
-            case "RegisterNode":
-                answer = fleet.RegisterNodeResponse(node_id=self.node_id).SerializeToString()
-            case "ActivateNode":
+            case "RegisterNode" | "ActivateNode":  # the answers have the same form
                 answer = fleet.ActivateNodeResponse(node_id=self.node_id).SerializeToString()
+            case "CreateNode":
+                node = fleet.Node(node_id=self.node_id)
+                answer = fleet.CreateNodeResponse(node=node).SerializeToString()
             case "SendNodeHeartbeat":
                 answer = fleet.SendNodeHeartbeatResponse(success=True).SerializeToString()
-            case "DeactivateNode" | "UnregisterNode":
+            case "DeactivateNode" | "UnregisterNode" | "DeleteNode":
                 answer = b""
             case "PullMessages":
                 return self._pull_messages(now)
@@ -178,7 +179,7 @@ class ClientProxy:
             case "PushObject":
                 answer = self._push_object(parse(fleet.PushObjectRequest, request), now)
             case _:
-                raise FleetError(f"The bridge does not know the Fleet method {method}.")
+                raise Unimplemented(f"The bridge does not know the Fleet method {method}.")
         return answer
 
     def _pull_messages(self, now: float) -> bytes | None:

@@ -64,6 +64,12 @@ class UnknownNode(FleetError):
     code = "unknown-node"
 
 
+class Unimplemented(FleetError):
+    """The other end of the Fleet API does not know the method: it is of another release."""
+
+    code = "unimplemented"
+
+
 class BundleError(BridgeError):
     """A bundle is damaged, truncated, oversized, foreign, or of a newer format."""
 

@@ -1,40 +1,53 @@
-"""Calling the Fleet API over HTTP, as releases from 1.40 on speak it: protobuf in, protobuf out.
+"""The Fleet API over HTTP, from both ends: as releases from 1.40 on speak it.
 
-Every call is signed, also on connections without TLS: the header's timestamp, by the node's key.
-Source: flwr 1.41, `flwr/supernode/node_auth_http_interceptor.py`,
-`flwr/superlink/routers/fleet/node_auth.py`, `flwr/supercore/retry/http_retry_invoker.py`.
+Protobuf in, protobuf out; refusals are Flower's JSON errors. Source: flwr 1.41,
+`flwr/supernode/node_auth_http_interceptor.py`, `flwr/superlink/routers/fleet/`,
+`flwr/supercore/retry/http_retry_invoker.py`, `flwr/supercore/error/`.
 """
 
+import json
+import logging
+import re
+import threading
 from base64 import b64encode
-from datetime import UTC, datetime
+from collections.abc import Callable
 from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from proxy.errors import FleetError, RunNotRunning, UnknownNode, Unreachable
-from proxy.fleet.releases import NEWEST
+from proxy.errors import (
+    BridgeError,
+    FleetError,
+    RunNotRunning,
+    Unimplemented,
+    UnknownNode,
+    Unreachable,
+)
+from proxy.fleet.node_key import NodeKey
+
+log = logging.getLogger(__name__)
+
+Answer = Callable[[str, bytes], bytes]
 
 # Connecting is quick or hopeless; an answer may take long when a large object is on its way.
 _TIMEOUT_SECONDS = (5.0, 60.0)
 _COME_BACK_LATER = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
+# One call carries at most one object, and protobuf ends at 2 GiB.
+_MAX_CALL_BYTES = 2 << 30
+_PREFIX = "/v1/fleet/"
 
 
-class NodeKey:
-    """The key by which a SuperLink knows a SuperNode."""
+def path_of(method: str) -> str:
+    """Return where a Fleet method is served: PullMessages at /v1/fleet/pull-messages."""
+    return _PREFIX + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", method).lower()
 
-    def __init__(self) -> None:
-        self._private = ec.generate_private_key(ec.SECP384R1())
-        self.public_bytes = self._private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
 
-    def sign(self, data: bytes) -> bytes:
-        """Return the ECDSA-SHA256 signature (DER) of `data`."""
-        return self._private.sign(data, ec.ECDSA(hashes.SHA256()))
+def method_of(path: str) -> str:
+    """Return which Fleet method is served at a path."""
+    return path.removeprefix(_PREFIX).replace("-", " ").title().replace(" ", "")
 
 
 class HttpTransport:
@@ -62,17 +75,17 @@ class HttpTransport:
         RunNotRunning, UnknownNode, FleetError
             If the SuperLink refuses the call.
         """
-        timestamp, key = datetime.now(UTC).isoformat(), self._key
+        signed = self._key.sign_now()
         try:
             response = self._session.post(
-                f"http://{self.superlink}{NEWEST.paths[method]}",
+                f"http://{self.superlink}{path_of(method)}",
                 data=request,
                 headers={
                     "content-type": "application/protobuf",
                     "accept": "application/protobuf",
-                    "flwr-public-key": b64encode(key.public_bytes).decode(),
-                    "flwr-timestamp": timestamp,
-                    "flwr-signature": b64encode(key.sign(timestamp.encode())).decode(),
+                    "flwr-public-key": b64encode(signed.public_key).decode(),
+                    "flwr-timestamp": signed.timestamp,
+                    "flwr-signature": b64encode(signed.signature).decode(),
                 },
                 timeout=_TIMEOUT_SECONDS,
             )
@@ -100,8 +113,91 @@ def _refusal(method: str, superlink: str, response: requests.Response) -> FleetE
             return FleetError(f"{text}.", "Is that a SuperLink, of flwr 1.40 or newer?")
     if response.status_code == HTTPStatus.FORBIDDEN:
         return RunNotRunning(text)
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        return Unimplemented(text)
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         return UnknownNode(text)
     if response.status_code in _COME_BACK_LATER:
         return Unreachable(text)
     return FleetError(text)
+
+
+class HttpListener:
+    """Listens on a free port of the loopback interface, in threads of its own.
+
+    Parameters
+    ----------
+    answer : Callable[[str, bytes], bytes]
+        Answers a call: the method and the request.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._http = _HttpServer(("127.0.0.1", 0), _Handler)
+        self._http.answer = answer
+        host, port = self._http.server_address[:2]
+        self.address = f"{host!s}:{port}"
+        threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        ).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._http.shutdown()
+        self._http.server_close()
+
+
+class _HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+    answer: Answer
+
+    def handle_error(self, *_: object) -> None:
+        """A SuperNode that was killed breaks its connections; that is no news here."""
+        log.debug("a connection broke", exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # headers and body leave together
+    server: _HttpServer
+
+    def do_POST(self) -> None:
+        """Answer a Fleet call."""
+        try:
+            length = int(self.headers.get("content-length", ""))
+        except ValueError:
+            self.close_connection = True
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "a Fleet call needs a content-length")
+            return
+        if not 0 <= length <= _MAX_CALL_BYTES:
+            self.close_connection = True
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes in one call")
+            return
+        body = self.rfile.read(length)
+        try:
+            answer = self.server.answer(method_of(self.path), body)
+        except RunNotRunning as error:
+            self._refuse(HTTPStatus.FORBIDDEN, error.message)
+        except Unimplemented as error:
+            self._refuse(HTTPStatus.NOT_FOUND, error.message)
+        except FleetError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, error.message)
+        except BridgeError as error:
+            log.error("%s failed: %s", self.path, error)
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, error.message)
+        else:
+            self._send(HTTPStatus.OK, "application/protobuf", answer)
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        body = json.dumps({"code": int(status), "detail": detail}).encode()
+        self._send(status, "application/json", body)
+
+    def _send(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", content_type)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Keep the standard library from writing a line per call to stderr."""

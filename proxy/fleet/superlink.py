@@ -8,7 +8,7 @@ from typing import Protocol
 from google.protobuf.message import Message
 
 from protos import fleet_pb2 as fleet
-from proxy.errors import FleetError
+from proxy.errors import FleetError, Unimplemented
 from proxy.fleet.messages import Reply, parse
 
 # Flower's own default; the SuperLink takes a node for offline after twice this time without one.
@@ -55,17 +55,27 @@ class SuperLink:
         answer was lost.
         """
         public_key = self._transport.renew_key()
-        self._call("RegisterNode", fleet.RegisterNodeRequest(public_key=public_key))
-        request = fleet.ActivateNodeRequest(
+        try:
+            self._call("RegisterNode", fleet.RegisterNodeRequest(public_key=public_key))
+        except Unimplemented:  # a release before 1.23
+            request = fleet.CreateNodeRequest(heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS)
+            answer = self._call("CreateNode", request)
+            self.node_id = parse(fleet.CreateNodeResponse, answer).node.node_id
+            return
+        activation = fleet.ActivateNodeRequest(
             public_key=public_key, heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS
         )
-        answer = self._call("ActivateNode", request)
+        answer = self._call("ActivateNode", activation)
         self.node_id = parse(fleet.ActivateNodeResponse, answer).node_id
 
     def unregister(self) -> None:
         """Stop being a SuperNode of this SuperLink."""
-        self._call("DeactivateNode", fleet.DeactivateNodeRequest(node_id=self.node_id))
-        self._call("UnregisterNode", fleet.UnregisterNodeRequest(node_id=self.node_id))
+        try:
+            self._call("DeactivateNode", fleet.DeactivateNodeRequest(node_id=self.node_id))
+        except Unimplemented:
+            self._call("DeleteNode", fleet.DeleteNodeRequest(node=self._node))
+        else:
+            self._call("UnregisterNode", fleet.UnregisterNodeRequest(node_id=self.node_id))
 
     def heartbeat(self) -> None:
         """Stay online."""

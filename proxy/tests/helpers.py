@@ -12,6 +12,22 @@ from proxy.fleet.messages import Instruction, object_id, parse
 from proxy.fleet.superlink import SuperLink
 from proxy.testing import FakeSuperLink, Objects, record_dict
 
+# Where Flower serves each Fleet method over HTTP.
+PATHS = {
+    "RegisterNode": "/v1/fleet/register-node",
+    "ActivateNode": "/v1/fleet/activate-node",
+    "DeactivateNode": "/v1/fleet/deactivate-node",
+    "UnregisterNode": "/v1/fleet/unregister-node",
+    "SendNodeHeartbeat": "/v1/fleet/send-node-heartbeat",
+    "PullMessages": "/v1/fleet/pull-messages",
+    "PushMessages": "/v1/fleet/push-messages",
+    "PullObject": "/v1/fleet/pull-object",
+    "PushObject": "/v1/fleet/push-object",
+    "ConfirmMessageReceived": "/v1/fleet/confirm-message-received",
+    "GetRun": "/v1/fleet/get-run",
+    "GetFab": "/v1/fleet/get-fab",
+}
+
 
 def wait_until(condition: Callable[[], object], timeout: float = 20.0) -> bool:
     """Wait for what happens in another process or thread and tells nobody."""

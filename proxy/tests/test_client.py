@@ -10,7 +10,7 @@ from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.client import ClientProxy, Delivery, Stage
-from proxy.errors import BundleError, FleetError, RunNotRunning
+from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
 from proxy.fleet.messages import object_id
 from proxy.testing import FakeSuperNode, Objects, make_reply, record_dict
 from proxy.tests.helpers import Drained, noise, write_bundle
@@ -341,9 +341,9 @@ def test_a_full_disk_is_remembered_as_the_failure_and_can_be_withdrawn(
     station.proxy.withdraw()
 
 
-def test_an_unknown_method_is_a_fleet_error(station: Station) -> None:
-    with pytest.raises(FleetError, match="CreateNode"):
-        station.proxy.handle("CreateNode", b"", 0.0)
+def test_a_method_that_no_supported_release_calls_is_unimplemented(station: Station) -> None:
+    with pytest.raises(Unimplemented, match="PullTaskIns"):
+        station.proxy.handle("PullTaskIns", b"", 0.0)
 
 
 @pytest.mark.parametrize(

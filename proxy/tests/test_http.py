@@ -13,13 +13,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from protos import fleet_pb2 as fleet
-from proxy.errors import FleetError, RunNotRunning, UnknownNode, Unreachable
+from proxy.errors import FleetError, RunNotRunning, Unimplemented, UnknownNode, Unreachable
 from proxy.fleet.http import HttpTransport
-from proxy.fleet.releases import NEWEST
-from proxy.fleet.server import FleetServer
-from proxy.fleet.superlink import SuperLink
-from proxy.testing import FakeSuperLink
+from proxy.tests.helpers import PATHS
 
 
 class Listener(ThreadingHTTPServer):
@@ -71,7 +67,7 @@ def transport(listener: Listener) -> Iterator[HttpTransport]:
 # Calls
 
 
-@pytest.mark.parametrize(("method", "path"), NEWEST.paths.items())
+@pytest.mark.parametrize(("method", "path"), PATHS.items())
 def test_every_method_is_called_at_its_path(
     transport: HttpTransport, listener: Listener, method: str, path: str
 ) -> None:
@@ -126,7 +122,7 @@ def test_a_superlink_is_reached_directly_whatever_proxies_the_environment_names(
         (503, Unreachable),
         (504, Unreachable),
         (400, FleetError),
-        (404, FleetError),
+        (404, Unimplemented),
         (412, FleetError),
         (500, FleetError),
     ],
@@ -189,27 +185,3 @@ def test_a_connection_that_breaks_is_unreachable() -> None:
         with pytest.raises(Unreachable):
             HttpTransport(f"127.0.0.1:{server.getsockname()[1]}").call("GetRun", b"")
         thread.join()
-
-
-# Client and server together
-
-
-def test_a_superlink_over_http_is_like_one_in_memory() -> None:
-    superlink = FakeSuperLink()
-
-    class Core:
-        def handle(self, method: str, request: bytes, now: float) -> bytes:
-            return superlink.call(method, request)
-
-    server = FleetServer(Core())
-    node = SuperLink(HttpTransport(server.address))
-    node.register()
-    assert superlink.online == {node.node_id}
-    run = fleet.GetRunResponse.FromString(node.get_run(superlink.run_id)).run
-    assert run.run_id == superlink.run_id
-    with pytest.raises(RunNotRunning):
-        node.get_run(5)
-    node.unregister()
-    node.close()
-    server.close()
-    assert superlink.online == set()

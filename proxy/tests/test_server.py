@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from proxy.errors import BundleError, FleetError, RunNotRunning, UnknownNode
+from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented, UnknownNode
 from proxy.fleet import server
-from proxy.fleet.releases import NEWEST
 from proxy.fleet.server import FleetServer
+from proxy.tests.helpers import PATHS
 
 SECONDS = 20.0
 
@@ -45,7 +45,7 @@ def core() -> Core:
 
 @pytest.fixture
 def fleet(core: Core) -> Iterator[FleetServer]:
-    fleet = FleetServer(core)
+    fleet = FleetServer(core, "http")
     yield fleet
     fleet.close()
 
@@ -65,10 +65,10 @@ def post(fleet: FleetServer, path: str, body: bytes = b"") -> tuple[int, str | N
 
 
 def test_every_method_is_served_at_its_path(fleet: FleetServer, core: Core) -> None:
-    for method, path in NEWEST.paths.items():
+    for method, path in PATHS.items():
         answer = post(fleet, path, b"request")
         assert answer == (200, "application/protobuf", method.encode())
-    assert core.asked == [(method, b"request") for method in NEWEST.paths]
+    assert core.asked == [(method, b"request") for method in PATHS]
 
 
 def test_an_answer_may_be_empty(fleet: FleetServer, core: Core) -> None:
@@ -136,7 +136,7 @@ def test_a_held_call_is_answered_empty_when_its_time_is_over(
 
 
 def test_a_held_call_is_answered_empty_when_the_server_closes(core: Core) -> None:
-    fleet = FleetServer(core)
+    fleet = FleetServer(core, "http")
     core.answer = lambda _, __: None
     with ThreadPoolExecutor(1) as pool:
         pulling = pool.submit(post, fleet, "/v1/fleet/pull-messages")
@@ -166,7 +166,7 @@ def test_changes_know_the_time(fleet: FleetServer) -> None:
 
 
 def test_a_closed_server_answers_nobody(core: Core) -> None:
-    fleet = FleetServer(core)
+    fleet = FleetServer(core, "http")
     fleet.close()
     with pytest.raises(OSError, match=r"."):
         post(fleet, "/v1/fleet/get-run")
@@ -181,6 +181,7 @@ def test_a_closed_server_answers_nobody(core: Core) -> None:
         (RunNotRunning("Run 5 is not running."), 403),
         (FleetError("That makes no sense."), 400),
         (UnknownNode("There is no node 5."), 400),
+        (Unimplemented("There is no such method."), 404),
         (BundleError("The disk is full.", "Is there room?"), 500),
     ],
     ids=lambda value: type(value).__name__,
@@ -195,13 +196,6 @@ def test_a_refusal_is_an_http_error_that_says_why(
     code, kind, body = post(fleet, "/v1/fleet/get-run")
     assert (code, kind) == (status, "application/json")
     assert json.loads(body)["detail"] == error.message  # type: ignore[attr-defined]
-
-
-def test_an_unknown_path_is_not_found(fleet: FleetServer, core: Core) -> None:
-    status, _, body = post(fleet, "/v1/fleet/create-node")
-    assert status == 404
-    assert "/v1/fleet/create-node" in json.loads(body)["detail"]
-    assert core.asked == []
 
 
 def spoken(fleet: FleetServer, head: str) -> bytes:

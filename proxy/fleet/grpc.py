@@ -1,0 +1,141 @@
+"""The Fleet API over gRPC, from both ends: as releases before 1.40 speak it.
+
+Source: flwr 1.20 to 1.39, `flwr/client/grpc_rere_client/` and
+`flwr/server/superlink/fleet/grpc_rere/`.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+from proxy.errors import (
+    BridgeError,
+    FleetError,
+    RunNotRunning,
+    Unimplemented,
+    UnknownNode,
+    Unreachable,
+)
+from proxy.fleet.node_key import NodeKey
+
+log = logging.getLogger(__name__)
+
+Answer = Callable[[str, bytes], bytes]
+
+_SERVICE = "/flwr.proto.Fleet/"
+# Flower's own limit for one message: protobuf's.
+_MAX_MESSAGE_BYTES = (2 << 30) - 1
+_OPTIONS = (
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+)
+_TIMEOUT_SECONDS = 60.0
+# A SuperNode holds one call open and has some objects on their way.
+_WORKERS = 16
+_REFUSALS: dict[grpc.StatusCode, type[FleetError]] = {
+    grpc.StatusCode.UNAVAILABLE: Unreachable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Unreachable,
+    grpc.StatusCode.PERMISSION_DENIED: RunNotRunning,
+    grpc.StatusCode.UNAUTHENTICATED: UnknownNode,
+    grpc.StatusCode.UNIMPLEMENTED: Unimplemented,
+}
+
+
+class GrpcTransport:
+    """One virtual SuperNode's calls to a SuperLink; several threads may call at once."""
+
+    def __init__(self, superlink: str) -> None:
+        self.superlink = superlink
+        self._key = NodeKey()
+        self._channel = grpc.insecure_channel(superlink, options=_OPTIONS)
+
+    def renew_key(self) -> bytes:
+        """Make a new key for the calls to come; returns its public half, as PEM."""
+        self._key = NodeKey()
+        return self._key.public_bytes
+
+    def call(self, method: str, request: bytes) -> bytes:
+        """Call a Fleet method.
+
+        Raises
+        ------
+        Unreachable
+            If nobody answers, or the SuperLink asks to come back later.
+        RunNotRunning, UnknownNode, Unimplemented, FleetError
+            If the SuperLink refuses the call.
+        """
+        signed = self._key.sign_now()
+        invoke: Callable[..., bytes] = self._channel.unary_unary(_SERVICE + method)
+        try:
+            return invoke(
+                request,
+                timeout=_TIMEOUT_SECONDS,
+                metadata=(
+                    ("flwr-public-key-bin", signed.public_key),
+                    ("flwr-timestamp", signed.timestamp),
+                    ("flwr-signature-bin", signed.signature),
+                ),
+            )
+        except grpc.RpcError as error:
+            kind = _REFUSALS.get(error.code(), FleetError)
+            raise kind(
+                f"The SuperLink at {self.superlink} answered {method} with gRPC"
+                f" {error.code().name}: {error.details()}"
+            ) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+
+class GrpcListener:
+    """Listens on a free port of the loopback interface, in threads of its own.
+
+    Parameters
+    ----------
+    answer : Callable[[str, bytes], bytes]
+        Answers a call: the method and the request.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._server = grpc.server(ThreadPoolExecutor(_WORKERS), options=_OPTIONS)
+        self._server.add_generic_rpc_handlers((_Handler(answer),))
+        port = self._server.add_insecure_port("127.0.0.1:0")
+        self.address = f"127.0.0.1:{port}"
+        self._server.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.stop(grace=None).wait()
+
+
+class _Handler(grpc.GenericRpcHandler):
+    """Hands on the calls of every Fleet method, as bytes."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def service(
+        self, call: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
+        """Return what serves a method."""
+        if not call.method.startswith(_SERVICE):
+            return None
+        method = call.method.removeprefix(_SERVICE)
+
+        def serve(request: bytes, context: grpc.ServicerContext) -> bytes:
+            try:
+                return self._answer(method, request)
+            except RunNotRunning as error:
+                context.abort(grpc.StatusCode.PERMISSION_DENIED, error.message)
+            except Unimplemented as error:
+                context.abort(grpc.StatusCode.UNIMPLEMENTED, error.message)
+            except FleetError as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+            except BridgeError as error:
+                log.error("%s failed: %s", method, error)
+                context.abort(grpc.StatusCode.INTERNAL, error.message)
+
+        return grpc.unary_unary_rpc_method_handler(serve)

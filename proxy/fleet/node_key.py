@@ -1,0 +1,46 @@
+"""The key by which a SuperLink knows a SuperNode.
+
+Every Fleet call is signed, also on connections without TLS: the call's timestamp, by this key.
+Source: flwr 1.20 to 1.41, `AuthenticateClientInterceptor` and `NodeAuthHttpInterceptor`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What goes with a call.
+
+    Attributes
+    ----------
+    public_key : bytes
+        PEM, SubjectPublicKeyInfo.
+    timestamp : str
+        ISO 8601, in UTC.
+    signature : bytes
+        ECDSA-SHA256 of the timestamp, DER.
+    """
+
+    public_key: bytes
+    timestamp: str
+    signature: bytes
+
+
+class NodeKey:
+    """A new key."""
+
+    def __init__(self) -> None:
+        self._private = ec.generate_private_key(ec.SECP384R1())
+        self.public_bytes = self._private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+    def sign_now(self) -> Signed:
+        """Sign the present time."""
+        timestamp = datetime.now(UTC).isoformat()
+        signature = self._private.sign(timestamp.encode(), ec.ECDSA(hashes.SHA256()))
+        return Signed(self.public_bytes, timestamp, signature)

@@ -1,0 +1,148 @@
+"""Client and server of the Fleet API joined: what is said at one end is heard at the other."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from proxy.errors import (
+    BridgeError,
+    FleetError,
+    RunNotRunning,
+    Unimplemented,
+    Unreachable,
+)
+from proxy.fleet.connect import connect
+from proxy.fleet.grpc import GrpcTransport
+from proxy.fleet.http import HttpTransport, method_of, path_of
+from proxy.fleet.messages import Instruction
+from proxy.fleet.server import FleetServer
+from proxy.fleet.superlink import SuperLink
+from proxy.testing import FakeSuperLink, record_dict
+from proxy.tests.helpers import PATHS, noise
+
+TRANSPORTS: dict[str, type[GrpcTransport] | type[HttpTransport]] = {
+    "grpc": GrpcTransport,
+    "http": HttpTransport,
+}
+
+
+class Core:
+    """A SuperLink in memory, or an error."""
+
+    def __init__(self) -> None:
+        self.superlink = FakeSuperLink()
+        self.error: BridgeError | None = None
+
+    def handle(self, method: str, request: bytes, now: float) -> bytes:
+        if self.error is not None:
+            raise self.error
+        return self.superlink.call(method, request)
+
+
+@pytest.fixture
+def core() -> Core:
+    return Core()
+
+
+@pytest.fixture(params=TRANSPORTS)
+def server(core: Core, request: pytest.FixtureRequest) -> Iterator[FleetServer]:
+    server = FleetServer(core, request.param)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def node(server: FleetServer) -> Iterator[SuperLink]:
+    node = connect(server.address)
+    yield node
+    node.close()
+
+
+def test_a_superlink_behind_a_port_is_like_one_in_memory(core: Core, node: SuperLink) -> None:
+    node.register()
+    assert core.superlink.online == {node.node_id}
+    assert node.get_run(core.superlink.run_id)
+    with pytest.raises(RunNotRunning):
+        node.get_run(5)
+    node.unregister()
+    assert core.superlink.online == set()
+
+
+def test_a_superlink_before_1_23_creates_and_deletes_nodes(
+    core: Core, node: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def call(method: str, request: bytes) -> bytes:
+        said.append(method)
+        if method in ("CreateNode", "DeleteNode"):
+            return b"\x0a\x02\x08\x07"  # node: {node_id: 7}
+        raise Unimplemented(f"There is no {method}.")
+
+    monkeypatch.setattr(core.superlink, "call", call)
+    node.register()
+    assert node.node_id == 7
+    node.unregister()
+    assert said == ["RegisterNode", "CreateNode", "DeactivateNode", "DeleteNode"]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RunNotRunning("Run 5 is not running."), RunNotRunning),
+        (Unimplemented("There is no such method."), Unimplemented),
+        (FleetError("That makes no sense."), FleetError),
+        (BridgeError("The disk is full."), FleetError),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_refusal_arrives_as_what_it_was(
+    core: Core, transport: str, error: BridgeError, kind: type[FleetError]
+) -> None:
+    core.error = error
+    server = FleetServer(core, "grpc" if transport == "grpc" else "http")
+    client = TRANSPORTS[transport](server.address)
+    with pytest.raises(FleetError) as caught:
+        client.call("GetRun", b"")
+    assert type(caught.value) is kind
+    assert error.message in caught.value.message
+    client.close()
+    server.close()
+
+
+def test_large_objects_pass(core: Core, node: SuperLink) -> None:
+    """By itself gRPC takes 4 MiB; one of Flower's chunks is up to 20 MiB."""
+    node.register()
+    content = noise(21 << 20)
+    message_id = core.superlink.push_instruction(record_dict(weights=content), node.node_id)
+    instruction = Instruction.decode(node.pull_messages())
+    assert instruction is not None
+    contents = [
+        node.pull_object(core.superlink.run_id, each) or b"" for each in instruction.object_ids
+    ]
+    assert instruction.message_id == message_id
+    assert any(each.endswith(content) for each in contents)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS.values())
+def test_nobody_there_is_unreachable(
+    transport: type[GrpcTransport] | type[HttpTransport],
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        client = transport(f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(Unreachable):
+            client.call("GetRun", b"")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere", "127.0.0.1:port", ":99999"])
+def test_an_address_without_a_superlink_is_refused_at_once(address: str) -> None:
+    with pytest.raises(Unreachable, match=address):
+        connect(address)
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS.items())
+def test_paths_and_methods_name_each_other(method: str, path: str) -> None:
+    assert (path_of(method), method_of(path)) == (path, method)
