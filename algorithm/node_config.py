@@ -3,7 +3,6 @@
 import json
 
 from proxy.carriers.container import Container
-from proxy.errors import CarrierError
 
 
 def node_config(given: str, container: Container) -> str:
@@ -26,9 +25,6 @@ def node_config(given: str, container: Container) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a TOML string that Flower's pattern for key-value pairs takes for one value."""
-    if '"' not in text:
-        return json.dumps(text, ensure_ascii=False)
-    if "'" not in text:
-        return f"'{text}'"
-    raise CarrierError(f"A SuperNode's config cannot hold both kinds of quotes: {text}")
+    """Return a TOML string without quotes in it: Flower's pattern would end at one."""
+    escaped = json.dumps(text, ensure_ascii=False)[1:-1]
+    return '"' + escaped.replace('\\"', "\\u0022") + '"'

@@ -112,7 +112,7 @@ def test_a_clientapp_that_does_not_reply_is_said_at_the_deadline(
 ) -> None:
     supernode = start(HANGING)
     assert pid_in(tmp_path / "flwr.pid")  # it is about to ask for its message
-    error = no_reply(supernode, errand, deadline=2.0)
+    error = no_reply(supernode, errand, deadline=1.0)
     assert error.error_code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
     assert "with the ClientApp" in error.message
 

@@ -148,6 +148,7 @@ class HttpListener:
 
 class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 64  # the default, 5, delays those who come at once by a second
     answer: Answer
 
     def handle_error(self, *_: object) -> None:

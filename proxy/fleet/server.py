@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from proxy.errors import BridgeError
 from proxy.fleet.grpc import GrpcListener
 from proxy.fleet.http import HttpListener
 
@@ -61,7 +62,11 @@ class FleetServer:
         give_up = time.monotonic() + HOLD_SECONDS
         with self._changed:
             while True:
-                answer = self._core.handle(method, request, time.monotonic())
+                try:
+                    answer = self._core.handle(method, request, time.monotonic())
+                except BridgeError:
+                    self._changed.notify_all()
+                    raise
                 if answer is not None:
                     self._changed.notify_all()
                 left = give_up - time.monotonic()

@@ -8,7 +8,7 @@ from typing import Protocol
 from google.protobuf.message import Message
 
 from protos import fleet_pb2 as fleet
-from proxy.errors import FleetError, Unimplemented
+from proxy.errors import FleetError, Unimplemented, UnknownNode
 from proxy.fleet.messages import Reply, parse
 
 # Flower's own default; the SuperLink takes a node for offline after twice this time without one.
@@ -46,6 +46,7 @@ class SuperLink:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self._created = False
         self.node_id = 0
 
     def register(self) -> None:
@@ -57,24 +58,25 @@ class SuperLink:
         public_key = self._transport.renew_key()
         try:
             self._call("RegisterNode", fleet.RegisterNodeRequest(public_key=public_key))
-        except Unimplemented:  # a release before 1.23
-            request = fleet.CreateNodeRequest(heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS)
-            answer = self._call("CreateNode", request)
+        except (Unimplemented, UnknownNode):
+            # So say releases before 1.23, which create nodes.
+            creation = fleet.CreateNodeRequest(heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS)
+            answer = self._call("CreateNode", creation)
             self.node_id = parse(fleet.CreateNodeResponse, answer).node.node_id
-            return
-        activation = fleet.ActivateNodeRequest(
-            public_key=public_key, heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS
-        )
-        answer = self._call("ActivateNode", activation)
-        self.node_id = parse(fleet.ActivateNodeResponse, answer).node_id
+            self._created = True
+        else:
+            activation = fleet.ActivateNodeRequest(
+                public_key=public_key, heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS
+            )
+            answer = self._call("ActivateNode", activation)
+            self.node_id = parse(fleet.ActivateNodeResponse, answer).node_id
 
     def unregister(self) -> None:
         """Stop being a SuperNode of this SuperLink."""
-        try:
-            self._call("DeactivateNode", fleet.DeactivateNodeRequest(node_id=self.node_id))
-        except Unimplemented:
+        if self._created:
             self._call("DeleteNode", fleet.DeleteNodeRequest(node=self._node))
         else:
+            self._call("DeactivateNode", fleet.DeactivateNodeRequest(node_id=self.node_id))
             self._call("UnregisterNode", fleet.UnregisterNodeRequest(node_id=self.node_id))
 
     def heartbeat(self) -> None:

@@ -1,7 +1,6 @@
 """A SuperLink in memory, and the objects that Flower's messages consist of. For tests.
 
-Sources: flwr 1.41, `flwr/superlink/servicer/fleet/fleet_handlers.py` and the stores behind it
-(what a SuperLink answers), `flwr/supercore/inflatable/inflatable_object.py` (objects).
+Source: flwr 1.41, `superlink/servicer/fleet/fleet_handlers.py`, `supercore/inflatable/`.
 """
 
 import json

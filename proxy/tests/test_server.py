@@ -12,7 +12,7 @@ import pytest
 from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented, UnknownNode
 from proxy.fleet import server
 from proxy.fleet.server import FleetServer
-from proxy.tests.helpers import PATHS
+from proxy.tests.helpers import PATHS, wait_until
 
 SECONDS = 20.0
 
@@ -94,7 +94,7 @@ def test_several_calls_may_use_one_connection(fleet: FleetServer) -> None:
 
 
 def test_the_core_is_asked_by_one_thread_at_a_time(fleet: FleetServer, core: Core) -> None:
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(4) as pool:
         answers = pool.map(lambda _: post(fleet, "/v1/fleet/pull-object"), range(40))
     assert {status for status, _, _ in answers} == {200}
 
@@ -125,6 +125,16 @@ def test_other_calls_are_answered_while_one_is_held(fleet: FleetServer, core: Co
         assert post(fleet, "/v1/fleet/send-node-heartbeat")[2] == b"answered"
         fleet.close()
         pulling.result(SECONDS)
+
+
+def test_calls_that_are_held_do_not_keep_each_other_busy(fleet: FleetServer, core: Core) -> None:
+    core.answer = lambda _, __: None
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            pool.submit(post, fleet, "/v1/fleet/pull-messages")
+        assert wait_until(lambda: len(core.asked) >= 2)
+        assert not fleet.wait(lambda: len(core.asked) > 10, timeout=0.2)
+        fleet.close()
 
 
 def test_a_held_call_is_answered_empty_when_its_time_is_over(

@@ -84,7 +84,7 @@ def test_a_superlink_before_1_23_creates_and_deletes_nodes(
     node.register()
     assert node.node_id == 7
     node.unregister()
-    assert said == ["RegisterNode", "CreateNode", "DeactivateNode", "DeleteNode"]
+    assert said == ["RegisterNode", "CreateNode", "DeleteNode"]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
