@@ -39,7 +39,8 @@ def _run(grace: float, command: list[str]) -> int:
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A handler, because the command would inherit that a signal is ignored.
+    signal.signal(signal.SIGINT, lambda *_: None)
     asked_to_end: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked_to_end.append(number))
     signal.signal(signal.SIGCHLD, lambda *_: None)
