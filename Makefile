@@ -44,4 +44,4 @@ protos-check: .venv-protos/installed  ## are the generated modules those of the 
 	touch $@
 
 clean:
-	rm -rf .venv .venv-protos build demo-results benchmark-results
+	rm -rf .venv .venv-flwr .venv-protos build demo-results benchmark-results
