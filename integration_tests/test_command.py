@@ -94,7 +94,7 @@ def test_an_app_that_does_not_import_fails_the_run() -> None:
             ["run", str(APPS / "shadow"), "--run-config", "no-such-key=1"],
             "Flower did not accept the app",
         ),
-        (["attach", "--superlink", "127.0.0.1:9"], "No SuperLink with a Fleet API over HTTP"),
+        (["attach", "--superlink", "127.0.0.1:9"], "No SuperLink answers at 127.0.0.1:9"),
     ],
 )
 def test_a_mistake_gets_one_clear_error(arguments: list[str], complaint: str) -> None:
