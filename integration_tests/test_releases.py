@@ -31,8 +31,8 @@ def installed(release: str) -> Flower:
     complete = folder / "installed"
     if not complete.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [folder / "bin" / "pip", "install", "--quiet", f"flwr=={release}", "numpy"]
-        subprocess.run(pip, check=True)
+        pip = str(folder / "bin" / "pip")
+        subprocess.run([pip, "install", "--quiet", f"flwr=={release}", "numpy"], check=True)
         complete.touch()
     return Flower(folder)
 

@@ -3,5 +3,7 @@
 releases     what differs between Flower releases: one table
 messages     messages, object trees, error replies
 server       serving it to a SuperNode
-superlink    calling it on a SuperLink, over a transport: http
+superlink    calling it on a SuperLink; `connect` finds out how
+http, grpc   the two transports, both ends of each
+node_key     how calls are signed
 """
