@@ -15,11 +15,13 @@ from algorithm.attach import Attached, Attachment
 from algorithm.flower import Flower, SuperLink
 from algorithm.screen import Progress, Screen
 from proxy import __version__
-from proxy.errors import AppError, BridgeError, FlowerError
+from proxy.errors import AppError, BridgeError, FleetError, FlowerError
 from proxy.process import Process
 from proxy.report import MessageRecord
 
 _SUPERLINK_START_SECONDS = 60.0
+# A SuperLink that cannot have its ports says so only after its imports.
+_SUPERLINK_FAILS_SECONDS = 15.0
 _LOOK_SECONDS = 0.1
 # The name under which the app's runs find our SuperLink in the private Flower home.
 _CONNECTION = "bridge"
@@ -153,7 +155,7 @@ def _run(
     attached = None
     try:
         _await_superlink(superlink)
-        attached = Attached(what, superlink.fleet, folder / "stations", progress)
+        attached = _attach(what, superlink, folder / "stations", progress)
         screen.status("flower-v6 | submitting the app")
         options = [part for each in run_config for part in ("--run-config", each)]
         submission = Process(
@@ -214,6 +216,17 @@ def _listens(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _attach(what: Attachment, superlink: SuperLink, folder: Path, progress: Progress) -> Attached:
+    """Attach the stations to our SuperLink."""
+    try:
+        return Attached(what, superlink.fleet, folder, progress)
+    except FleetError:
+        # Whoever answered there was not ours, if ours could not have the port.
+        if superlink.process.wait(_SUPERLINK_FAILS_SECONDS):
+            raise _superlink_ended(superlink.process) from None
+        raise
 
 
 def _superlink_ended(superlink: Process) -> FlowerError:

@@ -1,6 +1,7 @@
 """The command flower-v6: what it says, what it leaves behind, and what it does not."""
 
 import http.server
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from algorithm.attach import Attachment, local_stations
+from algorithm.flower import Flower
+from algorithm.run import Outcome, run_app
+from algorithm.screen import Screen
 from integration_tests.harness import (
     APPS,
     COMMAND,
@@ -21,6 +26,7 @@ from integration_tests.harness import (
     start,
     wait_until,
 )
+from proxy.errors import FlowerError
 
 
 def test_a_run_from_inside_an_app_that_calls_its_modules_as_we_do(tmp_path: Path) -> None:
@@ -112,6 +118,24 @@ def test_a_server_that_is_no_superlink_gets_one_clear_error() -> None:
     assert ended.returncode == 1
     assert "Is that a SuperLink" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_port_that_is_taken_gets_one_clear_error(
+    flower: Flower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No free port is free for ever: somebody may take it before the SuperLink does."""
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        taken = {"fleet": address, "fleet_port": str(server.server_port)}
+        monkeypatch.setattr("algorithm.flower._free_addresses", lambda: taken)
+        outcome = Outcome("shadow", flower.release, "warm", [])
+        what = Attachment(flower, local_stations(1, []), warm=False, deadline=60.0)
+        with pytest.raises(FlowerError, match="address already in use"):
+            run_app(APPS / "shadow", [], what, tmp_path, Screen(io.StringIO()), outcome)
+        server.shutdown()
+    assert outcome.status == "failed"
+    assert "address already in use" in outcome.cause
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
