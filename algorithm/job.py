@@ -4,9 +4,9 @@
     host.lock                        held by the host of a warm SuperNode while it lives
     messages/<message id>/
         instruction.bundle           what the courier left for the host
-        taken                        the ClientApp has it: it must never be trained again
         reply.bundle                 the answer; kept until the next message, for repetitions
         missing.bundle               "these objects I do not hold": nothing was started
+    taken/<message id>               a ClientApp has or had it: it must never be trained again
     cache/generation                 names this cache
     cache/<object id>                what need not be sent again
 
@@ -15,6 +15,7 @@ Files appear under their names complete. Standard library only: couriers start q
 
 import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,12 +25,12 @@ from pathlib import Path
 class Message:
     """One message's place in the folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, taken: Path) -> None:
         self.folder = folder
         self.instruction = folder / "instruction.bundle"
         self.reply = folder / "reply.bundle"
         self.missing = folder / "missing.bundle"
-        self._taken = folder / "taken"
+        self._taken = taken
 
     @property
     def message_id(self) -> str:
@@ -59,8 +60,10 @@ class Job:
         self.folder = folder
         self.supernode_log = folder / "supernode.log"
         self._messages = folder / "messages"
+        self._taken = folder / "taken"
         self._cache = folder / "cache"
-        self._messages.mkdir(parents=True, exist_ok=True)
+        for each in (self._messages, self._taken):
+            each.mkdir(parents=True, exist_ok=True)
 
     def message(self, message_id: str) -> Message:
         """Return a message's place, made if it is missing.
@@ -72,24 +75,23 @@ class Job:
         """
         if not message_id.isalnum():
             raise ValueError(f"{message_id!r} is no message id")
-        folder = self._messages / message_id
-        folder.mkdir(exist_ok=True)
-        return Message(folder)
+        message = self._message(message_id)
+        message.folder.mkdir(exist_ok=True)
+        return message
 
     def waiting(self) -> list[Message]:
         """The messages that have an instruction but no answer."""
-        found = []
-        for folder in self._messages.iterdir():
-            message = Message(folder)
-            if message.instruction.exists() and not message.reply.exists():
-                found.append(message)
-        return found
+        messages = [self._message(each.name) for each in self._messages.iterdir()]
+        return [each for each in messages if each.instruction.exists() and not each.reply.exists()]
 
-    def forget_replies_but(self, message: Message) -> None:
+    def forget_answered_but(self, message: Message) -> None:
         """Make room: a station has one message at a time, so older replies have arrived."""
         for folder in self._messages.iterdir():
-            if folder != message.folder:
-                Message(folder).reply.unlink(missing_ok=True)
+            if folder != message.folder and self._message(folder.name).reply.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _message(self, message_id: str) -> Message:
+        return Message(self._messages / message_id, self._taken / message_id)
 
     def generation(self) -> str:
         """The name of the cache, the same for all containers of the job."""

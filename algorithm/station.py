@@ -38,7 +38,7 @@ def answer(job: Job, message: Message, supernode: Callable[[int], SuperNode]) ->
     if message.reply.exists():
         return True
     log.info("message %.12s arrived", message.message_id)
-    job.forget_replies_but(message)
+    job.forget_answered_but(message)
     try:
         with Bundle(message.instruction) as bundle:
             if bundle.header.message_id != message.message_id:

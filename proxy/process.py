@@ -47,6 +47,7 @@ class Process:
     ) -> None:
         self.log = log
         self._alone = alone
+        self._grace = grace
         self._ended, holder = os.pipe()
         try:
             with log.open("ab") as output:
@@ -87,9 +88,16 @@ class Process:
         if self._popen.stdin is not None and not self._popen.stdin.closed:
             self._popen.stdin.close()
             if self._alone:
-                self._popen.kill()
+                self._end_alone()
             self._popen.wait()
             os.close(self._ended)
+
+    def _end_alone(self) -> None:
+        self._popen.terminate()
+        try:
+            self._popen.wait(self._grace)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
 
     def log_tail(self, lines: int = 15) -> str:
         """The end of what it wrote."""

@@ -127,7 +127,7 @@ def test_per_round_answers_a_message_and_leaves_no_supernode(node: Node) -> None
     with node.answer(sent, "per_round") as reply:
         assert reply.header.WhichOneof("content") == "reply"
     left = [path.name for path in node.job.iterdir()]
-    assert sorted(left) == ["cache", "messages", "supernode.log"]
+    assert sorted(left) == ["cache", "messages", "supernode.log", "taken"]
 
 
 def test_per_round_answers_a_repeated_message_with_the_reply_that_is_there(node: Node) -> None:

@@ -55,10 +55,17 @@ def test_only_the_latest_reply_is_kept_but_who_was_taken_is_not_forgotten(job: J
     for message in (first, second):
         message.take()
         message.reply.touch()
-    job.forget_replies_but(second)
-    assert not first.reply.exists()
+    job.forget_answered_but(second)
+    assert not first.folder.exists()
     assert first.taken
     assert second.reply.exists()
+
+
+def test_a_message_that_still_waits_is_not_forgotten(job: Job) -> None:
+    waiting, answered = job.message("1f"), job.message("2f")
+    waiting.instruction.touch()
+    job.forget_answered_but(answered)
+    assert [message.message_id for message in job.waiting()] == ["1f"]
 
 
 def test_two_containers_do_not_work_on_one_message_at_once(job: Job) -> None:
