@@ -13,8 +13,8 @@ from integration_tests.harness import (
     Federation,
     ancestor,
     finish,
-    flower_v6,
     run_config,
+    start,
     wait_until,
 )
 from proxy.fleet.messages import ErrorCode
@@ -64,44 +64,43 @@ class Disturbed(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def killed(
+def disturbed(
     warm: Federation, per_round: Federation, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Disturbed]:
-    """Two such runs at once: in one the SuperNode is killed, in the other the ClientApp."""
-    runs = {name: Disturbed(tmp_path_factory.mktemp(name)) for name in ("supernode", "clientapp")}
+    """Three such runs at once: a SuperNode and a ClientApp are killed, another one is late."""
+    runs = {
+        name: Disturbed(tmp_path_factory.mktemp(name))
+        for name in ("supernode", "clientapp", "deadline")
+    }
     submissions: list[Process] = [
         warm.submit("faults", **runs["supernode"].config),
         per_round.submit("faults", **runs["clientapp"].config),
+        start(
+            *("run", str(APPS / "faults"), "--deadline", "40"),
+            *("--run-config", run_config(**runs["deadline"].config)),
+            log=runs["deadline"].folder / "run.log",
+        ),
     ]
     supernode = ancestor(runs["supernode"].hanging_clientapp(), "flower-supernode")
-    kill(supernode)
-    kill(runs["clientapp"].hanging_clientapp())
+    os.kill(supernode, signal.SIGKILL)
+    os.kill(runs["clientapp"].hanging_clientapp(), signal.SIGKILL)
     for submission in submissions:
         finish(submission)
+        assert submission.exit_code == 0, submission.log_tail(40)
     return runs
 
 
-def kill(pid: int) -> None:
-    """Kill a process of the federation under test."""
-    os.kill(pid, signal.SIGKILL)
+def test_a_killed_supernode_costs_one_reply(disturbed: dict[str, Disturbed]) -> None:
+    disturbed["supernode"].check(ErrorCode.NODE_UNAVAILABLE)
 
 
-def test_a_killed_supernode_costs_one_reply(killed: dict[str, Disturbed]) -> None:
-    killed["supernode"].check(ErrorCode.NODE_UNAVAILABLE)
-
-
-def test_a_killed_clientapp_costs_one_reply(killed: dict[str, Disturbed]) -> None:
+def test_a_killed_clientapp_costs_one_reply(disturbed: dict[str, Disturbed]) -> None:
     """From 1.41 on the SuperNode itself notices, after a minute."""
-    killed["clientapp"].check(ErrorCode.CLIENT_APP_CRASHED)
+    disturbed["clientapp"].check(ErrorCode.CLIENT_APP_CRASHED)
 
 
-def test_a_clientapp_past_the_deadline_costs_one_reply(tmp_path: Path) -> None:
-    disturbed = Disturbed(tmp_path)
-    ended = flower_v6(
-        *("run", str(APPS / "faults"), "--deadline", "25", "--output", str(tmp_path / "output")),
-        *("--run-config", run_config(**disturbed.config)),
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    disturbed.check(ErrorCode.REPLY_MESSAGE_UNAVAILABLE)
-    assert "within the deadline of 25.0 s" in disturbed.replies(2)[0]["reason"]
-    assert "deadline of 25.0 s" in ended.stdout
+def test_a_clientapp_past_the_deadline_costs_one_reply(disturbed: dict[str, Disturbed]) -> None:
+    late = disturbed["deadline"]
+    late.check(ErrorCode.REPLY_MESSAGE_UNAVAILABLE)
+    assert "within the deadline of 40.0 s" in late.replies(2)[0]["reason"]
+    assert "within the deadline of 40.0 s" in (late.folder / "run.log").read_text()
