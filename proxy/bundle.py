@@ -198,10 +198,6 @@ class Bundle:
         """The size of all objects together, uncompressed."""
         return sum(size for _, size in self._places.values())
 
-    def size(self, object_id: str) -> int:
-        """Return the size of an object in bytes, uncompressed; 0 if the bundle has it not."""
-        return self._places.get(object_id, (0, 0))[1]
-
     def read(self, object_id: str) -> bytes:
         """Return an object's content.
 
