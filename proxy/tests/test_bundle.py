@@ -88,7 +88,7 @@ def test_a_bundle_names_the_program_that_wrote_it(path: Path) -> None:
         assert found.header.writer == bundle.WRITER
 
 
-def test_a_bundle_knows_the_sizes_of_its_objects_and_their_sum(path: Path) -> None:
+def test_a_bundle_knows_the_size_of_its_objects_together(path: Path) -> None:
     with Bundle(write(path, b"four", bytes(1000))) as found:
         assert found.object_bytes == 1004
 
