@@ -14,7 +14,7 @@ from proxy.errors import FlowerError
 from proxy.fleet.releases import era_of
 from proxy.process import Process
 
-HOST = "127.0.0.1"
+_HOST = "127.0.0.1"
 # Where the programs that the bridge starts find the Flower environment.
 ENVIRONMENT_VARIABLE = "FLOWER_V6_FLOWER_ENV"
 _ASK_RELEASE = "import importlib.metadata as m; print(m.version('flwr'))"
@@ -136,9 +136,9 @@ def _free_addresses() -> dict[str, str]:
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in names]
         for probe in probes:
-            probe.bind((HOST, 0))
+            probe.bind((_HOST, 0))
         ports = {name: probe.getsockname()[1] for name, probe in zip(names, probes, strict=True)}
-    addresses = {name: f"{HOST}:{port}" for name, port in ports.items()}
+    addresses = {name: f"{_HOST}:{port}" for name, port in ports.items()}
     return {**addresses, **{f"{name}_port": str(port) for name, port in ports.items()}}
 
 

@@ -58,10 +58,13 @@ class SuperLink:
         public_key = self._transport.renew_key()
         try:
             self._call("RegisterNode", fleet.RegisterNodeRequest(public_key=public_key))
-        except (Unimplemented, UnknownNode):
-            # So say releases before 1.23, which create nodes.
+        except (Unimplemented, UnknownNode) as refused:
+            # So say releases before 1.23, which create nodes; others mean it.
             creation = fleet.CreateNodeRequest(heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS)
-            answer = self._call("CreateNode", creation)
+            try:
+                answer = self._call("CreateNode", creation)
+            except (Unimplemented, UnknownNode):
+                raise refused from None
             self.node_id = parse(fleet.CreateNodeResponse, answer).node.node_id
             self._created = True
         else:
@@ -70,6 +73,7 @@ class SuperLink:
             )
             answer = self._call("ActivateNode", activation)
             self.node_id = parse(fleet.ActivateNodeResponse, answer).node_id
+            self._created = False
 
     def unregister(self) -> None:
         """Stop being a SuperNode of this SuperLink."""

@@ -87,6 +87,20 @@ def test_a_superlink_before_1_23_creates_and_deletes_nodes(
     assert said == ["RegisterNode", "CreateNode", "DeleteNode"]
 
 
+def test_who_is_not_let_in_is_told_why(
+    core: Core, node: SuperLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that is wrong, for example: not that nodes cannot be created."""
+
+    def call(method: str, request: bytes) -> bytes:
+        raise Unimplemented(f"{method} is not for you.")
+
+    monkeypatch.setattr(core.superlink, "call", call)
+    with pytest.raises(Unimplemented, match="RegisterNode is not for you"):
+        node.register()
+    assert node.node_id == 0
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize(
     ("error", "kind"),
