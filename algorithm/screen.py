@@ -49,11 +49,11 @@ class Screen(logging.Handler):
 
 @dataclass
 class _Step:
-    """Messages of one type that went out together: one for each station, at most."""
+    """Messages of one type that went out together."""
 
     title: str
     started: float
-    taken: dict[str, MessageRecord] = field(default_factory=dict)
+    taken: int = 0
     answered: list[MessageRecord] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ class _Step:
         back = sum(record.bytes_back for record in self.answered)
         errors = sum(bool(record.error) for record in self.answered)
         return (
-            f"flower-v6 | {self.title}: {len(self.answered)} of {len(self.taken)} stations answered"
+            f"flower-v6 | {self.title}: {len(self.answered)} of {self.taken} stations answered"
             + (f", {errors} with an error" if errors else "")
             + f", {_size(out)} out, {_size(back)} back, {time.monotonic() - self.started:.1f} s"
         )
@@ -74,33 +74,34 @@ class Progress(Observer):
         self.records: list[MessageRecord] = []
         self._screen = screen
         self._lock = threading.Lock()
-        self._steps: dict[tuple[str, str], list[_Step]] = {}
+        self._steps: dict[tuple[str, str, int], _Step] = {}
 
     def taken(self, record: MessageRecord) -> None:
         """A station's message was pulled."""
         with self._lock:
-            steps = self._steps.setdefault((record.flower_run, record.message_type), [])
-            if not steps or record.station in steps[-1].taken:
-                # Flower's strategies leave the group empty; then steps are counted instead.
-                title = f"{record.message_type} {record.group_id or len(steps) + 1}"
-                steps.append(_Step(title, time.monotonic()))
-            steps[-1].taken[record.station] = record
-            self._screen.status(str(steps[-1]))
+            step = self._steps.setdefault(
+                _step_of(record), _Step(record.title, started=time.monotonic())
+            )
+            step.taken += 1
+            self._screen.status(str(step))
 
     def answered(self, record: MessageRecord) -> None:
         """It has its reply."""
         with self._lock:
             self.records.append(record)
-            steps = self._steps[record.flower_run, record.message_type]
-            step = next(each for each in steps if record in each.taken.values())
+            step = self._steps[_step_of(record)]
             step.answered.append(record)
             if record.error:
                 self._screen.line(f"flower-v6 | {record.station}: {record.error}")
-            if len(step.answered) == len(step.taken):
+            if len(step.answered) == step.taken:
                 self._screen.status("")
                 self._screen.line(str(step))
             else:
                 self._screen.status(str(step))
+
+
+def _step_of(record: MessageRecord) -> tuple[str, str, int]:
+    return record.flower_run, record.message_type, record.step
 
 
 def _size(number: float) -> str:

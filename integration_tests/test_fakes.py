@@ -13,6 +13,7 @@ import pytest
 from algorithm.flower import Flower
 from integration_tests.harness import PATIENCE_SECONDS, Federation, finish, superlink
 from proxy.bundle import Bundle
+from proxy.carriers import Exchange
 from proxy.client import ClientProxy, Delivery, Stage
 from proxy.errors import FleetError
 from proxy.fleet.http import HttpTransport
@@ -168,22 +169,18 @@ class RealSuperNode:
             self._server.address, config, self._folder / "flwr", self._folder / "supernode.log"
         )
 
-    def exchange(
-        self,
-        station: str,
-        message_id: str,
-        instruction: Path,
-        reply: Path,
-        timeout: float,
-        cancelled: threading.Event,
-    ) -> None:
+    def online(self, station: str) -> bool:
+        """It is."""
+        return True
+
+    def exchange(self, station: str, exchange: Exchange) -> None:
         """Have it answer."""
-        self.instruction.write_bytes(instruction.read_bytes())
-        with Bundle(instruction) as bundle:
+        self.instruction.write_bytes(exchange.instruction.read_bytes())
+        with Bundle(exchange.instruction) as bundle:
             self.fab = bundle.read(bundle.header.instruction.fab_object_id)
-            delivery = Delivery(bundle, self.fab, reply, "cache", lambda: None)
+            delivery = Delivery(bundle, self.fab, exchange.reply, "cache", lambda: None)
             self._server.change(lambda now: self.recorder.proxy.offer(delivery, now))
-            assert self._server.wait(lambda: delivery.stage == Stage.ANSWERED, timeout)
+            assert self._server.wait(lambda: delivery.stage == Stage.ANSWERED, exchange.timeout)
 
     def close(self) -> None:
         """End it."""

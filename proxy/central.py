@@ -16,7 +16,7 @@ from proxy.errors import BridgeError, Cancelled, FleetError, RunNotRunning, Unkn
 from proxy.fleet.messages import Instruction
 from proxy.fleet.superlink import HEARTBEAT_INTERVAL_SECONDS, SuperLink
 from proxy.relay import Fabs, Relay
-from proxy.report import MessageRecord, Observer
+from proxy.report import MessageRecord, Observer, Steps
 from proxy.retry import retrying
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class CentralProxy:
     ) -> None:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        fabs, pulse = Fabs(), _Pulse()
+        fabs, pulse, steps = Fabs(), _Pulse(), Steps()
         self._nodes = []
         for number, station in enumerate(carrier.stations, start=1):
             superlink = connect()
@@ -65,7 +65,9 @@ class CentralProxy:
             bundles.mkdir(parents=True)
             relay = Relay(station, superlink, carrier, bundles, deadline, fabs, self._stop)
             self._nodes.append(
-                VirtualSuperNode(station, superlink, carrier, relay, observer, pulse, self._stop)
+                VirtualSuperNode(
+                    station, superlink, carrier, relay, observer, pulse, steps, self._stop
+                )
             )
 
     def start(self) -> None:
@@ -106,6 +108,7 @@ class VirtualSuperNode:
         relay: Relay,
         observer: Observer,
         pulse: "_Pulse",
+        steps: Steps,
         stop: threading.Event,
     ) -> None:
         self.station = station
@@ -114,7 +117,9 @@ class VirtualSuperNode:
         self._relay = relay
         self._observer = observer
         self._pulse = pulse
+        self._steps = steps
         self._stop = stop
+        self._busy = False
 
     def register(self) -> None:
         """Get a node id from the SuperLink, and let the station get ready under it."""
@@ -132,8 +137,13 @@ class VirtualSuperNode:
         self._superlink.close()
 
     def stay_online(self) -> None:
-        """Send heartbeats until stopped."""
+        """Send heartbeats until stopped, but for an idle station that cannot be reached.
+
+        The SuperLink takes that for offline after a while, and for online with the next heartbeat.
+        """
         while not self._stop.wait(HEARTBEAT_INTERVAL_SECONDS / 3):
+            if not (self._busy or self._carrier.online(self.station)):
+                continue
             try:
                 self._superlink.heartbeat()
             except FleetError as error:
@@ -143,6 +153,8 @@ class VirtualSuperNode:
     def work(self) -> None:
         """Serve messages until stopped."""
         while not self._stop.wait(self._pulse.pause()):
+            if not self._carrier.online(self.station):
+                continue
             try:
                 pulled = retrying(self._superlink.pull_messages, self._stop)
                 instruction = Instruction.decode(pulled)
@@ -166,8 +178,10 @@ class VirtualSuperNode:
             metadata.group_id,
             metadata.message_id,
         )
+        record.step = self._steps.number(record)
         self._observer.taken(record)
         self._pulse.beat()
+        self._busy = True
         try:
             self._relay.serve(instruction, record)
         except RunNotRunning as error:
@@ -177,6 +191,7 @@ class VirtualSuperNode:
             record.error = f"the reply is lost: {error}"
             raise
         finally:
+            self._busy = False
             self._observer.answered(record)
             self._pulse.beat()
 

@@ -82,6 +82,18 @@ class CarrierError(BridgeError):
     code = "carrier"
 
 
+class Vantage6Error(CarrierError):
+    """A vantage6 server refused something, or answered something senseless."""
+
+    code = "vantage6"
+
+
+class ServerUnreachable(Vantage6Error):
+    """A vantage6 server did not answer; trying again may help."""
+
+    code = "server-unreachable"
+
+
 class Cancelled(CarrierError):
     """The exchange was called off by this side."""
 

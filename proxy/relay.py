@@ -16,7 +16,7 @@ from pathlib import Path
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
-from proxy.carriers import Carrier
+from proxy.carriers import Carrier, Exchange
 from proxy.errors import (
     BundleError,
     Cancelled,
@@ -246,14 +246,15 @@ class Relay:
         record, path = errand.record, self._folder / "reply.bundle"
         record.bytes_out += instruction.stat().st_size
         with record.measured("carry"):
-            self._carrier.exchange(
-                self._station,
+            exchange = Exchange(
                 errand.instruction.message_id,
+                record.title,
                 instruction,
                 path,
                 errand.limit + errand.grace,
                 self._stop,
             )
+            self._carrier.exchange(self._station, exchange)
             answer = Bundle(path)
         record.bytes_back += path.stat().st_size
         for stage, seconds in answer.seconds.items():

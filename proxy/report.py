@@ -1,5 +1,6 @@
 """What became of the messages: one record each, told to whoever observes."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,10 @@ class MessageRecord:
     Attributes
     ----------
     station, message_type, group_id, message_id : str
-        Where it went, and what it was; `group_id` is the round in Flower's strategies.
+        Where it went, and what it was. `group_id` is the round in Flower's older strategies; the
+        newer ones leave it empty.
+    step : int
+        Counts the run's messages of this type: those that go out together have the same.
     flower_run : str
         The id of the Flower run that it belongs to; a number too large for some JSON readers.
     bytes_out, bytes_back : int
@@ -38,6 +42,7 @@ class MessageRecord:
     message_type: str
     group_id: str
     message_id: str
+    step: int = 0
     bytes_out: int = 0
     bytes_back: int = 0
     object_bytes_out: int = 0
@@ -48,6 +53,11 @@ class MessageRecord:
     error_code: int | None = None
     error: str = ""
 
+    @property
+    def title(self) -> str:
+        """What people call it: "train 3"."""
+        return f"{self.message_type} {self.group_id or self.step}"
+
     @contextmanager
     def measured(self, stage: str) -> Iterator[None]:
         """Add the seconds that the body takes to a stage."""
@@ -56,6 +66,24 @@ class MessageRecord:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + monotonic() - start
+
+
+class Steps:
+    """Finds out which messages go out together: one to each station, at most."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._latest: dict[tuple[str, str], tuple[int, set[str]]] = {}
+
+    def number(self, record: MessageRecord) -> int:
+        """Return the step of a message that was just pulled."""
+        key = (record.flower_run, record.message_type)
+        with self._lock:
+            step, stations = self._latest.get(key, (1, set()))
+            if record.station in stations:
+                step, stations = step + 1, set()
+            self._latest[key] = (step, stations | {record.station})
+        return step
 
 
 class Observer:

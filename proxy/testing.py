@@ -16,7 +16,7 @@ from pathlib import Path
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
-from proxy.carriers import Carrier
+from proxy.carriers import Carrier, Exchange
 from proxy.client import ClientProxy, Delivery, Stage
 from proxy.errors import CarrierError, RunNotRunning
 from proxy.fleet.messages import Instruction, Reply, parse
@@ -175,28 +175,26 @@ class MemoryCarrier:
         supernode.start()
         self.supernodes[station] = supernode
 
-    def exchange(
-        self,
-        station: str,
-        message_id: str,
-        instruction: Path,
-        reply: Path,
-        timeout: float,
-        cancelled: threading.Event,
-    ) -> None:
+    def online(self, station: str) -> bool:
+        """Whether a station can be reached: in memory all can."""
+        return True
+
+    def exchange(self, station: str, exchange: Exchange) -> None:
         """Have a station's SuperNode answer a bundle; see `Carrier.exchange`."""
         proxy, supernode = self._proxies[station], self.supernodes[station]
         generation, kept = self._caches[station]
-        with Bundle(instruction) as bundle:
+        with Bundle(exchange.instruction) as bundle:
             fab_id = bundle.header.instruction.fab_object_id
             if fab_id in bundle.object_ids:
                 kept[fab_id] = bundle.read(fab_id)
             if fab_id not in kept:
-                header = bundle_pb2.Header(message_id=message_id, cache_generation=generation)
+                header = bundle_pb2.Header(
+                    message_id=exchange.message_id, cache_generation=generation
+                )
                 header.missing_objects.object_ids.append(fab_id)
-                BundleWriter(reply, header).close()
+                BundleWriter(exchange.reply, header).close()
                 return
-            delivery = Delivery(bundle, kept[fab_id], reply, generation, lambda: None)
+            delivery = Delivery(bundle, kept[fab_id], exchange.reply, generation, lambda: None)
             proxy.offer(delivery, supernode.now)
             supernode.work()
             proxy.withdraw()

@@ -37,8 +37,8 @@ class Slow(io.StringIO):
         return len(text)
 
 
-def record(station: str, group_id: str = "1", kind: str = "train", run: str = "5") -> MessageRecord:
-    return MessageRecord(station, run, kind, group_id, message_id=f"{station} {kind} {group_id}")
+def record(station: str, step: int = 1, run: str = "5") -> MessageRecord:
+    return MessageRecord(station, run, "train", "", message_id=f"{station} {step}", step=step)
 
 
 # Screen
@@ -170,21 +170,10 @@ def test_an_error_is_told_at_once_and_counted_in_the_step(
     assert "2 of 2 stations answered, 1 with an error" in stream.getvalue()
 
 
-def test_steps_are_named_by_their_group_or_else_counted(
-    progress: Progress, stream: io.StringIO
-) -> None:
-    for group_id, kind in (("7", "train"), ("", "evaluate"), ("", "evaluate"), ("8", "train")):
-        sent = record("north", group_id, kind)
-        progress.taken(sent)
-        progress.answered(sent)
-    told = [line.partition(":")[0].removeprefix("flower-v6 | ") for line in steps(stream)]
-    assert told == ["train 7", "evaluate 1", "evaluate 2", "train 8"]
-
-
 def test_a_station_that_runs_ahead_begins_the_next_step(
     progress: Progress, stream: io.StringIO
 ) -> None:
-    slow, first, second = record("slow"), record("fast"), record("fast", "2")
+    slow, first, second = record("slow"), record("fast"), record("fast", step=2)
     for taken in (slow, first):
         progress.taken(taken)
     progress.answered(first)

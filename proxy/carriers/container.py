@@ -33,12 +33,18 @@ class Container:
         Shared by all containers of the same job at the same station.
     databases : Mapping[str, Database]
         Those that the task asked for, by label.
+    token_file : Path | None
+        Holds the container's token for the server; None where there is no server.
+    server : str
+        The address of the server's API, as the container reaches it through its node's proxy.
     """
 
     input_file: Path
     output_file: Path
     temporary_folder: Path
     databases: Mapping[str, Database] = field(default_factory=dict)
+    token_file: Path | None = None
+    server: str = ""
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that say all this."""
@@ -63,19 +69,29 @@ class Container:
             If a variable is missing or not encoded as it should be.
         """
         labels = _decode(environment, "USER_REQUESTED_DATABASE_LABELS").split(",")
+        token_file = server = None
+        if "TOKEN_FILE" in environment:
+            token_file = Path(_decode(environment, "TOKEN_FILE"))
+            host, port, path = (_decode(environment, name) for name in ("HOST", "PORT", "API_PATH"))
+            server = f"{host}:{port}{path}"
         return cls(
             input_file=Path(_decode(environment, "INPUT_FILE")),
             output_file=Path(_decode(environment, "OUTPUT_FILE")),
             temporary_folder=Path(_decode(environment, "TEMPORARY_FOLDER")),
-            databases={
-                label: Database(
-                    uri=_decode(environment, f"{label.upper()}_DATABASE_URI"),
-                    type=_decode(environment, f"{label.upper()}_DATABASE_TYPE"),
-                )
-                for label in labels
-                if label
-            },
+            databases={label: _database(environment, label) for label in labels if label},
+            token_file=token_file,
+            server=server or "",
         )
+
+
+def _database(environment: Mapping[str, str], label: str) -> Database:
+    name = f"{label.upper()}_DATABASE_"
+    if f"{name}URI" not in environment:
+        raise CarrierError(
+            f"The task asks for the database {label!r}, which this node does not have.",
+            "Its owner names the node's databases in the node's configuration.",
+        )
+    return Database(_decode(environment, f"{name}URI"), _decode(environment, f"{name}TYPE"))
 
 
 def _encode(value: str) -> str:

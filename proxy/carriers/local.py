@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from proxy.carriers import payload
+from proxy.carriers import Exchange, payload
 from proxy.carriers.container import Container, Database
 from proxy.errors import Cancelled, CarrierError
 from proxy.process import GRACE_SECONDS, Process
@@ -89,19 +89,13 @@ class LocalCarrier:
         if self._warm:
             self._stations[station].start_host(node_id)
 
-    def exchange(
-        self,
-        station: str,
-        message_id: str,
-        instruction: Path,
-        reply: Path,
-        timeout: float,
-        cancelled: threading.Event,
-    ) -> None:
+    def online(self, station: str) -> bool:  # noqa: ARG002
+        """Whether a station can be reached: on this machine all can."""
+        return True
+
+    def exchange(self, station: str, exchange: Exchange) -> None:
         """Run the partial function on a bundle; see `Carrier.exchange`."""
-        self._stations[station].exchange(
-            message_id, instruction, reply, timeout, cancelled, warm=self._warm
-        )
+        self._stations[station].exchange(exchange, warm=self._warm)
 
     def close(self) -> None:
         """End all hosts, at once."""
@@ -148,15 +142,8 @@ class _Station:
             self._host.stop()
         self._host = None
 
-    def exchange(
-        self,
-        message_id: str,
-        instruction: Path,
-        reply: Path,
-        timeout: float,
-        cancelled: threading.Event,
-        warm: bool,
-    ) -> None:
+    def exchange(self, exchange: Exchange, warm: bool) -> None:
+        arguments: dict[str, Any] = {"message_id": exchange.message_id}
         if warm:
             if self._host is None or not self._host.running:
                 log.warning(
@@ -164,16 +151,16 @@ class _Station:
                     self._station.name,
                 )
                 self.start_host(self._node_id)
-            arguments: dict[str, Any] = {"message_id": message_id, "timeout": timeout}
-            run = self._make_run("courier", arguments, instruction)
+            arguments["timeout"] = exchange.timeout
+            run = self._make_run("courier", arguments, exchange.instruction)
         else:
-            arguments = {"message_id": message_id, "node_config": self._station.node_config}
-            run = self._make_run("per_round", arguments, instruction)
+            arguments["node_config"] = self._station.node_config
+            run = self._make_run("per_round", arguments, exchange.instruction)
         function = self._start(run, alone=warm)
         try:
-            self._await(function, timeout, cancelled)
+            self._await(function, exchange.timeout, exchange.cancelled)
             with payload.read(run.output_file) as result:
-                result.save_bundle(reply)
+                result.save_bundle(exchange.reply)
         finally:
             function.stop()
             shutil.rmtree(run.input_file.parent, ignore_errors=True)

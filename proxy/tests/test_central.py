@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from protos import fleet_pb2 as fleet
+from proxy.carriers import Exchange
 from proxy.central import CentralProxy
 from proxy.errors import Cancelled, CarrierError, Unreachable
 from proxy.fleet.superlink import SuperLink
@@ -198,18 +199,10 @@ class Troubled(MemoryCarrier):
         super().__init__(lambda _: TRAINED, ("north",))
         self._troubles = list(troubles)
 
-    def exchange(
-        self,
-        station: str,
-        message_id: str,
-        instruction: Path,
-        reply: Path,
-        timeout: float,
-        cancelled: threading.Event,
-    ) -> None:
+    def exchange(self, station: str, exchange: Exchange) -> None:
         if self._troubles:
-            self._troubles.pop(0)(cancelled)
-        super().exchange(station, message_id, instruction, reply, timeout, cancelled)
+            self._troubles.pop(0)(exchange.cancelled)
+        super().exchange(station, exchange)
 
 
 def closed(_: threading.Event) -> None:

@@ -43,12 +43,29 @@ def test_a_contract_is_written_as_vantage6_writes_it() -> None:
     }
 
 
-@pytest.mark.parametrize("name", list(CONTAINER.environment()))
+@pytest.mark.parametrize("name", [n for n in CONTAINER.environment() if n != "SCANS_DATABASE_URI"])
 def test_a_variable_that_is_missing_is_named(name: str) -> None:
     environment = CONTAINER.environment()
     del environment[name]
     with pytest.raises(CarrierError, match=f"{name} is missing"):
         Container.from_environment(environment)
+
+
+def test_a_database_that_the_node_does_not_have_is_named() -> None:
+    environment = CONTAINER.environment()
+    del environment["SCANS_DATABASE_URI"]
+    with pytest.raises(CarrierError, match="asks for the database 'scans'"):
+        Container.from_environment(environment)
+
+
+def test_a_container_of_a_node_finds_its_server_and_its_token() -> None:
+    given = {"TOKEN_FILE": "/token", "HOST": "http://10.0.0.1", "PORT": "8080", "API_PATH": ""}
+    written = {
+        name: base64.b32encode(value.encode()).decode().replace("=", "!")
+        for name, value in given.items()
+    }
+    found = Container.from_environment({**CONTAINER.environment(), **written})
+    assert (found.token_file, found.server) == (Path("/token"), "http://10.0.0.1:8080")
 
 
 @given(st.text())

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from proxy.carriers import Exchange
 from proxy.carriers.container import Database
 from proxy.carriers.local import LocalCarrier, LocalStation
 from proxy.errors import Cancelled, CarrierError
@@ -78,7 +79,9 @@ class Carried:
             self.folder / f"{which}-{station}" for which in ("instruction", "reply")
         )
         instruction.write_bytes(b"the instruction")
-        self.carrier.exchange(station, message_id, instruction, reply, timeout, self.cancelled)
+        self.carrier.exchange(
+            station, Exchange(message_id, "", instruction, reply, timeout, self.cancelled)
+        )
         return reply.read_bytes()
 
     def noted(self, message_id: str = "host", station: str = "north") -> Any:

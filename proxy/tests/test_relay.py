@@ -1,6 +1,5 @@
 """A message's way to a station and its reply's way back: exactly one reply, whatever happens."""
 
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
+from proxy.carriers import Exchange
 from proxy.errors import (
     Cancelled,
     CarrierError,
@@ -30,7 +30,7 @@ from proxy.tests.helpers import noise, write_bundle
 MODEL = record_dict(weights=b"weights" * 20, bias=b"bias")
 TRAINED = record_dict(weights=b"trained" * 20, bias=b"bias")
 
-Exchange = Callable[[Path, Path], None]
+Answering = Callable[[Path, Path], None]
 
 
 class WatchedCarrier(MemoryCarrier):
@@ -48,30 +48,22 @@ class WatchedCarrier(MemoryCarrier):
         Called instead of an exchange, with the instruction's and the reply's paths.
     """
 
-    def __init__(self, instead: Exchange | None = None) -> None:
+    def __init__(self, instead: Answering | None = None) -> None:
         super().__init__(clientapp=lambda _: TRAINED)
         self.instructions: list[tuple[bundle_pb2.Header, set[str]]] = []
         self.timeouts: list[float] = []
         self.before: Callable[[], None] = lambda: None
         self.instead = instead
 
-    def exchange(
-        self,
-        station: str,
-        message_id: str,
-        instruction: Path,
-        reply: Path,
-        timeout: float,
-        cancelled: threading.Event,
-    ) -> None:
-        with Bundle(instruction) as bundle:
+    def exchange(self, station: str, exchange: Exchange) -> None:
+        with Bundle(exchange.instruction) as bundle:
             self.instructions.append((bundle.header, set(bundle.object_ids)))
-        self.timeouts.append(timeout)
+        self.timeouts.append(exchange.timeout)
         self.before()
         if self.instead is not None:
-            self.instead(instruction, reply)
+            self.instead(exchange.instruction, exchange.reply)
         else:
-            super().exchange(station, message_id, instruction, reply, timeout, cancelled)
+            super().exchange(station, exchange)
 
     @property
     def sent_fab(self) -> list[bool]:
@@ -327,7 +319,7 @@ def answer_with(
     change: Callable[[fleet.PushMessagesRequest], None] = lambda _: None,
     message_id: str = "",
     without: int = 0,
-) -> Exchange:
+) -> Answering:
     """Answer with a reply that lies."""
 
     def exchange(instruction: Path, reply: Path) -> None:
@@ -344,14 +336,14 @@ def answer_with(
     return exchange
 
 
-def raising(error: Exception) -> Exchange:
+def raising(error: Exception) -> Answering:
     def exchange(_: Path, __: Path) -> None:
         raise error
 
     return exchange
 
 
-def named_otherwise(**names: int | str) -> Exchange:
+def named_otherwise(**names: int | str) -> Answering:
     def change(request: fleet.PushMessagesRequest) -> None:
         for name, value in names.items():
             setattr(request.messages_list[0].metadata, name, value)
@@ -413,7 +405,7 @@ NO_REPLY = ErrorCode.REPLY_MESSAGE_UNAVAILABLE
     ],
 )
 def test_whatever_goes_wrong_at_a_station_becomes_one_error_reply(
-    tmp_path: Path, instead: Exchange, code: int, reason: str
+    tmp_path: Path, instead: Answering, code: int, reason: str
 ) -> None:
     pair = ProxyPair(WatchedCarrier(instead), tmp_path)
     said = pair.send(MODEL)

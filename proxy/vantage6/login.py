@@ -1,0 +1,121 @@
+"""Who calls the server: a user, or an algorithm container with the token that its node gave it."""
+
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import requests
+
+from proxy.errors import ServerUnreachable, Vantage6Error
+
+_TIMEOUT_SECONDS = (5.0, 60.0)
+
+
+class Login(Protocol):
+    """Holds a token for the server's API."""
+
+    @property
+    def token(self) -> str:
+        """The token."""
+        ...
+
+    def renew(self) -> bool:
+        """Get a new token, if that is possible; returns whether it was."""
+        ...
+
+
+class ContainerLogin:
+    """The token in an algorithm container's token file; it lasts as long as the task."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def renew(self) -> bool:
+        """Containers cannot."""
+        return False
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """What the token says of its container.
+
+        The members are `image`, `node_id`, `organization_id`, `collaboration_id`, `task_id`,
+        `databases`, `study_id` and `store_id`. Source: vantage6 4.15,
+        `vantage6/server/resource/token.py`.
+
+        Raises
+        ------
+        Vantage6Error
+            If it is no such token.
+        """
+        try:
+            body = self.token.split(".")[1]
+            claims: Mapping[str, Any] = json.loads(urlsafe_b64decode(body + "=="))["sub"]
+        except (IndexError, ValueError, KeyError, TypeError) as error:
+            raise Vantage6Error("The token file holds no token of a vantage6 node.") from error
+        return claims
+
+
+class UserLogin:
+    """A user who logged in with a password.
+
+    Parameters
+    ----------
+    url : str
+        The server's API, for example "https://vantage6.example.org/api".
+    username, password : str
+        As at the server's web interface.
+    code : str
+        The code of the second factor, if the server wants one.
+
+    Raises
+    ------
+    Vantage6Error
+        If the server refuses the login.
+    ServerUnreachable
+        If it does not answer.
+    """
+
+    def __init__(self, url: str, username: str, password: str, code: str = "") -> None:
+        self._url = url
+        self._username = username
+        body = {"username": username, "password": password}
+        self._accept(self._post("token/user", body | ({"mfa_code": code} if code else {}), ""))
+
+    def renew(self) -> bool:
+        """Get a new token with the refresh token, which lasts for two days by default."""
+        try:
+            self._accept(self._post("token/refresh", {}, self._refresh_token))
+        except ServerUnreachable:
+            raise
+        except Vantage6Error:
+            return False
+        return True
+
+    def _accept(self, answer: Mapping[str, Any]) -> None:
+        if "access_token" not in answer:
+            raise Vantage6Error(
+                f"The server does not let {self._username} in: {answer.get('msg', answer)}",
+                "Check the user name, the password, and the code of the second factor.",
+            )
+        self.token = str(answer["access_token"])
+        self._refresh_token = str(answer["refresh_token"])
+
+    def _post(self, path: str, body: Mapping[str, str], token: str) -> Mapping[str, Any]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            response = requests.post(
+                f"{self._url}/{path}", json=body, headers=headers, timeout=_TIMEOUT_SECONDS
+            )
+            answer = response.json()
+        except requests.JSONDecodeError as error:
+            raise Vantage6Error(
+                f"{self._url} is no vantage6 server's API: it answered with status"
+                f" {response.status_code} and no JSON.",
+                "Give its full address, with the API's path: https://host/api.",
+            ) from error
+        except requests.RequestException as error:
+            raise ServerUnreachable(
+                f"No vantage6 server answers at {self._url}: {error}.", "Check the address."
+            ) from error
+        return answer if isinstance(answer, Mapping) else {"msg": answer}

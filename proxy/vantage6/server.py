@@ -1,0 +1,242 @@
+"""A vantage6 4.x server's REST API, called by a user or by an algorithm container.
+
+From a container all calls go through its node's proxy, which answers whatever goes wrong behind it
+wrong behind it. Source: vantage6 4.15, `vantage6/server/resource/` and
+`vantage6/node/proxy_server.py`.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from proxy.carriers.members import Member, pieces_of, with_member
+from proxy.errors import ServerUnreachable, Vantage6Error
+from proxy.vantage6.encryption import Encoding, Plain
+from proxy.vantage6.login import ContainerLogin, Login
+
+# A server that stores a large input or result takes its time.
+_TIMEOUT_SECONDS = (5.0, 600.0)
+_PAGE = 250
+_ONLINE = "online"
+_COMPLETED = "completed"
+# `TaskStatus` in vantage6/common/task_status.py; all others are ends.
+_NOT_ENDED = frozenset({"pending", "initializing", "active"})
+
+
+@dataclass(frozen=True)
+class Organization:
+    """An organization of a collaboration; `public_key` is base64 of a PEM file, or empty."""
+
+    id: int
+    name: str
+    public_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class TaskStatus:
+    """A task's status, in vantage6's words."""
+
+    name: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.name not in _NOT_ENDED
+
+    @property
+    def completed(self) -> bool:
+        """Whether it ended well."""
+        return self.name == _COMPLETED
+
+
+class Server:
+    """The API; safe to use from several threads.
+
+    Parameters
+    ----------
+    url : str
+        Its address, with the API's path.
+    login : Login
+        Who calls.
+    encoding : Encoding
+        What is done to inputs and results on this side.
+    """
+
+    def __init__(self, url: str, login: Login, encoding: Encoding | None = None) -> None:
+        self.url = url.rstrip("/")
+        self.encoding = encoding or Plain()
+        self._login = login
+        self._session = requests.Session()
+        # A node sets HTTP_PROXY in containers, but its own proxy is reached directly.
+        self._session.trust_env = not isinstance(login, ContainerLogin)
+
+    def get(self, path: str, **parameters: str | int) -> Any:
+        """Return what the server answers to a GET.
+
+        Raises
+        ------
+        ServerUnreachable
+            If it does not answer, or not now.
+        Vantage6Error
+            If it refuses.
+        """
+        with self._call("GET", path, params=parameters) as response:
+            return _json(response)
+
+    def all(self, path: str, **parameters: str | int) -> list[dict[str, Any]]:
+        """Return all items of a list; raises as `get` does."""
+        items: list[dict[str, Any]] = []
+        page = 1
+        while True:
+            answer = self.get(path, page=page, per_page=_PAGE, **parameters)
+            items += answer["data"]
+            if len(answer["data"]) < _PAGE:
+                return items
+            page += 1
+
+    def organizations(self, collaboration: int, study: int | None = None) -> list[Organization]:
+        """Return the organizations of a collaboration, or of a study in it, by their ids."""
+        where = {"study_id": study} if study else {"collaboration_id": collaboration}
+        found = [
+            Organization(each["id"], each["name"], each.get("public_key") or "")
+            for each in self.all("organization", **where)
+        ]
+        return sorted(found, key=lambda each: each.id)
+
+    def nodes(self, collaboration: int) -> dict[int, bool]:
+        """Return whether the node is online of each organization that has one; users may ask."""
+        return {
+            each["organization"]["id"]: each["status"] == _ONLINE
+            for each in self.all("node", collaboration_id=collaboration)
+        }
+
+    def node_online(self, task: int) -> bool:
+        """Return whether the node is online that has a task; containers may ask.
+
+        The answer carries the task's input, so the input had better be short.
+        """
+        return all(run["node"]["status"] == _ONLINE for run in self.all("run", task_id=task))
+
+    def create_task(
+        self, task: Mapping[str, Any], organization: Organization, payload: Path
+    ) -> int:
+        """Create a task for one organization.
+
+        Parameters
+        ----------
+        task : Mapping[str, Any]
+            The members of vantage6's task, but for `organizations`.
+        organization : Organization
+            Where it runs.
+        payload : Path
+            A file with its input.
+
+        Returns
+        -------
+        int
+            The task's id.
+
+        Raises
+        ------
+        ServerUnreachable
+            If it is not known whether there is a task now; it is safe to try again if the function
+            that it calls does not mind to be called twice.
+        Vantage6Error
+            If the server refuses.
+        """
+        with tempfile.TemporaryFile(dir=payload.parent) as body:
+            with payload.open("rb") as source:
+                sealed = self.encoding.seal(pieces_of(source), organization.public_key)
+                body.write(json.dumps(dict(task)).encode()[:-1] + b', "organizations": [')
+                body.writelines(with_member({"id": organization.id}, "input", sealed, b"}]}"))
+            body.seek(0)
+            headers = {"Content-Type": "application/json"}
+            with self._call("POST", "task", data=body, headers=headers) as response:
+                return int(_json(response)["id"])
+
+    def task_status(self, task: int) -> TaskStatus:
+        """Return a task's status; raises as `get` does."""
+        return TaskStatus(self.get(f"task/{task}/status")["status"])
+
+    def save_result(self, task: int, path: Path) -> None:
+        """Write the result of a task that had one organization to a file.
+
+        Raises
+        ------
+        Vantage6Error, CarrierError
+            If there is none, or it is damaged.
+        ServerUnreachable
+            If the server does not answer.
+        """
+        with tempfile.TemporaryFile(dir=path.parent) as body:
+            with self._call("GET", "result", params={"task_id": task}, stream=True) as response:
+                try:
+                    body.writelines(response.iter_content(1 << 20))
+                except requests.RequestException as error:
+                    raise ServerUnreachable(f"A result was cut off: {error}.") from error
+            body.seek(0)
+            result = Member(body, "result")
+            if not result.found:
+                raise Vantage6Error(f"Task {task} left no result.")
+            with path.open("wb") as target:
+                target.writelines(self.encoding.unseal(result.pieces()))
+
+    def kill_task(self, task: int) -> None:
+        """End a task and its subtasks; users may."""
+        self._call("POST", "kill/task", json={"id": task}).close()
+
+    def _call(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        response = self._send(method, path, **arguments)
+        if response.status_code == HTTPStatus.UNAUTHORIZED and self._login.renew():
+            response.close()
+            if "data" in arguments:
+                arguments["data"].seek(0)
+            response = self._send(method, path, **arguments)
+        if response.ok:
+            return response
+        with response:
+            text = f"{self.url}/{path} answered with status {response.status_code}"
+            text += f": {_message(response)}"
+            if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise ServerUnreachable(text)
+            raise Vantage6Error(text)
+
+    def _send(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **arguments: Any
+    ) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                f"{self.url}/{path}",
+                headers={**(headers or {}), "Authorization": f"Bearer {self._login.token}"},
+                timeout=_TIMEOUT_SECONDS,
+                **arguments,
+            )
+        except requests.RequestException as error:
+            raise ServerUnreachable(
+                f"The vantage6 server at {self.url} does not answer: {error}."
+            ) from error
+
+
+def _json(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except requests.JSONDecodeError as error:
+        raise Vantage6Error(
+            f"{response.url} did not answer with JSON.", "Is that a vantage6 server's API?"
+        ) from error
+
+
+def _message(response: requests.Response) -> str:
+    """Return what the server says to a refusal."""
+    try:
+        answer = response.json()
+    except requests.JSONDecodeError:
+        return response.text[:200] or response.reason
+    return str(answer.get("msg", answer)) if isinstance(answer, dict) else str(answer)
