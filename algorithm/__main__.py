@@ -10,12 +10,14 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from proxy.carriers import payload
 from proxy.carriers.container import Container
 from proxy.errors import BridgeError, CarrierError
 
-FUNCTIONS = ("courier", "host", "per_round")
+FUNCTIONS = ("central", "courier", "host", "per_round")
 
 
 def main() -> int:
@@ -24,6 +26,7 @@ def main() -> int:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    container = None
     try:
         container = Container.from_environment(os.environ)
         with payload.read(container.input_file) as task:
@@ -33,10 +36,20 @@ def main() -> int:
                     f"There is no function {method!r}.", f"There are: {', '.join(FUNCTIONS)}."
                 )
             importlib.import_module(f"algorithm.{method}").main(container, task)
-    except BridgeError as error:
-        print(f"{error.code}: {error}", file=sys.stderr)
+    except (BridgeError, OSError) as error:
+        # In the result, too: the other side reads it there, also when it may not see the log.
+        print(f"{getattr(error, 'code', 'system')}: {error}", file=sys.stderr)
+        if container is not None:
+            _leave_error(container.output_file, str(error))
         return 1
     return 0
+
+
+def _leave_error(path: Path, text: str) -> None:
+    """Leave an error as the result, unless there is one already."""
+    with suppress(OSError):
+        if not path.exists() or not path.stat().st_size:
+            payload.write(path, {"error": text})
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""Local stations as SuperNodes of a SuperLink that is running already."""
+"""Stations as SuperNodes of a SuperLink that is running already."""
 
 import os
 import re
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from algorithm.flower import ENVIRONMENT_VARIABLE, Flower
+from proxy.carriers import Carrier
 from proxy.carriers.local import LocalCarrier, LocalStation
 from proxy.central import CentralProxy
 from proxy.errors import UsageError
@@ -23,23 +24,17 @@ _PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
 @dataclass(frozen=True)
 class Attachment:
-    """What to attach: the options that `flower-v6 attach` and `flower-v6 run` share.
+    """What to attach to a SuperLink.
 
     Attributes
     ----------
-    flower : Flower
-        The environment that SuperNodes are started from.
-    stations : Sequence[LocalStation]
-        The stations.
-    warm : bool
-        Whether SuperNodes are kept warm.
+    carrier : Callable[[Path], Carrier]
+        Makes the carrier that reaches the stations, with a folder for all that it writes.
     deadline : float
         Seconds that a station may take for a message.
     """
 
-    flower: Flower
-    stations: Sequence[LocalStation]
-    warm: bool
+    carrier: Callable[[Path], Carrier]
     deadline: float
 
 
@@ -49,11 +44,11 @@ class Attached:
     Parameters
     ----------
     what : Attachment
-        The stations, and how they run.
+        The stations.
     superlink : str
         The address (HOST:PORT) of the SuperLink's Fleet API.
     folder : Path
-        An existing folder for all that the stations write.
+        An existing folder for all that is written.
     observer : Observer
         Hears of every message.
 
@@ -61,16 +56,12 @@ class Attached:
     ------
     FleetError
         If the SuperLink does not answer or refuses.
+    CarrierError
+        If a station cannot be made ready.
     """
 
     def __init__(self, what: Attachment, superlink: str, folder: Path, observer: Observer) -> None:
-        self.carrier = LocalCarrier(
-            what.stations,
-            _PROGRAM,
-            {**os.environ, ENVIRONMENT_VARIABLE: str(what.flower.folder)},
-            folder,
-            what.warm,
-        )
+        self.carrier = what.carrier(folder)
         self._central = CentralProxy(
             lambda: connect(superlink),
             self.carrier,
@@ -88,6 +79,24 @@ class Attached:
         """Take the SuperNodes off the SuperLink and end all that runs for them."""
         self._central.stop()
         self.carrier.close()
+
+
+def local_carrier(
+    stations: Sequence[LocalStation], flower: Flower, warm: bool
+) -> Callable[[Path], Carrier]:
+    """Return what makes a carrier to stations on this machine.
+
+    Parameters
+    ----------
+    stations : Sequence[LocalStation]
+        The stations.
+    flower : Flower
+        The environment that SuperNodes are started from.
+    warm : bool
+        Whether SuperNodes are kept warm.
+    """
+    environment = {**os.environ, ENVIRONMENT_VARIABLE: str(flower.folder)}
+    return lambda folder: LocalCarrier(stations, _PROGRAM, environment, folder, warm)
 
 
 def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStation]:

@@ -12,9 +12,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeVar
 
-from algorithm.attach import Attached, Attachment, local_stations
+from algorithm.app import check_app
+from algorithm.attach import Attached, Attachment, local_carrier, local_stations
 from algorithm.flower import Flower
-from algorithm.run import Outcome, check_app, run_app, write_outcome
+from algorithm.image import BASE_IMAGE, build_image, release_beside_the_bridge
+from algorithm.run import Outcome, run_app, write_outcome
 from algorithm.screen import Progress, Screen
 from proxy import __version__
 from proxy.errors import BridgeError
@@ -49,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "attach":
             _attach(options, screen)
             return 0
+        if options.command == "image":
+            _image(options, screen)
+            return 0
         return _run(options, screen)
     except (BridgeError, OSError) as error:
         screen.status("")
@@ -68,12 +73,12 @@ def _interrupt(number: int, _: FrameType | None) -> NoReturn:
 
 def _attach(options: argparse.Namespace, screen: Screen) -> None:
     """`flower-v6 attach`: returns only by an exception."""
-    what = _attachment(options)
+    _, stations, what = _local(options)
     with Workspace() as workspace:
         attached = Attached(what, options.superlink, workspace.path, Progress(screen))
         try:
             screen.line(
-                f"flower-v6 | {options.stations} stations are SuperNodes of"
+                f"flower-v6 | {len(stations)} stations are SuperNodes of"
                 f" {options.superlink}; logs are in {workspace.path}; stop with Ctrl-C"
             )
             while True:
@@ -85,18 +90,18 @@ def _attach(options: argparse.Namespace, screen: Screen) -> None:
 def _run(options: argparse.Namespace, screen: Screen) -> int:
     """`flower-v6 run`."""
     check_app(options.app)
-    what = _attachment(options)
+    flower, stations, what = _local(options)
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
     outcome = Outcome(
         app=str(options.app),
-        flower_release=what.flower.release,
+        flower_release=flower.release,
         supernodes=options.supernodes,
-        stations=[station.name for station in what.stations],
+        stations=list(stations),
     )
     with Workspace() as workspace:
         try:
-            run_app(options.app, options.run_config, what, workspace.path, screen, outcome)
+            run_app(options.app, options.run_config, flower, what, workspace.path, screen, outcome)
         except Interrupted as interrupted:
             outcome.status, outcome.cause = "cancelled", str(interrupted)
             raise
@@ -109,10 +114,24 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
-def _attachment(options: argparse.Namespace) -> Attachment:
+def _image(options: argparse.Namespace, screen: Screen) -> None:
+    """`flower-v6 image`."""
+    flwr = options.flwr or release_beside_the_bridge()
+    image = build_image(options.app, options.tag, flwr, options.base_image, screen.line)
+    if options.store is not None:
+        options.store.write_text(json.dumps(image.store_entry, indent=2) + "\n")
+    screen.line(
+        f"flower-v6 | {image.name}: {image.size / 1e6:.0f} MB, flwr {image.manifest.flwr},"
+        f" app (FAB) {image.manifest.fab_sha256}"
+    )
+
+
+def _local(options: argparse.Namespace) -> tuple[Flower, Sequence[str], Attachment]:
+    """Return Flower, and the stations on this machine: their names, and how to attach them."""
     stations = local_stations(options.stations, options.node_config)
     flower = Flower(options.flower_env) if options.flower_env else Flower.from_environment()
-    return Attachment(flower, stations, options.supernodes == "warm", options.deadline)
+    carrier = local_carrier(stations, flower, options.supernodes == "warm")
+    return flower, [each.name for each in stations], Attachment(carrier, options.deadline)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,6 +155,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--json", action="store_true", help="print run.json to standard output")
     _add_station_options(run)
+
+    image = commands.add_parser("image", help="build the vantage6 algorithm image of a Flower app")
+    image.add_argument("app", type=Path, metavar="APP", help="the app's folder")
+    image.add_argument("--tag", required=True, metavar="NAME:TAG", help="the image's name")
+    image.add_argument(
+        "--flwr",
+        default="",
+        metavar="RELEASE",
+        help="the release of Flower in it (default: the one beside flower-v6, else what the app"
+        " requires)",
+    )
+    image.add_argument(
+        "--base-image",
+        default=BASE_IMAGE,
+        metavar="IMAGE",
+        help="has Python (default: %(default)s)",
+    )
+    image.add_argument(
+        "--store", type=Path, metavar="FILE", help="where to leave an entry for an algorithm store"
+    )
+    image.set_defaults(json=False)
 
     attach = commands.add_parser(
         "attach", help="make stations on this machine SuperNodes of a running SuperLink"

@@ -22,7 +22,8 @@ _HOST_START_SECONDS = 60.0
 def main(container: Container, task: Payload) -> None:
     """Leave the host's answer in the output file.
 
-    `task.fields["kwargs"]` holds `message_id` (str) and `timeout` (seconds, float).
+    `task.fields["kwargs"]` holds `message_id` (str), `timeout` (seconds, float) and, where results
+    have a limit, `max_reply_bytes` (int).
 
     Raises
     ------
@@ -42,7 +43,7 @@ def main(container: Container, task: Payload) -> None:
         answer = _await_answer(job, message, arguments["timeout"])
     finally:
         message.instruction.unlink(missing_ok=True)
-    payload.write(container.output_file, {}, answer)
+    payload.write_answer(container.output_file, answer, arguments.get("max_reply_bytes"))
     message.missing.unlink(missing_ok=True)
     print(f"message {message.message_id:.12} is answered", flush=True)
 

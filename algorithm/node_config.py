@@ -1,6 +1,7 @@
-"""What a ClientApp finds in `context.node_config`: what the task says, and the databases."""
+"""Key-value pairs as Flower reads them; what a ClientApp finds in `context.node_config`."""
 
 import json
+from collections.abc import Mapping
 
 from proxy.carriers.container import Container
 
@@ -16,12 +17,19 @@ def node_config(given: str, container: Container) -> str:
         Its databases are added: `database-uri` and `database-type` for the first, and
         `database-<label>-uri` and `database-<label>-type` for each.
     """
-    pairs = [given] if given else []
+    found: dict[str, str] = {}
     for number, (label, database) in enumerate(container.databases.items()):
         for prefix in ("database", f"database-{label}") if number == 0 else (f"database-{label}",):
-            pairs.append(f"{prefix}-uri={_quoted(database.uri)}")
-            pairs.append(f"{prefix}-type={_quoted(database.type)}")
-    return " ".join(pairs)
+            found |= {f"{prefix}-uri": database.uri, f"{prefix}-type": database.type}
+    return " ".join(filter(None, [given, pairs(found)]))
+
+
+def pairs(values: Mapping[str, bool | int | float | str]) -> str:
+    """Return values by key as the pairs that `--run-config` and `--node-config` take."""
+    return " ".join(
+        f"{key}={_quoted(value) if isinstance(value, str) else json.dumps(value)}"
+        for key, value in values.items()
+    )
 
 
 def _quoted(text: str) -> str:

@@ -1,16 +1,16 @@
-"""One Flower app, from start to end on this machine: SuperLink, stations, submission, outcome."""
+"""One Flower app, from start to end: SuperLink, stations, submission, outcome."""
 
 import json
 import shutil
 import socket
 import subprocess
 import time
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from algorithm.app import copy_app
 from algorithm.attach import Attached, Attachment
 from algorithm.flower import Flower, SuperLink
 from algorithm.screen import Progress, Screen
@@ -25,11 +25,8 @@ _SUPERLINK_FAILS_SECONDS = 15.0
 _LOOK_SECONDS = 0.1
 # The name under which the app's runs find our SuperLink in the private Flower home.
 _CONNECTION = "bridge"
-# A FAB cannot hold more than this (FAB_MAX_SIZE, flwr 1.41), so larger files are no part of an app.
-_MAX_APP_FILE_BYTES = 10 << 20
 # Folders that mean nothing to the reader of a log's name.
 _LAYOUT = frozenset({"stations", "job"})
-_NOT_THE_APP = shutil.ignore_patterns(".git", "__pycache__", ".venv", "venv", "node_modules")
 
 
 @dataclass
@@ -62,12 +59,13 @@ class Outcome:
 def run_app(
     app: Path,
     run_config: Sequence[str],
+    flower: Flower,
     what: Attachment,
     folder: Path,
     screen: Screen,
     outcome: Outcome,
 ) -> None:
-    """Run a Flower app on local stations; `outcome` is filled in, also when this raises.
+    """Run a Flower app on stations; `outcome` is filled in, also when this raises.
 
     Parameters
     ----------
@@ -75,8 +73,10 @@ def run_app(
         The app's folder. It is not touched: Flower gets a copy.
     run_config : Sequence[str]
         Arguments of `flwr run --run-config`.
+    flower : Flower
+        The environment of the SuperLink and the ServerApp.
     what : Attachment
-        The stations, and how they run.
+        The stations.
     folder : Path
         An existing, empty folder that is removed afterwards.
     screen : Screen
@@ -93,8 +93,8 @@ def run_app(
     progress = Progress(screen)
     outcome.messages = progress.records
     try:
-        app = _copied(app, folder)
-        _run(app, run_config, what, folder, progress, screen, outcome)
+        app = copy_app(app, folder / "app")
+        _run(app, run_config, flower, what, folder, progress, screen, outcome)
         outcome.status = "completed"
     except BridgeError as error:
         outcome.cause = error.message
@@ -105,42 +105,10 @@ def run_app(
             outcome.flower_run = outcome.messages[0].flower_run
 
 
-def check_app(app: Path) -> None:
-    """Refuse what cannot be a Flower app.
-
-    Raises
-    ------
-    AppError
-        If there is no folder with the description of a Flower app.
-    """
-    if not app.is_dir():
-        raise AppError(
-            f"There is no app at {app}: no such folder.",
-            "Name the folder of a Flower app: the one with its pyproject.toml.",
-        )
-    components: Any = None
-    try:
-        with (app / "pyproject.toml").open("rb") as file:
-            components = tomllib.load(file)["tool"]["flwr"]["app"]["components"]
-    except FileNotFoundError:
-        raise AppError(
-            f"{app} is no Flower app: it has no pyproject.toml.",
-            "Name the folder of a Flower app; `flwr new` makes one.",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise AppError(f"{app / 'pyproject.toml'} cannot be read: {error}.") from error
-    except (KeyError, TypeError):
-        pass  # the section is not there
-    if not isinstance(components, dict) or not {"serverapp", "clientapp"} <= components.keys():
-        raise AppError(
-            f"{app} is no Flower app: its pyproject.toml names no serverapp and clientapp.",
-            "A Flower app has both in the section [tool.flwr.app.components].",
-        )
-
-
 def _run(
     app: Path,
     run_config: Sequence[str],
+    flower: Flower,
     what: Attachment,
     folder: Path,
     progress: Progress,
@@ -150,8 +118,8 @@ def _run(
     home = folder / "flwr"
     home.mkdir()
     screen.status("flower-v6 | starting a SuperLink")
-    superlink = what.flower.start_superlink(home, folder / "superlink.log")
-    what.flower.name_superlink(_CONNECTION, superlink.control, home, app)
+    superlink = flower.start_superlink(home, folder / "superlink.log")
+    flower.name_superlink(_CONNECTION, superlink.control, home, app)
     attached = None
     try:
         _await_superlink(superlink)
@@ -159,40 +127,20 @@ def _run(
         screen.status("flower-v6 | submitting the app")
         options = [part for each in run_config for part in ("--run-config", each)]
         submission = Process(
-            what.flower.command("flwr", "run", str(app), _CONNECTION, "--stream", *options),
-            what.flower.environment(home),
+            flower.command("flwr", "run", str(app), _CONNECTION, "--stream", *options),
+            flower.environment(home),
             folder / "serverapp.log",
         )
         try:
             _follow(submission, superlink.process, screen)
         finally:
             submission.stop()
-        _judge(submission, _list_runs(what.flower, home, app), outcome)
+        _judge(submission, _list_runs(flower, home, app), outcome)
     finally:
         screen.status("")
         if attached is not None:
             attached.close()
         superlink.process.stop()
-
-
-def _copied(app: Path, folder: Path) -> Path:
-    """Copy an app: Flower rewrites the pyproject.toml of what it runs."""
-
-    def ignored(parent: str, names: list[str]) -> set[str]:
-        large = {
-            name
-            for name in names
-            if (path := Path(parent, name)).is_file() and path.stat().st_size > _MAX_APP_FILE_BYTES
-        }
-        return large | _NOT_THE_APP(parent, names)
-
-    source = app.resolve()
-    target = folder / "app" / source.name
-    try:
-        shutil.copytree(source, target, ignore=ignored, ignore_dangling_symlinks=True)
-    except (OSError, shutil.Error) as error:
-        raise AppError(f"The app at {app} cannot be copied: {error}.") from error
-    return target
 
 
 def _await_superlink(superlink: SuperLink) -> None:

@@ -8,17 +8,21 @@ import logging
 from collections.abc import Callable
 
 from algorithm.job import Job, Message
+from algorithm.policy import Policy, Refused
 from algorithm.supernode import NoReply, SuperNode
 from protos import bundle_pb2
+from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
 from proxy.client import Delivery
 from proxy.errors import BundleError
-from proxy.fleet.messages import ErrorCode
+from proxy.fleet.messages import ErrorCode, parse
 
 log = logging.getLogger(__name__)
 
 
-def answer(job: Job, message: Message, supernode: Callable[[int], SuperNode]) -> bool:
+def answer(
+    job: Job, message: Message, supernode: Callable[[int], SuperNode], policy: Policy
+) -> bool:
     """Answer a message; afterwards its reply, or what is missing for one, is in its folder.
 
     Parameters
@@ -29,6 +33,8 @@ def answer(job: Job, message: Message, supernode: Callable[[int], SuperNode]) ->
         Has an instruction.
     supernode : Callable[[int], SuperNode]
         Returns a running SuperNode with the given node id.
+    policy : Policy
+        Says what may run here.
 
     Returns
     -------
@@ -57,8 +63,12 @@ def answer(job: Job, message: Message, supernode: Callable[[int], SuperNode]) ->
                 return True
             delivery = Delivery(bundle, fab, message.reply, job.generation(), message.take)
             instruction = bundle.header.instruction
+            policy.check(
+                parse(fleet.GetRunResponse, instruction.get_run_response).run,
+                parse(fleet.GetFabResponse, fab).fab.content,
+            )
             supernode(instruction.node_id).serve(delivery, instruction.deadline_seconds)
-    except BundleError as error:
+    except (BundleError, Refused) as error:
         _write_failure(job, message, ErrorCode.MESSAGE_UNAVAILABLE, error.message)
         return True
     except NoReply as error:
@@ -93,7 +103,9 @@ def _write_missing(job: Job, message: Message, bundle: Bundle) -> None:
 
 
 def _write_failure(job: Job, message: Message, code: int, reason: str) -> None:
-    log.warning("message %.12s failed: %s", message.message_id, reason)
+    # It may quote what the central says: in the log it is one line, whatever it quotes.
+    printable = "".join(each if each.isprintable() else " " for each in reason)
+    log.warning("message %.12s failed: %s", message.message_id, printable)
     header = bundle_pb2.Header(
         message_id=message.message_id,
         cache_generation=job.generation(),

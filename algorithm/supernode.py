@@ -2,6 +2,7 @@
 
 import logging
 import time
+import uuid
 from pathlib import Path
 
 from algorithm.flower import Flower
@@ -47,13 +48,21 @@ class SuperNode:
         Where its Flower home is made.
     log_file : Path
         Where its output is appended.
+    warm : bool
+        Whether its ClientApp's state is to be kept for later messages.
     """
 
     def __init__(
-        self, flower: Flower, node_id: int, node_config: str, folder: Path, log_file: Path
+        self,
+        flower: Flower,
+        node_id: int,
+        node_config: str,
+        folder: Path,
+        log_file: Path,
+        warm: bool = False,
     ) -> None:
         self.node_id = node_id
-        self._proxy = ClientProxy(node_id)
+        self._proxy = ClientProxy(node_id, uuid.uuid4().hex if warm else "")
         self._server = FleetServer(self._proxy, flower.transport)
         self._process = flower.start_supernode(
             self._server.address, node_config, folder / "flwr", log_file

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.attach import Attachment, local_stations
+from algorithm.attach import Attachment, local_carrier, local_stations
 from algorithm.flower import Flower
 from algorithm.run import Outcome, run_app
 from algorithm.screen import Screen
@@ -130,9 +130,9 @@ def test_a_port_that_is_taken_gets_one_clear_error(
         taken = {"fleet": address, "fleet_port": str(server.server_port)}
         monkeypatch.setattr("algorithm.flower._free_addresses", lambda: taken)
         outcome = Outcome("shadow", flower.release, "warm", [])
-        what = Attachment(flower, local_stations(1, []), warm=False, deadline=60.0)
+        what = Attachment(local_carrier(local_stations(1, []), flower, warm=False), deadline=60.0)
         with pytest.raises(FlowerError, match="address already in use"):
-            run_app(APPS / "shadow", [], what, tmp_path, Screen(io.StringIO()), outcome)
+            run_app(APPS / "shadow", [], flower, what, tmp_path, Screen(io.StringIO()), outcome)
         server.shutdown()
     assert outcome.status == "failed"
     assert "address already in use" in outcome.cause

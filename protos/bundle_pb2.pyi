@@ -20,10 +20,12 @@ class Instruction(_message.Message):
     def __init__(self, pull_messages_response: _Optional[bytes] = ..., get_run_response: _Optional[bytes] = ..., fab_object_id: _Optional[str] = ..., node_id: _Optional[int] = ..., deadline_seconds: _Optional[float] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("push_messages_request",)
+    __slots__ = ("push_messages_request", "supernode_life")
     PUSH_MESSAGES_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    SUPERNODE_LIFE_FIELD_NUMBER: _ClassVar[int]
     push_messages_request: bytes
-    def __init__(self, push_messages_request: _Optional[bytes] = ...) -> None: ...
+    supernode_life: str
+    def __init__(self, push_messages_request: _Optional[bytes] = ..., supernode_life: _Optional[str] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("code", "reason")

@@ -235,13 +235,30 @@ class GetRunRequest(_message.Message):
     run_id: int
     def __init__(self, node: _Optional[_Union[Node, _Mapping]] = ..., run_id: _Optional[int] = ...) -> None: ...
 
+class Scalar(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class Run(_message.Message):
-    __slots__ = ("run_id", "fab_hash")
+    __slots__ = ("run_id", "fab_id", "fab_version", "override_config", "fab_hash")
+    class OverrideConfigEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Scalar
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Scalar, _Mapping]] = ...) -> None: ...
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    FAB_ID_FIELD_NUMBER: _ClassVar[int]
+    FAB_VERSION_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDE_CONFIG_FIELD_NUMBER: _ClassVar[int]
     FAB_HASH_FIELD_NUMBER: _ClassVar[int]
     run_id: int
+    fab_id: str
+    fab_version: str
+    override_config: _containers.MessageMap[str, Scalar]
     fab_hash: str
-    def __init__(self, run_id: _Optional[int] = ..., fab_hash: _Optional[str] = ...) -> None: ...
+    def __init__(self, run_id: _Optional[int] = ..., fab_id: _Optional[str] = ..., fab_version: _Optional[str] = ..., override_config: _Optional[_Mapping[str, Scalar]] = ..., fab_hash: _Optional[str] = ...) -> None: ...
 
 class GetRunResponse(_message.Message):
     __slots__ = ("run",)

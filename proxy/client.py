@@ -108,10 +108,13 @@ class ClientProxy:
     node_id : int
         The node id that the real SuperLink gave to the station's virtual SuperNode. The SuperNode
         gets the same one, so that no message needs rewriting.
+    supernode_life : str
+        Names the life of a warm SuperNode, in its replies; empty if it is not warm.
     """
 
-    def __init__(self, node_id: int) -> None:
+    def __init__(self, node_id: int, supernode_life: str = "") -> None:
         self.node_id = node_id
+        self._supernode_life = supernode_life
         self.delivery: Delivery | None = None
 
     def offer(self, delivery: Delivery, now: float) -> None:
@@ -224,7 +227,9 @@ class ClientProxy:
             header = bundle_pb2.Header(
                 message_id=delivery.instruction.message_id,
                 cache_generation=delivery.generation,
-                reply=bundle_pb2.Reply(push_messages_request=request),
+                reply=bundle_pb2.Reply(
+                    push_messages_request=request, supernode_life=self._supernode_life
+                ),
             )
             delivery.reply = reply
             delivery.missing = set(reply.object_ids)

@@ -26,6 +26,7 @@ from proxy.errors import (
     UnknownNode,
 )
 from proxy.fleet.messages import ErrorCode, Instruction, Reply, error_reply, object_id, parse
+from proxy.fleet.metrics import metrics_of
 from proxy.fleet.superlink import SuperLink
 from proxy.report import MessageRecord
 from proxy.retry import Answer, retrying
@@ -115,6 +116,7 @@ class Relay:
         # What the station holds: the name of its cache, and the objects known to be in it.
         self._generation = ""
         self._held: set[str] = set()
+        self._supernode_life = ""
 
     def serve(self, instruction: Instruction, record: MessageRecord) -> None:
         """Get one message answered; `record` is filled in on the way.
@@ -161,7 +163,18 @@ class Relay:
             yield self._error_reply(errand, ErrorCode.MESSAGE_UNAVAILABLE, error.message)
         else:
             with bundle:
+                self._notice_lost_state(bundle.header.reply.supernode_life, errand.record)
+                errand.record.metrics = metrics_of(reply.object_ids[-1], bundle.read)
                 yield reply, bundle.read
+
+    def _notice_lost_state(self, life: str, record: MessageRecord) -> None:
+        if self._supernode_life not in ("", life):
+            record.state_lost = True
+            log.warning(
+                "station %s: its SuperNode was replaced; the ClientApp's state is a new one",
+                self._station,
+            )
+        self._supernode_life = life
 
     def _error_reply(
         self, errand: "_Errand", code: int, reason: str

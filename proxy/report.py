@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
+from proxy.fleet.metrics import Metrics
+
 
 @dataclass(eq=False)
 class MessageRecord:
@@ -31,6 +33,11 @@ class MessageRecord:
         `clientapp` until its reply, `collect` the reply's objects, `store` them at the SuperLink.
     clientapp_runtime : float
         The ClientApp's own seconds, as its SuperNode measured them: a part of `clientapp`.
+    metrics : Metrics
+        Those in the reply, by key.
+    state_lost : bool
+        Whether a warm SuperNode was replaced before this message, and with it the ClientApp's
+        state.
     error_code : int | None
         The code of the error reply, if it is one.
     error : str
@@ -50,6 +57,8 @@ class MessageRecord:
     fab_bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     clientapp_runtime: float = 0.0
+    metrics: Metrics = field(default_factory=dict)
+    state_lost: bool = False
     error_code: int | None = None
     error: str = ""
 

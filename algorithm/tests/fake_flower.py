@@ -49,6 +49,7 @@ folder=$(dirname "$0")
 case $1 in
     run) echo "$@" > "$folder/arguments"; cp -r "$2" "$folder/app"; . "$folder/run";;
     ls) cat "$folder/runs";;
+    build) . "$folder/build";;
 esac
 """
 COMPLETED = {"run-id": "42", "status": "finished:completed"}
@@ -59,8 +60,12 @@ def make_flower(
     release: str = "1.41.0",
     superlink: str = SUPERLINK,
     supernode: str = SUPERNODE,
+    build: str = "exit 1",
 ) -> Path:
-    """Make the environment; its run completes unless `set_run` says otherwise."""
+    """Make the environment; its run completes unless `set_run` says otherwise.
+
+    `build` is what `flwr build` does, as shell commands.
+    """
     programs = folder / "bin"
     programs.mkdir(parents=True)
     for name, program in (
@@ -71,6 +76,7 @@ def make_flower(
     ):
         (programs / name).write_text(program)
         (programs / name).chmod(0o755)
+    (programs / "build").write_text(build)
     set_run(folder, "echo loading; echo training", [COMPLETED])
     return folder
 

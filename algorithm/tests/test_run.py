@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.attach import Attachment, local_stations
+from algorithm.app import check_app
+from algorithm.attach import Attachment, local_carrier, local_stations
 from algorithm.flower import Flower
-from algorithm.run import Outcome, check_app, run_app, write_outcome
+from algorithm.run import Outcome, run_app, write_outcome
 from algorithm.screen import Screen
 from algorithm.tests.fake_flower import COMPLETED, SUPERLINK, make_app, make_flower, set_run
 from proxy.errors import AppError, BridgeError, FlowerError
@@ -27,9 +28,10 @@ class Bench:
         self.outcome = Outcome(str(self.app), "1.41.0", "per-round", ["station-1", "station-2"])
 
     def run(self, *run_config: str) -> None:
-        what = Attachment(Flower(self.flower), local_stations(2, []), warm=False, deadline=60.0)
+        flower = Flower(self.flower)
+        what = Attachment(local_carrier(local_stations(2, []), flower, warm=False), deadline=60.0)
         screen = Screen(self.shown)
-        run_app(self.app, run_config, what, self.folder, screen, self.outcome)
+        run_app(self.app, run_config, flower, what, self.folder, screen, self.outcome)
 
 
 @pytest.fixture

@@ -68,16 +68,16 @@ class Container:
         CarrierError
             If a variable is missing or not encoded as it should be.
         """
-        labels = _decode(environment, "USER_REQUESTED_DATABASE_LABELS").split(",")
+        labels = decode(environment, "USER_REQUESTED_DATABASE_LABELS").split(",")
         token_file = server = None
         if "TOKEN_FILE" in environment:
-            token_file = Path(_decode(environment, "TOKEN_FILE"))
-            host, port, path = (_decode(environment, name) for name in ("HOST", "PORT", "API_PATH"))
+            token_file = Path(decode(environment, "TOKEN_FILE"))
+            host, port, path = (decode(environment, name) for name in ("HOST", "PORT", "API_PATH"))
             server = f"{host}:{port}{path}"
         return cls(
-            input_file=Path(_decode(environment, "INPUT_FILE")),
-            output_file=Path(_decode(environment, "OUTPUT_FILE")),
-            temporary_folder=Path(_decode(environment, "TEMPORARY_FOLDER")),
+            input_file=Path(decode(environment, "INPUT_FILE")),
+            output_file=Path(decode(environment, "OUTPUT_FILE")),
+            temporary_folder=Path(decode(environment, "TEMPORARY_FOLDER")),
             databases={label: _database(environment, label) for label in labels if label},
             token_file=token_file,
             server=server or "",
@@ -91,14 +91,21 @@ def _database(environment: Mapping[str, str], label: str) -> Database:
             f"The task asks for the database {label!r}, which this node does not have.",
             "Its owner names the node's databases in the node's configuration.",
         )
-    return Database(_decode(environment, f"{name}URI"), _decode(environment, f"{name}TYPE"))
+    return Database(decode(environment, f"{name}URI"), decode(environment, f"{name}TYPE"))
 
 
 def _encode(value: str) -> str:
     return base64.b32encode(value.encode()).decode().replace("=", "!")
 
 
-def _decode(environment: Mapping[str, str], name: str) -> str:
+def decode(environment: Mapping[str, str], name: str) -> str:
+    """Return what a variable says.
+
+    Raises
+    ------
+    CarrierError
+        If it is missing or not encoded as it should be.
+    """
     try:
         return base64.b32decode(environment[name].replace("!", "=")).decode()
     except KeyError as error:

@@ -159,6 +159,8 @@ class _Station:
         function = self._start(run, alone=warm)
         try:
             self._await(function, exchange.timeout, exchange.cancelled)
+            if function.exit_code:
+                raise self._failure(function, run.output_file)
             with payload.read(run.output_file) as result:
                 result.save_bundle(exchange.reply)
         finally:
@@ -193,11 +195,19 @@ class _Station:
                 raise CarrierError(
                     f"Station {self._station.name} did not answer within {timeout:.0f} s."
                 )
-        if function.exit_code:
-            # The log may tell of the data; it is no part of what the ServerApp gets to read.
-            name = self._station.name
-            log.error("the end of the log of station %s:\n%s", name, function.log_tail())
-            raise CarrierError(
+
+    def _failure(self, function: Process, output: Path) -> CarrierError:
+        """Return why there is no answer, in the function's own words if it left any.
+
+        Its log may tell of the data: that is no part of what the ServerApp gets to read.
+        """
+        name = self._station.name
+        log.error("the end of the log of station %s:\n%s", name, function.log_tail())
+        try:
+            with payload.read(output) as result:
+                return CarrierError(f"Station {name}: {result.fields['error']}")
+        except (CarrierError, KeyError):
+            return CarrierError(
                 f"The partial function at station {name} ended with exit code"
                 f" {function.exit_code}. The station's log says why."
             )

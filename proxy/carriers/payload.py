@@ -24,6 +24,22 @@ def write(path: Path, fields: Mapping[str, Any], bundle: Path | None = None) -> 
             target.writelines(with_member(fields, "bundle", encoded(pieces_of(source))))
 
 
+def write_answer(path: Path, bundle: Path, max_bytes: int | None) -> None:
+    """Write a result that is a bundle.
+
+    Raises
+    ------
+    CarrierError
+        If the bundle is larger than the carrier can take.
+    """
+    size = bundle.stat().st_size
+    if max_bytes is not None and size > max_bytes:
+        raise CarrierError(
+            f"The reply takes {size} bytes; the carrier can bring {max_bytes} bytes back."
+        )
+    write(path, {}, bundle)
+
+
 class Payload:
     """A payload that is being read: its members first, then, if wanted, its bundle."""
 

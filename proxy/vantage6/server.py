@@ -1,7 +1,7 @@
 """A vantage6 4.x server's REST API, called by a user or by an algorithm container.
 
-From a container all calls go through its node's proxy, which answers whatever goes wrong behind it
-wrong behind it. Source: vantage6 4.15, `vantage6/server/resource/` and
+From a container all calls go through its node's proxy, which answers with status 500 to whatever
+goes wrong behind it. Source: vantage6 4.15, `vantage6/server/resource/` and
 `vantage6/node/proxy_server.py`.
 """
 
@@ -25,6 +25,14 @@ _TIMEOUT_SECONDS = (5.0, 600.0)
 _PAGE = 250
 _ONLINE = "online"
 _COMPLETED = "completed"
+_CRASHED = "crashed"
+_MEANINGS = {
+    "crashed": "the task's log says why",
+    "not allowed": "the node's owner does not allow this image or this user",
+    "non-existing Docker image": "the node can neither find nor pull the image",
+    "start failed": "the node could not start the container; its log says why",
+    "unknown error": "the node lost the container; its log may say why",
+}
 # `TaskStatus` in vantage6/common/task_status.py; all others are ends.
 _NOT_ENDED = frozenset({"pending", "initializing", "active"})
 
@@ -53,6 +61,17 @@ class TaskStatus:
     def completed(self) -> bool:
         """Whether it ended well."""
         return self.name == _COMPLETED
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the function ended with an error of its own; there may be a result."""
+        return self.name == _CRASHED
+
+    @property
+    def explained(self) -> str:
+        """The status, and what it means to whoever reads of it for the first time."""
+        meaning = _MEANINGS.get(self.name)
+        return f"{self.name} ({meaning})" if meaning else self.name
 
 
 class Server:
@@ -182,10 +201,11 @@ class Server:
                     raise ServerUnreachable(f"A result was cut off: {error}.") from error
             body.seek(0)
             result = Member(body, "result")
-            if not result.found:
-                raise Vantage6Error(f"Task {task} left no result.")
             with path.open("wb") as target:
-                target.writelines(self.encoding.unseal(result.pieces()))
+                if result.found:
+                    target.writelines(self.encoding.unseal(result.pieces()))
+        if not path.stat().st_size:
+            raise Vantage6Error(f"Task {task} left no result.")
 
     def kill_task(self, task: int) -> None:
         """End a task and its subtasks; users may."""

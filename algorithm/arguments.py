@@ -1,0 +1,111 @@
+"""The arguments of the central function, checked before anything starts."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from proxy.errors import UsageError
+
+SUPERNODES = ("warm", "per-round")
+MODES = ("bridge",)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The `kwargs` of the task, as a researcher writes them; null stands for the default.
+
+    Attributes
+    ----------
+    run_config : Mapping[str, Any]
+        What overrides the app's run config, by key.
+    organizations : Sequence[int | str]
+        Ids or names of the organizations whose nodes are stations; empty for all.
+    supernodes : str
+        "warm" or "per-round".
+    mode : str
+        "bridge".
+    deadline : float
+        Seconds that a station may take for a message.
+    idle_limit : float
+        Seconds without a message after which a warm SuperNode ends; twice the deadline if it is
+        not given.
+    """
+
+    run_config: Mapping[str, Any] = field(default_factory=dict)
+    organizations: Sequence[int | str] = ()
+    supernodes: str = "warm"
+    mode: str = "bridge"
+    deadline: float = 3600.0
+    idle_limit: float = 0.0
+
+    @classmethod
+    def checked(cls, given: object, run_config_keys: Sequence[str]) -> Self:
+        """Return arguments that make sense.
+
+        Parameters
+        ----------
+        given : object
+            The task's `kwargs`.
+        run_config_keys : Sequence[str]
+            The keys of the run config that may be overridden.
+
+        Raises
+        ------
+        UsageError
+            If one is unknown or has a value that it cannot have; it says which may be given.
+        """
+        if not isinstance(given, dict):
+            raise UsageError(f"The task's kwargs are {given!r} instead of a JSON object.")
+        names = [each.name for each in fields(cls)]
+        for name in given:
+            if name not in names:
+                raise UsageError(f"There is no argument {name!r}.", f"There are: {_all(names)}.")
+        made = cls(**{name: value for name, value in given.items() if value is not None})
+        _check_run_config(made.run_config, run_config_keys)
+        if not isinstance(made.organizations, (list, tuple)) or any(
+            not isinstance(each, (int, str)) for each in made.organizations
+        ):
+            raise _unusable("organizations", made.organizations, "a list of ids or names")
+        if made.supernodes not in SUPERNODES:
+            raise _unusable("supernodes", made.supernodes, _all(SUPERNODES))
+        if made.mode not in MODES:
+            raise _unusable("mode", made.mode, _all(MODES))
+        for name in ("deadline", "idle_limit"):
+            value = getattr(made, name)
+            if name in given and value is not None and not _is_duration(value):
+                raise _unusable(name, value, "a number of seconds above 0")
+        return made
+
+    @property
+    def host_idle_limit(self) -> float | None:
+        """Seconds after which a host ends; None if there are to be none."""
+        if self.supernodes != "warm":
+            return None
+        # A station may have to wait for all others to take their time.
+        return self.idle_limit or 2 * self.deadline
+
+
+def _check_run_config(run_config: object, allowed: Sequence[str]) -> None:
+    if not isinstance(run_config, dict):
+        raise _unusable("run_config", run_config, "an object: a value for each key")
+    for key, value in run_config.items():
+        if key not in allowed:
+            raise UsageError(
+                f"The run config has no key {key!r} that a run may override.",
+                f"There are: {_all(allowed) or 'none'}.",
+            )
+        if not isinstance(value, (bool, int, float, str)):
+            raise _unusable(f"run_config[{key!r}]", value, "a number, a string, true or false")
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _unusable(name: str, value: object, allowed: str) -> UsageError:
+    return UsageError(f"{name} cannot be {value!r}.", f"Give {allowed}.")
+
+
+def _all(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,102 @@
+"""What an image says of its app, and how an app (FAB) from anybody is read."""
+
+import hashlib
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from algorithm.flower import Flower
+from algorithm.manifest import Manifest, build, file_hashes
+from algorithm.tests.fabs import FAB, MANIFEST, make_fab
+from algorithm.tests.fake_flower import make_app, make_flower
+from proxy.errors import AppError
+
+
+def test_a_manifest_names_the_app_its_files_and_what_a_run_may_override() -> None:
+    assert (MANIFEST.publisher, MANIFEST.name, MANIFEST.version) == ("me", "app", "1.0")
+    assert MANIFEST.fab_sha256 == hashlib.sha256(FAB).hexdigest()
+    assert MANIFEST.files["app/client.py"] == hashlib.sha256(b"train()").hexdigest()
+    assert MANIFEST.run_config_keys == ["optimizer.name", "optimizer.rate", "rounds"]
+
+
+def test_an_app_without_a_run_config_lets_a_run_override_nothing() -> None:
+    pyproject = '[project]\nname="a"\nversion="1"\n[tool.flwr.app]\npublisher="me"'
+    assert Manifest.of_fab(make_fab({"pyproject.toml": pyproject})).run_config_keys == []
+
+
+def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    MANIFEST.write(tmp_path / "manifest.json")
+    assert Manifest.read(tmp_path / "manifest.json") == MANIFEST
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"name": "app"}'])
+def test_a_manifest_that_cannot_be_read_is_an_error(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(AppError, match="flower-v6 image"):
+        Manifest.read(tmp_path / "manifest.json")
+
+
+def test_flower_builds_what_the_manifest_describes(tmp_path: Path) -> None:
+    (tmp_path / "a.fab").write_bytes(FAB)
+    flower = make_flower(tmp_path / "flower", build=f'cp "{tmp_path}/a.fab" .')
+    assert build(make_app(tmp_path / "app"), Flower(flower)) == MANIFEST
+
+
+def test_an_app_that_flower_does_not_build_is_an_error_in_flowers_words(tmp_path: Path) -> None:
+    flower = make_flower(tmp_path / "flower", build="echo no publisher; exit 1")
+    with pytest.raises(AppError, match="no publisher"):
+        build(make_app(tmp_path / "app"), Flower(flower))
+
+
+# Apps from anybody
+
+
+def test_the_list_that_flower_adds_is_not_a_file_of_the_app() -> None:
+    assert file_hashes(make_fab({".info/CONTENT": "x"})) == MANIFEST.files
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_app_are_refused(fab: bytes) -> None:
+    with pytest.raises(AppError):
+        file_hashes(fab)
+
+
+@given(st.integers(0, len(FAB) - 1), st.integers(1, 255), st.booleans())
+def test_a_damaged_app_is_read_or_refused(place: int, change: int, cut: bool) -> None:
+    damaged = bytearray(FAB)
+    damaged[place] ^= change
+    with suppress(AppError):  # any other exception is a failure
+        Manifest.of_fab(bytes(damaged[: place if cut else None]))
+
+
+def test_an_app_that_expands_without_end_is_refused() -> None:
+    bomb = make_fab({f"{number}.json": "0" * (20 << 20) for number in range(14)})
+    assert len(bomb) < 1 << 20
+    with pytest.raises(AppError, match="too large once expanded"):
+        file_hashes(bomb)
+
+
+def test_an_app_whose_description_is_enormous_is_refused() -> None:
+    with pytest.raises(AppError, match="too large once expanded"):
+        Manifest.of_fab(make_fab({"pyproject.toml": "#" * (2 << 20)}))
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_app_that_is_compressed_as_flower_never_does_is_refused(compression: int) -> None:
+    with pytest.raises(AppError, match="Flower does not use"):
+        file_hashes(make_fab(compression=compression))
+
+
+def test_an_app_with_too_many_files_is_refused() -> None:
+    with pytest.raises(AppError, match="too many files"):
+        file_hashes(make_fab({f"{number}.py": "" for number in range(10_001)}))
+
+
+def test_an_app_that_is_larger_than_any_is_refused() -> None:
+    with pytest.raises(AppError, match="the limit is"):
+        file_hashes(bytes((10 << 20) + 1))

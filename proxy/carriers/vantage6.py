@@ -1,0 +1,297 @@
+"""The carrier through a vantage6 server: every organization is a station, every bundle a task.
+
+One task for one organization and bundle, because when one run of a task fails, vantage6 fails the
+others with it. A task that was created twice trains nobody twice: the station knows the message's
+id. Nothing here waits for ever: a run can stay "active" after its node lost it.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from proxy.carriers import Exchange, payload
+from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
+from proxy.retry import retrying
+from proxy.vantage6.server import Organization, Server, TaskStatus
+
+log = logging.getLogger(__name__)
+
+# Status is asked for more rarely the longer a task takes: a twentieth of its age, within bounds.
+_POLL_SECONDS = (0.2, 1.0)
+_POLL_SHARE = 0.05
+# A node's proxy hides whether it is the server that is away or the task that is refused.
+_CREATE_PATIENCE_SECONDS = 120.0
+_NODES_ASKED_EVERY_SECONDS = 5.0
+# How long a host that died may be shown as active.
+_HOST_STATUS_DELAY_SECONDS = 5.0
+# The server keeps a run's input and result in one row; SQLite's rows end at 10^9 bytes. Both are
+# stored as base64 of the payload.
+MAX_STORED_BYTES = 950_000_000
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What all tasks of a carrier have in common.
+
+    Attributes
+    ----------
+    members : Mapping[str, Any]
+        Vantage6's own: `image`, `collaboration_id`, `databases`, and `study_id` and `store_id` if
+        there are any.
+    job : str
+        Names the job where vantage6 makes none: tasks of a user share no temporary folder, so
+        stations keep what must not be lost under this name. Empty below a central container.
+    idle_limit : float | None
+        Seconds without a message after which a host ends; None to do without hosts: per-round.
+    """
+
+    members: Mapping[str, Any]
+    job: str = ""
+    idle_limit: float | None = None
+
+
+class Vantage6Carrier:
+    """Implements `proxy.carriers.Carrier` over a vantage6 server.
+
+    Parameters
+    ----------
+    server : Server
+        As a user or as a central container sees it.
+    organizations : Sequence[Organization]
+        The stations, in the order of their partitions.
+    tasks : Tasks
+        How their tasks are made.
+    folder : Path
+        An existing folder for payloads on their way.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        organizations: Sequence[Organization],
+        tasks: Tasks,
+        folder: Path,
+    ) -> None:
+        self._server = server
+        self._tasks = tasks
+        self._folder = folder
+        count = len(organizations)
+        self._stations = {
+            each.name: _Station(each, f"partition-id={index} num-partitions={count}")
+            for index, each in enumerate(organizations)
+        }
+        self._nodes_asked = threading.Lock()
+        self._nodes_asked_at = float("-inf")
+
+    @property
+    def stations(self) -> Sequence[str]:
+        """The organizations' names."""
+        return list(self._stations)
+
+    def prepare(self, station: str, node_id: int) -> None:
+        """Start the station's host, if SuperNodes are kept warm."""
+        found = self._stations[station]
+        found.node_id = node_id
+        if self._tasks.idle_limit is not None:
+            found.host = self._start_host(found, threading.Event())
+
+    def online(self, station: str) -> bool:
+        """Whether the station's node is online, as the server said a few seconds ago."""
+        with self._nodes_asked:
+            if time.monotonic() - self._nodes_asked_at > _NODES_ASKED_EVERY_SECONDS:
+                try:
+                    self._ask_for_nodes()
+                except Vantage6Error as error:
+                    log.debug("which nodes are online is not known: %s", error)
+                self._nodes_asked_at = time.monotonic()
+        return self._stations[station].online
+
+    def exchange(self, station: str, exchange: Exchange) -> None:
+        """Run the partial function on a bundle; see `Carrier.exchange`."""
+        found = self._stations[station]
+        ends_at = time.monotonic() + exchange.timeout
+        kwargs: dict[str, Any] = {"message_id": exchange.message_id}
+        if self._tasks.idle_limit is not None:
+            self._ensure_host(found, exchange.cancelled)
+            kwargs["timeout"] = exchange.timeout
+        else:
+            kwargs |= {"node_config": found.node_config, "job": self._tasks.job}
+        method = "courier" if "timeout" in kwargs else "per_round"
+        with TemporaryDirectory(dir=self._folder) as folder:
+            path = Path(folder, "payload")
+            left = MAX_STORED_BYTES - _stored(exchange.instruction.stat().st_size)
+            kwargs["max_reply_bytes"] = _unstored(left)
+            payload.write(path, {"method": method, "kwargs": kwargs}, exchange.instruction)
+            if left < 0:
+                raise CarrierError(
+                    f"{exchange.title} for {station} takes {path.stat().st_size} bytes,"
+                    f" more than the vantage6 server can store: {_unstored(MAX_STORED_BYTES)} for"
+                    " a message and its reply."
+                )
+            task = self._create(exchange.title, found, path, exchange.cancelled, ends_at)
+            try:
+                status = self._await_end(task, station, exchange.cancelled, ends_at)
+                self._save_answer(task, status, station, path, exchange, ends_at)
+            except CarrierError:
+                found.doubtful = True
+                raise
+
+    def close(self) -> None:
+        """Do nothing: hosts see for themselves that their job is over."""
+
+    def _ensure_host(self, station: "_Station", cancelled: threading.Event) -> None:
+        """Start a new host if the station's has ended."""
+        give_up = time.monotonic() + (_HOST_STATUS_DELAY_SECONDS if station.doubtful else 0.0)
+        status = None
+        while station.host is not None:
+            try:
+                status = self._server.task_status(station.host)
+            except ServerUnreachable:
+                return
+            if status.ended:
+                break
+            if time.monotonic() >= give_up or cancelled.wait(_POLL_SECONDS[1]):
+                station.doubtful = False
+                return
+        log.warning(
+            "station %s: its host ended (%s); a new one starts, without the ClientApp's state",
+            station.organization.name,
+            status.name if status else "it never started",
+        )
+        station.host = self._start_host(station, cancelled)
+        station.doubtful = False
+
+    def _start_host(self, station: "_Station", cancelled: threading.Event) -> int:
+        kwargs = {
+            "node_id": station.node_id,
+            "node_config": station.node_config,
+            "idle_limit": self._tasks.idle_limit,
+        }
+        with TemporaryDirectory(dir=self._folder) as folder:
+            path = Path(folder, "payload")
+            payload.write(path, {"method": "host", "kwargs": kwargs})
+            ends_at = time.monotonic() + _CREATE_PATIENCE_SECONDS
+            return self._create("host", station, path, cancelled, ends_at)
+
+    def _create(
+        self,
+        title: str,
+        station: "_Station",
+        path: Path,
+        cancelled: threading.Event,
+        ends_at: float,
+    ) -> int:
+        """Create a task at a station; returns its id."""
+        name = station.organization.name
+        members = {
+            **self._tasks.members,
+            "name": f"{title}: {name}",
+            "description": f"A Flower SuperNode at {name}"
+            if title == "host"
+            else f"A Flower message for the ClientApp at {name}",
+        }
+        until = min(ends_at, time.monotonic() + _CREATE_PATIENCE_SECONDS)
+        task = retrying(
+            lambda: self._server.create_task(members, station.organization, path),
+            cancelled,
+            until,
+            ServerUnreachable,
+        )
+        log.info("%s: task %d", members["name"], task)
+        return task
+
+    def _await_end(
+        self, task: int, station: str, cancelled: threading.Event, ends_at: float
+    ) -> TaskStatus:
+        started = time.monotonic()
+        shortest, longest = _POLL_SECONDS
+        status = TaskStatus("pending")
+        while not status.ended:
+            age = time.monotonic() - started
+            if cancelled.wait(min(max(shortest, _POLL_SHARE * age), longest)):
+                self._withdraw(task)
+                raise Cancelled("Stopped while a station had a message.")
+            try:
+                status = self._server.task_status(task)
+            except ServerUnreachable as error:
+                log.debug("the status of task %d is not known: %s", task, error)
+            if not status.ended and time.monotonic() > ends_at:
+                self._withdraw(task)
+                raise CarrierError(
+                    f"{station} did not answer within {age:.0f} s: task {task} is"
+                    f" {status.name}, its node is"
+                    f" {'online' if self.online(station) else 'offline'}."
+                )
+        return status
+
+    def _save_answer(
+        self,
+        task: int,
+        status: TaskStatus,
+        station: str,
+        path: Path,
+        exchange: Exchange,
+        ends_at: float,
+    ) -> None:
+        ended = f"Task {task} at {station} ended: {status.explained}."
+        if not (status.completed or status.crashed):
+            raise CarrierError(ended)
+        try:
+            retrying(
+                lambda: self._server.save_result(task, path),
+                exchange.cancelled,
+                ends_at,
+                ServerUnreachable,
+            )
+        except Vantage6Error as error:
+            raise CarrierError(f"{ended} {error.message}") from error
+        with payload.read(path) as result:
+            if "error" in result.fields:
+                raise CarrierError(f"{station}: {result.fields['error']}")
+            result.save_bundle(exchange.reply)
+
+    def _withdraw(self, task: int) -> None:
+        """End a task whose result nobody wants, where that is allowed: containers cannot."""
+        if self._tasks.job:
+            try:
+                self._server.kill_task(task)
+            except Vantage6Error as error:
+                log.warning("task %d goes on: %s", task, error)
+
+    def _ask_for_nodes(self) -> None:
+        if self._tasks.job:
+            nodes = self._server.nodes(self._tasks.members["collaboration_id"])
+            for station in self._stations.values():
+                station.online = nodes.get(station.organization.id, False)
+            return
+        # Containers may not ask for nodes, but a run tells of its node.
+        for station in self._stations.values():
+            if station.host is not None:
+                station.online = self._server.node_online(station.host)
+
+
+@dataclass
+class _Station:
+    """What is known of one."""
+
+    organization: Organization
+    node_config: str
+    node_id: int = 0
+    host: int | None = None
+    # Something failed there: that its host is shown as active means little.
+    doubtful: bool = False
+    online: bool = True
+
+
+def _stored(size: int) -> int:
+    """Return how much the server stores for a bundle: base64 in JSON, and base64 of that."""
+    return size * 16 // 9
+
+
+def _unstored(size: int) -> int:
+    return max(size, 0) * 9 // 16

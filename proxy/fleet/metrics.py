@@ -1,0 +1,62 @@
+"""The metrics in a reply, for the report. A ServerApp gets them anyway; here they are only read.
+
+Objects are laid out as in flwr 1.20 to 1.42, `flwr/supercore/inflatable/inflatable_object.py` and
+`flwr/app/record/`: a Message has a RecordDict, and that names its records' objects.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from google.protobuf.message import DecodeError
+
+from protos.records_pb2 import MetricRecord
+
+Metrics: TypeAlias = dict[str, float | int]
+
+
+def metrics_of(message_id: str, read: Callable[[str], bytes]) -> Metrics:
+    """Return a message's metrics; those that are lists are left out.
+
+    Parameters
+    ----------
+    message_id : str
+        The message's object id.
+    read : Callable[[str], bytes]
+        Returns an object's content.
+
+    Returns
+    -------
+    Metrics
+        By their keys, with the record's name before it ("record.key") where two records have the
+        same. Empty for an error, or a message that is laid out otherwise.
+    """
+    found = list(_metrics(message_id, read))
+    keys = [key for _, key, _ in found]
+    return {
+        key if keys.count(key) == 1 else f"{record}.{key}": value for record, key, value in found
+    }
+
+
+def _metrics(
+    message_id: str, read: Callable[[str], bytes]
+) -> Iterator[tuple[str, str, float | int]]:
+    """Yield record, key and value of each metric."""
+    try:
+        _, children, _ = _parts(read(message_id))
+        for child in children:
+            kind, _, body = _parts(read(child))
+            for record, record_id in (json.loads(body) if kind == "RecordDict" else {}).items():
+                kind, _, body = _parts(read(record_id))
+                for item in MetricRecord.FromString(body).items if kind == "MetricRecord" else ():
+                    if which := item.value.WhichOneof("value"):
+                        yield record, item.key, getattr(item.value, which)
+    except (ValueError, KeyError, AttributeError, RecursionError, DecodeError):
+        return  # laid out otherwise: what was found stands
+
+
+def _parts(content: bytes) -> tuple[str, list[str], bytes]:
+    """Return an object's type, its children's ids, and its body."""
+    head, _, body = content.partition(b"\0")
+    kind, children, _ = head.decode().split(" ")
+    return kind, [each for each in children.split(",") if each], body
