@@ -93,6 +93,8 @@ class Relay:
         Shared by all stations.
     stop : threading.Event
         Calls off whatever is under way.
+    clock : Callable[[], float]
+        Tells the time, in seconds since the epoch, that messages' times to live are held against.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Relay:
         deadline: float,
         fabs: Fabs,
         stop: threading.Event,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._station = station
         self._superlink = superlink
@@ -112,6 +115,7 @@ class Relay:
         self._deadline = deadline
         self._fabs = fabs
         self._stop = stop
+        self._clock = clock
         # What the station holds: the name of its cache, and the objects known to be in it.
         self._generation = ""
         self._held: set[str] = set()
@@ -128,7 +132,7 @@ class Relay:
         FleetError
             If the SuperLink refused the reply, or was out of reach until the message expired.
         """
-        left = instruction.expires_at - time.time()
+        left = instruction.expires_at - self._clock()
         grace = min(_GRACE_SECONDS, left / 10)
         limit = min(self._deadline, left - 2 * grace)
         errand = _Errand(instruction, record, limit, time.monotonic() + limit, grace)
@@ -140,7 +144,7 @@ class Relay:
                 retrying(
                     lambda: self._push(reply, read),
                     self._stop,
-                    until=time.monotonic() + instruction.expires_at - time.time(),
+                    until=time.monotonic() + instruction.expires_at - self._clock(),
                 )
 
     @contextmanager
@@ -167,7 +171,7 @@ class Relay:
         self, errand: "_Errand", code: int, reason: str
     ) -> tuple[Reply, Callable[[str], bytes]]:
         metadata = errand.instruction.metadata
-        reply, content = error_reply(metadata, code, reason, time.time())
+        reply, content = error_reply(metadata, code, reason, self._clock())
         return reply, lambda _: content
 
     def _obtain(self, errand: "_Errand") -> Bundle:
