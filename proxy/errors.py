@@ -76,6 +76,12 @@ class BundleError(BridgeError):
     code = "bundle"
 
 
+class TapeError(BridgeError):
+    """A tape is damaged, foreign, or cannot be written."""
+
+    code = "tape"
+
+
 class CarrierError(BridgeError):
     """A carrier could not bring a bundle to a station and its answer back."""
 
