@@ -72,7 +72,7 @@ class Attached:
             what.warm,
         )
         self._central = CentralProxy(
-            lambda: connect(superlink),
+            lambda _: connect(superlink, stations=what.flower.release),
             self.carrier,
             folder,
             what.deadline,

@@ -12,7 +12,7 @@ from algorithm.supernode import NoReply, SuperNode
 from protos import bundle_pb2
 from proxy.bundle import Bundle, BundleWriter
 from proxy.client import Delivery
-from proxy.errors import BundleError
+from proxy.errors import BundleError, Incompatible
 from proxy.fleet.messages import ErrorCode
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def answer(job: Job, message: Message, supernode: Callable[[int], SuperNode]) ->
             delivery = Delivery(bundle, fab, message.reply, job.generation(), message.take)
             instruction = bundle.header.instruction
             supernode(instruction.node_id).serve(delivery, instruction.deadline_seconds)
-    except BundleError as error:
+    except (BundleError, Incompatible) as error:
         _write_failure(job, message, ErrorCode.MESSAGE_UNAVAILABLE, error.message)
         return True
     except NoReply as error:

@@ -6,24 +6,24 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Instruction(_message.Message):
-    __slots__ = ("pull_messages_response", "get_run_response", "fab_object_id", "node_id", "deadline_seconds")
-    PULL_MESSAGES_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("pull_messages_object_id", "get_run_response", "fab_object_id", "node_id", "deadline_seconds")
+    PULL_MESSAGES_OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     GET_RUN_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     FAB_OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
-    pull_messages_response: bytes
+    pull_messages_object_id: str
     get_run_response: bytes
     fab_object_id: str
     node_id: int
     deadline_seconds: float
-    def __init__(self, pull_messages_response: _Optional[bytes] = ..., get_run_response: _Optional[bytes] = ..., fab_object_id: _Optional[str] = ..., node_id: _Optional[int] = ..., deadline_seconds: _Optional[float] = ...) -> None: ...
+    def __init__(self, pull_messages_object_id: _Optional[str] = ..., get_run_response: _Optional[bytes] = ..., fab_object_id: _Optional[str] = ..., node_id: _Optional[int] = ..., deadline_seconds: _Optional[float] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("push_messages_request",)
-    PUSH_MESSAGES_REQUEST_FIELD_NUMBER: _ClassVar[int]
-    push_messages_request: bytes
-    def __init__(self, push_messages_request: _Optional[bytes] = ...) -> None: ...
+    __slots__ = ("push_messages_object_id",)
+    PUSH_MESSAGES_OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    push_messages_object_id: str
+    def __init__(self, push_messages_object_id: _Optional[str] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("code", "reason")

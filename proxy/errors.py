@@ -70,6 +70,12 @@ class Unimplemented(FleetError):
     code = "unimplemented"
 
 
+class Incompatible(FleetError):
+    """The SuperLink and the SuperNodes are of releases that do not understand each other."""
+
+    code = "incompatible"
+
+
 class BundleError(BridgeError):
     """A bundle is damaged, truncated, oversized, foreign, or of a newer format."""
 

@@ -142,7 +142,7 @@ class Relay:
             record.clientapp_runtime = reply.clientapp_runtime
             with record.measured("store"):
                 retrying(
-                    lambda: self._push(reply, read),
+                    lambda: self._push(instruction, reply, read),
                     self._stop,
                     until=time.monotonic() + instruction.expires_at - self._clock(),
                 )
@@ -170,9 +170,8 @@ class Relay:
     def _error_reply(
         self, errand: "_Errand", code: int, reason: str
     ) -> tuple[Reply, Callable[[str], bytes]]:
-        metadata = errand.instruction.metadata
-        reply, content = error_reply(metadata, code, reason, self._clock())
-        return reply, lambda _: content
+        reply, contents = error_reply(errand.instruction, code, reason, self._clock())
+        return reply, contents.__getitem__
 
     def _obtain(self, errand: "_Errand") -> Bundle:
         """Have the station answer a message with a bundle."""
@@ -180,12 +179,14 @@ class Relay:
         path = self._folder / "instruction.bundle"
         with errand.record.measured("drain"):
             fab = self._drain(errand, path)
-            self._ask(
-                errand,
-                lambda: self._superlink.confirm_message_received(
-                    metadata.run_id, metadata.message_id
-                ),
-            )
+            # Of a message that came whole the SuperLink keeps nothing.
+            if errand.instruction.object_ids:
+                self._ask(
+                    errand,
+                    lambda: self._superlink.confirm_message_received(
+                        metadata.run_id, metadata.message_id
+                    ),
+                )
         answer = self._carry(errand, path)
         if answer.header.WhichOneof("content") == "missing_objects":
             # Nothing was started there: the station's cache is a new one. Send in full.
@@ -207,6 +208,7 @@ class Relay:
     def _drain(self, errand: "_Errand", path: Path) -> Fab:
         """Fetch all that belongs to a message into an instruction bundle."""
         metadata, record = errand.instruction.metadata, errand.record
+        pulled = errand.instruction.encoded
         run = self._ask(errand, lambda: self._superlink.get_run(metadata.run_id))
         fab_hash = parse(fleet.GetRunResponse, run).run.fab_hash
         fab = self._fabs.of(
@@ -218,7 +220,7 @@ class Relay:
             message_id=metadata.message_id,
             cache_generation=self._generation,
             instruction=bundle_pb2.Instruction(
-                pull_messages_response=errand.instruction.encoded,
+                pull_messages_object_id=object_id(pulled),
                 get_run_response=run,
                 fab_object_id=fab.object_id,
                 node_id=metadata.dst_node_id,
@@ -226,6 +228,7 @@ class Relay:
             ),
         )
         with BundleWriter(path, header) as writer:
+            writer.add(header.instruction.pull_messages_object_id, pulled)
             for each in errand.instruction.object_ids:
                 writer.add(each, self._pull_object(errand, each))
             record.object_bytes_out = writer.object_bytes
@@ -268,9 +271,9 @@ class Relay:
             self._held.clear()
         return answer
 
-    def _push(self, reply: Reply, read: Callable[[str], bytes]) -> None:
+    def _push(self, instruction: Instruction, reply: Reply, read: Callable[[str], bytes]) -> None:
         """Store a reply and the objects that the SuperLink lacks of it."""
-        wanted, session_id = self._superlink.push_messages(reply)
+        wanted, session_id = self._superlink.push_messages(reply, instruction.layout)
         for each in reply.object_ids:
             if each in wanted:
                 self._superlink.push_object(reply.metadata.run_id, session_id, each, read(each))
@@ -316,7 +319,9 @@ def _reply_in(bundle: Bundle, errand: _Errand) -> Reply:
             raise StationFailure(header.failure)
         case "reply":
             try:
-                reply = Reply.decode(header.reply.push_messages_request)
+                reply = Reply.decode(bundle.read(header.reply.push_messages_object_id))
+            except KeyError:
+                raise BundleError("The station's answer lacks the reply that it names.") from None
             except FleetError as error:
                 raise BundleError(error.message) from error
         case other:

@@ -13,7 +13,7 @@ from proxy.bundle import Bundle
 from proxy.client import ClientProxy, Delivery, Stage
 from proxy.fleet.messages import ErrorCode, object_id
 from proxy.testing import FakeSuperNode, Objects, record_dict
-from proxy.tests.helpers import Drained
+from proxy.tests.helpers import Drained, pushed_in
 
 TRAINED = record_dict(weights=b"trained")
 
@@ -85,7 +85,7 @@ def station(tmp_path: Path) -> Station:
 def reply_of(message: Message) -> fleet.PushMessagesRequest:
     with Bundle(message.reply) as bundle:
         assert bundle.header.message_id == message.message_id
-        return fleet.PushMessagesRequest.FromString(bundle.header.reply.push_messages_request)
+        return fleet.PushMessagesRequest.FromString(pushed_in(bundle))
 
 
 def failure_of(message: Message) -> tuple[int, str]:
