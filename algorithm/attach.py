@@ -32,10 +32,13 @@ class Attachment:
         Makes the carrier that reaches the stations, with a folder for all that it writes.
     deadline : float
         Seconds that a station may take for a message.
+    release : str
+        The stations' Flower release; empty if it is not known.
     """
 
     carrier: Callable[[Path], Carrier]
     deadline: float
+    release: str = ""
 
 
 class Attached:
@@ -63,7 +66,7 @@ class Attached:
     def __init__(self, what: Attachment, superlink: str, folder: Path, observer: Observer) -> None:
         self.carrier = what.carrier(folder)
         self._central = CentralProxy(
-            lambda: connect(superlink),
+            lambda _: connect(superlink, stations=what.release),
             self.carrier,
             folder,
             what.deadline,

@@ -62,7 +62,7 @@ def main(container: Container, task: Payload) -> None:
                 _app(image.parent),
                 [pairs(arguments.run_config)] if arguments.run_config else [],
                 flower,
-                Attachment(carrier, arguments.deadline),
+                Attachment(carrier, arguments.deadline, flower.release),
                 run,
                 Screen(sys.stdout),
                 outcome,

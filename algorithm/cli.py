@@ -131,7 +131,11 @@ def _local(options: argparse.Namespace) -> tuple[Flower, Sequence[str], Attachme
     stations = local_stations(options.stations, options.node_config)
     flower = Flower(options.flower_env) if options.flower_env else Flower.from_environment()
     carrier = local_carrier(stations, flower, options.supernodes == "warm")
-    return flower, [each.name for each in stations], Attachment(carrier, options.deadline)
+    return (
+        flower,
+        [each.name for each in stations],
+        Attachment(carrier, options.deadline, flower.release),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -73,7 +73,8 @@ class Job:
         ValueError
             If the id cannot be one.
         """
-        if not message_id.isalnum():
+        # Until 1.18 it is a UUID, with hyphens.
+        if not message_id.replace("-", "").isalnum():
             raise ValueError(f"{message_id!r} is no message id")
         message = self._message(message_id)
         message.folder.mkdir(exist_ok=True)

@@ -14,7 +14,7 @@ from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
 from proxy.client import Delivery
-from proxy.errors import BundleError
+from proxy.errors import BundleError, Incompatible
 from proxy.fleet.messages import ErrorCode, parse
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def answer(
                 parse(fleet.GetFabResponse, fab).fab.content,
             )
             supernode(instruction.node_id).serve(delivery, instruction.deadline_seconds)
-    except (BundleError, Refused) as error:
+    except (BundleError, Incompatible, Refused) as error:
         _write_failure(job, message, ErrorCode.MESSAGE_UNAVAILABLE, error.message)
         return True
     except NoReply as error:

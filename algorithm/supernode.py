@@ -9,6 +9,7 @@ from algorithm.flower import Flower
 from proxy.client import ClientProxy, Delivery, Stage
 from proxy.errors import BridgeError
 from proxy.fleet.messages import ErrorCode
+from proxy.fleet.releases import check_pair, schemas_of
 from proxy.fleet.server import FleetServer
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class SuperNode:
         warm: bool = False,
     ) -> None:
         self.node_id = node_id
+        self._release = flower.release
         self._proxy = ClientProxy(node_id, uuid.uuid4().hex if warm else "")
         self._server = FleetServer(self._proxy, flower.transport)
         self._process = flower.start_supernode(
@@ -88,7 +90,10 @@ class SuperNode:
         ------
         NoReply
             If there will be no reply. The SuperNode must not be used any more.
+        Incompatible
+            If the SuperNode would not understand the message; it was not handed out.
         """
+        check_pair(schemas_of(delivery.instruction.layout), self._release)
         ends_at = time.monotonic() + deadline
         self._server.change(lambda now: self._proxy.offer(delivery, now))
         try:

@@ -9,6 +9,9 @@ import pytest
 
 from algorithm.flower import Flower
 from integration_tests.harness import Federation, attached_federation, native_federation
+from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage6
+
+__all__ = ["encrypted", "plain", "probe", "vantage6"]  # fixtures, too
 
 
 @pytest.fixture(scope="session")

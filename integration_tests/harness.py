@@ -210,10 +210,21 @@ def alive(pids: set[int]) -> set[int]:
     return {pid for pid in pids if _stat(pid)[0] not in ("", "Z")}
 
 
+def started(pid: int) -> int:
+    """Return when a process was started, in ticks since the machine was; 0 for no process."""
+    fields = _fields(pid)
+    return int(fields[19]) if fields else 0
+
+
 def _stat(pid: int) -> tuple[str, int]:
     """Return a process's state and its parent; an empty state if there is no such process."""
+    fields = _fields(pid)
+    return (fields[0], int(fields[1])) if fields else ("", 0)
+
+
+def _fields(pid: int) -> list[str]:
+    """Return what the kernel says of a process, from its state on; nothing for no process."""
     try:
-        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return "", 0
-    return state, int(parent)
+        return []

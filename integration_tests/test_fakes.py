@@ -84,20 +84,21 @@ def conversation(
     root = instruction.object_ids[-1]
     yield f"its object, once confirmed: {outcome(lambda: node.pull_object(run_id, root))}"
 
-    first, content = error_reply(about, ErrorCode.UNKNOWN, "first", time.time())
-    second, _ = error_reply(about, ErrorCode.UNKNOWN, "second", time.time())
+    layout = instruction.layout
+    first, contents = error_reply(instruction, ErrorCode.UNKNOWN, "first", time.time())
+    second, _ = error_reply(instruction, ErrorCode.UNKNOWN, "second", time.time())
     for reply in (first, first, second):
-        wanted, session_id = node.push_messages(reply)
+        wanted, session_id = node.push_messages(reply, layout)
         yield f"wants {len(wanted)} of {len(reply.object_ids)} objects"
         if wanted:
             last_session = session_id
-    (reply_id,) = first.object_ids
-    node.push_object(run_id, last_session, reply_id, content)
-    yield f"wants {len(node.push_messages(first)[0])} objects of what it has"
+    for each, content in contents.items():
+        node.push_object(run_id, last_session, each, content)
+    yield f"wants {len(node.push_messages(first, layout)[0])} objects of what it has"
 
     end_run()
     yield f"its run, once it ended: {outcome(lambda: node.get_run(run_id))}"
-    yield f"a reply to it: {outcome(lambda: node.push_messages(first))}"
+    yield f"a reply to it: {outcome(lambda: node.push_messages(first, layout))}"
     node.unregister()
     yield f"a node that left: {outcome(node.pull_messages)}"
 

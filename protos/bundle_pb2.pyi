@@ -6,26 +6,26 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Instruction(_message.Message):
-    __slots__ = ("pull_messages_response", "get_run_response", "fab_object_id", "node_id", "deadline_seconds")
-    PULL_MESSAGES_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("pull_messages_object_id", "get_run_response", "fab_object_id", "node_id", "deadline_seconds")
+    PULL_MESSAGES_OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     GET_RUN_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     FAB_OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
-    pull_messages_response: bytes
+    pull_messages_object_id: str
     get_run_response: bytes
     fab_object_id: str
     node_id: int
     deadline_seconds: float
-    def __init__(self, pull_messages_response: _Optional[bytes] = ..., get_run_response: _Optional[bytes] = ..., fab_object_id: _Optional[str] = ..., node_id: _Optional[int] = ..., deadline_seconds: _Optional[float] = ...) -> None: ...
+    def __init__(self, pull_messages_object_id: _Optional[str] = ..., get_run_response: _Optional[bytes] = ..., fab_object_id: _Optional[str] = ..., node_id: _Optional[int] = ..., deadline_seconds: _Optional[float] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("push_messages_request", "supernode_life")
-    PUSH_MESSAGES_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("push_messages_object_id", "supernode_life")
+    PUSH_MESSAGES_OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     SUPERNODE_LIFE_FIELD_NUMBER: _ClassVar[int]
-    push_messages_request: bytes
+    push_messages_object_id: str
     supernode_life: str
-    def __init__(self, push_messages_request: _Optional[bytes] = ..., supernode_life: _Optional[str] = ...) -> None: ...
+    def __init__(self, push_messages_object_id: _Optional[str] = ..., supernode_life: _Optional[str] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("code", "reason")

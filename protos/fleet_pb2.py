@@ -24,13 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12protos/fleet.proto\x12\x0f\x66lower_v6.fleet\"\x17\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\x04\"\xbe\x01\n\x08Metadata\x12\x0e\n\x06run_id\x18\x01 \x01(\x04\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12\x13\n\x0bsrc_node_id\x18\x03 \x01(\x04\x12\x13\n\x0b\x64st_node_id\x18\x04 \x01(\x04\x12\x1b\n\x13reply_to_message_id\x18\x05 \x01(\t\x12\x10\n\x08group_id\x18\x06 \x01(\t\x12\x0b\n\x03ttl\x18\x07 \x01(\x01\x12\x14\n\x0cmessage_type\x18\x08 \x01(\t\x12\x12\n\ncreated_at\x18\t \x01(\x01\"%\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x12\x12\x0e\n\x06reason\x18\x02 \x01(\t\"]\n\x07Message\x12+\n\x08metadata\x18\x01 \x01(\x0b\x32\x19.flower_v6.fleet.Metadata\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.flower_v6.fleet.Error\"N\n\nObjectTree\x12\x11\n\tobject_id\x18\x01 \x01(\t\x12-\n\x08\x63hildren\x18\x02 \x03(\x0b\x32\x1b.flower_v6.fleet.ObjectTree\")\n\x13RegisterNodeRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"\'\n\x14RegisterNodeResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\x04\"E\n\x13\x41\x63tivateNodeRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x1a\n\x12heartbeat_interval\x18\x02 \x01(\x01\"\'\n\x14\x41\x63tivateNodeResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\x04\"(\n\x15\x44\x65\x61\x63tivateNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\x04\"\x18\n\x16\x44\x65\x61\x63tivateNodeResponse\"(\n\x15UnregisterNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\x04\"\x18\n\x16UnregisterNodeResponse\"/\n\x11\x43reateNodeRequest\x12\x1a\n\x12heartbeat_interval\x18\x01 \x01(\x01\"9\n\x12\x43reateNodeResponse\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\"8\n\x11\x44\x65leteNodeRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\"\x14\n\x12\x44\x65leteNodeResponse\"[\n\x18SendNodeHeartbeatRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x1a\n\x12heartbeat_interval\x18\x02 \x01(\x01\",\n\x19SendNodeHeartbeatResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\":\n\x13PullMessagesRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\"\x82\x01\n\x14PullMessagesResponse\x12/\n\rmessages_list\x18\x02 \x03(\x0b\x32\x18.flower_v6.fleet.Message\x12\x39\n\x14message_object_trees\x18\x03 \x03(\x0b\x32\x1b.flower_v6.fleet.ObjectTree\"\xc6\x01\n\x13PushMessagesRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12/\n\rmessages_list\x18\x02 \x03(\x0b\x32\x18.flower_v6.fleet.Message\x12\x39\n\x14message_object_trees\x18\x03 \x03(\x0b\x32\x1b.flower_v6.fleet.ObjectTree\x12\x1e\n\x16\x63lientapp_runtime_list\x18\x04 \x03(\x01\"C\n\x14PushMessagesResponse\x12\x17\n\x0fobjects_to_push\x18\x03 \x03(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\"o\n\x1d\x43onfirmMessageReceivedRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x0e\n\x06run_id\x18\x02 \x01(\x04\x12\x19\n\x11message_object_id\x18\x03 \x01(\t\" \n\x1e\x43onfirmMessageReceivedResponse\"[\n\x11PullObjectRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x0e\n\x06run_id\x18\x02 \x01(\x04\x12\x11\n\tobject_id\x18\x03 \x01(\t\"\\\n\x12PullObjectResponse\x12\x14\n\x0cobject_found\x18\x01 \x01(\x08\x12\x18\n\x10object_available\x18\x02 \x01(\x08\x12\x16\n\x0eobject_content\x18\x03 \x01(\x0c\"\x87\x01\n\x11PushObjectRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x0e\n\x06run_id\x18\x02 \x01(\x04\x12\x11\n\tobject_id\x18\x03 \x01(\t\x12\x16\n\x0eobject_content\x18\x04 \x01(\x0c\x12\x12\n\nsession_id\x18\x05 \x01(\t\"$\n\x12PushObjectResponse\x12\x0e\n\x06stored\x18\x01 \x01(\x08\"D\n\rGetRunRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x0e\n\x06run_id\x18\x02 \x01(\x04\"\x08\n\x06Scalar\"\xdf\x01\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\x04\x12\x0e\n\x06\x66\x61\x62_id\x18\x02 \x01(\t\x12\x13\n\x0b\x66\x61\x62_version\x18\x03 \x01(\t\x12\x41\n\x0foverride_config\x18\x04 \x03(\x0b\x32(.flower_v6.fleet.Run.OverrideConfigEntry\x12\x10\n\x08\x66\x61\x62_hash\x18\x05 \x01(\t\x1aN\n\x13OverrideConfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.flower_v6.fleet.Scalar:\x02\x38\x01\"3\n\x0eGetRunResponse\x12!\n\x03run\x18\x01 \x01(\x0b\x32\x14.flower_v6.fleet.Run\"V\n\rGetFabRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x10\n\x08hash_str\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\x04\"(\n\x03\x46\x61\x62\x12\x10\n\x08hash_str\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"3\n\x0eGetFabResponse\x12!\n\x03\x66\x61\x62\x18\x01 \x01(\x0b\x32\x14.flower_v6.fleet.Fabb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12protos/fleet.proto\x12\x0f\x66lower_v6.fleet\"\x17\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\x04\"\xbe\x01\n\x08Metadata\x12\x0e\n\x06run_id\x18\x01 \x01(\x04\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12\x13\n\x0bsrc_node_id\x18\x03 \x01(\x04\x12\x13\n\x0b\x64st_node_id\x18\x04 \x01(\x04\x12\x1b\n\x13reply_to_message_id\x18\x05 \x01(\t\x12\x10\n\x08group_id\x18\x06 \x01(\t\x12\x0b\n\x03ttl\x18\x07 \x01(\x01\x12\x14\n\x0cmessage_type\x18\x08 \x01(\t\x12\x12\n\ncreated_at\x18\t \x01(\x01\"%\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x12\x12\x0e\n\x06reason\x18\x02 \x01(\t\"]\n\x07Message\x12+\n\x08metadata\x18\x01 \x01(\x0b\x32\x19.flower_v6.fleet.Metadata\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.flower_v6.fleet.Error\"N\n\nObjectTree\x12\x11\n\tobject_id\x18\x01 \x01(\t\x12-\n\x08\x63hildren\x18\x02 \x03(\x0b\x32\x1b.flower_v6.fleet.ObjectTree\")\n\x13RegisterNodeRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"\'\n\x14RegisterNodeResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\x04\"E\n\x13\x41\x63tivateNodeRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x1a\n\x12heartbeat_interval\x18\x02 \x01(\x01\"\'\n\x14\x41\x63tivateNodeResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\x04\"(\n\x15\x44\x65\x61\x63tivateNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\x04\"\x18\n\x16\x44\x65\x61\x63tivateNodeResponse\"(\n\x15UnregisterNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\x04\"\x18\n\x16UnregisterNodeResponse\"/\n\x11\x43reateNodeRequest\x12\x1a\n\x12heartbeat_interval\x18\x01 \x01(\x01\"9\n\x12\x43reateNodeResponse\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\"8\n\x11\x44\x65leteNodeRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\"\x14\n\x12\x44\x65leteNodeResponse\"[\n\x18SendNodeHeartbeatRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x1a\n\x12heartbeat_interval\x18\x02 \x01(\x01\",\n\x19SendNodeHeartbeatResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\":\n\x13PullMessagesRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\"\x82\x01\n\x14PullMessagesResponse\x12/\n\rmessages_list\x18\x02 \x03(\x0b\x32\x18.flower_v6.fleet.Message\x12\x39\n\x14message_object_trees\x18\x03 \x03(\x0b\x32\x1b.flower_v6.fleet.ObjectTree\"\xc6\x01\n\x13PushMessagesRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12/\n\rmessages_list\x18\x02 \x03(\x0b\x32\x18.flower_v6.fleet.Message\x12\x39\n\x14message_object_trees\x18\x03 \x03(\x0b\x32\x1b.flower_v6.fleet.ObjectTree\x12\x1e\n\x16\x63lientapp_runtime_list\x18\x04 \x03(\x01\"C\n\x14PushMessagesResponse\x12\x17\n\x0fobjects_to_push\x18\x03 \x03(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\"\x1f\n\tObjectIds\x12\x12\n\nobject_ids\x18\x01 \x03(\t\"\xf2\x01\n\x17MapPullMessagesResponse\x12/\n\rmessages_list\x18\x02 \x03(\x0b\x32\x18.flower_v6.fleet.Message\x12T\n\x0fobjects_to_pull\x18\x03 \x03(\x0b\x32;.flower_v6.fleet.MapPullMessagesResponse.ObjectsToPullEntry\x1aP\n\x12ObjectsToPullEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.flower_v6.fleet.ObjectIds:\x02\x38\x01\"\xc1\x01\n\x17MapPushMessagesResponse\x12T\n\x0fobjects_to_push\x18\x03 \x03(\x0b\x32;.flower_v6.fleet.MapPushMessagesResponse.ObjectsToPushEntry\x1aP\n\x12ObjectsToPushEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.flower_v6.fleet.ObjectIds:\x02\x38\x01\"o\n\x1d\x43onfirmMessageReceivedRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x0e\n\x06run_id\x18\x02 \x01(\x04\x12\x19\n\x11message_object_id\x18\x03 \x01(\t\" \n\x1e\x43onfirmMessageReceivedResponse\"[\n\x11PullObjectRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x0e\n\x06run_id\x18\x02 \x01(\x04\x12\x11\n\tobject_id\x18\x03 \x01(\t\"\\\n\x12PullObjectResponse\x12\x14\n\x0cobject_found\x18\x01 \x01(\x08\x12\x18\n\x10object_available\x18\x02 \x01(\x08\x12\x16\n\x0eobject_content\x18\x03 \x01(\x0c\"\x87\x01\n\x11PushObjectRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x0e\n\x06run_id\x18\x02 \x01(\x04\x12\x11\n\tobject_id\x18\x03 \x01(\t\x12\x16\n\x0eobject_content\x18\x04 \x01(\x0c\x12\x12\n\nsession_id\x18\x05 \x01(\t\"$\n\x12PushObjectResponse\x12\x0e\n\x06stored\x18\x01 \x01(\x08\"D\n\rGetRunRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x0e\n\x06run_id\x18\x02 \x01(\x04\"\x08\n\x06Scalar\"\xdf\x01\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\x04\x12\x0e\n\x06\x66\x61\x62_id\x18\x02 \x01(\t\x12\x13\n\x0b\x66\x61\x62_version\x18\x03 \x01(\t\x12\x41\n\x0foverride_config\x18\x04 \x03(\x0b\x32(.flower_v6.fleet.Run.OverrideConfigEntry\x12\x10\n\x08\x66\x61\x62_hash\x18\x05 \x01(\t\x1aN\n\x13OverrideConfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.flower_v6.fleet.Scalar:\x02\x38\x01\"3\n\x0eGetRunResponse\x12!\n\x03run\x18\x01 \x01(\x0b\x32\x14.flower_v6.fleet.Run\"V\n\rGetFabRequest\x12#\n\x04node\x18\x01 \x01(\x0b\x32\x15.flower_v6.fleet.Node\x12\x10\n\x08hash_str\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\x04\"(\n\x03\x46\x61\x62\x12\x10\n\x08hash_str\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"3\n\x0eGetFabResponse\x12!\n\x03\x66\x61\x62\x18\x01 \x01(\x0b\x32\x14.flower_v6.fleet.Fabb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.fleet_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_MAPPULLMESSAGESRESPONSE_OBJECTSTOPULLENTRY']._loaded_options = None
+  _globals['_MAPPULLMESSAGESRESPONSE_OBJECTSTOPULLENTRY']._serialized_options = b'8\001'
+  _globals['_MAPPUSHMESSAGESRESPONSE_OBJECTSTOPUSHENTRY']._loaded_options = None
+  _globals['_MAPPUSHMESSAGESRESPONSE_OBJECTSTOPUSHENTRY']._serialized_options = b'8\001'
   _globals['_RUN_OVERRIDECONFIGENTRY']._loaded_options = None
   _globals['_RUN_OVERRIDECONFIGENTRY']._serialized_options = b'8\001'
   _globals['_NODE']._serialized_start=39
@@ -79,32 +83,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUSHMESSAGESREQUEST']._serialized_end=1522
   _globals['_PUSHMESSAGESRESPONSE']._serialized_start=1524
   _globals['_PUSHMESSAGESRESPONSE']._serialized_end=1591
-  _globals['_CONFIRMMESSAGERECEIVEDREQUEST']._serialized_start=1593
-  _globals['_CONFIRMMESSAGERECEIVEDREQUEST']._serialized_end=1704
-  _globals['_CONFIRMMESSAGERECEIVEDRESPONSE']._serialized_start=1706
-  _globals['_CONFIRMMESSAGERECEIVEDRESPONSE']._serialized_end=1738
-  _globals['_PULLOBJECTREQUEST']._serialized_start=1740
-  _globals['_PULLOBJECTREQUEST']._serialized_end=1831
-  _globals['_PULLOBJECTRESPONSE']._serialized_start=1833
-  _globals['_PULLOBJECTRESPONSE']._serialized_end=1925
-  _globals['_PUSHOBJECTREQUEST']._serialized_start=1928
-  _globals['_PUSHOBJECTREQUEST']._serialized_end=2063
-  _globals['_PUSHOBJECTRESPONSE']._serialized_start=2065
-  _globals['_PUSHOBJECTRESPONSE']._serialized_end=2101
-  _globals['_GETRUNREQUEST']._serialized_start=2103
-  _globals['_GETRUNREQUEST']._serialized_end=2171
-  _globals['_SCALAR']._serialized_start=2173
-  _globals['_SCALAR']._serialized_end=2181
-  _globals['_RUN']._serialized_start=2184
-  _globals['_RUN']._serialized_end=2407
-  _globals['_RUN_OVERRIDECONFIGENTRY']._serialized_start=2329
-  _globals['_RUN_OVERRIDECONFIGENTRY']._serialized_end=2407
-  _globals['_GETRUNRESPONSE']._serialized_start=2409
-  _globals['_GETRUNRESPONSE']._serialized_end=2460
-  _globals['_GETFABREQUEST']._serialized_start=2462
-  _globals['_GETFABREQUEST']._serialized_end=2548
-  _globals['_FAB']._serialized_start=2550
-  _globals['_FAB']._serialized_end=2590
-  _globals['_GETFABRESPONSE']._serialized_start=2592
-  _globals['_GETFABRESPONSE']._serialized_end=2643
+  _globals['_OBJECTIDS']._serialized_start=1593
+  _globals['_OBJECTIDS']._serialized_end=1624
+  _globals['_MAPPULLMESSAGESRESPONSE']._serialized_start=1627
+  _globals['_MAPPULLMESSAGESRESPONSE']._serialized_end=1869
+  _globals['_MAPPULLMESSAGESRESPONSE_OBJECTSTOPULLENTRY']._serialized_start=1789
+  _globals['_MAPPULLMESSAGESRESPONSE_OBJECTSTOPULLENTRY']._serialized_end=1869
+  _globals['_MAPPUSHMESSAGESRESPONSE']._serialized_start=1872
+  _globals['_MAPPUSHMESSAGESRESPONSE']._serialized_end=2065
+  _globals['_MAPPUSHMESSAGESRESPONSE_OBJECTSTOPUSHENTRY']._serialized_start=1985
+  _globals['_MAPPUSHMESSAGESRESPONSE_OBJECTSTOPUSHENTRY']._serialized_end=2065
+  _globals['_CONFIRMMESSAGERECEIVEDREQUEST']._serialized_start=2067
+  _globals['_CONFIRMMESSAGERECEIVEDREQUEST']._serialized_end=2178
+  _globals['_CONFIRMMESSAGERECEIVEDRESPONSE']._serialized_start=2180
+  _globals['_CONFIRMMESSAGERECEIVEDRESPONSE']._serialized_end=2212
+  _globals['_PULLOBJECTREQUEST']._serialized_start=2214
+  _globals['_PULLOBJECTREQUEST']._serialized_end=2305
+  _globals['_PULLOBJECTRESPONSE']._serialized_start=2307
+  _globals['_PULLOBJECTRESPONSE']._serialized_end=2399
+  _globals['_PUSHOBJECTREQUEST']._serialized_start=2402
+  _globals['_PUSHOBJECTREQUEST']._serialized_end=2537
+  _globals['_PUSHOBJECTRESPONSE']._serialized_start=2539
+  _globals['_PUSHOBJECTRESPONSE']._serialized_end=2575
+  _globals['_GETRUNREQUEST']._serialized_start=2577
+  _globals['_GETRUNREQUEST']._serialized_end=2645
+  _globals['_SCALAR']._serialized_start=2647
+  _globals['_SCALAR']._serialized_end=2655
+  _globals['_RUN']._serialized_start=2658
+  _globals['_RUN']._serialized_end=2881
+  _globals['_RUN_OVERRIDECONFIGENTRY']._serialized_start=2803
+  _globals['_RUN_OVERRIDECONFIGENTRY']._serialized_end=2881
+  _globals['_GETRUNRESPONSE']._serialized_start=2883
+  _globals['_GETRUNRESPONSE']._serialized_end=2934
+  _globals['_GETFABREQUEST']._serialized_start=2936
+  _globals['_GETFABREQUEST']._serialized_end=3022
+  _globals['_FAB']._serialized_start=3024
+  _globals['_FAB']._serialized_end=3064
+  _globals['_GETFABRESPONSE']._serialized_start=3066
+  _globals['_GETFABRESPONSE']._serialized_end=3117
 # @@protoc_insertion_point(module_scope)

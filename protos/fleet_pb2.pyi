@@ -173,6 +173,40 @@ class PushMessagesResponse(_message.Message):
     session_id: str
     def __init__(self, objects_to_push: _Optional[_Iterable[str]] = ..., session_id: _Optional[str] = ...) -> None: ...
 
+class ObjectIds(_message.Message):
+    __slots__ = ("object_ids",)
+    OBJECT_IDS_FIELD_NUMBER: _ClassVar[int]
+    object_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, object_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MapPullMessagesResponse(_message.Message):
+    __slots__ = ("messages_list", "objects_to_pull")
+    class ObjectsToPullEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: ObjectIds
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ObjectIds, _Mapping]] = ...) -> None: ...
+    MESSAGES_LIST_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_TO_PULL_FIELD_NUMBER: _ClassVar[int]
+    messages_list: _containers.RepeatedCompositeFieldContainer[Message]
+    objects_to_pull: _containers.MessageMap[str, ObjectIds]
+    def __init__(self, messages_list: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., objects_to_pull: _Optional[_Mapping[str, ObjectIds]] = ...) -> None: ...
+
+class MapPushMessagesResponse(_message.Message):
+    __slots__ = ("objects_to_push",)
+    class ObjectsToPushEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: ObjectIds
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ObjectIds, _Mapping]] = ...) -> None: ...
+    OBJECTS_TO_PUSH_FIELD_NUMBER: _ClassVar[int]
+    objects_to_push: _containers.MessageMap[str, ObjectIds]
+    def __init__(self, objects_to_push: _Optional[_Mapping[str, ObjectIds]] = ...) -> None: ...
+
 class ConfirmMessageReceivedRequest(_message.Message):
     __slots__ = ("node", "run_id", "message_object_id")
     NODE_FIELD_NUMBER: _ClassVar[int]

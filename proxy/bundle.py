@@ -36,7 +36,7 @@ from proxy import __version__
 from proxy.errors import BundleError
 
 MAGIC = b"FLWRV6B\n"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BLOCK_BYTES = 1 << 20
 WRITER = f"flower-v6 {__version__}"
 

@@ -35,8 +35,8 @@ class CentralProxy:
 
     Parameters
     ----------
-    connect : Callable[[], SuperLink]
-        Makes one more connection to the SuperLink, for a new SuperNode.
+    connect : Callable[[str], SuperLink]
+        Makes a connection to the SuperLink, for the SuperNode of the station that is named.
     carrier : Carrier
         Reaches the stations. Not closed here.
     folder : Path
@@ -49,7 +49,7 @@ class CentralProxy:
 
     def __init__(
         self,
-        connect: Callable[[], SuperLink],
+        connect: Callable[[str], SuperLink],
         carrier: Carrier,
         folder: Path,
         deadline: float,
@@ -60,7 +60,7 @@ class CentralProxy:
         fabs, pulse, steps = Fabs(), _Pulse(), Steps()
         self._nodes = []
         for number, station in enumerate(carrier.stations, start=1):
-            superlink = connect()
+            superlink = connect(station)
             bundles = folder / f"central-{number}"
             bundles.mkdir(parents=True)
             relay = Relay(station, superlink, carrier, bundles, deadline, fabs, self._stop)

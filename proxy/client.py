@@ -12,7 +12,12 @@ A message goes through these stages, forwards only:
     PUSHING    the reply is announced, its objects are coming
     ANSWERED   every object of the reply's tree is in the bundle
 
-Source of the calls' order and meaning: flwr 1.41, `flwr/supernode/start_client_internal.py`.
+A message without objects came whole, so there is nothing to confirm: fetching its app is the last
+call before the ClientApp, and stands for the confirmation. Its reply is complete with the
+announcement.
+
+Source of the calls' order and meaning: flwr 1.41, `flwr/supernode/start_client_internal.py`; flwr
+1.15 to 1.18, `start_client_internal` in `flwr/client/app.py`.
 """
 
 import logging
@@ -161,7 +166,7 @@ class ClientProxy:
             case "CreateNode":
                 node = fleet.Node(node_id=self.node_id)
                 answer = fleet.CreateNodeResponse(node=node).SerializeToString()
-            case "SendNodeHeartbeat":
+            case "SendNodeHeartbeat" | "Ping":  # the answers have the same form
                 answer = fleet.SendNodeHeartbeatResponse(success=True).SerializeToString()
             case "DeactivateNode" | "UnregisterNode" | "DeleteNode":
                 answer = b""
@@ -171,7 +176,7 @@ class ClientProxy:
                 run_id = parse(fleet.GetRunRequest, request).run_id
                 answer = self._of_run(run_id).bundle.header.instruction.get_run_response
             case "GetFab":
-                answer = self._of_run(parse(fleet.GetFabRequest, request).run_id).fab
+                answer = self._get_fab(parse(fleet.GetFabRequest, request), now)
             case "PullObject":
                 answer = self._pull_object(parse(fleet.PullObjectRequest, request))
             case "ConfirmMessageReceived":
@@ -192,6 +197,12 @@ class ClientProxy:
         self._advance(delivery, Stage.PULLED, now)
         return delivery.instruction.encoded
 
+    def _get_fab(self, request: fleet.GetFabRequest, now: float) -> bytes:
+        delivery = self._of_run(request.run_id)
+        if not delivery.instruction.object_ids:
+            self._hand_over(delivery, now)
+        return delivery.fab
+
     def _pull_object(self, request: fleet.PullObjectRequest) -> bytes:
         bundle = self._of_run(request.run_id).bundle
         if request.object_id not in bundle.object_ids:
@@ -206,6 +217,10 @@ class ClientProxy:
         delivery = self._of_run(request.run_id)
         if request.message_object_id != delivery.instruction.message_id:
             raise RunNotRunning(f"Message {request.message_object_id} is not being worked on.")
+        self._hand_over(delivery, now)
+
+    def _hand_over(self, delivery: Delivery, now: float) -> None:
+        """Note that the message is the ClientApp's from here on."""
         if delivery.stage < Stage.CONFIRMED:
             delivery.on_confirmed()
             self._advance(delivery, Stage.CONFIRMED, now)
@@ -222,25 +237,30 @@ class ClientProxy:
                 "dropped a late reply to message %s: it was answered before",
                 reply.metadata.reply_to_message_id,
             )
-            return fleet.PushMessagesResponse().SerializeToString()
+            return b""
         if delivery.reply is None:
+            announcement = messages.object_id(request)
             header = bundle_pb2.Header(
                 message_id=delivery.instruction.message_id,
                 cache_generation=delivery.generation,
                 reply=bundle_pb2.Reply(
-                    push_messages_request=request, supernode_life=self._supernode_life
+                    push_messages_object_id=announcement, supernode_life=self._supernode_life
                 ),
             )
             delivery.reply = reply
             delivery.missing = set(reply.object_ids)
             with _failing(delivery):
                 delivery.writer = BundleWriter(delivery.reply_path, header)
-            delivery.times.setdefault(Stage.CONFIRMED, now)
-            self._advance(delivery, Stage.PUSHING, now)
-        return fleet.PushMessagesResponse(
-            objects_to_push=[i for i in delivery.reply.object_ids if i in delivery.missing],
-            session_id=delivery.instruction.message_id,
-        ).SerializeToString()
+                delivery.writer.add(announcement, request)
+                delivery.times.setdefault(Stage.CONFIRMED, now)
+                self._advance(delivery, Stage.PUSHING, now)
+                self._complete(delivery, delivery.writer, now)
+        return messages.answer_to_push(
+            delivery.reply,
+            [each for each in delivery.reply.object_ids if each in delivery.missing],
+            delivery.instruction.message_id,
+            delivery.instruction.layout,
+        )
 
     def _push_object(self, request: fleet.PushObjectRequest, now: float) -> bytes:
         delivery = self.delivery
@@ -249,11 +269,15 @@ class ClientProxy:
                 if request.object_id in delivery.missing:
                     delivery.writer.add(request.object_id, request.object_content)
                     delivery.missing.discard(request.object_id)
-                if not delivery.missing and delivery.stage == Stage.PUSHING:
-                    self._advance(delivery, Stage.ANSWERED, now)
-                    delivery.writer.close(delivery.seconds())
+                self._complete(delivery, delivery.writer, now)
         # An object that nobody waits for is taken and dropped: the SuperNode shall go on.
         return fleet.PushObjectResponse(stored=True).SerializeToString()
+
+    def _complete(self, delivery: Delivery, writer: BundleWriter, now: float) -> None:
+        """Complete the reply bundle if all of the reply is in it."""
+        if not delivery.missing and delivery.stage == Stage.PUSHING:
+            self._advance(delivery, Stage.ANSWERED, now)
+            writer.close(delivery.seconds())
 
     def _of_run(self, run_id: int) -> Delivery:
         """Return the message at hand if it belongs to the run."""
@@ -289,8 +313,11 @@ def instruction_of(bundle: Bundle) -> messages.Instruction:
     if header.WhichOneof("content") != "instruction":
         raise BundleError(f"Bundle {bundle.path} is no instruction.")
     try:
-        instruction = messages.Instruction.decode(header.instruction.pull_messages_response)
+        pulled = bundle.read(header.instruction.pull_messages_object_id)
+        instruction = messages.Instruction.decode(pulled)
         run = parse(fleet.GetRunResponse, header.instruction.get_run_response).run
+    except KeyError:
+        raise BundleError(f"Bundle {bundle.path} lacks the message that it names.") from None
     except FleetError as error:
         raise BundleError(f"Bundle {bundle.path}: {error.message}") from error
     if instruction is None:
@@ -314,9 +341,11 @@ def instruction_of(bundle: Bundle) -> messages.Instruction:
 def _check_fab(bundle: Bundle, response: bytes) -> None:
     """Check that the app is the one that the run names, by its hash."""
     try:
-        actual = messages.object_id(parse(fleet.GetFabResponse, response).fab.content)
+        fab = parse(fleet.GetFabResponse, response).fab
     except FleetError as error:
         raise BundleError(f"Bundle {bundle.path}: {error.message}") from error
     named = parse(fleet.GetRunResponse, bundle.header.instruction.get_run_response).run.fab_hash
-    if actual != named:
-        raise BundleError(f"The app (FAB) {actual} is not the one that the run names, {named}.")
+    # A SuperNode refuses one that comes under another hash than its own by ending (flwr 1.41).
+    for said in (messages.object_id(fab.content), fab.hash_str):
+        if said != named:
+            raise BundleError(f"The app (FAB) {said} is not the one that the run names, {named}.")

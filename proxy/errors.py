@@ -70,10 +70,22 @@ class Unimplemented(FleetError):
     code = "unimplemented"
 
 
+class Incompatible(FleetError):
+    """The SuperLink and the SuperNodes are of releases that do not understand each other."""
+
+    code = "incompatible"
+
+
 class BundleError(BridgeError):
     """A bundle is damaged, truncated, oversized, foreign, or of a newer format."""
 
     code = "bundle"
+
+
+class TapeError(BridgeError):
+    """A tape is damaged, foreign, or cannot be written."""
+
+    code = "tape"
 
 
 class CarrierError(BridgeError):

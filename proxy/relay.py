@@ -94,6 +94,8 @@ class Relay:
         Shared by all stations.
     stop : threading.Event
         Calls off whatever is under way.
+    clock : Callable[[], float]
+        Tells the time, in seconds since the epoch, that messages' times to live are held against.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Relay:
         deadline: float,
         fabs: Fabs,
         stop: threading.Event,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._station = station
         self._superlink = superlink
@@ -113,6 +116,7 @@ class Relay:
         self._deadline = deadline
         self._fabs = fabs
         self._stop = stop
+        self._clock = clock
         # What the station holds: the name of its cache, and the objects known to be in it.
         self._generation = ""
         self._held: set[str] = set()
@@ -130,7 +134,7 @@ class Relay:
         FleetError
             If the SuperLink refused the reply, or was out of reach until the message expired.
         """
-        left = instruction.expires_at - time.time()
+        left = instruction.expires_at - self._clock()
         grace = min(_GRACE_SECONDS, left / 10)
         limit = min(self._deadline, left - 2 * grace)
         errand = _Errand(instruction, record, limit, time.monotonic() + limit, grace)
@@ -140,9 +144,9 @@ class Relay:
             record.clientapp_runtime = reply.clientapp_runtime
             with record.measured("store"):
                 retrying(
-                    lambda: self._push(reply, read),
+                    lambda: self._push(instruction, reply, read),
                     self._stop,
-                    until=time.monotonic() + instruction.expires_at - time.time(),
+                    until=time.monotonic() + instruction.expires_at - self._clock(),
                 )
 
     @contextmanager
@@ -164,7 +168,7 @@ class Relay:
         else:
             with bundle:
                 self._notice_lost_state(bundle.header.reply.supernode_life, errand.record)
-                errand.record.metrics = metrics_of(reply.object_ids[-1], bundle.read)
+                errand.record.metrics = metrics_of(reply.object_ids, bundle.read)
                 yield reply, bundle.read
 
     def _notice_lost_state(self, life: str, record: MessageRecord) -> None:
@@ -179,9 +183,8 @@ class Relay:
     def _error_reply(
         self, errand: "_Errand", code: int, reason: str
     ) -> tuple[Reply, Callable[[str], bytes]]:
-        metadata = errand.instruction.metadata
-        reply, content = error_reply(metadata, code, reason, time.time())
-        return reply, lambda _: content
+        reply, contents = error_reply(errand.instruction, code, reason, self._clock())
+        return reply, contents.__getitem__
 
     def _obtain(self, errand: "_Errand") -> Bundle:
         """Have the station answer a message with a bundle."""
@@ -189,12 +192,14 @@ class Relay:
         path = self._folder / "instruction.bundle"
         with errand.record.measured("drain"):
             fab = self._drain(errand, path)
-            self._ask(
-                errand,
-                lambda: self._superlink.confirm_message_received(
-                    metadata.run_id, metadata.message_id
-                ),
-            )
+            # Of a message that came whole the SuperLink keeps nothing.
+            if errand.instruction.object_ids:
+                self._ask(
+                    errand,
+                    lambda: self._superlink.confirm_message_received(
+                        metadata.run_id, metadata.message_id
+                    ),
+                )
         answer = self._carry(errand, path)
         if answer.header.WhichOneof("content") == "missing_objects":
             # Nothing was started there: the station's cache is a new one. Send in full.
@@ -216,6 +221,7 @@ class Relay:
     def _drain(self, errand: "_Errand", path: Path) -> Fab:
         """Fetch all that belongs to a message into an instruction bundle."""
         metadata, record = errand.instruction.metadata, errand.record
+        pulled = errand.instruction.encoded
         run = self._ask(errand, lambda: self._superlink.get_run(metadata.run_id))
         fab_hash = parse(fleet.GetRunResponse, run).run.fab_hash
         fab = self._fabs.of(
@@ -227,7 +233,7 @@ class Relay:
             message_id=metadata.message_id,
             cache_generation=self._generation,
             instruction=bundle_pb2.Instruction(
-                pull_messages_response=errand.instruction.encoded,
+                pull_messages_object_id=object_id(pulled),
                 get_run_response=run,
                 fab_object_id=fab.object_id,
                 node_id=metadata.dst_node_id,
@@ -235,6 +241,7 @@ class Relay:
             ),
         )
         with BundleWriter(path, header) as writer:
+            writer.add(header.instruction.pull_messages_object_id, pulled)
             for each in errand.instruction.object_ids:
                 writer.add(each, self._pull_object(errand, each))
             record.object_bytes_out = writer.object_bytes
@@ -278,9 +285,9 @@ class Relay:
             self._held.clear()
         return answer
 
-    def _push(self, reply: Reply, read: Callable[[str], bytes]) -> None:
+    def _push(self, instruction: Instruction, reply: Reply, read: Callable[[str], bytes]) -> None:
         """Store a reply and the objects that the SuperLink lacks of it."""
-        wanted, session_id = self._superlink.push_messages(reply)
+        wanted, session_id = self._superlink.push_messages(reply, instruction.layout)
         for each in reply.object_ids:
             if each in wanted:
                 self._superlink.push_object(reply.metadata.run_id, session_id, each, read(each))
@@ -326,7 +333,9 @@ def _reply_in(bundle: Bundle, errand: _Errand) -> Reply:
             raise StationFailure(header.failure)
         case "reply":
             try:
-                reply = Reply.decode(header.reply.push_messages_request)
+                reply = Reply.decode(bundle.read(header.reply.push_messages_object_id))
+            except KeyError:
+                raise BundleError("The station's answer lacks the reply that it names.") from None
             except FleetError as error:
                 raise BundleError(error.message) from error
         case other:

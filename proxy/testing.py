@@ -10,7 +10,7 @@ SuperNode does. `MemoryCarrier` has a SuperNode with a real `ClientProxy` at eac
 
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from protos import bundle_pb2
@@ -18,16 +18,20 @@ from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
 from proxy.carriers import Carrier, Exchange
 from proxy.client import ClientProxy, Delivery, Stage
-from proxy.errors import CarrierError, RunNotRunning
+from proxy.errors import CarrierError, RunNotRunning, Unimplemented
 from proxy.fleet.messages import Instruction, Reply, parse
+from proxy.fleet.node_key import NodeKey
+from proxy.fleet.releases import SCHEMAS, Layout, Schema
 from proxy.fleet.superlink import SuperLink
 from proxy.fleet.testing import (
     Content,
     FakeSuperLink,
     Objects,
+    inline_content,
     make_message,
     make_object,
     make_reply,
+    read_objects,
     record_dict,
 )
 from proxy.relay import Fabs, Relay
@@ -55,7 +59,8 @@ Handle = Callable[[str, bytes, float], bytes | None]
 class FakeSuperNode:
     """Makes the calls that a SuperNode makes, for one message at a time.
 
-    Source of their order: flwr 1.41, `flwr/supernode/start_client_internal.py`.
+    Source of their order: flwr 1.41, `flwr/supernode/start_client_internal.py`; flwr 1.18 and 1.19,
+    `flwr/client/grpc_rere_client/connection.py` and `flwr/client/start_client_internal.py`.
 
     Parameters
     ----------
@@ -63,6 +68,8 @@ class FakeSuperNode:
         Answers the calls: `ClientProxy.handle`, or a function like it.
     clientapp : Callable[[Objects], Objects | Error]
         Answers the messages.
+    schema : Schema
+        What it speaks.
 
     Attributes
     ----------
@@ -72,13 +79,14 @@ class FakeSuperNode:
         Every call: the method and the request.
     """
 
-    def __init__(self, handle: Handle, clientapp: ClientApp) -> None:
+    def __init__(self, handle: Handle, clientapp: ClientApp, schema: Schema = SCHEMAS[-1]) -> None:
+        self.schema = schema
         self.now = 0.0
         self.calls: list[tuple[str, bytes]] = []
         self._handle = handle
         self._clientapp = clientapp
         self._superlink = SuperLink(self)
-        self._known_runs: set[int] = set()
+        self._fab_hashes: dict[int, str] = {}  # by run
 
     @property
     def node_id(self) -> int:
@@ -95,45 +103,69 @@ class FakeSuperNode:
             received = self.receive()
             if received is None:
                 return False
-            metadata, content = received
-            self.reply(*make_reply(metadata, self._clientapp(content)))
+            instruction, content = received
+            self.reply(instruction, *make_reply(instruction, self._clientapp(content)))
         except RunNotRunning:
             return False  # a SuperNode drops the message, and goes on
         return True
 
-    def receive(self) -> tuple[fleet.Metadata, Objects] | None:
+    def receive(self) -> tuple[Instruction, Objects] | None:
         """Fetch a message and all that belongs to it; None if there is none."""
         instruction = Instruction.decode(self._superlink.pull_messages())
         if instruction is None:
             return None
+        if instruction.layout != self.schema.layout:
+            raise ValueError(f"A SuperNode of Flower {self.schema.releases} cannot read this.")
+        pulled = parse(fleet.PullMessagesResponse, instruction.encoded)
+        match instruction.layout:
+            case Layout.INLINE:
+                self._fetch_app(instruction)
+                return instruction, inline_content(pulled.messages_list[0])
+            case Layout.MAP:
+                contents = self._fetch_objects(instruction)
+                self._fetch_app(instruction)
+                return instruction, read_objects(instruction.message_id, contents).below
+            case Layout.TREE:
+                self._fetch_app(instruction)
+                contents = self._fetch_objects(instruction)
+                return instruction, Objects(pulled.message_object_trees[0], contents).below
+
+    def _fetch_app(self, instruction: Instruction) -> None:
         run_id = instruction.metadata.run_id
-        if run_id not in self._known_runs:
+        known = run_id in self._fab_hashes
+        if not known:
             run = parse(fleet.GetRunResponse, self._superlink.get_run(run_id)).run
-            self._superlink.get_fab(run_id, run.fab_hash)
-            self._known_runs.add(run_id)
+            self._fab_hashes[run_id] = run.fab_hash
+        if not known or instruction.layout != Layout.TREE:
+            self._superlink.get_fab(run_id, self._fab_hashes[run_id])
+
+    def _fetch_objects(self, instruction: Instruction) -> dict[str, bytes]:
+        run_id = instruction.metadata.run_id
         contents = {}
         for each in instruction.object_ids:
             # A SuperNode asks for an object that is not there yet for up to two hours.
             contents[each] = self._superlink.pull_object(run_id, each) or b""
         self._superlink.confirm_message_received(run_id, instruction.message_id)
-        tree = parse(fleet.PullMessagesResponse, instruction.encoded).message_object_trees[0]
-        return instruction.metadata, Objects(tree, contents).below
+        return contents
 
-    def reply(self, reply: Reply, objects: Objects) -> None:
-        """Push a reply, and those of its objects that are asked for."""
-        wanted, session_id = self._superlink.push_messages(reply)
-        for each, content in objects.contents.items():
+    def reply(self, instruction: Instruction, reply: Reply, contents: Mapping[str, bytes]) -> None:
+        """Push the reply to a message, and those of its objects that are asked for."""
+        wanted, session_id = self._superlink.push_messages(reply, instruction.layout)
+        for each, content in contents.items():
             if each in wanted:
                 self._superlink.push_object(reply.metadata.run_id, session_id, each, content)
 
     def call(self, method: str, request: bytes) -> bytes:
         """Make one call; see `proxy.fleet.superlink.Transport`."""
+        if method in ("CreateNode", "RegisterNode") and method != self.schema.joining:
+            raise Unimplemented(f"A SuperNode of this release never calls {method}.")
+        if method in ("Ping", "SendNodeHeartbeat") and method != self.schema.heartbeat:
+            raise Unimplemented(f"A SuperNode of this release never calls {method}.")
         self.calls.append((method, request))
         return self._handle(method, request, self.now) or b""
 
-    def renew_key(self) -> bytes:
-        """Return a key that was never used; see `proxy.fleet.superlink.Transport`."""
-        return uuid.uuid4().bytes
+    def use_key(self, key: NodeKey) -> None:
+        """Do nothing: nobody asks who calls; see `proxy.fleet.superlink.Transport`."""
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
@@ -148,6 +180,8 @@ class MemoryCarrier:
         What the SuperNodes run.
     stations : Sequence[str]
         The names of the stations.
+    schema : Schema
+        What the SuperNodes speak.
 
     Attributes
     ----------
@@ -155,8 +189,14 @@ class MemoryCarrier:
         By station.
     """
 
-    def __init__(self, clientapp: ClientApp, stations: Sequence[str] = ("station-1",)) -> None:
+    def __init__(
+        self,
+        clientapp: ClientApp,
+        stations: Sequence[str] = ("station-1",),
+        schema: Schema = SCHEMAS[-1],
+    ) -> None:
         self.stations = stations
+        self._schema = schema
         self.supernodes: dict[str, FakeSuperNode] = {}
         self._clientapp = clientapp
         self._proxies: dict[str, ClientProxy] = {}
@@ -171,7 +211,8 @@ class MemoryCarrier:
     def prepare(self, station: str, node_id: int) -> None:
         """Start a station's SuperNode."""
         self._proxies[station] = ClientProxy(node_id)
-        supernode = FakeSuperNode(self._proxies[station].handle, self._clientapp)
+        handle = self._proxies[station].handle
+        supernode = FakeSuperNode(handle, self._clientapp, self._schema)
         supernode.start()
         self.supernodes[station] = supernode
 
@@ -216,6 +257,8 @@ class ProxyPair:
         An empty folder, for bundles on their way.
     deadline : float
         Seconds that the station may take for a message.
+    schema : Schema
+        What the SuperLink speaks.
 
     Attributes
     ----------
@@ -223,9 +266,15 @@ class ProxyPair:
         What became of the messages so far.
     """
 
-    def __init__(self, carrier: Carrier, folder: Path, deadline: float = 60.0) -> None:
+    def __init__(
+        self,
+        carrier: Carrier,
+        folder: Path,
+        deadline: float = 60.0,
+        schema: Schema = SCHEMAS[-1],
+    ) -> None:
         self.carrier = carrier
-        self.superlink = FakeSuperLink()
+        self.superlink = FakeSuperLink(schema=schema)
         self.records: list[MessageRecord] = []
         self.node = SuperLink(self.superlink)
         self.node.register()

@@ -11,7 +11,7 @@ from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.client import ClientProxy, Delivery, Stage
 from proxy.testing import FakeSuperNode, Objects, record_dict
-from proxy.tests.helpers import Drained
+from proxy.tests.helpers import Drained, pushed_in
 
 TRAINED = record_dict(weights=b"trained")
 
@@ -79,7 +79,7 @@ class Station:
 def reply_of(message: Message) -> fleet.PushMessagesRequest:
     with Bundle(message.reply) as bundle:
         assert bundle.header.message_id == message.message_id
-        return fleet.PushMessagesRequest.FromString(bundle.header.reply.push_messages_request)
+        return fleet.PushMessagesRequest.FromString(pushed_in(bundle))
 
 
 def failure_of(message: Message) -> tuple[int, str]:

@@ -123,9 +123,9 @@ def test_an_environment_without_flower_is_said_with_what_to_do(
 def test_an_old_flower_is_said_with_what_to_do(
     capsys: pytest.CaptureFixture[str], app: str, tmp_path: Path
 ) -> None:
-    old = make_flower(tmp_path / "old", release="1.19.0")
+    old = make_flower(tmp_path / "old", release="1.14.0")
     said = failed(capsys, "run", app, "--flower-env", str(old))
-    assert "Flower 1.19.0 is not supported" in said
+    assert "Flower 1.14.0 is not supported" in said
     assert "pip install" in said
 
 

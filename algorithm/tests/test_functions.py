@@ -112,14 +112,17 @@ def test_a_host_to_which_nothing_comes_ends_by_itself(node: Node) -> None:
         assert result.fields == {"served": 0}
 
 
-def test_a_second_host_is_refused(node: Node) -> None:
+def test_a_second_host_waits_to_take_the_place_of_the_first(node: Node) -> None:
     sent = Drained()
-    start_host(node, sent)
+    first, _ = start_host(node, sent)
     assert wait_until(Job(node.job).has_host)
-    second, _ = start_host(node, sent)
-    assert second.wait(SECONDS)
-    assert second.exit_code == 1
-    assert "has a host at this station already" in second.log_tail()
+    start_host(node, sent)
+    with node.answer(sent) as reply:
+        life = reply.header.reply.supernode_life
+    first.stop()
+    with node.answer(Drained()) as reply:
+        assert reply.header.WhichOneof("content") == "reply"
+        assert reply.header.reply.supernode_life not in ("", life)
 
 
 def test_per_round_answers_a_message_and_leaves_no_supernode(node: Node) -> None:
@@ -154,7 +157,8 @@ def test_a_function_that_does_not_exist_is_refused_naming_those_that_do(node: No
     assert function.exit_code == 1
     assert "carrier: There is no function 'train'" in function.log_tail()
     assert "courier, host, per_round" in function.log_tail()
-    assert not output.exists()
+    with payload.read(output) as result:
+        assert "There is no function 'train'" in result.fields["error"]
 
 
 def test_a_program_outside_of_a_container_says_what_is_missing(tmp_path: Path) -> None:

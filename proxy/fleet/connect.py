@@ -1,42 +1,81 @@
 """Connecting to a SuperLink of any release: it shows by itself what it speaks."""
 
 import socket
+import ssl
+from pathlib import Path
 
 import requests
 
-from proxy.errors import Unreachable
+from proxy.errors import Unreachable, UsageError
 from proxy.fleet.grpc import GrpcTransport
 from proxy.fleet.http import HttpTransport
+from proxy.fleet.identity import Identity
 from proxy.fleet.superlink import SuperLink
 
 _TIMEOUT_SECONDS = 5.0
 
 
-def connect(address: str) -> SuperLink:
+def connect(
+    address: str,
+    root_certificates: Path | None = None,
+    stations: str = "",
+    identity: Identity | None = None,
+) -> SuperLink:
     """Connect to the Fleet API at an address (HOST:PORT).
+
+    Parameters
+    ----------
+    address : str
+        Where it is.
+    root_certificates : Path | None
+        A file with the certificates (PEM) that the SuperLink's is checked against; None for a
+        SuperLink without TLS.
+    stations, identity
+        As for `SuperLink`.
 
     Raises
     ------
     Unreachable
-        If nobody listens there.
+        If nobody listens there, or not with a certificate that is trusted.
+    UsageError
+        If the file with the certificates is of no use.
     """
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), _TIMEOUT_SECONDS).close()
+        with socket.create_connection((host, int(port)), _TIMEOUT_SECONDS) as connection:
+            if root_certificates is not None:
+                _check_certificate(connection, host, root_certificates)
     except (OSError, ValueError, OverflowError) as error:
         raise Unreachable(
             f"No SuperLink answers at {address}: {error}.",
             "Name its Fleet API as HOST:PORT. Is it running there?",
         ) from error
-    return SuperLink(HttpTransport(address) if _speaks_http(address) else GrpcTransport(address))
+    http = speaks_http(address, root_certificates)
+    transport = (HttpTransport if http else GrpcTransport)(address, root_certificates)
+    return SuperLink(transport, stations, identity)
 
 
-def _speaks_http(address: str) -> bool:
+def _check_certificate(connection: socket.socket, host: str, root_certificates: Path) -> None:
+    """Find out whether the SuperLink is who it says, before a transport says less clearly not."""
+    try:
+        trusted = ssl.create_default_context(cafile=root_certificates)
+    except OSError as error:
+        raise UsageError(
+            f"The root certificates {root_certificates} cannot be used: {error}.",
+            "Name the file that the SuperLink has as --ssl-ca-certfile.",
+        ) from error
+    trusted.set_alpn_protocols(["h2", "http/1.1"])
+    trusted.wrap_socket(connection, server_hostname=host).close()
+
+
+def speaks_http(address: str, root_certificates: Path | None) -> bool:
     """Find out whether HTTP/1.1 is understood; gRPC is HTTP/2."""
+    scheme = "https" if root_certificates else "http"
     try:
         with requests.Session() as session:
             session.trust_env = False
-            session.get(f"http://{address}/", timeout=_TIMEOUT_SECONDS)
+            verify = str(root_certificates) if root_certificates else None
+            session.get(f"{scheme}://{address}/", timeout=_TIMEOUT_SECONDS, verify=verify)
     except requests.RequestException:
         return False
     return True

@@ -1,12 +1,13 @@
 """The Fleet API over gRPC, from both ends: as releases before 1.40 speak it.
 
-Source: flwr 1.20 to 1.39, `flwr/client/grpc_rere_client/` and
+Source: flwr 1.15 to 1.39, `flwr/client/grpc_rere_client/` and
 `flwr/server/superlink/fleet/grpc_rere/`.
 """
 
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 
@@ -48,17 +49,29 @@ _REFUSALS: dict[grpc.StatusCode, type[FleetError]] = {
 
 
 class GrpcTransport:
-    """One virtual SuperNode's calls to a SuperLink; several threads may call at once."""
+    """One virtual SuperNode's calls to a SuperLink; several threads may call at once.
 
-    def __init__(self, superlink: str) -> None:
+    Parameters
+    ----------
+    superlink : str
+        The address (HOST:PORT) of the SuperLink's Fleet API.
+    root_certificates : Path | None
+        A file with the certificates (PEM) that the SuperLink's is checked against; None for a
+        SuperLink without TLS.
+    """
+
+    def __init__(self, superlink: str, root_certificates: Path | None = None) -> None:
         self.superlink = superlink
-        self._key = NodeKey()
-        self._channel = grpc.insecure_channel(superlink, options=_OPTIONS)
+        self._key = NodeKey.new()
+        if root_certificates is None:
+            self._channel = grpc.insecure_channel(superlink, options=_OPTIONS)
+        else:
+            trusted = grpc.ssl_channel_credentials(root_certificates.read_bytes())
+            self._channel = grpc.secure_channel(superlink, trusted, options=_OPTIONS)
 
-    def renew_key(self) -> bytes:
-        """Make a new key for the calls to come; returns its public half, as PEM."""
-        self._key = NodeKey()
-        return self._key.public_bytes
+    def use_key(self, key: NodeKey) -> None:
+        """Sign the calls to come with a key."""
+        self._key = key
 
     def call(self, method: str, request: bytes) -> bytes:
         """Call a Fleet method.

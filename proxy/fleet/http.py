@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import requests
 
@@ -51,19 +52,30 @@ def method_of(path: str) -> str:
 
 
 class HttpTransport:
-    """One virtual SuperNode's calls to a SuperLink; several threads may call at once."""
+    """One virtual SuperNode's calls to a SuperLink; several threads may call at once.
 
-    def __init__(self, superlink: str) -> None:
+    Parameters
+    ----------
+    superlink : str
+        The address (HOST:PORT) of the SuperLink's Fleet API.
+    root_certificates : Path | None
+        A file with the certificates (PEM) that the SuperLink's is checked against; None for a
+        SuperLink without TLS.
+    """
+
+    def __init__(self, superlink: str, root_certificates: Path | None = None) -> None:
         self.superlink = superlink
-        self._key = NodeKey()
+        self._url = f"https://{superlink}" if root_certificates else f"http://{superlink}"
+        self._key = NodeKey.new()
         self._session = requests.Session()
         # Whatever proxies the environment names: a SuperNode would reach its SuperLink directly.
         self._session.trust_env = False
+        if root_certificates is not None:
+            self._session.verify = str(root_certificates)
 
-    def renew_key(self) -> bytes:
-        """Make a new key for the calls to come; returns its public half, as PEM."""
-        self._key = NodeKey()
-        return self._key.public_bytes
+    def use_key(self, key: NodeKey) -> None:
+        """Sign the calls to come with a key."""
+        self._key = key
 
     def call(self, method: str, request: bytes) -> bytes:
         """Call a Fleet method.
@@ -78,7 +90,7 @@ class HttpTransport:
         signed = self._key.sign_now()
         try:
             response = self._session.post(
-                f"http://{self.superlink}{path_of(method)}",
+                self._url + path_of(method),
                 data=request,
                 headers={
                     "content-type": "application/protobuf",
@@ -93,7 +105,8 @@ class HttpTransport:
             raise Unreachable(
                 f"No SuperLink with a Fleet API over HTTP answers at {self.superlink}"
                 f" ({type(error).__name__}).",
-                "Is it running there, with flwr 1.40 or newer, and without TLS?",
+                "Is it running there, with flwr 1.40 or newer? If it has TLS, name its"
+                " certificates (--root-certificates).",
             ) from error
         if response.status_code == HTTPStatus.OK:
             return response.content

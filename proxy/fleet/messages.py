@@ -2,10 +2,13 @@
 
 Sources: flwr 1.41, `flwr/supercore/inflatable/inflatable_object.py` (objects and their ids),
 `flwr/app/message/message.py` (a Message as an object), `flwr/common/constant.py` (error codes).
+Of the older layouts: flwr 1.18 and 1.19, `flwr/client/grpc_rere_client/connection.py` and
+`flwr/server/superlink/fleet/message_handler/message_handler.py`.
 """
 
 import hashlib
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self, TypeVar
@@ -15,6 +18,7 @@ from google.protobuf.message import Message as ProtobufMessage
 
 from protos import fleet_pb2 as fleet
 from proxy.errors import FleetError
+from proxy.fleet.releases import Layout
 
 AnyMessage = TypeVar("AnyMessage", bound=ProtobufMessage)
 
@@ -45,12 +49,15 @@ class Instruction:
     metadata : Metadata
         The message's metadata.
     object_ids : tuple[str, ...]
-        Ids of all objects of its tree, children before parents, each once.
+        Ids of all objects that belong to it, each once; none if it came whole.
+    layout : Layout
+        How what it says travels, and so how the reply must.
     """
 
     encoded: bytes
     metadata: fleet.Metadata
     object_ids: tuple[str, ...]
+    layout: Layout
 
     @classmethod
     def decode(cls, encoded: bytes) -> Self | None:
@@ -65,10 +72,18 @@ class Instruction:
         if not response.messages_list:
             return None
         # One message at most; SuperNodes, too, use only the first.
-        if not response.message_object_trees:
-            raise FleetError("The SuperLink handed out a message without its object tree.")
         metadata = response.messages_list[0].metadata
-        return cls(encoded, metadata, tuple(tree_ids(response.message_object_trees[0])))
+        if not response.message_object_trees:
+            # Only a message that is no object has nothing below it: its id is then not a hash.
+            if not _is_uuid(metadata.message_id):
+                raise FleetError("The SuperLink handed out a message without its object tree.")
+            return cls(encoded, metadata, (), Layout.INLINE)
+        tree = response.message_object_trees[0]
+        # Read as a tree, an entry of a map names the message below itself, which no tree can.
+        if any(child.object_id == tree.object_id for child in tree.children):
+            ids = parse(fleet.MapPullMessagesResponse, encoded).objects_to_pull[tree.object_id]
+            return cls(encoded, metadata, tuple(dict.fromkeys(ids.object_ids)), Layout.MAP)
+        return cls(encoded, metadata, tuple(tree_ids(tree)), Layout.TREE)
 
     @property
     def message_id(self) -> str:
@@ -96,7 +111,7 @@ class Reply:
     clientapp_runtime : float
         Seconds that the ClientApp took, as the SuperNode measured them.
     object_ids : tuple[str, ...]
-        Ids of all objects of its tree, children before parents, each once.
+        Ids of all objects of its tree, children before parents, each once; none if it came whole.
     """
 
     encoded: bytes
@@ -112,18 +127,20 @@ class Reply:
         Raises
         ------
         FleetError
-            If it is not one, or does not hold one message with its tree.
+            If it is not one, or does not hold one message, with its tree if it has an id.
         """
         request = parse(fleet.PushMessagesRequest, encoded)
-        if len(request.messages_list) != 1 or len(request.message_object_trees) != 1:
+        trees, replies = request.message_object_trees, request.messages_list
+        # A reply that came whole gets its id from the SuperLink.
+        if len(replies) != 1 or len(trees) != (1 if replies[0].metadata.message_id else 0):
             raise FleetError("A SuperNode pushed not exactly one reply with its object tree.")
-        message = request.messages_list[0]
+        message = replies[0]
         return cls(
             encoded,
             message.metadata,
             message.error if message.HasField("error") else None,
             sum(request.clientapp_runtime_list),
-            tuple(tree_ids(request.message_object_trees[0])),
+            tuple(dict.fromkeys(each for tree in trees for each in tree_ids(tree))),
         )
 
 
@@ -161,15 +178,55 @@ def object_id(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def objects_to_push(answer: bytes, reply: Reply, layout: Layout) -> tuple[frozenset[str], str]:
+    """Read an answer to PushMessages.
+
+    Parameters
+    ----------
+    answer : bytes
+        What the SuperLink answered.
+    reply : Reply
+        What it answered to.
+    layout : Layout
+        That of the message that the reply is for.
+
+    Returns
+    -------
+    tuple[frozenset[str], str]
+        The ids of the objects that it wants pushed, and the session for that (from 1.33 on).
+
+    Raises
+    ------
+    FleetError
+        If it is not such an answer.
+    """
+    if layout == Layout.MAP:
+        by_message = parse(fleet.MapPushMessagesResponse, answer).objects_to_push
+        return frozenset(by_message[reply.metadata.message_id].object_ids), ""
+    response = parse(fleet.PushMessagesResponse, answer)
+    return frozenset(response.objects_to_push), response.session_id
+
+
+def answer_to_push(reply: Reply, wanted: Iterable[str], session_id: str, layout: Layout) -> bytes:
+    """Make what `objects_to_push` reads."""
+    if layout == Layout.MAP:
+        ids = fleet.ObjectIds(object_ids=wanted)
+        by_message = {reply.metadata.message_id: ids}
+        return fleet.MapPushMessagesResponse(objects_to_push=by_message).SerializeToString()
+    return fleet.PushMessagesResponse(
+        objects_to_push=wanted, session_id=session_id
+    ).SerializeToString()
+
+
 def error_reply(
-    instruction: fleet.Metadata, code: int, reason: str, now: float
-) -> tuple[Reply, bytes]:
+    instruction: Instruction, code: int, reason: str, now: float
+) -> tuple[Reply, Mapping[str, bytes]]:
     """Make the error reply to a message that no ClientApp will answer.
 
     Parameters
     ----------
-    instruction : Metadata
-        The metadata of the message that is answered.
+    instruction : Instruction
+        The message that is answered.
     code : int
         One of Flower's error codes.
     reason : str
@@ -179,30 +236,39 @@ def error_reply(
 
     Returns
     -------
-    tuple[Reply, bytes]
-        The reply, and its one object's content: the message itself.
+    tuple[Reply, Mapping[str, bytes]]
+        The reply, and the contents of its objects by id: the message itself, or nothing.
     """
-    expires_at = instruction.created_at + instruction.ttl
+    asked, expires_at = instruction.metadata, instruction.expires_at
     message = fleet.Message(
         metadata=fleet.Metadata(
-            run_id=instruction.run_id,
-            src_node_id=instruction.dst_node_id,
+            run_id=asked.run_id,
+            src_node_id=asked.dst_node_id,
             dst_node_id=SUPERLINK_NODE_ID,
-            reply_to_message_id=instruction.message_id,
-            group_id=instruction.group_id,
-            message_type=instruction.message_type,
+            reply_to_message_id=asked.message_id,
+            group_id=asked.group_id,
+            message_type=asked.message_type,
             created_at=now,
             ttl=max(expires_at - now, TTL_TOLERANCE / 2),
         ),
         error=fleet.Error(code=code, reason=reason),
     )
-    body = message.SerializeToString(deterministic=True)
-    content = b"Message  %d\0%s" % (len(body), body)
-    message.metadata.message_id = object_id(content)
     request = fleet.PushMessagesRequest(
-        node=fleet.Node(node_id=instruction.dst_node_id),
-        messages_list=[message],
-        message_object_trees=[fleet.ObjectTree(object_id=message.metadata.message_id)],
-        clientapp_runtime_list=[0.0],
+        node=fleet.Node(node_id=asked.dst_node_id), clientapp_runtime_list=[0.0]
     )
-    return Reply.decode(request.SerializeToString()), content
+    contents = {}
+    if instruction.layout != Layout.INLINE:
+        body = message.SerializeToString(deterministic=True)
+        content = b"Message  %d\0%s" % (len(body), body)
+        message.metadata.message_id = object_id(content)
+        contents[message.metadata.message_id] = content
+        request.message_object_trees.add(object_id=message.metadata.message_id)
+    request.messages_list.append(message)
+    return Reply.decode(request.SerializeToString()), contents
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

@@ -5,7 +5,7 @@ Objects are laid out as in flwr 1.20 to 1.42, `flwr/supercore/inflatable/inflata
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from google.protobuf.message import DecodeError
@@ -15,13 +15,13 @@ from protos.records_pb2 import MetricRecord
 Metrics: TypeAlias = dict[str, float | int]
 
 
-def metrics_of(message_id: str, read: Callable[[str], bytes]) -> Metrics:
+def metrics_of(object_ids: Sequence[str], read: Callable[[str], bytes]) -> Metrics:
     """Return a message's metrics; those that are lists are left out.
 
     Parameters
     ----------
-    message_id : str
-        The message's object id.
+    object_ids : Sequence[str]
+        Ids of the message's objects, its own last; empty until 1.18, where it has none.
     read : Callable[[str], bytes]
         Returns an object's content.
 
@@ -31,7 +31,7 @@ def metrics_of(message_id: str, read: Callable[[str], bytes]) -> Metrics:
         By their keys, with the record's name before it ("record.key") where two records have the
         same. Empty for an error, or a message that is laid out otherwise.
     """
-    found = list(_metrics(message_id, read))
+    found = list(_metrics(object_ids[-1], read)) if object_ids else []
     keys = [key for _, key, _ in found]
     return {
         key if keys.count(key) == 1 else f"{record}.{key}": value for record, key, value in found

@@ -1,11 +1,12 @@
 """The key by which a SuperLink knows a SuperNode.
 
 Every Fleet call is signed, also on connections without TLS: the call's timestamp, by this key.
-Source: flwr 1.20 to 1.41, `AuthenticateClientInterceptor` and `NodeAuthHttpInterceptor`.
+Source: flwr 1.15 to 1.41, `AuthenticateClientInterceptor` and `NodeAuthHttpInterceptor`.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,16 +32,32 @@ class Signed:
 
 
 class NodeKey:
-    """A new key."""
+    """A private key, and its public half.
 
-    def __init__(self) -> None:
-        self._private = ec.generate_private_key(ec.SECP384R1())
-        self.public_bytes = self._private.public_key().public_bytes(
+    Parameters
+    ----------
+    private : EllipticCurvePrivateKey
+        Flower uses the curve SECP384R1, and takes any of NIST's.
+
+    Attributes
+    ----------
+    public_bytes : bytes
+        PEM, SubjectPublicKeyInfo.
+    """
+
+    def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
+        self.private = private
+        self.public_bytes = private.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
+
+    @classmethod
+    def new(cls) -> Self:
+        """Make a key."""
+        return cls(ec.generate_private_key(ec.SECP384R1()))
 
     def sign_now(self) -> Signed:
         """Sign the present time."""
         timestamp = datetime.now(UTC).isoformat()
-        signature = self._private.sign(timestamp.encode(), ec.ECDSA(hashes.SHA256()))
+        signature = self.private.sign(timestamp.encode(), ec.ECDSA(hashes.SHA256()))
         return Signed(self.public_bytes, timestamp, signature)

@@ -7,12 +7,61 @@ programs' own `--help`, and the clients of the Fleet API (`flwr/client/grpc_rere
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Literal
 
-from proxy.errors import FlowerError
+from proxy.errors import FlowerError, Incompatible
 
 Version = tuple[int, int]
+
+
+class Layout(StrEnum):
+    """How what a message says travels. A message shows it, so nobody has to be told.
+
+    `INLINE`: in the message. `MAP` and `TREE`: as objects, whose ids an answer names in a map from
+    messages to lists of ids, or as a tree.
+    """
+
+    INLINE = "inline"
+    MAP = "map"
+    TREE = "tree"
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The Fleet API's methods and messages, whatever carries them.
+
+    Within a layout a SuperLink and SuperNodes of different schemas understand each other through
+    the bridge; across layouts they do not.
+
+    Attributes
+    ----------
+    releases : str
+        The releases that speak it, for people.
+    joining : str
+        How a SuperNode gets its node id: the SuperLink creates a node, or the SuperNode registers
+        its key.
+    heartbeat : str
+        The method that keeps a SuperNode online.
+    layout : Layout
+        How what a message says travels.
+    """
+
+    releases: str
+    joining: Literal["CreateNode", "RegisterNode"]
+    heartbeat: Literal["Ping", "SendNodeHeartbeat"]
+    layout: Layout
+
+
+SCHEMAS = (
+    Schema("1.15 to 1.18", "CreateNode", "Ping", Layout.INLINE),
+    Schema("1.19", "CreateNode", "SendNodeHeartbeat", Layout.MAP),
+    Schema("1.20 to 1.22", "CreateNode", "SendNodeHeartbeat", Layout.TREE),
+    Schema("1.23 and newer", "RegisterNode", "SendNodeHeartbeat", Layout.TREE),
+)
+_INLINE, _MAP, _CREATED, _REGISTERED = SCHEMAS
 
 
 @dataclass(frozen=True)
@@ -26,6 +75,8 @@ class Era:
     ----------
     first : Version
         The first release (major, minor) of the era; it lasts until the next era's first.
+    schema : Schema
+        The Fleet API that it speaks.
     transport : str
         How the Fleet API is reached.
     superlink : tuple[str, ...]
@@ -41,15 +92,21 @@ class Era:
     supernode : tuple[str, ...]
         The command that starts a SuperNode; `{superlink}` stands for the Fleet API's address,
         `{node_config}` for its config.
+    register : tuple[str, ...]
+        The command that lets a SuperNode with the public key in the file `{public_key}` into a
+        SuperLink that authenticates SuperNodes; `{app}` and `{name}` as in `list_runs`. Empty
+        where there is none.
     """
 
     first: Version
+    schema: Schema
     transport: Literal["grpc", "http"]
     superlink: tuple[str, ...]
     control: str
     connections: Literal["pyproject.toml", "config.toml"]
     list_runs: tuple[str, ...]
     supernode: tuple[str, ...]
+    register: tuple[str, ...]
 
 
 _SUPERLINK = ("flower-superlink", "--insecure")
@@ -57,8 +114,9 @@ _SUPERNODE = ("flower-supernode", "--insecure", "--superlink", "{superlink}")
 _GRPC_APIS = ("--serverappio-api-address", "{other}", "--simulationio-api-address", "{another}")
 _DO_NOT_INSTALL = "--disable-runtime-dependency-installation"
 
-_1_20 = Era(
-    first=(1, 20),
+_1_15 = Era(
+    first=(1, 15),
+    schema=_INLINE,
     transport="grpc",
     superlink=(
         *(*_SUPERLINK, "--fleet-api-address", "{fleet}", "--exec-api-address", "{control}"),
@@ -71,7 +129,10 @@ _1_20 = Era(
         *(*_SUPERNODE, "--clientappio-api-address", "{other}"),
         *("--node-config", "{node_config}"),
     ),
+    register=(),
 )
+_1_19 = replace(_1_15, first=(1, 19), schema=_MAP)
+_1_20 = replace(_1_19, first=(1, 20), schema=_CREATED)
 _1_21 = replace(
     _1_20,
     first=(1, 21),
@@ -80,11 +141,18 @@ _1_21 = replace(
         *_GRPC_APIS,
     ),
 )
-_1_26 = replace(
+_1_23 = replace(
     _1_21,
+    first=(1, 23),
+    schema=_REGISTERED,
+    register=("flwr", "supernode", "register", "{public_key}", "{app}", "{name}"),
+)
+_1_26 = replace(
+    _1_23,
     first=(1, 26),
     connections="config.toml",
     list_runs=("flwr", "ls", "{name}", "--format=json"),
+    register=("flwr", "supernode", "register", "{public_key}", "{name}"),
 )
 _1_32 = replace(_1_26, first=(1, 32), superlink=(*_1_26.superlink, _DO_NOT_INSTALL))
 _1_33 = replace(
@@ -111,7 +179,7 @@ _1_40 = replace(
     superlink=(*(*_SUPERLINK, "--host", "127.0.0.1", "--port", "{fleet_port}", _DO_NOT_INSTALL),),
     control="{fleet}",
 )
-ERAS = (_1_20, _1_21, _1_26, _1_32, _1_33, _1_35, _1_37, _1_40)
+ERAS = (_1_15, _1_19, _1_20, _1_21, _1_23, _1_26, _1_32, _1_33, _1_35, _1_37, _1_40)
 
 
 def era_of(release: str) -> Era:
@@ -138,3 +206,35 @@ def era_of(release: str) -> Era:
         f"Flower {release} is not supported: the bridge speaks to flwr {oldest} and newer.",
         f"Install a newer release into the Flower environment: pip install 'flwr>={oldest}'.",
     )
+
+
+def schemas_of(layout: Layout) -> tuple[Schema, ...]:
+    """Return the schemas that have a layout."""
+    return tuple(schema for schema in SCHEMAS if schema.layout == layout)
+
+
+def check_pair(superlink: Collection[Schema], release: str) -> None:
+    """Refuse a SuperLink and SuperNodes that do not understand each other.
+
+    Parameters
+    ----------
+    superlink : Collection[Schema]
+        What the SuperLink may speak, as far as it has shown.
+    release : str
+        The release of Flower that the SuperNodes are of.
+
+    Raises
+    ------
+    Incompatible
+        If they have no layout in common.
+    """
+    spoken = era_of(release).schema
+    if spoken.layout not in {schema.layout for schema in superlink}:
+        theirs = " or ".join(schema.releases for schema in superlink)
+        ours = " or ".join(schema.releases for schema in schemas_of(spoken.layout))
+        raise Incompatible(
+            f"A SuperLink of Flower {theirs} and SuperNodes of Flower {release} do not understand"
+            " each other.",
+            f"Start the SuperNodes from an environment with Flower {theirs}, or the SuperLink from"
+            f" one with Flower {ours}.",
+        )

@@ -8,8 +8,11 @@ from typing import Protocol
 from google.protobuf.message import Message
 
 from protos import fleet_pb2 as fleet
-from proxy.errors import FleetError, Unimplemented, UnknownNode
-from proxy.fleet.messages import Reply, parse
+from proxy.errors import FleetError, RunNotRunning, Unimplemented, UnknownNode, Unreachable
+from proxy.fleet.identity import Identity
+from proxy.fleet.messages import Reply, objects_to_push, parse
+from proxy.fleet.node_key import NodeKey
+from proxy.fleet.releases import SCHEMAS, Layout, Schema, check_pair
 
 # Flower's own default; the SuperLink takes a node for offline after twice this time without one.
 HEARTBEAT_INTERVAL_SECONDS = 30.0
@@ -18,8 +21,8 @@ HEARTBEAT_INTERVAL_SECONDS = 30.0
 class Transport(Protocol):
     """Carries calls to the SuperLink, signed with the node's key."""
 
-    def renew_key(self) -> bytes:
-        """Make a new key for the calls to come; returns its public half, as PEM."""
+    def use_key(self, key: NodeKey) -> None:
+        """Sign the calls to come with a key."""
         ...
 
     def call(self, method: str, request: bytes) -> bytes:
@@ -38,24 +41,56 @@ class SuperLink:
     ----------
     transport : Transport
         Reaches the SuperLink.
+    stations : str
+        The release of Flower that the station's SuperNode is of; empty if that is not known here.
+    identity : Identity | None
+        The SuperNode that the SuperLink was told of beforehand, if it lets in only those.
+
+    Attributes
+    ----------
+    node_id : int
+        The node id that the SuperLink gave; 0 until then.
+    spoken : tuple[Schema, ...]
+        What the SuperLink may speak, as far as it has shown.
 
     Every method raises `Unreachable` if the SuperLink does not answer, `UnknownNode` if it does
     not know this node, `RunNotRunning` if the run that is meant has ended, and `FleetError`
     if it refuses for another reason.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(
+        self, transport: Transport, stations: str = "", identity: Identity | None = None
+    ) -> None:
         self._transport = transport
-        self._created = False
+        self._stations = stations
+        self._identity = identity
         self.node_id = 0
+        self.spoken: tuple[Schema, ...] = SCHEMAS
 
     def register(self) -> None:
-        """Become a new SuperNode of this SuperLink, one that is online; sets `node_id`.
+        """Become a SuperNode of this SuperLink, one that is online; sets `node_id`.
 
-        Each attempt has a key of its own: the SuperLink would refuse the one of an attempt whose
-        answer was lost.
+        Without an identity, each attempt has a key of its own: the SuperLink would refuse the one
+        of an attempt whose answer was lost.
+
+        Raises
+        ------
+        Incompatible
+            If the SuperLink and the station's SuperNode do not understand each other.
         """
-        public_key = self._transport.renew_key()
+        if self._identity is not None:
+            self._transport.use_key(self._identity.key)
+            self._activate_known(self._identity)
+        else:
+            key = NodeKey.new()
+            self._transport.use_key(key)
+            self._join(key.public_bytes)
+        self.heartbeat()
+        if self._stations:
+            check_pair(self.spoken, self._stations)
+
+    def _join(self, public_key: bytes) -> None:
+        """Become a new SuperNode."""
         try:
             self._call("RegisterNode", fleet.RegisterNodeRequest(public_key=public_key))
         except (Unimplemented, UnknownNode) as refused:
@@ -66,29 +101,72 @@ class SuperLink:
             except (Unimplemented, UnknownNode):
                 raise refused from None
             self.node_id = parse(fleet.CreateNodeResponse, answer).node.node_id
-            self._created = True
+            self._spoken_by("CreateNode")
         else:
-            activation = fleet.ActivateNodeRequest(
-                public_key=public_key, heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS
-            )
-            answer = self._call("ActivateNode", activation)
-            self.node_id = parse(fleet.ActivateNodeResponse, answer).node_id
-            self._created = False
+            self._activate(public_key)
+
+    def _activate_known(self, identity: Identity) -> None:
+        """Come back as a SuperNode that the SuperLink knows."""
+        try:
+            self._activate(identity.key.public_bytes)
+        except (Unreachable, RunNotRunning):
+            raise
+        except FleetError as refused:
+            # One that could not say goodbye is still taken for online.
+            try:
+                self._deactivate(identity.node_id)
+                self._activate(identity.key.public_bytes)
+            except FleetError:
+                raise FleetError(
+                    f"The SuperLink does not let in the SuperNode with the key {identity.path}:"
+                    f" {refused.message}",
+                    "Was the key registered there? `flower-v6 keys` prints the command.",
+                ) from refused
+        identity.remember(self.node_id)
+
+    def _activate(self, public_key: bytes) -> None:
+        activation = fleet.ActivateNodeRequest(
+            public_key=public_key, heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS
+        )
+        answer = self._call("ActivateNode", activation)
+        self.node_id = parse(fleet.ActivateNodeResponse, answer).node_id
+        self._spoken_by("RegisterNode")
+
+    def _spoken_by(self, joining: str) -> None:
+        """Narrow down what the SuperLink speaks by how it let us in."""
+        self.spoken = tuple(schema for schema in SCHEMAS if schema.joining == joining)
 
     def unregister(self) -> None:
-        """Stop being a SuperNode of this SuperLink."""
-        if self._created:
+        """Stop being a SuperNode of this SuperLink; one that it was told of it still knows."""
+        if self.spoken[-1].joining == "CreateNode":
             self._call("DeleteNode", fleet.DeleteNodeRequest(node=self._node))
-        else:
-            self._call("DeactivateNode", fleet.DeactivateNodeRequest(node_id=self.node_id))
+            return
+        self._deactivate(self.node_id)
+        if self._identity is None:
             self._call("UnregisterNode", fleet.UnregisterNodeRequest(node_id=self.node_id))
 
+    def _deactivate(self, node_id: int) -> None:
+        self._call("DeactivateNode", fleet.DeactivateNodeRequest(node_id=node_id))
+
     def heartbeat(self) -> None:
-        """Stay online."""
+        """Stay online; the first heartbeat shows which of its methods the SuperLink speaks."""
+        method = self.spoken[-1].heartbeat
+        # A Ping has the same form.
         request = fleet.SendNodeHeartbeatRequest(
             node=self._node, heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS
         )
-        self._call("SendNodeHeartbeat", request)
+        try:
+            self._call(method, request)
+        except (Unreachable, UnknownNode):
+            raise
+        except FleetError:
+            others = tuple(schema for schema in self.spoken if schema.heartbeat != method)
+            if not others:
+                raise
+            self.spoken = others
+            self.heartbeat()
+        else:
+            self.spoken = tuple(schema for schema in self.spoken if schema.heartbeat == method)
 
     def pull_messages(self) -> bytes:
         """Return the answer to PullMessages, with a message or without."""
@@ -124,12 +202,18 @@ class SuperLink:
         )
         self._call("ConfirmMessageReceived", request)
 
-    def push_messages(self, reply: Reply) -> tuple[frozenset[str], str]:
-        """Announce a reply; returns the ids of the objects to push, and the session for that."""
-        answer = parse(
-            fleet.PushMessagesResponse, self._transport.call("PushMessages", reply.encoded)
-        )
-        return frozenset(answer.objects_to_push), answer.session_id
+    def push_messages(self, reply: Reply, layout: Layout) -> tuple[frozenset[str], str]:
+        """Announce a reply; returns the ids of the objects to push, and the session for that.
+
+        Parameters
+        ----------
+        reply : Reply
+            The reply.
+        layout : Layout
+            That of the message that the reply is for.
+        """
+        answer = self._transport.call("PushMessages", reply.encoded)
+        return objects_to_push(answer, reply, layout)
 
     def push_object(self, run_id: int, session_id: str, object_id: str, content: bytes) -> None:
         """Store an object of an announced reply.

@@ -1,6 +1,7 @@
 """A SuperLink in memory, and the objects that Flower's messages consist of. For tests.
 
-Source: flwr 1.41, `superlink/servicer/fleet/fleet_handlers.py`, `supercore/inflatable/`.
+Source: flwr 1.41, `superlink/servicer/fleet/fleet_handlers.py`, `supercore/inflatable/`; of older
+ones flwr 1.18 and 1.19, `server/superlink/fleet/message_handler/` and `grpc_rere/`.
 """
 
 import json
@@ -12,21 +13,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message as ProtobufMessage
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from protos import fleet_pb2 as fleet
 from proxy.errors import FleetError, RunNotRunning, UnknownNode, Unreachable
 from proxy.fleet.messages import (
     SUPERLINK_NODE_ID,
     TTL_TOLERANCE,
+    Instruction,
     Reply,
+    answer_to_push,
     object_id,
     parse,
     tree_ids,
 )
+from proxy.fleet.node_key import NodeKey
+from proxy.fleet.releases import SCHEMAS, Layout, Schema
 
 # What Flower sends and our protos leave out: a `Reconnect`, `Metadata.src_task_id`, and an empty
 # `Message.content`, which says that the content travels as objects.
 _RECONNECT, _SRC_TASK_ID, _CONTENT = b"\x0a\x02\x08\x05", b"\x50\x07", b"\x12\x00"
+_CONTENT_FIELD = 2
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,14 @@ def make_object(kind: str, body: bytes, *children: Objects) -> Objects:
     return Objects(tree, {**below, own_id: content})
 
 
+def read_objects(own_id: str, contents: Mapping[str, bytes]) -> Objects:
+    """Return an object and all below it, as the contents themselves say what that is."""
+    _, children, _ = contents[own_id].partition(b"\0")[0].decode().split(" ")
+    below = [read_objects(each, contents) for each in children.split(",") if each]
+    tree = fleet.ObjectTree(object_id=own_id, children=[child.tree for child in below])
+    return Objects(tree, {each: contents[each] for each in tree_ids(tree)})
+
+
 def record_dict(**arrays: bytes) -> Objects:
     """Make what a message says: a RecordDict with one ArrayRecord, of uint8 arrays."""
     made = {}
@@ -83,24 +98,64 @@ def make_message(metadata: fleet.Metadata, content: Content) -> tuple[fleet.Mess
     return message, objects
 
 
-def make_reply(instruction: fleet.Metadata, content: Content) -> tuple[Reply, Objects]:
-    """Make a SuperNode's reply to a message: its PushMessages request, and its objects."""
-    metadata, now = fleet.Metadata.FromString(instruction.SerializeToString()), time.time()
-    metadata.src_node_id, metadata.dst_node_id = instruction.dst_node_id, instruction.src_node_id
-    metadata.reply_to_message_id, metadata.message_id = instruction.message_id, ""
-    metadata.created_at, metadata.ttl = now, instruction.created_at + instruction.ttl - now
-    message, objects = make_message(metadata, content)
+def make_whole_message(metadata: fleet.Metadata, content: Content) -> fleet.Message:
+    """Make a message that holds what it says, in a form that only `inline_content` understands."""
+    message = fleet.Message(metadata=metadata)
+    if isinstance(content, Objects):
+        parts = [content.tree.SerializeToString(), *content.contents.values()]
+        body = json.dumps([part.hex() for part in parts]).encode()
+        # A Fab's content has the number of a Message's.
+        message.MergeFromString(fleet.Fab(content=body).SerializeToString())
+    else:
+        message.error.CopyFrom(content)
+    return message
+
+
+def inline_content(message: fleet.Message) -> Objects:
+    """Return what is in a message that came whole.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing in it.
+    """
+    unknown = UnknownFieldSet(message)
+    for field in (unknown[index] for index in range(len(unknown))):
+        if field.field_number == _CONTENT_FIELD:
+            tree, *contents = map(bytes.fromhex, json.loads(field.data))
+            below = {object_id(each): each for each in contents}
+            return Objects(fleet.ObjectTree.FromString(tree), below)
+    raise ValueError("the message says nothing")
+
+
+def make_reply(instruction: Instruction, content: Content) -> tuple[Reply, Mapping[str, bytes]]:
+    """Make a SuperNode's reply to a message: its PushMessages request, and its objects by id."""
+    metadata = fleet.Metadata.FromString(instruction.metadata.SerializeToString())
+    asked, now = instruction.metadata, time.time()
+    metadata.src_node_id, metadata.dst_node_id = asked.dst_node_id, asked.src_node_id
+    metadata.reply_to_message_id, metadata.message_id = asked.message_id, ""
+    metadata.created_at, metadata.ttl = now, asked.created_at + asked.ttl - now
     request = fleet.PushMessagesRequest(
-        node=fleet.Node(node_id=metadata.src_node_id),
-        messages_list=[message],
-        message_object_trees=[objects.tree],
-        clientapp_runtime_list=[0.25],
+        node=fleet.Node(node_id=metadata.src_node_id), clientapp_runtime_list=[0.25]
     )
-    return Reply.decode(request.SerializeToString()), objects
+    if instruction.layout == Layout.INLINE:
+        request.messages_list.append(make_whole_message(metadata, content))
+        return Reply.decode(request.SerializeToString()), {}
+    message, objects = make_message(metadata, content)
+    request.messages_list.append(message)
+    request.message_object_trees.append(objects.tree)
+    return Reply.decode(request.SerializeToString()), objects.contents
 
 
 class FakeSuperLink:
     """Answers Fleet calls as a SuperLink does; implements `proxy.fleet.superlink.Transport`.
+
+    Parameters
+    ----------
+    fab : bytes
+        The app of its run.
+    schema : Schema
+        What it speaks.
 
     Attributes
     ----------
@@ -118,7 +173,8 @@ class FakeSuperLink:
         Every call: the method and the request.
     """
 
-    def __init__(self, fab: bytes = b"a Flower app") -> None:
+    def __init__(self, fab: bytes = b"a Flower app", schema: Schema = SCHEMAS[-1]) -> None:
+        self.schema = schema
         self.online: set[int] = set()
         self.withheld: set[str] = set()
         self.replies: dict[str, Reply] = {}
@@ -127,7 +183,7 @@ class FakeSuperLink:
         self._lock = threading.RLock()
         self._fabs: dict[int, bytes] = {}  # by run
         self._node_ids: dict[bytes, int] = {}  # by public key; 0 if the node has left
-        self._waiting: list[fleet.PullMessagesResponse] = []
+        self._waiting: list[tuple[fleet.Metadata, bytes]] = []
         self._instructions: dict[str, fleet.Metadata] = {}
         self._objects: dict[str, bytes] = {}
         self._needed: dict[str, Sequence[str]] = {}  # by message: its objects
@@ -162,21 +218,39 @@ class FakeSuperLink:
         metadata.run_id, metadata.message_type = run_id or self.run_id, "train"
         metadata.src_node_id, metadata.dst_node_id = SUPERLINK_NODE_ID, node_id
         metadata.group_id, metadata.created_at, metadata.ttl = "1", time.time(), ttl
-        message, objects = make_message(metadata, content)
-        answer = fleet.PullMessagesResponse(
-            messages_list=[message], message_object_trees=[objects.tree]
-        )
+        message_id, answer = self._instruct(metadata, content)
         with self._lock:
-            self._instructions[objects.tree.object_id] = message.metadata
-            self._needed[objects.tree.object_id] = list(objects.contents)
+            self._instructions[message_id] = metadata
+            self._waiting.append((metadata, answer.SerializeToString()))
+        return message_id
+
+    def _instruct(self, metadata: fleet.Metadata, content: Objects) -> tuple[str, ProtobufMessage]:
+        """Return the id of a new message, and how it is handed out."""
+        if self.schema.layout == Layout.INLINE:
+            metadata.message_id = str(uuid.uuid4())
+            message = make_whole_message(metadata, content)
+            return metadata.message_id, fleet.PullMessagesResponse(messages_list=[message])
+        message, objects = make_message(metadata, content)
+        metadata.message_id = message.metadata.message_id
+        with self._lock:
+            self._needed[metadata.message_id] = list(objects.contents)
             self._objects.update(objects.contents)
-            self._waiting.append(answer)
-        return objects.tree.object_id
+        if self.schema.layout == Layout.TREE:
+            return metadata.message_id, fleet.PullMessagesResponse(
+                messages_list=[message], message_object_trees=[objects.tree]
+            )
+        ids = {metadata.message_id: fleet.ObjectIds(object_ids=objects.contents)}
+        return metadata.message_id, fleet.MapPullMessagesResponse(
+            messages_list=[message], objects_to_pull=ids
+        )
 
     def reply_to(self, message_id: str) -> Content:
         """Return what the reply to a message says; `KeyError` if it is not there in full."""
         request = fleet.PushMessagesRequest.FromString(self.replies[message_id].encoded)
-        message, tree = request.messages_list[0], request.message_object_trees[0]
+        message = request.messages_list[0]
+        if self.schema.layout == Layout.INLINE:
+            return message.error if message.HasField("error") else inline_content(message)
+        tree = request.message_object_trees[0]
         objects = Objects(tree, {each: self._objects[each] for each in tree_ids(tree)})
         return message.error if message.HasField("error") else objects.below
 
@@ -192,27 +266,32 @@ class FakeSuperLink:
             raise Unreachable(f"The SuperLink did not answer {method}.")
         return answer
 
-    def renew_key(self) -> bytes:
-        """Return a key that was never used; see `proxy.fleet.superlink.Transport`."""
-        return uuid.uuid4().bytes
+    def use_key(self, key: NodeKey) -> None:
+        """Do nothing: nobody checks signatures; see `proxy.fleet.superlink.Transport`."""
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
 
     def _answer(self, method: str, request: bytes) -> bytes:
-        said: Any = parse(getattr(fleet, f"{method}Request"), request)
-        if method in ("RegisterNode", "ActivateNode"):
-            return self._become_node(method, said.public_key)
+        if method in ("CreateNode", "RegisterNode", "ActivateNode"):
+            return self._become_node(method, request)
+        heartbeats = ("Ping", "SendNodeHeartbeat")
+        kind = "SendNodeHeartbeat" if method in heartbeats else method
+        said: Any = parse(getattr(fleet, f"{kind}Request"), request)
         node_id: int = said.node.node_id if hasattr(said, "node") else said.node_id
         if node_id not in self._node_ids.values():
             raise UnknownNode(f"There is no node {node_id}.")
+        if method in heartbeats and method != self.schema.heartbeat:
+            # What a SuperLink before 1.23 makes of a method that it does not have.
+            raise FleetError(f"Error in service handler: there is no {method}.")
         match method:
-            case "SendNodeHeartbeat":
+            case "SendNodeHeartbeat" | "Ping":
                 self.online.add(node_id)
                 return fleet.SendNodeHeartbeatResponse(success=True).SerializeToString()
             case "DeactivateNode":
+                self._deactivate(node_id)
+            case "UnregisterNode" | "DeleteNode":
                 self.online.discard(node_id)
-            case "UnregisterNode":
                 self._node_ids = {k: n if n != node_id else 0 for k, n in self._node_ids.items()}
             case "PullMessages":
                 return self._pull_messages(node_id)
@@ -222,7 +301,17 @@ class FakeSuperLink:
                 return self._of_run(method, said)
         return b""
 
-    def _become_node(self, method: str, key: bytes) -> bytes:
+    def _become_node(self, method: str, request: bytes) -> bytes:
+        if (method == "CreateNode") != (self.schema.joining == "CreateNode"):
+            # Before 1.23 whoever has no node yet may only create one.
+            raise UnknownNode("Invalid node ID")
+        if method == "CreateNode":
+            key = uuid.uuid4().bytes  # the one that signed the call
+            self._node_ids[key] = (1 << 62) + len(self.calls)
+            self.online.add(self._node_ids[key])
+            node = fleet.Node(node_id=self._node_ids[key])
+            return fleet.CreateNodeResponse(node=node).SerializeToString()
+        key = parse(fleet.RegisterNodeRequest, request).public_key
         if method == "RegisterNode":
             if key in self._node_ids:
                 raise FleetError("The public key is in use already.")
@@ -233,13 +322,18 @@ class FakeSuperLink:
             self.online.add(self._node_ids[key])
         return fleet.ActivateNodeResponse(node_id=self._node_ids[key]).SerializeToString()
 
+    def _deactivate(self, node_id: int) -> None:
+        if node_id not in self.online:
+            raise FleetError(f"Node {node_id} cannot be deactivated: it is not online.")
+        self.online.remove(node_id)
+
     def _pull_messages(self, node_id: int) -> bytes:
         for each in self._waiting:
-            said = each.messages_list[0].metadata
+            said, answer = each
             expired = said.created_at + said.ttl <= time.time()
             if said.dst_node_id == node_id and said.run_id in self._fabs and not expired:
                 self._waiting.remove(each)
-                return each.SerializeToString()
+                return answer
         return b""
 
     def _push_messages(self, reply: Reply) -> bytes:
@@ -248,7 +342,7 @@ class FakeSuperLink:
         asked = self._instructions.get(said.reply_to_message_id, fleet.Metadata())
         first = self.replies.get(said.reply_to_message_id, reply)
         expires_at = asked.created_at + asked.ttl
-        session_id = f"session-{len(self.calls)}"
+        session_id = f"session-{len(self.calls)}" if self.schema.layout == Layout.TREE else ""
         wanted: list[str] = []
         if (
             (said.run_id, said.src_node_id) == (asked.run_id, asked.dst_node_id)
@@ -256,14 +350,14 @@ class FakeSuperLink:
             and now < expires_at
             and now < said.created_at + said.ttl <= expires_at + TTL_TOLERANCE
         ):
-            self.replies[asked.message_id] = first
+            # A reply without an id of its own takes the place of the one before.
+            self.replies[asked.message_id] = first if said.message_id else reply
             self._needed[said.message_id] = reply.object_ids
             wanted = [each for each in reply.object_ids if each not in self._objects]
             self._sessions[said.message_id] = (session_id, set(wanted))
         else:
             self.refused.append(reply)
-        answer = fleet.PushMessagesResponse(objects_to_push=wanted, session_id=session_id)
-        return answer.SerializeToString()
+        return answer_to_push(reply, wanted, session_id, self.schema.layout)
 
     def _of_run(self, method: str, said: Any) -> bytes:
         self._check_run(said.run_id)

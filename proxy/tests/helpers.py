@@ -7,7 +7,7 @@ from pathlib import Path
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
-from proxy.bundle import BundleWriter
+from proxy.bundle import Bundle, BundleWriter
 from proxy.fleet.messages import Instruction, object_id, parse
 from proxy.fleet.superlink import SuperLink
 from proxy.testing import FakeSuperLink, Objects, record_dict
@@ -73,6 +73,8 @@ class Drained:
     ----------
     header : Header
         That of the instruction bundle.
+    pulled : bytes
+        The SuperLink's answer to PullMessages.
     objects : dict[str, bytes]
         The message's objects, by id.
     fab : bytes
@@ -88,7 +90,8 @@ class Drained:
         superlink.push_instruction(content or record_dict(weights=b"w" * 100), node.node_id)
         instruction = Instruction.decode(node.pull_messages())
         assert instruction is not None
-        self.metadata = instruction.metadata
+        self.instruction, self.metadata = instruction, instruction.metadata
+        self.pulled = instruction.encoded
         run = node.get_run(self.metadata.run_id)
         fab_hash = parse(fleet.GetRunResponse, run).run.fab_hash
         self.fab = node.get_fab(self.metadata.run_id, fab_hash)
@@ -99,7 +102,6 @@ class Drained:
         self.header = bundle_pb2.Header(
             message_id=self.metadata.message_id,
             instruction=bundle_pb2.Instruction(
-                pull_messages_response=instruction.encoded,
                 get_run_response=run,
                 fab_object_id=object_id(self.fab),
                 node_id=node.node_id,
@@ -110,7 +112,26 @@ class Drained:
     def write(self, path: Path, with_fab: bool = True) -> Path:
         """Write the instruction bundle."""
         fab = {object_id(self.fab): self.fab} if with_fab else {}
-        return write_bundle(path, self.header, {**self.objects, **fab})
+        pulled = object_id(self.pulled)
+        self.header.instruction.pull_messages_object_id = pulled
+        return write_bundle(path, self.header, {pulled: self.pulled, **self.objects, **fab})
+
+
+def pulled_in(bundle: Bundle) -> bytes:
+    """Return the SuperLink's answer to PullMessages that an instruction bundle holds."""
+    return bundle.read(bundle.header.instruction.pull_messages_object_id)
+
+
+def pushed_in(bundle: Bundle) -> bytes:
+    """Return the SuperNode's PushMessages request that a reply bundle holds."""
+    return bundle.read(bundle.header.reply.push_messages_object_id)
+
+
+def write_reply(path: Path, message_id: str, pushed: bytes, objects: Mapping[str, bytes]) -> Path:
+    """Write a reply bundle."""
+    header = bundle_pb2.Header(message_id=message_id)
+    header.reply.push_messages_object_id = object_id(pushed)
+    return write_bundle(path, header, {object_id(pushed): pushed, **objects})
 
 
 def write_bundle(

@@ -30,7 +30,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write(path: Path, *objects: bytes) -> Path:
-    header = Header(message_id="1f", reply=Reply(push_messages_request=b"pushed"))
+    header = Header(message_id="1f", reply=Reply(push_messages_object_id="ff"))
     with BundleWriter(path, header) as writer:
         for content in objects:
             writer.add(object_id(content), content)
@@ -79,7 +79,7 @@ def test_objects_of_about_a_block_or_more_come_out_byte_for_byte(
 def test_header_and_seconds_come_out_as_they_went_in(path: Path) -> None:
     with Bundle(write(path)) as found:
         assert found.header.message_id == "1f"
-        assert found.header.reply.push_messages_request == b"pushed"
+        assert found.header.reply.push_messages_object_id == "ff"
         assert found.seconds == SECONDS
 
 
@@ -247,7 +247,7 @@ def test_whatever_follows_a_bundles_first_bytes_is_no_other_error(path: Path, re
 def test_a_newer_format_is_refused_naming_both(path: Path) -> None:
     data = write(path).read_bytes()
     path.write_bytes(data[:8] + struct.pack(">H", 7) + data[10:])
-    assert "format 7, this bridge reads 1" in refusal(path)
+    assert "format 7, this bridge reads 2" in refusal(path)
 
 
 @pytest.mark.parametrize("data", [b"PK\x03\x04" + bytes(100), b"", b"FLWR"])

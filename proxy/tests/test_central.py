@@ -56,7 +56,7 @@ class Bridge:
         self.carrier = carrier
         self.watch = Watch()
         self.central = CentralProxy(
-            lambda: SuperLink(self.superlink),
+            lambda _: SuperLink(self.superlink),
             carrier,
             folder,
             deadline=60.0,

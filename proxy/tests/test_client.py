@@ -1,5 +1,6 @@
 """Conversations of a SuperNode with the ClientProxy, which it takes for its SuperLink."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from proxy.client import ClientProxy, Delivery, Stage
 from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
 from proxy.fleet.messages import object_id
 from proxy.testing import FakeSuperNode, Objects, make_reply, record_dict
-from proxy.tests.helpers import Drained, noise, write_bundle
+from proxy.tests.helpers import Drained, noise, pushed_in, write_bundle
 
 
 class Station:
@@ -64,12 +65,12 @@ class Station:
         )
         return bool(self.answers(request, now).stored)
 
-    def train(self) -> tuple[bytes, Objects]:
+    def train(self) -> tuple[bytes, Mapping[str, bytes]]:
         """Fetch the message, and return the ClientApp's reply to it."""
         self.pull()
         self.confirm()
-        reply, objects = make_reply(self.metadata, record_dict(weights=b"trained" * 20))
-        return reply.encoded, objects
+        reply, contents = make_reply(self.sent.instruction, record_dict(weights=b"trained" * 20))
+        return reply.encoded, contents
 
 
 @pytest.fixture
@@ -104,9 +105,7 @@ def test_there_is_nothing_to_say_while_there_is_no_message() -> None:
 
 def test_a_message_comes_with_all_that_the_superlink_said_of_it(station: Station) -> None:
     sent, run_id = station.sent, station.run_id
-    assert station.proxy.handle("PullMessages", b"", 0.0) == (
-        sent.header.instruction.pull_messages_response
-    )
+    assert station.proxy.handle("PullMessages", b"", 0.0) == (sent.pulled)
     get_run = fleet.GetRunRequest(run_id=run_id).SerializeToString()
     assert station.proxy.handle("GetRun", get_run, 0.0) == sent.header.instruction.get_run_response
     get_fab = fleet.GetFabRequest(run_id=run_id).SerializeToString()
@@ -197,14 +196,14 @@ def test_a_message_replaces_the_one_before(station: Station, tmp_path: Path) -> 
 
 
 def test_every_object_of_a_reply_is_asked_for(station: Station) -> None:
-    encoded, objects = station.train()
-    assert station.announce(encoded) == list(objects.contents)
+    encoded, contents = station.train()
+    assert station.announce(encoded) == list(contents)
 
 
 def test_a_reply_is_complete_with_its_last_object_and_not_before(station: Station) -> None:
-    encoded, objects = station.train()
+    encoded, contents = station.train()
     station.announce(encoded)
-    for each, content in objects.contents.items():
+    for each, content in contents.items():
         assert not station.reply_path.exists()
         assert station.delivery.stage == Stage.PUSHING
         assert station.push(each, content)
@@ -213,33 +212,33 @@ def test_a_reply_is_complete_with_its_last_object_and_not_before(station: Statio
 
 
 def test_the_objects_of_a_reply_may_come_in_any_order_and_twice(station: Station) -> None:
-    encoded, objects = station.train()
+    encoded, contents = station.train()
     station.announce(encoded)
-    for each, content in reversed(list(objects.contents.items())):
+    for each, content in reversed(list(contents.items())):
         station.push(each, content)
         station.push(each, content)
     with Bundle(station.reply_path) as reply:
-        assert set(reply.object_ids) == set(objects.contents)
+        assert set(reply.object_ids) == {object_id(encoded), *contents}
 
 
 def test_a_reply_bundle_holds_the_reply_as_it_was_pushed(station: Station) -> None:
-    encoded, objects = station.train()
+    encoded, contents = station.train()
     station.announce(encoded)
-    for each, content in objects.contents.items():
+    for each, content in contents.items():
         station.push(each, content)
     with Bundle(station.reply_path) as reply:
         assert reply.header.message_id == station.message_id
         assert reply.header.cache_generation == "a generation"
-        assert reply.header.reply.push_messages_request == encoded
-        assert {each: reply.read(each) for each in reply.object_ids} == objects.contents
+        assert pushed_in(reply) == encoded
+        assert {each: reply.read(each) for each in contents} == contents
 
 
 def test_a_reply_bundle_says_how_long_each_stage_took(station: Station) -> None:
-    reply, objects = make_reply(station.metadata, fleet.Error(code=2))
+    reply, contents = make_reply(station.sent.instruction, fleet.Error(code=2))
     station.pull(now=1.0)
     station.confirm(now=3.0)
     station.announce(reply.encoded, now=10.0)
-    station.push(*next(iter(objects.contents.items())), now=14.0)
+    station.push(*next(iter(contents.items())), now=14.0)
     with Bundle(station.reply_path) as bundle:
         assert bundle.seconds == {"handover": 3.0, "clientapp": 7.0, "collect": 4.0}
 
@@ -247,58 +246,58 @@ def test_a_reply_bundle_says_how_long_each_stage_took(station: Station) -> None:
 def test_a_reply_that_is_announced_again_needs_only_what_is_still_missing(
     station: Station,
 ) -> None:
-    encoded, objects = station.train()
+    encoded, contents = station.train()
     first, *others = station.announce(encoded)
-    station.push(first, objects.contents[first])
+    station.push(first, contents[first])
     assert station.announce(encoded) == others
     for each in others:
-        station.push(each, objects.contents[each])
+        station.push(each, contents[each])
     assert station.announce(encoded) == []
     assert station.delivery.stage == Stage.ANSWERED
 
 
 def test_the_first_reply_to_a_message_is_final(station: Station) -> None:
-    encoded, objects = station.train()
+    encoded, contents = station.train()
     station.announce(encoded)
-    second, _ = make_reply(station.metadata, fleet.Error(code=2))
-    assert station.announce(second.encoded) == list(objects.contents)
-    for each, content in objects.contents.items():
+    second, _ = make_reply(station.sent.instruction, fleet.Error(code=2))
+    assert station.announce(second.encoded) == list(contents)
+    for each, content in contents.items():
         station.push(each, content)
     with Bundle(station.reply_path) as reply:
-        assert reply.header.reply.push_messages_request == encoded
+        assert pushed_in(reply) == encoded
 
 
 def test_a_supernode_may_refuse_an_app_without_fetching_the_message(station: Station) -> None:
     station.pull()
-    reply, objects = make_reply(station.metadata, fleet.Error(code=7, reason="bad FAB"))
+    reply, contents = make_reply(station.sent.instruction, fleet.Error(code=7, reason="bad FAB"))
     station.announce(reply.encoded)
-    station.push(*next(iter(objects.contents.items())))
+    station.push(*next(iter(contents.items())))
     assert station.delivery.stage == Stage.ANSWERED
 
 
 def test_a_late_reply_is_taken_and_dropped(station: Station) -> None:
-    encoded, objects = station.train()
+    encoded, contents = station.train()
     station.proxy.withdraw()
     assert station.announce(encoded) == []
-    assert all(station.push(each, content) for each, content in objects.contents.items())
+    assert all(station.push(each, content) for each, content in contents.items())
     assert not station.reply_path.exists()
 
 
 def test_a_late_reply_does_not_answer_the_next_message(station: Station, tmp_path: Path) -> None:
-    encoded, objects = station.train()
+    encoded, contents = station.train()
     other = Station(tmp_path, number=2)
     station.proxy.offer(other.delivery, now=1.0)
     assert station.announce(encoded) == []
-    for each, content in objects.contents.items():
+    for each, content in contents.items():
         station.push(each, content)
     assert other.delivery.stage == Stage.OFFERED
     assert not other.reply_path.exists()
 
 
 def test_a_withdrawn_reply_leaves_nothing_behind(station: Station, tmp_path: Path) -> None:
-    encoded, objects = station.train()
+    encoded, contents = station.train()
     first, *_ = station.announce(encoded)
-    station.push(first, objects.contents[first])
+    station.push(first, contents[first])
     station.proxy.withdraw()
     assert [path.name for path in tmp_path.iterdir()] == ["instruction-1"]
 
@@ -332,10 +331,10 @@ def test_a_full_disk_is_remembered_as_the_failure_and_can_be_withdrawn(
     station.pull()
     station.confirm()
     content = record_dict(weights=noise(size))
-    reply, objects = make_reply(station.metadata, content)
+    reply, contents = make_reply(station.sent.instruction, content)
     station.announce(reply.encoded)
     with pytest.raises(BundleError, match="No space left"):
-        all(station.push(each, data) for each, data in objects.contents.items())
+        all(station.push(each, data) for each, data in contents.items())
     assert station.delivery.failure is not None
     assert not station.reply_path.exists()
     station.proxy.withdraw()
@@ -413,16 +412,21 @@ def test_an_instruction_whose_app_is_senseless_is_refused(tmp_path: Path) -> Non
     assert refused(tmp_path, sent)
 
 
-@pytest.mark.parametrize("part", ["pull_messages_response", "get_run_response"])
-def test_an_instruction_with_a_senseless_part_is_refused(tmp_path: Path, part: str) -> None:
+def test_an_instruction_with_a_senseless_message_is_refused(tmp_path: Path) -> None:
     sent = Drained()
-    setattr(sent.header.instruction, part, b"\xff")
-    assert "Not a" in refused(tmp_path, sent)
+    sent.pulled = b"\xff"
+    assert "Not a PullMessagesResponse" in refused(tmp_path, sent)
+
+
+def test_an_instruction_with_a_senseless_run_is_refused(tmp_path: Path) -> None:
+    sent = Drained()
+    sent.header.instruction.get_run_response = b"\xff"
+    assert "Not a GetRunResponse" in refused(tmp_path, sent)
 
 
 def test_an_instruction_without_a_message_is_refused(tmp_path: Path) -> None:
     sent = Drained()
-    sent.header.instruction.pull_messages_response = b""
+    sent.pulled = b""
     assert "no message" in refused(tmp_path, sent)
 
 
@@ -447,6 +451,6 @@ def test_a_supernode_that_does_all_in_order_has_its_message_answered(station: St
     assert supernode.work()
     assert station.delivery.stage == Stage.ANSWERED
     assert not supernode.work()
-    assert [method for method, _ in supernode.calls[2:6]] == [
+    assert [method for method, _ in supernode.calls[3:7]] == [
         *("PullMessages", "GetRun", "GetFab", "PullObject")
     ]

@@ -20,6 +20,7 @@ from proxy.fleet.messages import (
     parse,
     tree_ids,
 )
+from proxy.fleet.releases import Layout
 from proxy.fleet.superlink import SuperLink
 from proxy.testing import FakeSuperLink, make_message, record_dict
 
@@ -50,6 +51,11 @@ def instruction() -> tuple[FakeSuperLink, SuperLink, Instruction]:
     pulled = Instruction.decode(node.pull_messages())
     assert pulled is not None
     return superlink, node, pulled
+
+
+def asking(metadata: fleet.Metadata) -> Instruction:
+    """Return a message with such metadata, of which nothing else matters."""
+    return Instruction(b"", metadata, (), Layout.TREE)
 
 
 # Objects
@@ -134,12 +140,13 @@ def test_bytes_that_are_no_message_are_refused_naming_the_message() -> None:
 
 def test_a_superlink_takes_an_error_reply_as_the_answer() -> None:
     superlink, node, pulled = instruction()
-    reply, content = error_reply(
-        pulled.metadata, ErrorCode.NODE_UNAVAILABLE, "The station is closed.", time.time()
+    reply, contents = error_reply(
+        pulled, ErrorCode.NODE_UNAVAILABLE, "The station is closed.", time.time()
     )
-    wanted, session_id = node.push_messages(reply)
-    assert wanted == set(reply.object_ids)
-    node.push_object(pulled.metadata.run_id, session_id, reply.object_ids[0], content)
+    wanted, session_id = node.push_messages(reply, pulled.layout)
+    assert wanted == set(reply.object_ids) == contents.keys()
+    for each in wanted:
+        node.push_object(pulled.metadata.run_id, session_id, each, contents[each])
     assert superlink.reply_to(pulled.message_id) == fleet.Error(
         code=5, reason="The station is closed."
     )
@@ -149,7 +156,7 @@ def test_a_superlink_takes_an_error_reply_as_the_answer() -> None:
 def test_an_error_reply_answers_its_message_and_goes_back_where_that_came_from(
     asked: fleet.Metadata, now: float
 ) -> None:
-    reply, _ = error_reply(asked, 0, "", now)
+    reply, _ = error_reply(asking(asked), 0, "", now)
     assert reply.metadata.reply_to_message_id == asked.message_id
     assert reply.metadata.run_id == asked.run_id
     assert reply.metadata.group_id == asked.group_id
@@ -162,7 +169,7 @@ def test_an_error_reply_expires_with_its_message_or_at_once(
     asked: fleet.Metadata, share: float
 ) -> None:
     now, ends = asked.created_at + share * asked.ttl, asked.created_at + asked.ttl
-    reply, _ = error_reply(asked, 0, "", now)
+    reply, _ = error_reply(asking(asked), 0, "", now)
     assert reply.metadata.ttl > 0
     assert reply.metadata.created_at + reply.metadata.ttl <= max(now, ends) + TTL_TOLERANCE
 
@@ -171,22 +178,22 @@ def test_an_error_reply_expires_with_its_message_or_at_once(
 def test_an_error_reply_is_one_object_named_by_its_content(
     asked: fleet.Metadata, code: int, reason: str
 ) -> None:
-    reply, content = error_reply(asked, code, reason, asked.created_at)
-    assert reply.object_ids == (object_id(content),)
-    assert reply.metadata.message_id == object_id(content)
+    reply, contents = error_reply(asking(asked), code, reason, asked.created_at)
+    assert reply.object_ids == tuple(contents) == tuple(map(object_id, contents.values()))
+    assert reply.metadata.message_id == reply.object_ids[0]
     assert reply.error == fleet.Error(code=code, reason=reason)
 
 
 def test_an_error_reply_is_encoded_as_flower_encodes_one() -> None:
     _, _, pulled = instruction()
-    reply, content = error_reply(pulled.metadata, 3, "gone", time.time())
+    reply, contents = error_reply(pulled, 3, "gone", time.time())
     said = fleet.Metadata.FromString(reply.metadata.SerializeToString())
     said.message_id = ""
     _, objects = make_message(said, fleet.Error(code=3, reason="gone"))
-    assert objects.contents == {reply.object_ids[0]: content}
+    assert objects.contents == contents
 
 
 def test_the_same_error_reply_is_the_same_bytes() -> None:
     _, _, pulled = instruction()
-    first, second = (error_reply(pulled.metadata, 3, "gone", 1.0) for _ in range(2))
+    first, second = (error_reply(pulled, 3, "gone", 1.0) for _ in range(2))
     assert first == second

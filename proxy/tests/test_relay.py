@@ -17,7 +17,7 @@ from proxy.errors import (
     UnknownNode,
     Unreachable,
 )
-from proxy.fleet.messages import ErrorCode, Reply, parse
+from proxy.fleet.messages import ErrorCode, Instruction, Reply, parse
 from proxy.testing import (
     MemoryCarrier,
     Objects,
@@ -25,7 +25,7 @@ from proxy.testing import (
     make_reply,
     record_dict,
 )
-from proxy.tests.helpers import noise, write_bundle
+from proxy.tests.helpers import noise, pulled_in, write_bundle, write_reply
 
 MODEL = record_dict(weights=b"weights" * 20, bias=b"bias")
 TRAINED = record_dict(weights=b"trained" * 20, bias=b"bias")
@@ -40,6 +40,8 @@ class WatchedCarrier(MemoryCarrier):
     ----------
     instructions : list[tuple[Header, set[str]]]
         The instruction bundles' headers and objects.
+    pulled : list[bytes]
+        The SuperLink's answers to PullMessages in them.
     timeouts : list[float]
         How long it was given for each.
     before : Callable[[], None]
@@ -51,6 +53,7 @@ class WatchedCarrier(MemoryCarrier):
     def __init__(self, instead: Answering | None = None) -> None:
         super().__init__(clientapp=lambda _: TRAINED)
         self.instructions: list[tuple[bundle_pb2.Header, set[str]]] = []
+        self.pulled: list[bytes] = []
         self.timeouts: list[float] = []
         self.before: Callable[[], None] = lambda: None
         self.instead = instead
@@ -58,6 +61,7 @@ class WatchedCarrier(MemoryCarrier):
     def exchange(self, station: str, exchange: Exchange) -> None:
         with Bundle(exchange.instruction) as bundle:
             self.instructions.append((bundle.header, set(bundle.object_ids)))
+            self.pulled.append(pulled_in(bundle))
         self.timeouts.append(exchange.timeout)
         self.before()
         if self.instead is not None:
@@ -79,6 +83,14 @@ def carrier() -> WatchedCarrier:
 @pytest.fixture
 def pair(carrier: WatchedCarrier, tmp_path: Path) -> ProxyPair:
     return ProxyPair(carrier, tmp_path)
+
+
+def asked_in(instruction: Path) -> Instruction:
+    """Return the message in an instruction bundle."""
+    with Bundle(instruction) as bundle:
+        asked = Instruction.decode(pulled_in(bundle))
+    assert asked is not None
+    return asked
 
 
 def pushed(pair: ProxyPair) -> list[Reply]:
@@ -119,10 +131,11 @@ def test_a_reply_is_pushed_byte_for_byte_as_the_supernode_pushed_it(pair: ProxyP
     assert pair.superlink.refused == []
 
 
-def test_what_flower_says_and_we_do_not_know_reaches_the_supernode(pair: ProxyPair) -> None:
+def test_what_flower_says_and_we_do_not_know_reaches_the_supernode(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
     pair.send(MODEL)
-    ((header, _),) = pair.carrier.instructions  # type: ignore[attr-defined]
-    pulled = header.instruction.pull_messages_response
+    pulled = carrier.pulled[0]
     assert b"\x50\x07" in pulled  # Metadata.src_task_id
     assert b"\x12\x00" in pulled  # Message.content
     message = parse(fleet.PullMessagesResponse, pulled).messages_list[0]
@@ -264,14 +277,9 @@ def test_a_cache_without_a_name_is_never_relied_on(
     pair: ProxyPair, carrier: WatchedCarrier
 ) -> None:
     def nameless(instruction: Path, reply: Path) -> None:
-        with Bundle(instruction) as bundle:
-            pulled = parse(
-                fleet.PullMessagesResponse, bundle.header.instruction.pull_messages_response
-            )
-        answer, objects = make_reply(pulled.messages_list[0].metadata, TRAINED)
-        header = bundle_pb2.Header(message_id=pulled.messages_list[0].metadata.message_id)
-        header.reply.push_messages_request = answer.encoded
-        write_bundle(reply, header, objects.contents)
+        asked = asked_in(instruction)
+        answer, contents = make_reply(asked, TRAINED)
+        write_reply(reply, asked.message_id, answer.encoded, contents)
 
     carrier.instead = nameless
     assert [pair.send(MODEL), pair.send(MODEL)] == [TRAINED, TRAINED]
@@ -323,15 +331,12 @@ def answer_with(
     """Answer with a reply that lies."""
 
     def exchange(instruction: Path, reply: Path) -> None:
-        with Bundle(instruction) as bundle:
-            encoded = bundle.header.instruction.pull_messages_response
-        metadata = parse(fleet.PullMessagesResponse, encoded).messages_list[0].metadata
-        answer, objects = make_reply(metadata, TRAINED)
+        asked = asked_in(instruction)
+        answer, contents = make_reply(asked, TRAINED)
         request = parse(fleet.PushMessagesRequest, answer.encoded)
         change(request)
-        header = bundle_pb2.Header(message_id=message_id or metadata.message_id)
-        header.reply.push_messages_request = request.SerializeToString()
-        write_bundle(reply, header, dict(list(objects.contents.items())[without:]))
+        left = dict(list(contents.items())[without:])
+        write_reply(reply, message_id or asked.message_id, request.SerializeToString(), left)
 
     return exchange
 

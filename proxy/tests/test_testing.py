@@ -1,10 +1,13 @@
 """The fakes do what the real ones do: without a bridge between them, too."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from protos import fleet_pb2 as fleet
 from proxy.errors import FleetError, RunNotRunning, UnknownNode, Unreachable
 from proxy.fleet.messages import Instruction, Reply, object_id
+from proxy.fleet.releases import Layout
 from proxy.fleet.superlink import SuperLink
 from proxy.testing import (
     FakeSuperLink,
@@ -38,10 +41,10 @@ def pulled(node: SuperLink) -> Instruction:
     return instruction
 
 
-def push(node: SuperLink, reply: Reply, objects: Objects) -> None:
-    wanted, session_id = node.push_messages(reply)
+def push(node: SuperLink, reply: Reply, contents: Mapping[str, bytes]) -> None:
+    wanted, session_id = node.push_messages(reply, Layout.TREE)
     for each in wanted:
-        node.push_object(reply.metadata.run_id, session_id, each, objects.contents[each])
+        node.push_object(reply.metadata.run_id, session_id, each, contents[each])
 
 
 # Objects
@@ -140,12 +143,12 @@ def test_an_identical_reply_is_taken_twice_and_another_one_is_not(
     superlink: FakeSuperLink, node: SuperLink
 ) -> None:
     message_id = superlink.push_instruction(MODEL, node.node_id)
-    metadata = pulled(node).metadata
-    reply, objects = make_reply(metadata, TRAINED)
-    push(node, reply, objects)
-    push(node, reply, objects)
-    other, other_objects = make_reply(metadata, fleet.Error(code=2))
-    push(node, other, other_objects)
+    instruction = pulled(node)
+    reply, contents = make_reply(instruction, TRAINED)
+    push(node, reply, contents)
+    push(node, reply, contents)
+    other, other_contents = make_reply(instruction, fleet.Error(code=2))
+    push(node, other, other_contents)
     assert superlink.reply_to(message_id) == TRAINED
     assert superlink.refused == [other]
 
@@ -156,12 +159,12 @@ def test_a_reply_that_does_not_fit_its_message_is_refused(
 ) -> None:
     other_run = superlink.start_run(b"another app")
     superlink.push_instruction(MODEL, node.node_id)
-    reply, _ = make_reply(pulled(node).metadata, TRAINED)
+    reply, _ = make_reply(pulled(node), TRAINED)
     request = fleet.PushMessagesRequest.FromString(reply.encoded)
     value = {"run_id": other_run, "src_node_id": 5, "reply_to_message_id": "ff", "ttl": 1e5}
     setattr(request.messages_list[0].metadata, field, value[field])
     altered = Reply.decode(request.SerializeToString())
-    wanted, _ = node.push_messages(altered)
+    wanted, _ = node.push_messages(altered, Layout.TREE)
     assert not wanted
     assert superlink.refused == [altered]
 
@@ -170,11 +173,11 @@ def test_an_object_is_stored_only_in_the_latest_session_and_if_it_is_what_its_id
     superlink: FakeSuperLink, node: SuperLink
 ) -> None:
     message_id = superlink.push_instruction(MODEL, node.node_id)
-    reply, objects = make_reply(pulled(node).metadata, TRAINED)
-    _, old_session = node.push_messages(reply)
-    _, session = node.push_messages(reply)
-    first = next(iter(objects.contents))
-    for session_id, content in ((old_session, objects.contents[first]), (session, b"altered")):
+    reply, contents = make_reply(pulled(node), TRAINED)
+    _, old_session = node.push_messages(reply, Layout.TREE)
+    _, session = node.push_messages(reply, Layout.TREE)
+    first = next(iter(contents))
+    for session_id, content in ((old_session, contents[first]), (session, b"altered")):
         with pytest.raises(FleetError, match="did not store"):
             node.push_object(superlink.run_id, session_id, first, content)
     with pytest.raises(KeyError):
@@ -198,7 +201,7 @@ def test_calls_of_a_run_that_has_ended_are_refused(
     with pytest.raises(RunNotRunning):
         node.confirm_message_received(run_id, instruction.message_id)
     with pytest.raises(RunNotRunning):
-        node.push_messages(make_reply(instruction.metadata, TRAINED)[0])
+        node.push_messages(make_reply(instruction, TRAINED)[0], Layout.TREE)
     with pytest.raises(RunNotRunning):
         node.push_object(run_id, "session", "ff", b"")
     assert Instruction.decode(node.pull_messages()) is None

@@ -69,24 +69,6 @@ def test_a_superlink_behind_a_port_is_like_one_in_memory(core: Core, node: Super
     assert core.superlink.online == set()
 
 
-def test_a_superlink_before_1_23_creates_and_deletes_nodes(
-    core: Core, node: SuperLink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said: list[str] = []
-
-    def call(method: str, request: bytes) -> bytes:
-        said.append(method)
-        if method in ("CreateNode", "DeleteNode"):
-            return b"\x0a\x02\x08\x07"  # node: {node_id: 7}
-        raise Unimplemented(f"There is no {method}.")
-
-    monkeypatch.setattr(core.superlink, "call", call)
-    node.register()
-    assert node.node_id == 7
-    node.unregister()
-    assert said == ["RegisterNode", "CreateNode", "DeleteNode"]
-
-
 def test_who_is_not_let_in_is_told_why(
     core: Core, node: SuperLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,8 @@
 
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import requests
@@ -77,7 +78,7 @@ class UserLogin:
     """
 
     def __init__(self, url: str, username: str, password: str, code: str = "") -> None:
-        self._url = url
+        self._url = url.rstrip("/")
         self._username = username
         body = {"username": username, "password": password}
         self._accept(self._post("token/user", body | ({"mfa_code": code} if code else {}), ""))
@@ -95,27 +96,59 @@ class UserLogin:
     def _accept(self, answer: Mapping[str, Any]) -> None:
         if "access_token" not in answer:
             raise Vantage6Error(
-                f"The server does not let {self._username} in: {answer.get('msg', answer)}",
+                f"{self._url} does not let {self._username} in: {_said(answer)}",
                 "Check the user name, the password, and the code of the second factor.",
             )
         self.token = str(answer["access_token"])
         self._refresh_token = str(answer["refresh_token"])
 
     def _post(self, path: str, body: Mapping[str, str], token: str) -> Mapping[str, Any]:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             response = requests.post(
-                f"{self._url}/{path}", json=body, headers=headers, timeout=_TIMEOUT_SECONDS
+                f"{self._url}/{path}",
+                json=body,
+                auth=bearer(token) if token else None,
+                timeout=_TIMEOUT_SECONDS,
+                allow_redirects=False,  # the password is for this server alone
             )
+        except requests.RequestException as error:
+            raise ServerUnreachable(
+                f"No vantage6 server answers at {self._url}: {reason(error)}.", "Check the address."
+            ) from error
+        status = response.status_code
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ServerUnreachable(
+                f"The vantage6 server at {self._url} cannot answer now: status {status}."
+            )
+        try:
             answer = response.json()
         except requests.JSONDecodeError as error:
             raise Vantage6Error(
-                f"{self._url} is no vantage6 server's API: it answered with status"
-                f" {response.status_code} and no JSON.",
+                f"{self._url} is not the API of a vantage6 server: it answered with status"
+                f" {status} and no JSON.",
                 "Give its full address, with the API's path: https://host/api.",
             ) from error
-        except requests.RequestException as error:
-            raise ServerUnreachable(
-                f"No vantage6 server answers at {self._url}: {error}.", "Check the address."
-            ) from error
-        return answer if isinstance(answer, Mapping) else {"msg": answer}
+        return answer if isinstance(answer, Mapping) else {}
+
+
+def bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """Return what adds a token to a request, whatever a .netrc file says of the host."""
+
+    def add(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return add
+
+
+def reason(error: requests.RequestException) -> str:
+    """Return what lies under layers of libraries: "Connection refused"."""
+    cause: BaseException = error
+    while inner := cause.__cause__ or cause.__context__:
+        cause = inner
+    return (isinstance(cause, OSError) and cause.strerror) or str(cause)
+
+
+def _said(answer: Mapping[str, Any]) -> str:
+    """Return what the server says; its answer may hold a secret, too."""
+    return str(answer.get("msg", "it gives no token"))

@@ -18,7 +18,7 @@ import requests
 from proxy.carriers.members import Member, pieces_of, with_member
 from proxy.errors import ServerUnreachable, Vantage6Error
 from proxy.vantage6.encryption import Encoding, Plain
-from proxy.vantage6.login import ContainerLogin, Login
+from proxy.vantage6.login import ContainerLogin, Login, bearer, reason
 
 # A server that stores a large input or result takes its time.
 _TIMEOUT_SECONDS = (5.0, 600.0)
@@ -227,20 +227,18 @@ class Server:
                 raise ServerUnreachable(text)
             raise Vantage6Error(text)
 
-    def _send(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, **arguments: Any
-    ) -> requests.Response:
+    def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:
             return self._session.request(
                 method,
                 f"{self.url}/{path}",
-                headers={**(headers or {}), "Authorization": f"Bearer {self._login.token}"},
+                auth=bearer(self._login.token),
                 timeout=_TIMEOUT_SECONDS,
                 **arguments,
             )
         except requests.RequestException as error:
             raise ServerUnreachable(
-                f"The vantage6 server at {self.url} does not answer: {error}."
+                f"The vantage6 server at {self.url} does not answer: {reason(error)}."
             ) from error
 
 
@@ -258,5 +256,7 @@ def _message(response: requests.Response) -> str:
     try:
         answer = response.json()
     except requests.JSONDecodeError:
-        return response.text[:200] or response.reason
-    return str(answer.get("msg", answer)) if isinstance(answer, dict) else str(answer)
+        return response.reason
+    if not isinstance(answer, dict) or "msg" not in answer:
+        return str(answer)
+    return f"{answer['msg']}: {answer['errors']}" if "errors" in answer else str(answer["msg"])

@@ -15,7 +15,7 @@ Answer = tuple[int, Json]
 
 _MAX_DESCRIPTION = 1024
 _REFUSED = HTTPStatus.BAD_REQUEST
-_USER = {"id": 1, "username": "ada", "organization": {"id": 1}}
+_USER: Json = {"id": 1, "username": "ada", "organization": {"id": 1}}
 
 
 @dataclass(frozen=True)
@@ -82,47 +82,52 @@ class Api:
         }
 
     def _post_task(self, request: Request) -> Answer:
-        body, parent = request.body, None
-        [organization] = body["organizations"]
+        body = request.body
         found = self.model.collaborations.get(body["collaboration_id"])
         if found is None:
             message = f"Collaboration id={body['collaboration_id']} not found!"
             return HTTPStatus.NOT_FOUND, {"msg": message}
-        if organization["id"] not in found.organizations:
-            message = "At least one of the supplied organizations in not within the collaboration."
-            return _REFUSED, {"msg": message}
-        if organization["id"] not in found.nodes:
-            message = (
-                "Cannot create this task because there are no nodes registered for the following"
-                f" organization(s): {organization['id']}."
-            )
-            return _REFUSED, {"msg": message}
-        description = body.get("description", "")
-        if len(description) > _MAX_DESCRIPTION:
-            errors = {"description": ["Longer than maximum length 1024."]}
-            return _REFUSED, {"msg": "Request body is incorrect", "errors": errors}
-        content = organization["input"]
-        if request.container is not None:
-            parent = self.model.tasks[request.container["task_id"]]
-            if parent.ended or parent.asked.image != body["image"]:
-                return HTTPStatus.UNAUTHORIZED, {"msg": "Container-token is not valid"}
-        if not found.encrypted or parent is not None:  # a node's proxy encrypts for containers
-            read = b64decode(content, validate=True)
-        elif "$" in content:
-            read = unsealed(content, organization["id"])
+        if refusal := self._refusal(request):
+            return _REFUSED, refusal
+        [organization] = body["organizations"]
+        parent = self.model.tasks[request.container["task_id"]] if request.container else None
+        if found.encrypted and parent is None:  # for containers, their node's proxy encrypts
+            read = unsealed(organization["input"], organization["id"])
         else:
-            message = "Your collaboration requires encryption, but input is not encrypted!"
-            return _REFUSED, {"msg": message}
+            read = b64decode(organization["input"], validate=True)
         asked = Asked(
             body["name"],
             body["image"],
             body["collaboration_id"],
             organization["id"],
             json.loads(read),
-            description,
+            body.get("description", ""),
             tuple(each["label"] for each in body.get("databases", [])),
         )
         return HTTPStatus.CREATED, _task(self.model.create(asked, parent))
+
+    def _refusal(self, request: Request) -> Json | None:
+        body = request.body
+        found = self.model.collaborations[body["collaboration_id"]]
+        [organization] = body["organizations"]
+        message = ""
+        if len(body.get("description", "")) > _MAX_DESCRIPTION:
+            errors = {"description": ["Longer than maximum length 1024."]}
+            return {"msg": "Request body is incorrect", "errors": errors}
+        if organization["id"] not in found.organizations:
+            message = "At least one of the supplied organizations in not within the collaboration."
+        elif organization["id"] not in found.nodes:
+            message = (
+                "Cannot create this task because there are no nodes registered for the following"
+                f" organization(s): {organization['id']}."
+            )
+        elif request.container is not None:
+            parent = self.model.tasks[request.container["task_id"]]
+            if parent.ended or parent.asked.image != body["image"]:
+                message = "Container-token is not valid"
+        elif found.encrypted and "$" not in organization["input"]:
+            message = "Your collaboration requires encryption, but input is not encrypted!"
+        return {"msg": message} if message else None
 
     def _kill(self, number: int) -> Answer:
         task = self.model.tasks.get(number)

@@ -1,0 +1,306 @@
+"""A tape: every Fleet call between a SuperLink and its SuperNodes, and what came of it, in a file.
+
+The file is an xz stream of records, each a length (u32, big-endian) and a protobuf: first `MAGIC`,
+then a `Header`, then `Call`s in the order of their answers (`protos/tape.proto`). Requests and
+answers are kept as they went over the wire, with two exceptions:
+
+- What signs a call (public key, timestamp, signature) goes beside it, in headers: no header is
+  recorded. So a tape holds no secret but what the app itself sends; the public key in the request
+  of RegisterNode and ActivateNode is none.
+- The content of an object or FAB of more than `KEPT_BYTES` is left out. Its id stays, which is its
+  SHA-256. Content that travels inside its message, until 1.18, is kept whatever its size.
+
+A tape is replayed as if nothing were left out, see `filled`.
+"""
+
+import lzma
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from struct import Struct
+from typing import Literal
+
+from google.protobuf.message import DecodeError, Message
+
+from protos import fleet_pb2 as fleet
+from protos import tape_pb2
+from proxy import __version__
+from proxy.errors import TapeError
+from proxy.fleet.messages import object_id
+from proxy.fleet.wire import values
+
+MAGIC = b"flower-v6 tape 1\n"
+# Far more than an app's code and a small model's arrays take: tapes for tests hold everything.
+KEPT_BYTES = 64 << 10
+# A record is a call with at most one object, and protobuf ends at 2 GiB.
+_MAX_RECORD_BYTES = 2 << 30
+
+_LENGTH = Struct(">I")
+_ID = re.compile(rb"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One Fleet call.
+
+    Attributes
+    ----------
+    number : int
+        Its place on the tape, from 1.
+    method : str
+        The Fleet method.
+    at : float
+        When the answer came, in seconds since the epoch.
+    request : bytes
+        As the SuperNode sent it.
+    answer : bytes | None
+        As the SuperLink sent it; None if it refused.
+    refusal : str
+        Why, and with which status, if it refused.
+    left_out_bytes : int
+        The size of what was left out of request or answer; 0 if nothing was.
+    """
+
+    number: int
+    method: str
+    at: float
+    request: bytes
+    answer: bytes | None
+    refusal: str = ""
+    left_out_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Tape:
+    """A tape that was read.
+
+    Attributes
+    ----------
+    name : str
+        Its file's name.
+    header : Header
+        How it was recorded.
+    calls : tuple[Call, ...]
+        In the order of their answers.
+    """
+
+    name: str
+    header: tape_pb2.Header
+    calls: tuple[Call, ...]
+
+
+class TapeWriter:
+    """Writes a tape; safe to use from several threads.
+
+    Parameters
+    ----------
+    path : Path
+        Where to; what is there is replaced.
+    transport : str
+        How the Fleet API is reached.
+    about : str
+        What is recorded, in words.
+
+    Raises
+    ------
+    TapeError
+        If it cannot be written; here and in every method.
+    """
+
+    def __init__(self, path: Path, transport: Literal["grpc", "http"], about: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        header = tape_pb2.Header(
+            about=about,
+            transport=transport,
+            recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            recorder=f"flower-v6 {__version__}",
+        )
+        try:
+            self._file = lzma.open(path, "wb")  # noqa: SIM115 - closed by `close`
+            self._file.write(MAGIC)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._write(header)
+
+    def add(self, call: tape_pb2.Call) -> None:
+        """Append a call, without its object's content if that is large."""
+        _leave_out(call)
+        with self._lock:
+            self._write(call)
+
+    def close(self) -> None:
+        """Complete the tape."""
+        with self._lock:
+            try:
+                self._file.close()
+            except OSError as error:
+                raise self._unwritable(error) from error
+
+    def _write(self, record: Message) -> None:
+        encoded = record.SerializeToString()
+        try:
+            self._file.write(_LENGTH.pack(len(encoded)) + encoded)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> TapeError:
+        return TapeError(f"Tape {self._path} cannot be written: {error.strerror}.")
+
+
+def read_tape(path: Path) -> Tape:
+    """Read a tape.
+
+    Raises
+    ------
+    TapeError
+        If it is not one, or is damaged, or was cut off.
+    """
+    try:
+        with lzma.open(path, "rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise TapeError(f"{path} is no tape of this format.")
+            records = list(_records(file.read))
+        header = tape_pb2.Header.FromString(records[0])
+        calls = [tape_pb2.Call.FromString(record) for record in records[1:]]
+    except (lzma.LZMAError, EOFError, DecodeError, IndexError) as error:
+        raise TapeError(
+            f"{path} is no tape, is damaged, or was cut off: {error}.",
+            "A tape is complete only when its recorder was stopped by Ctrl-C or SIGTERM.",
+        ) from error
+    except OSError as error:
+        raise TapeError(f"Tape {path} cannot be read: {error.strerror}.") from error
+    return Tape(
+        path.name, header, tuple(_call(number, call) for number, call in enumerate(calls, start=1))
+    )
+
+
+def _records(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    while length_field := read(_LENGTH.size):
+        (length,) = _LENGTH.unpack(length_field.ljust(_LENGTH.size, b"\0"))
+        record = read(min(length, _MAX_RECORD_BYTES))
+        if len(length_field) != _LENGTH.size or len(record) != length:
+            raise EOFError("its last record is not whole")
+        yield record
+
+
+def _call(number: int, call: tape_pb2.Call) -> Call:
+    refused = call.WhichOneof("outcome") == "refusal"
+    return Call(
+        number,
+        call.method,
+        call.at,
+        call.request,
+        None if refused else call.answer,
+        f"{call.refusal.status}: {call.refusal.detail}" if refused else "",
+        call.left_out_bytes,
+    )
+
+
+def _leave_out(call: tape_pb2.Call) -> None:
+    """Take the content of a large object or FAB out of a call that is to be recorded."""
+    match call.method:
+        case "PullObject":
+            pulled = fleet.PullObjectResponse.FromString(call.answer)
+            if len(pulled.object_content) > KEPT_BYTES:
+                call.left_out_bytes = len(pulled.object_content)
+                pulled.object_content = b""
+                call.answer = pulled.SerializeToString()
+        case "PushObject":
+            pushed = fleet.PushObjectRequest.FromString(call.request)
+            if len(pushed.object_content) > KEPT_BYTES:
+                call.left_out_bytes = len(pushed.object_content)
+                pushed.object_content = b""
+                call.request = pushed.SerializeToString()
+        case "GetFab":
+            got = fleet.GetFabResponse.FromString(call.answer)
+            if len(got.fab.content) > KEPT_BYTES:
+                call.left_out_bytes = len(got.fab.content)
+                got.fab.content = b""
+                call.answer = got.SerializeToString()
+
+
+def contents(calls: Iterable[Call]) -> dict[str, bytes]:
+    """Return the objects whose content is on a tape, by id.
+
+    Source of the field numbers: flwr 1.19 to 1.42, `PullObjectRequest` and so on in
+    `flwr/proto/message.proto`.
+    """
+    found = {}
+    for call in calls:
+        if call.method in ("PullObject", "PushObject") and not call.left_out_bytes:
+            held = (call.answer or b"", 3) if call.method == "PullObject" else (call.request, 4)
+            for content in values(*held):
+                for each in values(call.request, 3):
+                    found[bytes(each).decode()] = bytes(content)
+    return found
+
+
+def filled(tape: Tape) -> Tape:
+    """Return a tape as if nothing had been left out of it.
+
+    Whatever a tape names but does not hold, because it is large or never passed the recorder, gets
+    a short stand-in. An id is the SHA-256 of its content, and stands in the content of the objects
+    above it, up to the message. So all these ids are made anew, wherever they occur, and a replay
+    can check everything. Nothing changes on a tape that holds all that it names.
+    """
+    held = contents(tape.calls)
+    stand_ins = {each: b"stand-in for " + each.encode() for each in _named(tape) - held.keys()}
+    if not stand_ins:
+        return tape
+
+    @cache
+    def renamed(old: bytes) -> bytes:
+        name = old.decode()
+        content = stand_ins.get(name) or _ID.sub(_rename, held.get(name, b""))
+        return old if content == held.get(name, b"") else object_id(content).encode()
+
+    def _rename(match: re.Match[bytes]) -> bytes:
+        return renamed(match[0])
+
+    calls = []
+    for call in tape.calls:
+        whole = _put_back(call, stand_ins)
+        answer = None if whole.answer is None else _ID.sub(_rename, whole.answer)
+        calls.append(replace(whole, request=_ID.sub(_rename, whole.request), answer=answer))
+    return replace(tape, calls=tuple(calls))
+
+
+def _named(tape: Tape) -> set[str]:
+    """Return the ids in object trees, and of all that was left out."""
+    named = {_left_out_id(call) for call in tape.calls if call.left_out_bytes}
+    for call in tape.calls:
+        trees = call.answer if call.method == "PullMessages" else call.request
+        if call.method in ("PullMessages", "PushMessages"):
+            for tree in values(trees or b"", 3):
+                named.update(match.decode() for match in _ID.findall(bytes(tree)))
+    return named
+
+
+def _left_out_id(call: Call) -> str:
+    place = (call.answer or b"", 1, 1) if call.method == "GetFab" else (call.request, 3)
+    return bytes(values(*place)[0]).decode()
+
+
+def _put_back(call: Call, stand_ins: Mapping[str, bytes]) -> Call:
+    """Return a call with a stand-in for what was left out of it."""
+    if not call.left_out_bytes:
+        return call
+    stand_in = stand_ins[_left_out_id(call)]
+    match call.method:
+        case "GetFab":
+            fab = fleet.GetFabResponse.FromString(call.answer or b"")
+            fab.fab.content = stand_in
+            return replace(call, answer=fab.SerializeToString())
+        case "PullObject":
+            pulled = fleet.PullObjectResponse.FromString(call.answer or b"")
+            pulled.object_content = stand_in
+            return replace(call, answer=pulled.SerializeToString())
+        case _:
+            pushed = fleet.PushObjectRequest.FromString(call.request)
+            pushed.object_content = stand_in
+            return replace(call, request=pushed.SerializeToString())
