@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PROTO_BIN := .venv-protos/bin
+VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 
 .PHONY: demo test benchmark lint protos protos-check clean
 
@@ -10,7 +11,7 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	    --run-config 'model="demo-results/model.pt" result="demo-results/model.npz"'
 	@echo "The final model is demo-results/model.pt; what happened is in demo-results/run.json."
 
-test: .venv/installed  ## all tests
+test: .venv/installed $(VANTAGE6)  ## all tests; those on a real vantage6 where Docker runs
 	$(BIN)/pytest
 
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
@@ -43,5 +44,14 @@ protos-check: .venv-protos/installed  ## are the generated modules those of the 
 	$(PROTO_BIN)/pip install --quiet grpcio-tools==1.67.1 'setuptools<81'
 	touch $@
 
+# vantage6's own server, node and algorithm store, for tests; their pins do not go with Flower's.
+# What they forget to declare: backend-common, and a WebSocket client, without which a node polls.
+.venv-vantage6/installed: Makefile
+	$(PYTHON) -m venv .venv-vantage6
+	.venv-vantage6/bin/pip install --quiet websocket-client vantage6==4.15.2 \
+	    vantage6-server==4.15.2 vantage6-backend-common==4.15.2 vantage6-node==4.15.2 \
+	    vantage6-algorithm-store==4.15.2
+	touch $@
+
 clean:
-	rm -rf .venv .venv-flwr .venv-protos build demo-results benchmark-results
+	rm -rf .venv .venv-flwr .venv-protos .venv-vantage6 build demo-results benchmark-results

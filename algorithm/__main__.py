@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from proxy.carriers import payload
-from proxy.carriers.container import Container
+from proxy.carriers.container import Container, decoded
 from proxy.errors import BridgeError, CarrierError
 
 FUNCTIONS = ("central", "courier", "host", "per_round")
+_WITHOUT_DATA = "central"
 
 
 def main() -> int:
@@ -29,12 +30,16 @@ def main() -> int:
     container = None
     try:
         container = Container.from_environment(os.environ)
+        if container.token_file is not None:
+            os.environ.update(decoded(os.environ))  # for the policy, and for the app
         with payload.read(container.input_file) as task:
             method = task.fields.get("method")
             if method not in FUNCTIONS:
                 raise CarrierError(
                     f"There is no function {method!r}.", f"There are: {', '.join(FUNCTIONS)}."
                 )
+            if method != _WITHOUT_DATA:
+                container.check_databases()
             importlib.import_module(f"algorithm.{method}").main(container, task)
     except (BridgeError, OSError) as error:
         # In the result, too: the other side reads it there, also when it may not see the log.

@@ -73,7 +73,7 @@ class Arguments:
             raise _unusable("mode", made.mode, _all(MODES))
         for name in ("deadline", "idle_limit"):
             value = getattr(made, name)
-            if name in given and value is not None and not _is_duration(value):
+            if given.get(name) is not None and not _is_duration(value):
                 raise _unusable(name, value, "a number of seconds above 0")
         return made
 

@@ -1,14 +1,13 @@
 """Stations as SuperNodes of a SuperLink that is running already."""
 
 import os
-import re
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from algorithm.flower import ENVIRONMENT_VARIABLE, Flower
+from algorithm.node_config import parsed
 from proxy.carriers import Carrier
 from proxy.carriers.local import LocalCarrier, LocalStation
 from proxy.central import CentralProxy
@@ -18,8 +17,6 @@ from proxy.report import Observer
 
 # The program that a container would run; -E and -P keep the user's folders off its import path.
 _PROGRAM = (sys.executable, "-E", "-P", "-m", "algorithm")
-# Flower's own syntax for key-value pairs: flwr 1.41, `parse_config_args` in flwr/common/config.py.
-_PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
 
 @dataclass(frozen=True)
@@ -124,27 +121,9 @@ def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStatio
         )
     stations = []
     for index, config in enumerate(node_configs or [""] * number):
-        given = _keys(config)
+        given = parsed(config, "node config")
         added = {"partition-id": index, "num-partitions": number}
         pairs = [config] if config else []
         pairs += [f"{key}={value}" for key, value in added.items() if key not in given]
         stations.append(LocalStation(f"station-{index + 1}", " ".join(pairs)))
     return stations
-
-
-def _keys(config: str) -> set[str]:
-    """Return the keys in a node config."""
-    pairs = _PAIR.findall(config)
-    try:
-        tomllib.loads("\n".join(f"{key} = {value}" for key, value in pairs))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(
-            f"The node config {config!r} is not understood: {error}.",
-            "Write key=value pairs with TOML values: 'device=\"cpu\" partition-id=0'.",
-        ) from error
-    if _PAIR.sub("", config).strip():
-        raise UsageError(
-            f"The node config {config!r} has something that is no key=value pair:"
-            f" {_PAIR.sub('', config).strip()!r}."
-        )
-    return {key for key, _ in pairs}

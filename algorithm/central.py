@@ -4,7 +4,9 @@ It starts a SuperLink in its own container, makes each organization a SuperNode 
 app, and leaves the outcome (`algorithm.result`). A failed run is a failed task with an outcome.
 """
 
+import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +28,8 @@ from proxy.process import Workspace
 from proxy.vantage6.login import ContainerLogin
 from proxy.vantage6.server import Organization, Server
 
+log = logging.getLogger(__name__)
+
 # The server stores a result as base64.
 _MAX_RESULT_BYTES = MAX_STORED_BYTES // 4 * 3
 
@@ -40,6 +44,12 @@ def main(container: Container, task: Payload) -> None:
     BridgeError
         If the run did not complete. The outcome is there nevertheless, once the run was begun.
     """
+    # A run that ends while the server is away is started again by its node, result or not.
+    left = container.temporary_folder / "central-result.json"
+    if left.exists():
+        log.info("this run ended before; its outcome is here")
+        shutil.copyfile(left, container.output_file)
+        return
     image = Path(os.environ[ENVIRONMENT_VARIABLE])
     manifest = Manifest.read(image)
     arguments = Arguments.checked(task.fields.get("kwargs") or {}, manifest.run_config_keys)
@@ -69,6 +79,7 @@ def main(container: Container, task: Payload) -> None:
             )
         finally:
             write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
+            shutil.copyfile(container.output_file, left)
 
 
 def _app(folder: Path) -> Path:

@@ -3,29 +3,30 @@
 import argparse
 import json
 import logging
-import math
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from algorithm.app import check_app
 from algorithm.attach import Attached, Attachment, local_carrier, local_stations
+from algorithm.attach_vantage6 import add_vantage6_options, vantage6_attachment
 from algorithm.flower import Flower
 from algorithm.image import BASE_IMAGE, build_image, release_beside_the_bridge
+from algorithm.options import positive
 from algorithm.run import Outcome, run_app, write_outcome
 from algorithm.screen import Progress, Screen
+from algorithm.vantage6_commands import add_vantage6_commands
 from proxy import __version__
 from proxy.errors import BridgeError
 from proxy.process import Workspace
 
-Number = TypeVar("Number", int, float)
-
 # Flower's strategies give up on a round after an hour; a later reply would be of no use.
 _DEFAULT_DEADLINE_SECONDS = 3600.0
+_DEFAULT_STATIONS = 2
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -48,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
+        if "function" in options:
+            options.function(options, screen)
+            return 0
         if options.command == "attach":
             _attach(options, screen)
             return 0
@@ -73,7 +77,10 @@ def _interrupt(number: int, _: FrameType | None) -> NoReturn:
 
 def _attach(options: argparse.Namespace, screen: Screen) -> None:
     """`flower-v6 attach`: returns only by an exception."""
-    _, stations, what = _local(options)
+    if options.vantage6:
+        stations, what = vantage6_attachment(options)
+    else:
+        _, stations, what = _local(options)
     with Workspace() as workspace:
         attached = Attached(what, options.superlink, workspace.path, Progress(screen))
         try:
@@ -96,7 +103,7 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
     outcome = Outcome(
         app=str(options.app),
         flower_release=flower.release,
-        supernodes=options.supernodes,
+        supernodes=options.supernodes or "warm",
         stations=list(stations),
     )
     with Workspace() as workspace:
@@ -128,9 +135,9 @@ def _image(options: argparse.Namespace, screen: Screen) -> None:
 
 def _local(options: argparse.Namespace) -> tuple[Flower, Sequence[str], Attachment]:
     """Return Flower, and the stations on this machine: their names, and how to attach them."""
-    stations = local_stations(options.stations, options.node_config)
+    stations = local_stations(options.stations or _DEFAULT_STATIONS, options.node_config)
     flower = Flower(options.flower_env) if options.flower_env else Flower.from_environment()
-    carrier = local_carrier(stations, flower, options.supernodes == "warm")
+    carrier = local_carrier(stations, flower, options.supernodes != "per-round")
     return (
         flower,
         [each.name for each in stations],
@@ -182,24 +189,30 @@ def _parser() -> argparse.ArgumentParser:
     image.set_defaults(json=False)
 
     attach = commands.add_parser(
-        "attach", help="make stations on this machine SuperNodes of a running SuperLink"
+        "attach",
+        help="make stations SuperNodes of a running SuperLink",
+        allow_abbrev=False,  # see `algorithm.login`: a --password is no --password-file
     )
     attach.add_argument(
         "--superlink", required=True, metavar="HOST:PORT", help="the SuperLink's Fleet API"
     )
     attach.set_defaults(json=False)
     _add_station_options(attach)
+    add_vantage6_options(attach)
+    add_vantage6_commands(commands)
     return parser
 
 
 def _add_station_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--stations", type=_positive(int), default=2, metavar="N", help="how many (default: 2)"
+        "--stations",
+        type=positive(int),
+        metavar="N",
+        help=f"how many on this machine (default: {_DEFAULT_STATIONS})",
     )
     parser.add_argument(
         "--supernodes",
         choices=("warm", "per-round"),
-        default="warm",
         help="keep each station's SuperNode, and with it the ClientApp's state, or start one for"
         " each message (default: warm)",
     )
@@ -213,7 +226,7 @@ def _add_station_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--deadline",
-        type=_positive(float),
+        type=positive(float),
         default=_DEFAULT_DEADLINE_SECONDS,
         metavar="SECONDS",
         help="how long a station may take for a message (default: %(default)g)",
@@ -224,18 +237,6 @@ def _add_station_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the virtual environment that holds Flower (default: the one of flower-v6)",
     )
-
-
-def _positive(kind: type[Number]) -> Callable[[str], Number]:
-    """Return an argparse type: a finite number above zero."""
-
-    def positive(text: str) -> Number:
-        value = kind(text)
-        if not 0 < value < math.inf:
-            raise ValueError(text)
-        return value
-
-    return positive
 
 
 if __name__ == "__main__":

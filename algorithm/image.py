@@ -107,7 +107,8 @@ def build_image(
         context = workspace.path / "context"
         _write_context(app, project, context)
         arguments = {"FLWR_VERSION": flwr, "BASE_IMAGE": base_image}
-        command = ["docker", "build", "--tag", name]
+        # Without force-rm a failed build leaves a container behind.
+        command = ["docker", "build", "--force-rm", "--tag", name]
         for each, value in arguments.items():
             command += ["--build-arg", f"{each}={value}"]
         _build([*command, str(context)], workspace.path / "build.log", show)

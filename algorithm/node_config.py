@@ -1,9 +1,17 @@
 """Key-value pairs as Flower reads them; what a ClientApp finds in `context.node_config`."""
 
 import json
+import re
+import tomllib
 from collections.abc import Mapping
+from typing import Any
 
 from proxy.carriers.container import Container
+from proxy.errors import UsageError
+
+_FROM_CENTRAL = {"partition-id", "num-partitions"}
+# Source: flwr 1.41, `parse_config_args` in flwr/common/config.py.
+_PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
 
 def node_config(given: str, container: Container) -> str:
@@ -16,7 +24,15 @@ def node_config(given: str, container: Container) -> str:
     container : Container
         Its databases are added: `database-uri` and `database-type` for the first, and
         `database-<label>-uri` and `database-<label>-type` for each.
+
+    Raises
+    ------
+    UsageError
+        If a central says more than which partition the station is: what else a ClientApp reads
+        from there is the station's own business.
     """
+    if container.token_file is not None and parsed(given, "node config").keys() - _FROM_CENTRAL:
+        raise UsageError(f"The task's node config {given!r} says more than the partition.")
     found: dict[str, str] = {}
     for number, (label, database) in enumerate(container.databases.items()):
         for prefix in ("database", f"database-{label}") if number == 0 else (f"database-{label}",):
@@ -30,6 +46,44 @@ def pairs(values: Mapping[str, bool | int | float | str]) -> str:
         f"{key}={_quoted(value) if isinstance(value, str) else json.dumps(value)}"
         for key, value in values.items()
     )
+
+
+def parsed(text: str, what: str) -> dict[str, Any]:
+    """Return what key-value pairs say, by key.
+
+    Parameters
+    ----------
+    text : str
+        The pairs.
+    what : str
+        What they are, for errors.
+
+    Raises
+    ------
+    UsageError
+        If they have a syntax error.
+    """
+    try:
+        found = tomllib.loads("\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text)))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            f"The {what} {text!r} is not understood: {error}.",
+            "Write key=value pairs with TOML values: 'device=\"cpu\" partition-id=0'.",
+        ) from error
+    if rest := _PAIR.sub("", text).strip():
+        raise UsageError(f"The {what} {text!r} has something that is no key=value pair: {rest!r}.")
+    return flat(found)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by their keys joined with dots."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def _quoted(text: str) -> str:

@@ -8,18 +8,19 @@ import ast
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-# What is passed on as it is, but for parts that are folders of this machine.
-_PLACES = ("index-url", "extra-index-url", "find-links")
-_PLAIN = ("trusted-host", "proxy", "timeout", "default-timeout", "retries", "no-index")
+_VALUES = ("trusted-host", "proxy", "timeout", "default-timeout", "retries", "no-index")
 _FILES = ("cert", "client-cert", "constraint")
+_PLACES = ("index-url", "extra-index-url", "find-links")
 _WHEELS = ("*.whl", "*.tar.gz")
 
 
 def write_pip_settings(folder: Path, there: PurePosixPath) -> None:
-    """Write pip's configuration, and the files that it names, into a folder.
+    """Write pip's configuration, and the files and wheels that it names, into a folder.
+
+    Indexes that are folders of this machine are left out.
 
     Parameters
     ----------
@@ -28,32 +29,34 @@ def write_pip_settings(folder: Path, there: PurePosixPath) -> None:
     there : PurePosixPath
         Where the folder will be when `pip.conf` is used.
     """
-    settings = _settings()
-    wheels = folder / "wheels"
-    wheels.mkdir()
-    lines = []
-    for name in _PLAIN:
-        if name in settings:
-            lines.append(f"{name} = {settings[name]}")
+    found = _settings()
+    settings = {name: found[name] for name in _VALUES if name in found}
     for name in _FILES:
-        if files := [
-            path for each in settings.get(name, "").split() if (path := Path(each)).exists()
-        ]:
-            target = folder / name
-            target.write_bytes(b"\n".join(path.read_bytes() for path in files))
-            lines.append(f"{name} = {there / name}")
+        # There may be several constraints.
+        paths = found.get(name, "").split() if name == "constraint" else [found.get(name, "")]
+        if files := [path for path in map(Path, paths) if path.is_file()]:
+            (folder / name).write_bytes(b"\n".join(path.read_bytes() for path in files))
+            settings[name] = str(there / name)
     for name in _PLACES:
-        places = settings.get(name, "").split()
-        remote = [each for each in places if "://" in each and not each.startswith("file:")]
-        if name == "find-links":
-            for each in places:
-                for pattern in _WHEELS:
-                    for wheel in Path(each.removeprefix("file://")).glob(pattern):
-                        shutil.copy(wheel, wheels)
-            remote.append(str(there / "wheels"))
+        remote = [each for each in found.get(name, "").split() if not _is_local(each)]
         if remote:
-            lines.append(f"{name} = {' '.join(remote)}")
-    (folder / "pip.conf").write_text("\n".join(["[global]", *lines]) + "\n")
+            settings[name] = " ".join(remote)
+    _copy_wheels(found.get("find-links", "").split(), folder / "wheels")
+    settings["find-links"] = f"{settings.get('find-links', '')} {there / 'wheels'}".strip()
+    lines = [f"{name} = {value}\n" for name, value in settings.items()]
+    (folder / "pip.conf").write_text("".join(["[global]\n", *lines]))
+
+
+def _is_local(place: str) -> bool:
+    return "://" not in place or place.startswith("file:")
+
+
+def _copy_wheels(places: Sequence[str], folder: Path) -> None:
+    folder.mkdir()
+    for place in filter(_is_local, places):
+        for pattern in _WHEELS:
+            for wheel in Path(place.removeprefix("file://")).glob(pattern):
+                shutil.copy(wheel, folder)
 
 
 def _settings() -> Mapping[str, str]:
@@ -65,12 +68,11 @@ def _settings() -> Mapping[str, str]:
         text=True,
         check=False,
     )
-    found: dict[str, str] = {}
-    from_environment: dict[str, str] = {}
+    in_files: dict[str, str] = {}
+    in_variables: dict[str, str] = {}
     for line in listed.stdout.splitlines():
         name, _, value = line.partition("=")
         section, _, key = name.rpartition(".")
-        if section in ("global", "install", ":env:") and value:
-            target = from_environment if section == ":env:" else found
-            target[key] = str(ast.literal_eval(value))
-    return {**found, **from_environment}
+        if section in ("global", "install", ":env:"):
+            (in_variables if section == ":env:" else in_files)[key] = str(ast.literal_eval(value))
+    return {**in_files, **in_variables}

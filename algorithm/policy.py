@@ -20,12 +20,10 @@ from typing import Self
 from algorithm import manifest
 from algorithm.manifest import Manifest, file_hashes
 from protos import fleet_pb2 as fleet
-from proxy.carriers.container import decode
 from proxy.errors import AppError, BridgeError, UsageError
 
 log = logging.getLogger(__name__)
 
-# The node passes them on encoded, like all that it sets.
 ALLOWED_FABS = "FLOWER_V6_ALLOWED_FABS"
 ALLOWED_RUN_CONFIG = "FLOWER_V6_ALLOWED_RUN_CONFIG"
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -164,7 +162,7 @@ def _difference(own: Mapping[str, str], fab: bytes) -> str:
 def _listed(environment: Mapping[str, str], name: str) -> frozenset[str] | None:
     if name not in environment:
         return None
-    parts = (part.strip() for part in decode(environment, name).split(","))
+    parts = (part.strip() for part in environment[name].split(","))
     return frozenset(part for part in parts if part)
 
 

@@ -9,11 +9,9 @@ from statistics import fmean
 from typing import Any
 
 from algorithm.run import Outcome
+from algorithm.store_entry import COLUMNS, LINE_X, LINE_Y, ROWS
 from proxy.errors import CarrierError
 from proxy.report import MessageRecord
-
-# What the algorithm store's entry (`algorithm.store_entry`) tells the UI to show.
-ROWS, COLUMNS = "metrics", "rounds"
 
 
 def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) -> None:
@@ -82,7 +80,8 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]
     """Return the columns of the UI's line: rounds, and each metric's mean over the stations."""
     rounds = sorted({row["round"] for row in rows})
     names = sorted({name for row in rows for name, value in row.items() if _is_metric(name, value)})
-    columns: dict[str, list[float | None]] = {"round": list(rounds)}
+    # The UI draws `LINE_Y` and fails where there is no such column.
+    columns: dict[str, list[float | None]] = {LINE_X: list(rounds), LINE_Y: [None] * len(rounds)}
     for name in names:
         by_round = [
             [row[name] for row in rows if row["round"] == each and name in row] for each in rounds

@@ -155,7 +155,7 @@ def measure(flower: Flower, size: Size, mode: str, folder: Path) -> Measurement:
     """
     if mode == NATIVE:
         os.environ[_POLL_VARIABLE] = _FLOWER_POLL_SECONDS
-        with native_federation(flower, folder / NATIVE, STATIONS) as federation:
+        with native_federation(flower, folder / NATIVE, [""] * STATIONS) as federation:
             [result] = run_on([federation], _APP, ".json", **_config(size, size.rounds))
         messages, memory = [], []
     else:
@@ -188,7 +188,7 @@ def _run_bridged(size: Size, mode: str, result: Path, folder: Path) -> list[dict
 
 def _measure_memory(flower: Flower, size: Size, folder: Path) -> list[Memory]:
     """Run the app on stations that `flower-v6 attach` made SuperNodes of a SuperLink."""
-    with attached_federation(flower, folder, stations=STATIONS) as federation:
+    with attached_federation(flower, folder, "--stations", str(STATIONS)) as federation:
         # Each SuperNode starts its SuperExec when it has registered; the SuperLink has one, too.
         superexec = flower.command("flower-superexec")
         wait_until(lambda: len(_running(superexec)) == 1 + STATIONS, "the SuperNodes are up")

@@ -9,9 +9,10 @@ import pytest
 
 from algorithm.flower import Flower
 from integration_tests.harness import Federation, attached_federation, native_federation
+from integration_tests.vantage6.apps import image_of
 from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage6
 
-__all__ = ["encrypted", "plain", "probe", "vantage6"]  # fixtures, too
+__all__ = ["encrypted", "image_of", "plain", "probe", "vantage6"]  # fixtures, too
 
 
 @pytest.fixture(scope="session")

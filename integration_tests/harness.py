@@ -27,13 +27,18 @@ _CONNECTION = "test"
 PATIENCE_SECONDS = 120.0
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = PATIENCE_SECONDS) -> None:
+def wait_until(
+    condition: Callable[[], bool],
+    what: str,
+    timeout: float = PATIENCE_SECONDS,
+    interval: float = 0.05,
+) -> None:
     """Wait for something that other processes do and nobody announces."""
     give_up = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > give_up:
             raise AssertionError(f"waited {timeout:.0f} s in vain until {what}")
-        time.sleep(0.05)
+        time.sleep(interval)
 
 
 def run_config(**values: object) -> str:
@@ -122,14 +127,16 @@ def listens(address: str) -> bool:
 
 
 @contextmanager
-def native_federation(flower: Flower, folder: Path, stations: int = 2) -> Iterator[Federation]:
-    """Flower alone: SuperNodes as a user would start them."""
+def native_federation(
+    flower: Flower, folder: Path, node_configs: Sequence[str] = ("", "")
+) -> Iterator[Federation]:
+    """Flower alone: SuperNodes as a user would start them, one for each node config."""
     with ExitStack() as stack:
         federation = stack.enter_context(superlink(flower, folder))
-        for index in range(stations):
+        for index, config in enumerate(node_configs):
             supernode = flower.start_supernode(
                 federation.address,
-                f"partition-id={index} num-partitions={stations}",
+                f"partition-id={index} num-partitions={len(node_configs)} {config}",
                 folder / f"flwr-{index}",
                 folder / f"supernode-{index}.log",
             )
@@ -139,14 +146,14 @@ def native_federation(flower: Flower, folder: Path, stations: int = 2) -> Iterat
 
 @contextmanager
 def attached_federation(
-    flower: Flower, folder: Path, *options: str, stations: int = 2
+    flower: Flower, folder: Path, *options: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[Federation]:
-    """The bridge: `flower-v6 attach` beside a SuperLink."""
+    """The bridge: `flower-v6 attach` beside a SuperLink, with two stations by default."""
     with superlink(flower, folder) as federation:
         attached = start(
-            *("attach", "--superlink", federation.address, "--stations", str(stations)),
-            *options,
+            *("attach", "--superlink", federation.address, *options),
             log=folder / "attach.log",
+            environment=environment,
         )
         try:
             wait_until(

@@ -106,6 +106,12 @@ class ServerUnreachable(Vantage6Error):
     code = "server-unreachable"
 
 
+class NotFound(Vantage6Error):
+    """A vantage6 server has nothing of that name or number."""
+
+    code = "not-found"
+
+
 class Cancelled(CarrierError):
     """The exchange was called off by this side."""
 

@@ -27,6 +27,7 @@ class Node:
         self.folder = folder
         self.job = folder / "job"
         self.started: list[Process] = []
+        self.missing_databases: tuple[str, ...] = ()
         self._environment = {
             "PATH": os.environ["PATH"],
             ENVIRONMENT_VARIABLE: str(make_flower(folder / "flower")),
@@ -39,7 +40,9 @@ class Node:
         run = self.folder / f"{method}-{len(self.started)}"
         run.mkdir()
         databases = {"default": Database("/data.csv", "csv")}
-        container = Container(run / "input", run / "output", self.job, databases)
+        container = Container(
+            run / "input", run / "output", self.job, databases, self.missing_databases
+        )
         payload.write(container.input_file, {"method": method, "kwargs": arguments}, bundle)
         process = Process(
             [sys.executable, "-E", "-P", "-m", "algorithm"],
@@ -94,6 +97,15 @@ def test_a_supernode_finds_its_databases_in_its_node_config(node: Node) -> None:
     node.answer(sent).close()
     log = Job(node.job).supernode_log.read_text()
     assert 'node config: a=1 database-uri="/data.csv"' in log
+
+
+def test_a_station_without_the_database_that_the_task_asks_for_answers_so(node: Node) -> None:
+    node.missing_databases = ("scans",)
+    function, output = node.start("courier")
+    assert function.wait(SECONDS)
+    assert function.exit_code == 1
+    with payload.read(output) as result:
+        assert "asks for the database 'scans'" in result.fields["error"]
 
 
 def test_a_host_that_is_told_to_end_takes_its_supernode_with_it(node: Node) -> None:

@@ -5,7 +5,7 @@ Every value is base32, with "=" written as "!". Source: vantage6 4.15,
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -33,6 +33,8 @@ class Container:
         Shared by all containers of the same job at the same station.
     databases : Mapping[str, Database]
         Those that the task asked for, by label.
+    missing_databases : Sequence[str]
+        Labels of those that the task asked for and the node does not have.
     token_file : Path | None
         Holds the container's token for the server; None where there is no server.
     server : str
@@ -43,6 +45,7 @@ class Container:
     output_file: Path
     temporary_folder: Path
     databases: Mapping[str, Database] = field(default_factory=dict)
+    missing_databases: Sequence[str] = ()
     token_file: Path | None = None
     server: str = ""
 
@@ -52,12 +55,26 @@ class Container:
             "INPUT_FILE": str(self.input_file),
             "OUTPUT_FILE": str(self.output_file),
             "TEMPORARY_FOLDER": str(self.temporary_folder),
-            "USER_REQUESTED_DATABASE_LABELS": ",".join(self.databases),
+            "USER_REQUESTED_DATABASE_LABELS": ",".join([*self.databases, *self.missing_databases]),
         }
         for label, database in self.databases.items():
-            values[f"{label.upper()}_DATABASE_URI"] = database.uri
-            values[f"{label.upper()}_DATABASE_TYPE"] = database.type
+            values[_variable(label, "URI")] = database.uri
+            values[_variable(label, "TYPE")] = database.type
         return {name: _encode(value) for name, value in values.items()}
+
+    def check_databases(self) -> None:
+        """Refuse to do without data.
+
+        Raises
+        ------
+        CarrierError
+            If the node does not have a database that the task asked for.
+        """
+        for label in self.missing_databases:
+            raise CarrierError(
+                f"The task asks for the database {label!r}, which this node does not have.",
+                "Its owner names the node's databases in the node's configuration.",
+            )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -68,37 +85,56 @@ class Container:
         CarrierError
             If a variable is missing or not encoded as it should be.
         """
-        labels = decode(environment, "USER_REQUESTED_DATABASE_LABELS").split(",")
+        listed = _decode(environment, "USER_REQUESTED_DATABASE_LABELS")
+        labels = [label for label in listed.split(",") if label]
+        there = [label for label in labels if _variable(label, "URI") in environment]
         token_file = server = None
         if "TOKEN_FILE" in environment:
-            token_file = Path(decode(environment, "TOKEN_FILE"))
-            host, port, path = (decode(environment, name) for name in ("HOST", "PORT", "API_PATH"))
+            token_file = Path(_decode(environment, "TOKEN_FILE"))
+            host, port, path = (_decode(environment, name) for name in ("HOST", "PORT", "API_PATH"))
             server = f"{host}:{port}{path}"
         return cls(
-            input_file=Path(decode(environment, "INPUT_FILE")),
-            output_file=Path(decode(environment, "OUTPUT_FILE")),
-            temporary_folder=Path(decode(environment, "TEMPORARY_FOLDER")),
-            databases={label: _database(environment, label) for label in labels if label},
+            input_file=Path(_decode(environment, "INPUT_FILE")),
+            output_file=Path(_decode(environment, "OUTPUT_FILE")),
+            temporary_folder=Path(_decode(environment, "TEMPORARY_FOLDER")),
+            databases={label: _database(environment, label) for label in there},
+            missing_databases=tuple(label for label in labels if label not in there),
             token_file=token_file,
             server=server or "",
         )
 
 
 def _database(environment: Mapping[str, str], label: str) -> Database:
-    name = f"{label.upper()}_DATABASE_"
-    if f"{name}URI" not in environment:
-        raise CarrierError(
-            f"The task asks for the database {label!r}, which this node does not have.",
-            "Its owner names the node's databases in the node's configuration.",
-        )
-    return Database(decode(environment, f"{name}URI"), decode(environment, f"{name}TYPE"))
+    uri, kind = (_decode(environment, _variable(label, name)) for name in ("URI", "TYPE"))
+    return Database(uri, kind)
+
+
+def decoded(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return a node's container's environment variables as their authors meant them.
+
+    A node encodes all that it sets, also what its owner lists as `algorithm_env`; the image's own
+    variables are plain. Nothing but the value tells which is which: a path, a release or a list of
+    options is never base32.
+    """
+    return {name: _decoded(value) for name, value in environment.items()}
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b32decode(value.replace("!", "=")).decode()
+    except ValueError:
+        return value
+
+
+def _variable(label: str, name: str) -> str:
+    return f"{label.upper()}_DATABASE_{name}"
 
 
 def _encode(value: str) -> str:
     return base64.b32encode(value.encode()).decode().replace("=", "!")
 
 
-def decode(environment: Mapping[str, str], name: str) -> str:
+def _decode(environment: Mapping[str, str], name: str) -> str:
     """Return what a variable says.
 
     Raises

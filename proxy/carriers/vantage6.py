@@ -22,8 +22,10 @@ from proxy.vantage6.server import Organization, Server, TaskStatus
 log = logging.getLogger(__name__)
 
 # Status is asked for more rarely the longer a task takes: a twentieth of its age, within bounds.
+# For each answer the server reads the task's input from its database, so large ones wait longer.
 _POLL_SECONDS = (0.2, 1.0)
 _POLL_SHARE = 0.05
+_POLL_BYTES_PER_SECOND = 20_000_000
 # A node's proxy hides whether it is the server that is away or the task that is refused.
 _CREATE_PATIENCE_SECONDS = 120.0
 _NODES_ASKED_EVERY_SECONDS = 5.0
@@ -135,7 +137,9 @@ class Vantage6Carrier:
                 )
             task = self._create(exchange.title, found, path, exchange.cancelled, ends_at)
             try:
-                status = self._await_end(task, station, exchange.cancelled, ends_at)
+                status = self._await_end(
+                    task, station, path.stat().st_size, exchange.cancelled, ends_at
+                )
                 self._save_answer(task, status, station, path, exchange, ends_at)
             except CarrierError:
                 found.doubtful = True
@@ -206,14 +210,15 @@ class Vantage6Carrier:
         return task
 
     def _await_end(
-        self, task: int, station: str, cancelled: threading.Event, ends_at: float
+        self, task: int, station: str, size: int, cancelled: threading.Event, ends_at: float
     ) -> TaskStatus:
         started = time.monotonic()
         shortest, longest = _POLL_SECONDS
         status = TaskStatus("pending")
         while not status.ended:
             age = time.monotonic() - started
-            if cancelled.wait(min(max(shortest, _POLL_SHARE * age), longest)):
+            pause = max(shortest, _POLL_SHARE * age, size / _POLL_BYTES_PER_SECOND)
+            if cancelled.wait(min(pause, longest)):
                 self._withdraw(task)
                 raise Cancelled("Stopped while a station had a message.")
             try:

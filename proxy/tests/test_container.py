@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.carriers.container import Container, Database
+from proxy.carriers.container import Container, Database, decoded
 from proxy.errors import CarrierError
 
 CONTAINER = Container(
@@ -54,8 +54,10 @@ def test_a_variable_that_is_missing_is_named(name: str) -> None:
 def test_a_database_that_the_node_does_not_have_is_named() -> None:
     environment = CONTAINER.environment()
     del environment["SCANS_DATABASE_URI"]
+    container = Container.from_environment(environment)
+    assert (container.databases, container.missing_databases) == ({}, ("scans",))
     with pytest.raises(CarrierError, match="asks for the database 'scans'"):
-        Container.from_environment(environment)
+        container.check_databases()
 
 
 def test_a_container_of_a_node_finds_its_server_and_its_token() -> None:
@@ -73,3 +75,8 @@ def test_a_variable_with_any_other_value_is_read_or_a_carrier_error(value: str) 
     environment = {**CONTAINER.environment(), "OUTPUT_FILE": value}
     with contextlib.suppress(CarrierError):
         assert isinstance(Container.from_environment(environment), Container)
+
+
+def test_what_a_node_sets_is_decoded_and_what_the_image_sets_is_left_alone() -> None:
+    given = {"PATH": "/usr/bin:/bin", "FLWR_VERSION": "1.41.0", "EMPTY": "", "GREETING": "NBUQ!!!!"}
+    assert decoded(given) == {**given, "GREETING": "hi"}

@@ -96,7 +96,7 @@ class UserLogin:
     def _accept(self, answer: Mapping[str, Any]) -> None:
         if "access_token" not in answer:
             raise Vantage6Error(
-                f"{self._url} does not let {self._username} in: {_said(answer)}",
+                f"{self._url} does not let {self._username} in: {_said(answer)}.",
                 "Check the user name, the password, and the code of the second factor.",
             )
         self.token = str(answer["access_token"])
@@ -151,4 +151,4 @@ def reason(error: requests.RequestException) -> str:
 
 def _said(answer: Mapping[str, Any]) -> str:
     """Return what the server says; its answer may hold a secret, too."""
-    return str(answer.get("msg", "it gives no token"))
+    return str(answer.get("msg", "it gives no token")).rstrip(".!")

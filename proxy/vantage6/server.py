@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 from proxy.carriers.members import Member, pieces_of, with_member
-from proxy.errors import ServerUnreachable, Vantage6Error
+from proxy.errors import NotFound, ServerUnreachable, Vantage6Error
 from proxy.vantage6.encryption import Encoding, Plain
 from proxy.vantage6.login import ContainerLogin, Login, bearer, reason
 
@@ -102,6 +102,8 @@ class Server:
         ------
         ServerUnreachable
             If it does not answer, or not now.
+        NotFound
+            If there is nothing of that name or number.
         Vantage6Error
             If it refuses.
         """
@@ -128,6 +130,11 @@ class Server:
         ]
         return sorted(found, key=lambda each: each.id)
 
+    def own_organization(self) -> int:
+        """Return the id of the user's organization; users may ask."""
+        with self._call("POST", "token/user/validate") as response:
+            return int(_json(response)["organization_id"])
+
     def nodes(self, collaboration: int) -> dict[int, bool]:
         """Return whether the node is online of each organization that has one; users may ask."""
         return {
@@ -140,7 +147,9 @@ class Server:
 
         The answer carries the task's input, so the input had better be short.
         """
-        return all(run["node"]["status"] == _ONLINE for run in self.all("run", task_id=task))
+        runs = self.all("run", task_id=task)
+        # An organization may have taken its node off the server.
+        return all((run["node"] or {}).get("status") == _ONLINE for run in runs)
 
     def create_task(
         self, task: Mapping[str, Any], organization: Organization, payload: Path
@@ -183,6 +192,13 @@ class Server:
         """Return a task's status; raises as `get` does."""
         return TaskStatus(self.get(f"task/{task}/status")["status"])
 
+    def log(self, task: int) -> str:
+        """Return what the containers of a task have printed so far, as far as nodes share it.
+
+        The answer carries the task's input, so the input had better be short.
+        """
+        return "".join(run["log"] or "" for run in self.all("run", task_id=task))
+
     def save_result(self, task: int, path: Path) -> None:
         """Write the result of a task that had one organization to a file.
 
@@ -221,10 +237,12 @@ class Server:
         if response.ok:
             return response
         with response:
-            text = f"{self.url}/{path} answered with status {response.status_code}"
-            text += f": {_message(response)}"
+            status = f"answered with status {response.status_code}"
+            text = f"{self.url}/{path} {status}: {_message(response).rstrip('.!')}."
             if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise ServerUnreachable(text)
+            if response.status_code == HTTPStatus.NOT_FOUND:
+                raise NotFound(text)
             raise Vantage6Error(text)
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:

@@ -109,6 +109,12 @@ class FakeServer:
         """Create a task as if somebody had asked for it."""
         return self._model.create(asked, parent)
 
+    def start_central(self, image: str = "an/image") -> FakeTask:
+        """Create a task at the first organization whose container is the test itself."""
+        task = self._model.add(Asked(f"Flower: {image}", image, 1, 1, {"method": "central"}))
+        task.status = "active"
+        return task
+
     def set_node(self, organization: int, online: bool, collaboration: int = 1) -> None:
         """Have a node go away, or come back and start what is pending."""
         self._model.set_node(collaboration, organization, online)

@@ -15,7 +15,7 @@ Answer = tuple[int, Json]
 
 _MAX_DESCRIPTION = 1024
 _REFUSED = HTTPStatus.BAD_REQUEST
-_USER: Json = {"id": 1, "username": "ada", "organization": {"id": 1}}
+_USER: Json = {"id": 1, "organization": {"id": 1}}
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Api:
                 answer = self._log_in(request.body) if which == "user" else self._refresh(request)
             case _ if request.container is None and self.tokens.get(request.token) != "access":
                 answer = HTTPStatus.UNAUTHORIZED, {"msg": "Token has expired"}
+            case "POST", ["token", "user", "validate"]:
+                answer = HTTPStatus.OK, {"organization_id": _USER["organization"]["id"]}
             case "POST", ["task"]:
                 answer = self._post_task(request)
             case "POST", ["kill", "task"] if request.container is None:
@@ -145,8 +147,6 @@ class Api:
             found = {"status": task.status} if only_status else _task(task)
         elif kind == "collaboration" and number in self.model.collaborations:
             found = self._collaboration(number)
-        elif kind == "user" and number == _USER["id"]:
-            found = _USER
         if found is None:
             return HTTPStatus.NOT_FOUND, {"msg": f"{kind} id={number} is not found"}
         return HTTPStatus.OK, found

@@ -103,11 +103,17 @@ class Model:
         self.tasks: dict[int, FakeTask] = {}
         self._function = function
 
-    def create(self, asked: Asked, parent: FakeTask | None = None) -> FakeTask:
-        """Create a task, and start it if its node is online."""
+    def add(self, asked: Asked, parent: FakeTask | None = None) -> FakeTask:
+        """Add a task that no node has yet."""
         with self.lock:
             task = FakeTask(len(self.tasks) + 1, asked, parent)
             self.tasks[task.id] = task
+        return task
+
+    def create(self, asked: Asked, parent: FakeTask | None = None) -> FakeTask:
+        """Create a task, and start it if its node is online."""
+        with self.lock:
+            task = self.add(asked, parent)
             self._start(task)
         return task
 
@@ -139,15 +145,15 @@ class Model:
 
     def _run(self, task: FakeTask) -> None:
         found: bytes | Mapping[str, Any] | None
+        status = "completed"
         try:
             found = self._function(task)
-            status = "active" if found is None else "completed"
         except Ended as ended:
             status, found = ended.status, ended.result
         except Exception:
             task.log += traceback.format_exc()
             status, found = "crashed", b""
         with self.lock:
-            if not task.killed.is_set():
+            if found is not None and not task.killed.is_set():
                 data = json.dumps(dict(found)).encode() if isinstance(found, Mapping) else found
                 task.result, task.status = data, status

@@ -1,0 +1,75 @@
+"""The organizations of a vantage6 collaboration as SuperNodes of a SuperLink outside vantage6."""
+
+import argparse
+import uuid
+from collections.abc import Sequence
+
+from algorithm.attach import Attachment
+from algorithm.login import add_login_options
+from algorithm.researcher import enter
+from proxy.carriers.vantage6 import Tasks, Vantage6Carrier
+from proxy.errors import UsageError
+
+_LOCAL_OPTIONS = ("stations", "node_config", "flower_env")
+
+
+def add_vantage6_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `attach` that make organizations its stations."""
+    group = parser.add_argument_group(
+        "vantage6", "Stations are the organizations of a collaboration; only per-round."
+    )
+    group.add_argument(
+        "--vantage6", metavar="IMAGE", help="the app's image, from `flower-v6 image`"
+    )
+    group.add_argument("--collaboration", metavar="NAME", help="name or id")
+    group.add_argument(
+        "--organizations",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names or ids of whose nodes are stations (default: all of the collaboration)",
+    )
+    group.add_argument(
+        "--database",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        help="a database that the ClientApps are to find; repeatable",
+    )
+    add_login_options(parser)
+
+
+def vantage6_attachment(options: argparse.Namespace) -> tuple[Sequence[str], Attachment]:
+    """Return the stations' names, and how to attach them.
+
+    Raises
+    ------
+    UsageError
+        If the options do not go together, or name what does not exist.
+    ServerUnreachable, Vantage6Error
+        If the server does not answer or refuses.
+    """
+    if options.supernodes == "warm":
+        raise UsageError(
+            "From outside vantage6 no SuperNode can be kept warm: there, tasks share no job.",
+            "Use --supernodes per-round, or run the whole app in vantage6 with `flower-v6 submit`.",
+        )
+    for name in _LOCAL_OPTIONS:
+        if getattr(options, name):
+            raise UsageError(f"--{name.replace('_', '-')} is of no use with --vantage6.")
+    researcher = enter(options)
+    stations = researcher.named(options.organizations) or list(researcher.organizations)
+    researcher.offline(stations)
+    tasks = Tasks(
+        {
+            "image": options.vantage6,
+            "collaboration_id": researcher.collaboration.id,
+            "databases": [{"label": label} for label in options.database],
+        },
+        job=uuid.uuid4().hex,
+    )
+    attachment = Attachment(
+        lambda folder: Vantage6Carrier(researcher.server, stations, tasks, folder),
+        options.deadline,
+    )
+    return [each.name for each in stations], attachment

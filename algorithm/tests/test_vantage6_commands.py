@@ -1,0 +1,420 @@
+"""The commands submit, watch and fetch: what they ask of a server, show, and leave behind."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from algorithm import cli
+from algorithm.tests.vantage6 import MODEL, User, add_subtask, outcome
+from proxy.vantage6.testing import Asked, Ended, Failure, FakeServer, FakeTask
+
+
+class Nodes:
+    """What the nodes run: the central function leaves what the test says."""
+
+    def __init__(self) -> None:
+        self.result: Any = outcome()
+        self.log = "round 1\n"
+        self.end = ""
+
+    def __call__(self, task: FakeTask) -> Any:
+        task.log = self.log
+        if self.end:
+            raise Ended(self.end, self.result)
+        return self.result
+
+
+@pytest.fixture
+def nodes() -> Nodes:
+    return Nodes()
+
+
+@pytest.fixture
+def fake(nodes: Nodes) -> Iterator[FakeServer]:
+    with FakeServer(nodes) as fake:
+        yield fake
+
+
+@pytest.fixture
+def user(
+    fake: FakeServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> User:
+    monkeypatch.setattr("algorithm.watch._LOOK_SECONDS", 0.01)
+    user = User(fake, tmp_path, monkeypatch, capsys)
+    user.is_told(collaboration="Study")
+    return user
+
+
+@pytest.fixture(autouse=True)
+def _as_if_in_a_process_of_its_own() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = [signal.getsignal(number) for number in numbers]
+    loggers = logging.getLogger().handlers[:]
+    logging.getLogger().handlers[:] = []
+    yield
+    for number, handler in zip(numbers, handlers, strict=True):
+        signal.signal(number, handler)
+    logging.getLogger().handlers[:] = loggers
+
+
+# Submitting
+
+
+def test_what_is_not_given_is_left_to_the_central_function(user: User, fake: FakeServer) -> None:
+    user.sees("submit", "an/image", "--detach")
+    asked = fake.tasks[1].asked
+    assert asked == Asked(
+        name="Flower: an/image",
+        image="an/image",
+        collaboration=1,
+        organization=1,
+        input={"method": "central", "kwargs": {}},
+        description="A Flower app, with SuperNodes at Alpha, Beta, Gamma",
+        databases=("default",),
+    )
+
+
+def test_all_that_is_given_reaches_the_central_function(user: User, fake: FakeServer) -> None:
+    options = "--organization Beta --organizations Gamma 2 --supernodes per-round"
+    options += " --deadline 60 --idle-limit 90 --database images --database labels --detach"
+    config = ("--run-config", "rounds=3 note='a b'", "--run-config", 'lr=0.5 deep.er=true x="1"')
+    user.sees("submit", "an/image", *options.split(), *config)
+    asked = fake.tasks[1].asked
+    assert (asked.organization, asked.databases) == (2, ("images", "labels"))
+    assert asked.input["kwargs"] == {
+        "run_config": {"rounds": 3, "note": "a b", "lr": 0.5, "deep.er": True, "x": "1"},
+        "organizations": [3, 2],
+        "supernodes": "per-round",
+        "deadline": 60.0,
+        "idle_limit": 90.0,
+    }
+
+
+def test_the_run_config_may_be_a_file(user: User, fake: FakeServer, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("rounds = 3\n[model]\nsize = 'large'\n")
+    user.sees("submit", "an/image", "--run-config", str(config), "--detach")
+    kwargs = fake.tasks[1].input["kwargs"]
+    assert kwargs == {"run_config": {"rounds": 3, "model.size": "large"}}
+
+
+@pytest.mark.parametrize("config", ["rounds", "rounds=three", "when=1979-05-27", "missing.toml"])
+def test_a_run_config_that_is_not_understood_is_refused_before_anything_starts(
+    user: User, fake: FakeServer, config: str
+) -> None:
+    assert "run config" in user.fails("submit", "an/image", "--run-config", config)
+    assert not fake.tasks
+
+
+def test_the_collaboration_may_be_named_by_its_id(user: User, fake: FakeServer) -> None:
+    fake.add_collaboration("Other", [1, 3], encrypted=False)
+    user.sees("submit", "an/image", "--collaboration", "2", "--detach")
+    assert fake.tasks[1].asked.collaboration == 2
+
+
+def test_a_submitted_task_is_watched_and_its_outcome_brought_home(
+    user: User, tmp_path: Path
+) -> None:
+    shown = user.sees("submit", "an/image", "--output", str(tmp_path / "out"))
+    assert "flower-v6 watch 1" in shown
+    assert "round 1" in shown
+    assert user.report(tmp_path / "out")["status"] == "completed"
+    assert (tmp_path / "out" / "model.npz").read_bytes() == MODEL
+
+
+def test_the_outcome_of_a_failed_run_comes_home_and_the_command_fails(
+    user: User, nodes: Nodes, tmp_path: Path
+) -> None:
+    nodes.end = "crashed"
+    nodes.result = outcome({}, status="failed", cause="no station is left", log="Traceback")
+    said = user.fails("submit", "an/image", "--output", str(tmp_path))
+    assert "no station is left" in said
+    assert "Traceback" in said
+    assert user.report(tmp_path)["cause"] == "no station is left"
+
+
+def test_an_offline_node_is_told_and_waited_for(user: User, fake: FakeServer) -> None:
+    fake.set_node(2, online=False)
+    shown = user.sees("submit", "an/image", "--detach")
+    assert "the node of Beta is offline; its tasks stay pending until it is online" in shown
+    assert "Gamma is offline" not in shown
+
+
+def test_in_an_encrypted_collaboration_all_goes_as_elsewhere(
+    user: User, fake: FakeServer, tmp_path: Path
+) -> None:
+    fake.add_collaboration("Secret", [1, 2], encrypted=True)
+    user.has_key_of(1)
+    where = ("--collaboration", "Secret")
+    user.sees("submit", "an/image", *where, "--output", str(tmp_path), "--deadline", "60")
+    assert fake.tasks[1].input["kwargs"] == {"deadline": 60.0}
+    assert (tmp_path / "model.npz").read_bytes() == MODEL
+
+
+def test_the_password_is_nowhere(
+    user: User, fake: FakeServer, nodes: Nodes, tmp_path: Path
+) -> None:
+    shown = user.sees("submit", "an/image", "--output", str(tmp_path / "out"))
+    assert fake.api.password not in shown
+    for path in (tmp_path / "out").iterdir():
+        assert fake.api.password.encode() not in path.read_bytes()
+    assert fake.api.password not in str(fake.tasks[1].asked)
+
+
+@pytest.mark.parametrize("command", [["submit", "an/image"], ["watch", "1"]])
+def test_a_password_is_no_flag(
+    user: User, fake: FakeServer, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*command, "--password", fake.api.password])
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
+# What cannot be submitted
+
+
+def test_an_unknown_collaboration_is_answered_with_those_that_exist(
+    user: User, fake: FakeServer
+) -> None:
+    fake.add_collaboration("Other", [1], encrypted=False)
+    said = user.fails("submit", "an/image", "--collaboration", "Nowhere")
+    assert "There is no collaboration 'Nowhere'" in said
+    assert "Study (1), Other (2)" in said
+    user.is_told(collaboration="")
+    assert "Study (1), Other (2)" in user.fails("submit", "an/image")
+
+
+@pytest.mark.parametrize("option", ["--organization", "--organizations"])
+def test_an_unknown_organization_is_answered_with_those_that_exist(
+    user: User, fake: FakeServer, option: str
+) -> None:
+    said = user.fails("submit", "an/image", option, "Nobody")
+    assert "There is no organization 'Nobody' in the collaboration 'Study'" in said
+    assert "Alpha (1), Beta (2), Gamma (3)" in said
+    assert not fake.tasks
+
+
+@pytest.mark.parametrize("options", [[], ["--organizations", "Beta"], ["--organization", "2"]])
+def test_an_organization_without_a_node_is_named(
+    user: User, fake: FakeServer, options: list[str]
+) -> None:
+    del fake.collaborations[1].nodes[2]
+    said = user.fails("submit", "an/image", *options)
+    assert "No node is registered in the collaboration 'Study' for Beta" in said
+    assert not fake.tasks
+
+
+def test_an_organization_without_a_node_need_not_take_part(user: User, fake: FakeServer) -> None:
+    del fake.collaborations[1].nodes[2]
+    user.sees("submit", "an/image", "--organizations", "Alpha", "Gamma", "--detach")
+    assert fake.tasks
+
+
+def test_a_user_of_another_organization_cannot_submit(user: User, fake: FakeServer) -> None:
+    fake.add_collaboration("Other", [2, 3], encrypted=False)
+    said = user.fails("submit", "an/image", "--collaboration", "Other")
+    assert "organization of ada is not in the collaboration 'Other'" in said
+
+
+def test_an_encrypted_collaboration_wants_the_organizations_key(
+    user: User, fake: FakeServer
+) -> None:
+    fake.add_collaboration("Secret", [1, 2], encrypted=True)
+    where = ("--collaboration", "Secret")
+    said = user.fails("submit", "an/image", *where)
+    assert "encrypted" in said
+    assert "the private key of Alpha with --organization-key" in said
+    wrong = user.has_key_of(2)
+    assert f"{wrong} is not the private key of Alpha" in user.fails("submit", "an/image", *where)
+    wrong.write_text("no key")
+    assert f"{wrong} cannot be read" in user.fails("submit", "an/image", *where)
+    assert not fake.tasks
+
+
+def test_a_post_that_was_not_answered_is_not_repeated(user: User, fake: FakeServer) -> None:
+    fake.fail_next(Failure.ANSWER_LOST, "POST task")
+    said = user.fails("submit", "an/image")
+    assert "not known whether there is a task now" in said
+    assert len(fake.tasks) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("server", "http://127.0.0.1:9/api", "No vantage6 server answers"),
+        ("server", "the server", "neither http:// nor https://"),
+        ("password", "wrong", "does not let ada in: Failed to login"),
+        ("username", "eve", "does not let eve in: Failed to login"),
+    ],
+)
+def test_who_cannot_log_in_is_told_why(user: User, setting: str, value: str, said: str) -> None:
+    user.is_told(**{setting: value})
+    for command in (["submit", "an/image"], ["watch", "1"], ["fetch", "1", "--output", "out"]):
+        assert said in user.fails(*command)
+    assert not Path("out").exists()
+
+
+def test_an_address_without_the_apis_path_is_told_to_be_that(user: User, fake: FakeServer) -> None:
+    user.is_told(server=fake.proxy_url)
+    assert "https://host/api" in user.fails("watch", "1")
+
+
+# Watching
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("not allowed", "the node's owner does not allow this image"),
+        ("non-existing Docker image", "can neither find nor pull the image"),
+        ("crashed", "the task's log says why"),
+        ("killed by user", "killed by user"),
+    ],
+)
+def test_a_task_that_does_not_complete_is_a_failure_with_its_reason(
+    user: User, nodes: Nodes, end: str, said: str
+) -> None:
+    nodes.end, nodes.result = end, b""
+    assert said in user.fails("submit", "an/image")
+    assert said in user.fails("watch", "1")
+
+
+def test_a_task_may_be_watched_after_its_end(user: User, fake: FakeServer) -> None:
+    user.sees("submit", "an/image")
+    add_subtask(fake, fake.tasks[1], "train 1: Alpha", 1).status = "completed"
+    assert user.sees("watch", "1").splitlines() == [
+        "round 1",
+        "flower-v6 | train 1: Alpha: completed",
+    ]
+
+
+@pytest.mark.parametrize("command", [["watch", "7"], ["fetch", "7", "--output", "out"]])
+def test_a_task_that_does_not_exist_is_said_not_to(user: User, command: list[str]) -> None:
+    assert "There is no task 7 at http" in user.fails(*command)
+
+
+def test_ctrl_c_ends_the_watching_and_not_the_task(
+    user: User, fake: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    fake.set_node(1, online=False)  # so that the task waits
+    monkeypatch.setattr("time.sleep", lambda _: os.kill(os.getpid(), signal.SIGINT))
+    assert cli.main(["submit", "an/image"]) == 128 + signal.SIGINT
+    assert "goes on without this command" in capsys.readouterr().out
+    assert fake.tasks[1].status == "pending"
+
+
+# Fetching
+
+
+def submitted(user: User) -> None:
+    """Have task 1 ended."""
+    user.sees("submit", "an/image")
+
+
+def test_an_outcome_is_run_json_and_the_files(user: User, nodes: Nodes, tmp_path: Path) -> None:
+    nodes.result = outcome({"model.npz": MODEL, "plots/loss.txt": b"0.3"})
+    submitted(user)
+    user.sees("fetch", "1", "--output", str(tmp_path / "new" / "folder"))
+    output = tmp_path / "new" / "folder"
+    assert (output / "model.npz").read_bytes() == MODEL
+    assert (output / "plots" / "loss.txt").read_bytes() == b"0.3"
+    report = user.report(output)
+    assert report == {key: nodes.result[key] for key in nodes.result if key != "files"}
+
+
+def test_files_of_an_earlier_outcome_are_replaced(user: User, tmp_path: Path) -> None:
+    (tmp_path / "model.npz").write_text("old")
+    (tmp_path / "run.json").write_text("old")
+    (tmp_path / "notes").write_text("mine")
+    submitted(user)
+    user.sees("fetch", "1", "--output", str(tmp_path))
+    assert (tmp_path / "model.npz").read_bytes() == MODEL
+    assert user.report(tmp_path)["status"] == "completed"
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil",
+        "a/../../evil",
+        "/tmp/evil",  # noqa: S108
+        "link/evil",
+        "..\\evil",
+        "C:\\evil",
+        "",
+        ".",
+        "..",
+        "nul\0",
+        "run.json",
+        "./run.json",
+    ],
+)
+def test_a_file_that_would_not_be_in_the_folder_is_refused_with_all_others(
+    user: User, nodes: Nodes, tmp_path: Path, name: str
+) -> None:
+    output, outside = tmp_path / "out", tmp_path / "outside"
+    output.mkdir()
+    outside.mkdir()
+    (output / "link").symlink_to(outside)
+    nodes.result = outcome({"model.npz": MODEL, name: b"evil"})
+    submitted(user)
+    assert repr(name) in user.fails("fetch", "1", "--output", str(output))
+    assert [path.name for path in output.iterdir()] == ["link"]
+    assert not list(outside.iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "outside"}
+
+
+def test_a_folder_that_cannot_be_written_is_named(user: User, tmp_path: Path) -> None:
+    (tmp_path / "model.npz").mkdir()
+    submitted(user)
+    assert f"{tmp_path} cannot be written" in user.fails("fetch", "1", "--output", str(tmp_path))
+
+
+def test_a_task_that_has_not_ended_has_no_outcome_yet(user: User, fake: FakeServer) -> None:
+    fake.start_central()
+    said = user.fails("fetch", "1", "--output", "out")
+    assert "Task 1 is active" in said
+    assert "flower-v6 watch 1" in said
+
+
+def test_a_task_that_left_nothing_shows_its_cause_and_log(user: User, nodes: Nodes) -> None:
+    nodes.end, nodes.result = "crashed", b""
+    nodes.log = "".join(f"line {number}\n" for number in range(100))
+    user.fails("submit", "an/image")
+    said = user.fails("fetch", "1", "--output", "out")
+    assert "Task 1 left no outcome: it ended as crashed" in said
+    assert "line 99" in said
+    assert "line 1\n" not in said
+
+
+@pytest.mark.parametrize(
+    "result", [b"not JSON", b"[]", b'{"status": "completed"}', b'{"files": {"a": 1}}']
+)
+def test_what_is_no_outcome_is_said_to_be_none(user: User, nodes: Nodes, result: bytes) -> None:
+    nodes.result = result
+    submitted(user)
+    said = user.fails("fetch", "1", "--output", str(user.folder / "out"))
+    assert "result of task 1" in said or "damaged" in said
+
+
+def test_an_encrypted_outcome_wants_the_key_it_was_encrypted_for(
+    user: User, fake: FakeServer, tmp_path: Path
+) -> None:
+    fake.add_collaboration("Secret", [1, 2], encrypted=True)
+    fake.create_task(Asked("Flower: an/image", "an/image", 2, 1, {}))
+    user.has_key_of(2)
+    said = user.fails("fetch", "1", "--output", str(tmp_path / "out"))
+    assert "is not the private key of Alpha" in said
+    user.has_key_of(1)
+    user.sees("watch", "1")
+    user.sees("fetch", "1", "--output", str(tmp_path / "out"))
+    assert (tmp_path / "out" / "model.npz").read_bytes() == MODEL

@@ -1,0 +1,34 @@
+"""The command flower-v6 as a researcher uses it with vantage6."""
+
+from pathlib import Path
+
+from integration_tests.harness import finish, start
+from integration_tests.vantage6.stack import Collaboration
+from proxy.process import Process
+
+# Each message takes some seconds, most of them vantage6's, and tests run on busy machines.
+RUN_SECONDS = 1200.0
+
+
+def login(collaboration: Collaboration) -> dict[str, str]:
+    """Return the variables that say who the researcher is, and in which collaboration."""
+    said = {
+        "SERVER": collaboration.url,
+        "USERNAME": collaboration.username,
+        "PASSWORD": collaboration.password,
+        "COLLABORATION": collaboration.name,
+    }
+    if collaboration.private_key is not None:
+        said["ORGANIZATION_KEY"] = str(collaboration.private_key)
+    return {f"FLOWER_V6_{name}": value for name, value in said.items()}
+
+
+def submit(collaboration: Collaboration, image: str, output: Path, *options: str) -> Process:
+    """Run `flower-v6 submit` until the outcome is in the output folder; returns how it ended."""
+    submission = start(
+        *("submit", image, "--output", str(output), *options),
+        log=output.with_name(f"{output.name}.log"),
+        environment=login(collaboration),
+    )
+    finish(submission, RUN_SECONDS)
+    return submission
