@@ -1,0 +1,1 @@
+"""Handwritten digits again, but every station reads its images from a table of its own."""
