@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROTO_BIN := .venv-protos/bin
 
-.PHONY: demo test benchmark lint protos protos-check clean
+.PHONY: demo test benchmark lint protos protos-check tapes clean
 
 demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	$(BIN)/flower-v6 run integration_tests/apps/digits --stations 2 --output demo-results \
@@ -20,6 +20,9 @@ lint: .venv/installed protos-check  ## formatting, rules, types, generated code
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+tapes: .venv/installed  ## record native runs of RELEASES, of all that have a tape if not given
+	$(BIN)/python -m integration_tests.record $(RELEASES)
 
 protos: .venv-protos/installed  ## generate protos/*_pb2.py
 	$(PROTO_BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/*.proto
