@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 from algorithm.attach import Attached, Attachment, local_stations
+from algorithm.compat.command import add_compat, compat
 from algorithm.flower import Flower
 from algorithm.run import Outcome, check_app, run_app, write_outcome
 from algorithm.screen import Progress, Screen
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "attach":
             _attach(options, screen)
             return 0
+        if options.command == "compat":
+            return compat(options, screen)
         return _run(options, screen)
     except (BridgeError, OSError) as error:
         screen.status("")
@@ -145,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     attach.set_defaults(json=False)
     _add_station_options(attach)
+    add_compat(commands)
     return parser
 
 

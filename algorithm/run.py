@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from algorithm.attach import Attached, Attachment
 from algorithm.flower import Flower, SuperLink
@@ -17,7 +17,7 @@ from algorithm.screen import Progress, Screen
 from proxy import __version__
 from proxy.errors import AppError, BridgeError, FleetError, FlowerError
 from proxy.process import Process
-from proxy.report import MessageRecord
+from proxy.report import MessageRecord, Observer
 
 _SUPERLINK_START_SECONDS = 60.0
 # A SuperLink that cannot have its ports says so only after its imports.
@@ -59,6 +59,24 @@ class Outcome:
     messages: list[MessageRecord] = field(default_factory=list)
 
 
+class Joined(Protocol):
+    """SuperNodes of a SuperLink."""
+
+    def close(self) -> None:
+        """End them."""
+        ...
+
+
+class Join(Protocol):
+    """Lets stations become SuperNodes of a SuperLink; see `Attached`."""
+
+    def __call__(
+        self, what: Attachment, superlink: str, folder: Path, observer: Observer
+    ) -> Joined:
+        """Return them once they are."""
+        ...
+
+
 def run_app(
     app: Path,
     run_config: Sequence[str],
@@ -66,6 +84,7 @@ def run_app(
     folder: Path,
     screen: Screen,
     outcome: Outcome,
+    join: Join = Attached,
 ) -> None:
     """Run a Flower app on local stations; `outcome` is filled in, also when this raises.
 
@@ -83,6 +102,9 @@ def run_app(
         Shows progress and the ServerApp's log.
     outcome : Outcome
         Receives what happened.
+    join : Join
+        Makes the stations SuperNodes: through the bridge, or (`algorithm/compat/live.py`) as
+        without it.
 
     Raises
     ------
@@ -94,7 +116,7 @@ def run_app(
     outcome.messages = progress.records
     try:
         app = _copied(app, folder)
-        _run(app, run_config, what, folder, progress, screen, outcome)
+        _run(app, run_config, what, folder, progress, screen, outcome, join)
         outcome.status = "completed"
     except BridgeError as error:
         outcome.cause = error.message
@@ -146,6 +168,7 @@ def _run(
     progress: Progress,
     screen: Screen,
     outcome: Outcome,
+    join: Join,
 ) -> None:
     home = folder / "flwr"
     home.mkdir()
@@ -155,7 +178,7 @@ def _run(
     attached = None
     try:
         _await_superlink(superlink)
-        attached = _attach(what, superlink, folder / "stations", progress)
+        attached = _attach(what, superlink, folder / "stations", progress, join)
         screen.status("flower-v6 | submitting the app")
         options = [part for each in run_config for part in ("--run-config", each)]
         submission = Process(
@@ -218,10 +241,12 @@ def _listens(address: str) -> bool:
     return True
 
 
-def _attach(what: Attachment, superlink: SuperLink, folder: Path, progress: Progress) -> Attached:
+def _attach(
+    what: Attachment, superlink: SuperLink, folder: Path, progress: Progress, join: Join
+) -> Joined:
     """Attach the stations to our SuperLink."""
     try:
-        return Attached(what, superlink.fleet, folder, progress)
+        return join(what, superlink.fleet, folder, progress)
     except FleetError:
         # Whoever answered there was not ours, if ours could not have the port.
         if superlink.process.wait(_SUPERLINK_FAILS_SECONDS):
