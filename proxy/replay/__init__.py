@@ -7,8 +7,8 @@ calls of the SuperNode, with the same requests, and to give the answers of the S
 field. Only this may differ:
 
 1.  Polls that return nothing, heartbeats, and calls that were refused are not replayed.
-2.  GetRun and GetFab may come more or less often than on the tape; each is made at least once, for
-    whichever SuperNode.
+2.  GetRun and GetFab may come at another time, and more or less often, than on the tape; each is
+    made at least once, for whichever SuperNode.
 3.  Calls of one method for one message may come in another order: objects are pulled and pushed in
     parallel. Calls of different methods may not.
 4.  The bridge may pull objects of a message that the SuperNode held already, and asks once for

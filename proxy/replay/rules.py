@@ -15,7 +15,7 @@ from proxy.fleet.wire import FieldDifference, differences, values
 from proxy.tape import Call
 
 HEARTBEATS = ("SendNodeHeartbeat", "Ping")
-# Methods of which the bridge may make any number of calls, or none.
+# Methods of which the bridge may make any number of calls, or none, at any time.
 FREE_CALLS = frozenset({*HEARTBEATS, "GetRun", "GetFab"})
 # Fields that may differ: in what, of which method, by number; and why.
 FREE_FIELDS = {
@@ -43,7 +43,7 @@ class Difference(BridgeError):
     code = "difference"
 
 
-@dataclass
+@dataclass(eq=False)
 class Expected:
     """A call that is to be made; a repeated one counts once, and has the last answer."""
 

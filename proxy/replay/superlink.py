@@ -81,19 +81,19 @@ class RecordedSuperLink:
         """Do nothing: there is no connection."""
 
     def _make(self, made: Expected) -> None:
-        method, free = made.call.method, made.call.method in FREE_CALLS
-        for each in self._scene:
-            if each is made:
-                break
-            if not (each.made or each.call.method == method or each.call.method in FREE_CALLS):
+        made.made += 1
+        self._asked.add(made.call.number)
+        if made.call.method in FREE_CALLS:
+            return
+        if made.made > 1:
+            raise Difference(f"The bridge made {told(made.call)} again.")
+        for each in self._scene[: self._scene.index(made)]:
+            method = each.call.method
+            if not each.made and method not in FREE_CALLS and method != made.call.method:
                 raise Difference(
                     f"The bridge made {told(made.call)}, without {told(each.call)}, which the"
                     " SuperNode made before."
                 )
-        if made.made and not free:
-            raise Difference(f"The bridge made {told(made.call)} again.")
-        made.made += 1
-        self._asked.add(made.call.number)
 
     def _beyond_the_scene(self, method: str, request: bytes) -> bytes:
         """Answer what was not recorded for this message, if a rule says that it may be asked."""
