@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from proxy.errors import FlowerError, UsageError
-from proxy.fleet.releases import era_of
+from proxy.fleet.releases import era_of, version_of
 
 _VERSIONS = re.compile(r"Available versions: (.*)")
 _FINAL = re.compile(r"[0-9.]+")
@@ -30,12 +30,7 @@ def released() -> list[str]:
     if found is None:
         raise FlowerError(f"The package index names no releases of flwr: {answer}")
     versions = [each for each in found[1].split(", ") if _FINAL.fullmatch(each)]
-    return sorted(versions, key=version)
-
-
-def version(release: str) -> tuple[int, ...]:
-    """Return a final release's numbers, to compare."""
-    return tuple(map(int, release.split(".")))
+    return sorted(versions, key=version_of)
 
 
 def wheel(release: str, cache: Path) -> Path:

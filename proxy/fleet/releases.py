@@ -187,6 +187,16 @@ _1_40 = replace(
 ERAS = (_1_15, _1_19, _1_20, _1_21, _1_23, _1_26, _1_32, _1_33, _1_35, _1_37, _1_40)
 
 
+# The newest release that `make compat` has tried out: see docs/compatibility.json.
+NEWEST_TRIED: Version = (1, 42, 0)
+
+
+def version_of(release: str) -> Version:
+    """Return a release's numbers, to compare; none if it is no version."""
+    numbers = re.match(r"\d+\.\d+(\.\d+)?", release)
+    return tuple(map(int, numbers[0].split("."))) if numbers else ()
+
+
 def era_of(release: str) -> Era:
     """Return the era of a Flower release.
 
@@ -200,12 +210,10 @@ def era_of(release: str) -> Era:
     FlowerError
         If the release is older than all that the bridge supports, or no version.
     """
-    numbers = re.match(r"\d+\.\d+(\.\d+)?", release)
-    if numbers:
-        version = tuple(map(int, numbers[0].split(".")))
-        for era in reversed(ERAS):
-            if version >= era.first:
-                return era
+    version = version_of(release)
+    for era in reversed(ERAS):
+        if version >= era.first:
+            return era
     oldest = ".".join(map(str, ERAS[0].first))
     raise FlowerError(
         f"Flower {release} is not supported: the bridge speaks to flwr {oldest} and newer.",
