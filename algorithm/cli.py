@@ -6,17 +6,20 @@ import logging
 import math
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeVar
 
-from algorithm.attach import Attached, Attachment, local_stations
+from algorithm.attach import Access, Attached, Attachment, local_stations
 from algorithm.compat.command import add_compat, compat
+from algorithm.compat.gate import check_untried
 from algorithm.flower import Flower
+from algorithm.keys import keys_for
 from algorithm.run import Outcome, check_app, run_app, write_outcome
 from algorithm.screen import Progress, Screen
+from algorithm.tapes import add_tape_commands, record_tape, replay_tapes
 from proxy import __version__
 from proxy.errors import BridgeError
 from proxy.process import Workspace
@@ -47,12 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
-        if options.command == "attach":
-            _attach(options, screen)
-            return 0
-        if options.command == "compat":
-            return compat(options, screen)
-        return _run(options, screen)
+        return _COMMANDS[options.command](options, screen)
     except (BridgeError, OSError) as error:
         screen.status("")
         print(f"flower-v6: {error}", file=sys.stderr)
@@ -69,11 +67,12 @@ def _interrupt(number: int, _: FrameType | None) -> NoReturn:
     raise Interrupted(number)
 
 
-def _attach(options: argparse.Namespace, screen: Screen) -> None:
+def _attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     """`flower-v6 attach`: returns only by an exception."""
     what = _attachment(options)
     with Workspace() as workspace:
-        attached = Attached(what, options.superlink, workspace.path, Progress(screen))
+        access = Access(options.root_certificates, options.keys)
+        attached = Attached(what, options.superlink, workspace.path, Progress(screen), access)
         try:
             screen.line(
                 f"flower-v6 | {options.stations} stations are SuperNodes of"
@@ -114,8 +113,30 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
 
 def _attachment(options: argparse.Namespace) -> Attachment:
     stations = local_stations(options.stations, options.node_config)
+    return Attachment(_flower(options), stations, options.supernodes == "warm", options.deadline)
+
+
+def _keys(options: argparse.Namespace, _: Screen) -> int:
+    """`flower-v6 keys`."""
+    for command in keys_for(options.stations, options.output, _flower(options)):
+        print(command)
+    return 0
+
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace, Screen], int]] = {
+    "attach": _attach,
+    "compat": compat,
+    "keys": _keys,
+    "record": record_tape,
+    "replay": replay_tapes,
+    "run": _run,
+}
+
+
+def _flower(options: argparse.Namespace) -> Flower:
     flower = Flower(options.flower_env) if options.flower_env else Flower.from_environment()
-    return Attachment(flower, stations, options.supernodes == "warm", options.deadline)
+    check_untried(flower)
+    return flower
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,8 +167,33 @@ def _parser() -> argparse.ArgumentParser:
     attach.add_argument(
         "--superlink", required=True, metavar="HOST:PORT", help="the SuperLink's Fleet API"
     )
+    attach.add_argument(
+        "--root-certificates",
+        type=Path,
+        metavar="FILE",
+        help="what the SuperLink's certificate is checked against, if it has TLS",
+    )
+    attach.add_argument(
+        "--keys",
+        type=Path,
+        metavar="DIR",
+        help="the stations' keys, if the SuperLink authenticates SuperNodes: see `flower-v6 keys`",
+    )
     attach.set_defaults(json=False)
     _add_station_options(attach)
+
+    keys = commands.add_parser(
+        "keys", help="make keys for a SuperLink that authenticates SuperNodes"
+    )
+    keys.add_argument(
+        "stations", nargs="+", metavar="NAME", help="the stations; or a number, as --stations"
+    )
+    keys.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="where to leave the keys"
+    )
+    keys.set_defaults(json=False)
+    _add_flower_option(keys)
+    add_tape_commands(commands)
     add_compat(commands)
     return parser
 
@@ -178,6 +224,10 @@ def _add_station_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a station may take for a message (default: %(default)g)",
     )
+    _add_flower_option(parser)
+
+
+def _add_flower_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flower-env",
         type=Path,

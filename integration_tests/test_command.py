@@ -25,6 +25,7 @@ from integration_tests.harness import (
     run_config,
     start,
     wait_until,
+    with_command_line,
 )
 from proxy.errors import FlowerError
 
@@ -156,7 +157,7 @@ def test_nothing_outlives_a_run_however_it_ends(number: signal.Signals, tmp_path
     )
     try:
         wait_until(hanging.exists, "a ClientApp works")
-        (main,) = _with_command_line(descendants(os.getpid()), f"{COMMAND} run")
+        (main,) = with_command_line(descendants(os.getpid()), f"{COMMAND} run")
         below = descendants(main)
         os.kill(main, number)
         wait_until(lambda: not alive({main, *below}), "all processes have ended")
@@ -168,13 +169,3 @@ def test_nothing_outlives_a_run_however_it_ends(number: signal.Signals, tmp_path
     if number != signal.SIGKILL:
         report = json.loads((tmp_path / "output" / "run.json").read_text())
         assert report["status"] == "cancelled"
-
-
-def _with_command_line(pids: set[int], part: str) -> list[int]:
-    """Return the processes whose command line holds a part, but not those that keep them."""
-    found = []
-    for pid in pids:
-        line = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-        if part in line and "keeper" not in line:
-            found.append(pid)
-    return found

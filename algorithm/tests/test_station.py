@@ -11,6 +11,7 @@ from algorithm.supernode import NoReply, SuperNode
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.client import ClientProxy, Delivery, Stage
+from proxy.errors import Incompatible
 from proxy.fleet.messages import ErrorCode, object_id
 from proxy.testing import FakeSuperNode, Objects, record_dict
 from proxy.tests.helpers import Drained, pushed_in
@@ -27,7 +28,7 @@ class SuperNodeInMemory(SuperNode):
         The ids of the messages that reached the ClientApp.
     deadlines : list[float]
         Those that it was given.
-    trouble : NoReply | None
+    trouble : NoReply | Incompatible | None
         What happens instead of a reply, after the ClientApp has the message.
     """
 
@@ -35,7 +36,7 @@ class SuperNodeInMemory(SuperNode):
         self.node_id = 0
         self.trained: list[str] = []
         self.deadlines: list[float] = []
-        self.trouble: NoReply | None = None
+        self.trouble: NoReply | Incompatible | None = None
         self.look: Callable[[], None] = lambda: None
 
     def at(self, node_id: int) -> "SuperNodeInMemory":
@@ -209,6 +210,13 @@ def test_a_supernode_that_does_not_reply_fails_its_message_and_is_not_used_again
     message = station.receive(Drained())
     assert not station.answer(message)
     assert failure_of(message) == (code, "The SuperNode ended.")
+
+
+def test_a_message_of_another_era_fails_and_the_supernode_is_kept(station: Station) -> None:
+    station.supernode.trouble = Incompatible("They do not understand each other.")
+    message = station.receive(Drained())
+    assert station.answer(message)
+    assert failure_of(message) == (3, "They do not understand each other.")
 
 
 def test_a_damaged_instruction_fails_its_message_and_not_the_supernode(station: Station) -> None:
