@@ -34,10 +34,12 @@ _OBJECT_FIELDS = frozenset(
         "PushMessagesResponse.objects_to_push",
     }
 )
-# Fields that the bridge uses where there are any: a statistic that SuperNodes send since 1.25, and
-# the session that SuperLinks expect since 1.33.
+# Fields that the bridge uses where there are any: a statistic that SuperNodes send since 1.25, the
+# tasks that a run has since 1.30, and the session that SuperLinks expect since 1.33.
 _WHERE_THERE_ARE_ANY = frozenset(
     {
+        "Metadata.src_task_id",
+        "Metadata.dst_task_id",
         "PushMessagesRequest.clientapp_runtime_list",
         "PushMessagesResponse.session_id",
         "PushObjectRequest.session_id",
@@ -64,8 +66,10 @@ class Contract:
         The messages of `protos/fleet.proto`, by type.
     dispensable : frozenset[str]
         Fields that a release may be without, for example "Run.fab_hash".
-    texts : tuple[str, ...]
-        What must be written in the release's source: names of headers, paths.
+    headers : tuple[str, ...]
+        The names of the headers that sign a call.
+    paths : tuple[str, ...]
+        Where the methods are served; none with gRPC.
     commands : tuple[tuple[str, ...], ...]
         The command lines.
     """
@@ -73,7 +77,8 @@ class Contract:
     methods: Mapping[str, tuple[str, str]]
     messages: Mapping[str, DescriptorProto]
     dispensable: frozenset[str]
-    texts: tuple[str, ...]
+    headers: tuple[str, ...]
+    paths: tuple[str, ...]
     commands: tuple[tuple[str, ...], ...]
 
 
@@ -85,13 +90,13 @@ def contract_of(era: Era) -> Contract:
     for message in file.message_type:
         messages |= {f"{_PACKAGE}{message.name}.{each.name}": each for each in message.nested_type}
     methods = _methods(era.schema)
-    paths = tuple(map(path_of, methods)) if era.transport == "http" else ()
     return Contract(
         methods=methods,
         messages=messages,
         dispensable=_WHERE_THERE_ARE_ANY
         | (_OBJECT_FIELDS if era.schema.layout == Layout.INLINE else frozenset()),
-        texts=(*_HEADERS[era.transport], *paths),
+        headers=_HEADERS[era.transport],
+        paths=tuple(map(path_of, methods)) if era.transport == "http" else (),
         commands=tuple(
             filter(None, (era.superlink, era.supernode, _SUBMISSION, era.list_runs, era.register))
         ),

@@ -35,6 +35,11 @@ class Distribution:
         quoted = (f'"{text}"', f"'{text}'")
         return any(each in source for source in self.modules.values() for each in quoted)
 
+    def mentions_path(self, path: str) -> bool:
+        """Whether a path is written there, as a whole or as a prefix and the last part."""
+        prefix, _, last = path.rpartition("/")
+        return self.mentions(path) or (self.mentions(prefix) and self.mentions(f"/{last}"))
+
 
 def from_wheel(wheel: Path) -> Distribution:
     """Read a wheel.

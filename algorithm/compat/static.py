@@ -48,9 +48,14 @@ def check(published: Distribution, contract: Contract, before: Distribution | No
     changes = [
         *_methods(api, contract),
         *(
-            Change(True, f'"{text}" is not written anywhere in it: {_LOST}')
-            for text in contract.texts
-            if not published.mentions(text)
+            Change(True, f"no header is named {name}, with which the bridge signs its calls")
+            for name in contract.headers
+            if not published.mentions(name)
+        ),
+        *(
+            Change(True, f"nothing is served at {path}, where the bridge calls it")
+            for path in contract.paths
+            if not published.mentions_path(path)
         ),
         *(
             change
@@ -62,9 +67,6 @@ def check(published: Distribution, contract: Contract, before: Distribution | No
         changes += _news(api, read_fleet_api(before.modules), contract)
         changes += _new_flags(published, before, contract)
     return changes
-
-
-_LOST = "a header or path of the Fleet API that the bridge uses"
 
 
 def _methods(api: FleetApi, contract: Contract) -> Iterator[Change]:
@@ -127,6 +129,9 @@ def _command(command: tuple[str, ...], options: Options | None) -> Iterator[Chan
     name = " ".join(words(command))
     if options is None:
         yield Change(True, f"there is no command {name}")
+        return
+    if flags(command) and not options.flags:
+        yield Change(False, f"{name} declares its options in a way that is not known here")
         return
     for flag in flags(command):
         if flag in options.refused:

@@ -36,7 +36,7 @@ class MadeUp:
         self.api = _api(contract)
         self.options = {" ".join(words(each)): flags(each) for each in contract.commands}
         self.arguments = {" ".join(words(each)): arguments(each) for each in contract.commands}
-        self.texts = list(contract.texts)
+        self.texts = [*contract.headers, *contract.paths]
 
     def message(self, name: str) -> DescriptorProto:
         """Return one of its messages, to change it."""

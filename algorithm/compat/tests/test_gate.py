@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from algorithm import cli
 from algorithm.compat.contract import contract_of
 from algorithm.compat.gate import check_untried
+from algorithm.compat.live import APP
 from algorithm.compat.tests.made_up import MadeUp
 from algorithm.flower import Flower
 from proxy.errors import FlowerError
@@ -42,6 +44,14 @@ def test_a_release_to_come_that_cannot_work_is_refused_with_the_reason(tmp_path:
     assert "Flower 1.99.0 is newer than this bridge" in caught.value.message
     assert "flower-supernode has no --superlink" in caught.value.message
     assert f"flwr<={TRIED}" in caught.value.hint
+
+
+def test_no_command_starts_what_cannot_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flower = installed(broken(), "1.99.0", tmp_path)
+    assert cli.main(["run", str(APP), "--flower-env", str(flower.folder)]) == 1
+    assert "flower-supernode has no --superlink" in capsys.readouterr().err
 
 
 def test_a_release_that_was_tried_is_not_read_again(tmp_path: Path) -> None:

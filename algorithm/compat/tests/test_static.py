@@ -119,9 +119,13 @@ def test_an_option_that_came_or_went_is_told_and_harms_nobody() -> None:
         ),
         pytest.param(
             lambda made_up: made_up.texts.remove("/v1/fleet/pull-messages"),
-            '"/v1/fleet/pull-messages" is not written anywhere in it: a header or path of the'
-            " Fleet API that the bridge uses",
+            "nothing is served at /v1/fleet/pull-messages, where the bridge calls it",
             id="a moved path",
+        ),
+        pytest.param(
+            lambda made_up: made_up.texts.remove("flwr-signature"),
+            "no header is named flwr-signature, with which the bridge signs its calls",
+            id="a renamed header",
         ),
     ],
 )
@@ -141,6 +145,21 @@ def test_an_option_that_is_only_there_to_be_refused_breaks_the_bridge() -> None:
     (change,) = check(type(release)("1.99.0", modules, release.programs), NEWEST, before=None)
     assert change.breaks
     assert change.what == "flower-supernode refuses --superlink, which the bridge gives it"
+
+
+def test_a_path_in_two_parts_is_a_path() -> None:
+    def split(made_up: MadeUp) -> None:
+        made_up.texts.remove("/v1/fleet/pull-messages")
+        made_up.texts += ["/v1/fleet", "/pull-messages"]
+
+    assert check(changed(NEWEST, split), NEWEST, before=None) == []
+
+
+def test_options_that_cannot_be_read_are_not_taken_for_removed() -> None:
+    release = changed(NEWEST, lambda made_up: made_up.options["flower-supernode"].clear())
+    (change,) = check(release, NEWEST, before=None)
+    assert not change.breaks
+    assert change.what == "flower-supernode declares its options in a way that is not known here"
 
 
 def test_a_program_of_another_name_breaks_the_bridge() -> None:
