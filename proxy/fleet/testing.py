@@ -133,6 +133,7 @@ def make_reply(instruction: Instruction, content: Content) -> tuple[Reply, Mappi
     metadata = fleet.Metadata.FromString(instruction.metadata.SerializeToString())
     asked, now = instruction.metadata, time.time()
     metadata.src_node_id, metadata.dst_node_id = asked.dst_node_id, asked.src_node_id
+    metadata.src_task_id, metadata.dst_task_id = asked.dst_task_id, asked.src_task_id
     metadata.reply_to_message_id, metadata.message_id = asked.message_id, ""
     metadata.created_at, metadata.ttl = now, asked.created_at + asked.ttl - now
     request = fleet.PushMessagesRequest(
