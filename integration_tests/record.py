@@ -55,6 +55,29 @@ def record(release: str, tape: Path) -> None:
         assert counts == _COUNTS, f"{counts}\n{submission.log_tail(40)}"
 
 
+def contents_page() -> str:
+    """Return what `tapes/README.md` says: how each tape there was recorded."""
+    lines = [
+        "# Tapes",
+        "",
+        "What real SuperLinks and SuperNodes said to each other, one native run of the app",
+        "[taped](../apps/taped) each, with two SuperNodes. `flower-v6 replay` holds the bridge",
+        "against them; [proxy/tape.py](../../proxy/tape.py) describes the file,",
+        "[proxy/replay](../../proxy/replay/__init__.py) what may differ. `make tapes RELEASES=…`",
+        "records one, and writes this page.",
+        "",
+        "| Tape | Fleet API | Recorded | Calls | Bytes |",
+        "|---|---|---|---|---|",
+    ]
+    for path in sorted(TAPES.glob("*.tape")):
+        tape = read_tape(path)
+        lines.append(
+            f"| `{path.name}` | {tape.header.transport} | {tape.header.recorded_at[:10]}"
+            f" | {len(tape.calls)} | {path.stat().st_size} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Record what the command line names."""
     parser = argparse.ArgumentParser(prog="python -m integration_tests.record")
@@ -63,6 +86,7 @@ def main() -> None:
         tape = TAPES / f"{release}.tape"
         record(release, tape)
         print(replay(read_tape(tape)))
+    (TAPES / "README.md").write_text(contents_page())
 
 
 if __name__ == "__main__":

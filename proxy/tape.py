@@ -124,9 +124,9 @@ class TapeWriter:
 
     def add(self, call: tape_pb2.Call) -> None:
         """Append a call, without its object's content if that is large."""
-        _leave_out(call)
+        recorded = _without_large_content(call)
         with self._lock:
-            self._write(call)
+            self._write(recorded)
 
     def close(self) -> None:
         """Complete the tape."""
@@ -196,24 +196,24 @@ def _call(number: int, call: tape_pb2.Call) -> Call:
     )
 
 
-def _leave_out(call: tape_pb2.Call) -> None:
-    """Take the content of a large object or FAB out of a call that is to be recorded."""
+def _without_large_content(call: tape_pb2.Call) -> tape_pb2.Call:
+    """Return a call as it is recorded: without the content of an object or FAB that is large."""
+    left = tape_pb2.Call()
+    left.CopyFrom(call)
     match call.method:
         case "PullObject":
             pulled = fleet.PullObjectResponse.FromString(call.answer)
-            if len(pulled.object_content) > KEPT_BYTES:
-                call.left_out_bytes = len(pulled.object_content)
-                pulled.object_content = b""
-                call.answer = pulled.SerializeToString()
+            left.left_out_bytes = len(pulled.object_content)
+            pulled.object_content = b""
+            left.answer = pulled.SerializeToString()
         case "PushObject":
             pushed = fleet.PushObjectRequest.FromString(call.request)
-            if len(pushed.object_content) > KEPT_BYTES:
-                call.left_out_bytes = len(pushed.object_content)
-                pushed.object_content = b""
-                call.request = pushed.SerializeToString()
+            left.left_out_bytes = len(pushed.object_content)
+            pushed.object_content = b""
+            left.request = pushed.SerializeToString()
         case "GetFab":
             got = fleet.GetFabResponse.FromString(call.answer)
-            if len(got.fab.content) > KEPT_BYTES:
-                call.left_out_bytes = len(got.fab.content)
-                got.fab.content = b""
-                call.answer = got.SerializeToString()
+            left.left_out_bytes = len(got.fab.content)
+            got.fab.content = b""
+            left.answer = got.SerializeToString()
+    return left if left.left_out_bytes > KEPT_BYTES else call

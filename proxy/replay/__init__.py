@@ -21,8 +21,8 @@ field. Only this may differ:
     side must hand on the SuperLink's. `reconnect` and `results` there are for nobody: no SuperNode
     reads them (flwr 1.15 to 1.42).
 8.  RegisterNode and SendNodeHeartbeat are tried first where a SuperLink has CreateNode and Ping.
-9.  The error replies that the bridge makes itself have the form of those on the tape, but for the
-    run time, and from 1.39 on the task that a reply is for, and with it their ids.
+9.  An error reply that the bridge makes itself is that of the SuperNode, byte by byte, but for the
+    ClientApp's run time.
 10. A message that is not complete on the tape, because its run or the recorder ended, is skipped.
 
 The tables for this are `FREE_CALLS`, `FREE_FIELDS` and `COUNTERPARTS` in `proxy.replay.rules`.
@@ -49,7 +49,7 @@ from proxy.replay.rules import (
     scene,
     told,
 )
-from proxy.replay.stand_ins import contents, filled
+from proxy.replay.stand_ins import filled
 from proxy.replay.story import Story, stories_on
 from proxy.replay.superlink import RecordedSuperLink
 from proxy.replay.supernode import RecordedSuperNode
@@ -94,16 +94,17 @@ def replay(tape: Tape) -> Replayed:
     TapeError
         If nothing on the tape can be replayed.
     """
-    calls = [call for call in filled(tape).calls if call.answer is not None]
-    held, asked, fabs = contents(calls), set[int](), Fabs()
+    whole, contents = filled(tape)
+    calls = [call for call in whole if call.answer is not None]
+    asked, fabs = set[int](), Fabs()
     stories = list(stories_on(calls))
     messages = sum(len(story.messages) for story in stories)
     if not messages:
         raise TapeError(f"Tape {tape.name} holds no message with a complete reply.")
     for story in stories:
-        superlink = RecordedSuperLink(calls, held, asked)
+        superlink = RecordedSuperLink(calls, contents, asked)
         with tempfile.TemporaryDirectory(prefix="flower-v6-replay-") as folder:
-            _Replay(tape.name, story, superlink, held, fabs, Path(folder)).run()
+            _Replay(tape.name, story, superlink, contents, fabs, Path(folder)).run()
     with _at(tape.name):
         _check_asked(calls, asked)
     return Replayed(tape, len(stories), messages, sum(story.skipped for story in stories))
@@ -117,14 +118,14 @@ class _Replay:
         tape: str,
         story: Story,
         superlink: RecordedSuperLink,
-        held: Mapping[str, bytes],
+        contents: Mapping[str, bytes],
         fabs: Fabs,
         folder: Path,
     ) -> None:
         self._where = f"{tape}, SuperNode {story.node_id}"
         self._story = story
         self._superlink = superlink
-        self._supernode = RecordedSuperNode(story.node_id, held)
+        self._supernode = RecordedSuperNode(story.node_id, contents)
         self._node = SuperLink(superlink)
         self._heartbeats = scene(story.heartbeats)
         self._now = 0.0

@@ -25,9 +25,6 @@ FREE_FIELDS = {
     ("answer", "PushMessages", "2"): "results: no SuperNode reads it",
     ("answer", "PushMessages", "3"): "objects_to_push: compared as a set, by `supernode`",
     ("answer", "PushMessages", "4"): "session_id: whoever answers chooses it",
-    ("error reply", "PushMessages", "2.1.2"): "message_id: a hash of the next",
-    ("error reply", "PushMessages", "2.1.11"): "dst_task_id, from 1.39: no SuperLink reads it",
-    ("error reply", "PushMessages", "3.1"): "object_id: the message_id",
     ("error reply", "PushMessages", "4"): "clientapp_runtime_list: no ClientApp ran",
 }
 # What the bridge tries first, and what a SuperLink that does not know it has instead.

@@ -13,7 +13,39 @@ from proxy.tape import Call, Tape
 _ID = re.compile(rb"[0-9a-f]{64}")
 
 
-def contents(calls: Iterable[Call]) -> dict[str, bytes]:
+def filled(tape: Tape) -> tuple[list[Call], dict[str, bytes]]:
+    """Return a tape's calls as if nothing had been left out, and all objects that they name.
+
+    Whatever a tape names but does not hold, because it is large or never passed the recorder, gets
+    a short stand-in. An id is the SHA-256 of its content, and stands in the content of the objects
+    above it, up to the message. So all these ids are made anew, wherever they occur, and a replay
+    can check everything. Nothing changes on a tape that holds all that it names.
+    """
+    held = _contents(tape.calls)
+    # In capitals, so that the id in it is not taken for one and made anew.
+    stand_ins = {each: f"for {each.upper()}".encode() for each in _named(tape) - held.keys()}
+    if not stand_ins:
+        return list(tape.calls), held
+
+    @cache
+    def renamed(old: bytes) -> bytes:
+        before = held.get(old.decode(), b"")
+        now = stand_ins.get(old.decode()) or anew(before)
+        return old if now == before else object_id(now).encode()
+
+    def anew(encoded: bytes) -> bytes:
+        return _ID.sub(lambda match: renamed(match[0]), encoded)
+
+    calls = []
+    for call in tape.calls:
+        whole = _put_back(call, stand_ins)
+        answer = None if whole.answer is None else anew(whole.answer)
+        calls.append(replace(whole, request=anew(whole.request), answer=answer))
+    contents = [*stand_ins.values(), *map(anew, held.values())]
+    return calls, {object_id(content): content for content in contents}
+
+
+def _contents(calls: Iterable[Call]) -> dict[str, bytes]:
     """Return the objects whose content is on a tape, by id.
 
     Source of the field numbers: flwr 1.19 to 1.42, `PullObjectRequest` and so on in
@@ -27,36 +59,6 @@ def contents(calls: Iterable[Call]) -> dict[str, bytes]:
                 for each in values(call.request, 3):
                     found[bytes(each).decode()] = bytes(content)
     return found
-
-
-def filled(tape: Tape) -> Tape:
-    """Return a tape as if nothing had been left out of it.
-
-    Whatever a tape names but does not hold, because it is large or never passed the recorder, gets
-    a short stand-in. An id is the SHA-256 of its content, and stands in the content of the objects
-    above it, up to the message. So all these ids are made anew, wherever they occur, and a replay
-    can check everything. Nothing changes on a tape that holds all that it names.
-    """
-    held = contents(tape.calls)
-    stand_ins = {each: b"stand-in for " + each.encode() for each in _named(tape) - held.keys()}
-    if not stand_ins:
-        return tape
-
-    @cache
-    def renamed(old: bytes) -> bytes:
-        name = old.decode()
-        content = stand_ins.get(name) or _ID.sub(_rename, held.get(name, b""))
-        return old if content == held.get(name, b"") else object_id(content).encode()
-
-    def _rename(match: re.Match[bytes]) -> bytes:
-        return renamed(match[0])
-
-    calls = []
-    for call in tape.calls:
-        whole = _put_back(call, stand_ins)
-        answer = None if whole.answer is None else _ID.sub(_rename, whole.answer)
-        calls.append(replace(whole, request=_ID.sub(_rename, whole.request), answer=answer))
-    return replace(tape, calls=tuple(calls))
 
 
 def _named(tape: Tape) -> set[str]:

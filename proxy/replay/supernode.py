@@ -73,10 +73,16 @@ class RecordedSuperNode:
             self.play()
             self._proxy.withdraw()
         if delivery.stage != Stage.ANSWERED:
-            raise Difference(
-                "All that the SuperNode says is said, but for the ClientProxy the reply is not"
-                f" complete: it is at {delivery.stage.name} and lacks {sorted(delivery.missing)}."
-            )
+            raise Difference(self._what_is_lacking(delivery))
+
+    def _what_is_lacking(self, delivery: Delivery) -> str:
+        """Say why a reply is not complete although the SuperNode has said all."""
+        for each in self._scene:
+            if _is_push(each.call) and bytes(values(each.call.request, 3)[0]).decode() in (
+                delivery.missing
+            ):
+                return f"The ClientProxy still lacks what {told(each.call)} brought."
+        return f"The ClientProxy has not taken the reply for complete: it is {delivery.stage.name}."
 
     def close(self) -> None:
         """Do nothing; see `proxy.carriers.Carrier`."""
