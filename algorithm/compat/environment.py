@@ -4,11 +4,11 @@ import fcntl
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxy.errors import FlowerError, UsageError
+from proxy.errors import FlowerError
 from proxy.fleet.releases import era_of, version_of
 
 _VERSIONS = re.compile(r"Available versions: (.*)")
@@ -38,19 +38,16 @@ def wheel(release: str, cache: Path) -> Path:
 
     Raises
     ------
-    UsageError
-        If there is none.
+    FlowerError
+        If it cannot be downloaded.
     """
     folder = cache / "wheels"
+    name = f"flwr-{release}-py3-none-any.whl"
     with _alone(folder / release):
-        for _ in range(2):
-            if found := list(folder.glob(f"flwr-{release}-*.whl")):
-                return found[0]
-            try:
-                _pip("download", "--no-deps", "--dest", str(folder), f"flwr=={release}")
-            except FlowerError as error:
-                raise UsageError(f"There is no wheel of flwr {release}: {error.message}") from error
-    raise UsageError(f"There is no wheel of flwr {release}.")
+        if not (folder / name).exists():
+            only = ("--no-deps", "--only-binary", "flwr")
+            _pip("download", *only, "--dest", str(folder), f"flwr=={release}")
+    return folder / name
 
 
 def environment(release: str, cache: Path) -> Path:
@@ -69,7 +66,7 @@ def environment(release: str, cache: Path) -> Path:
         complete = folder / "installed"
         if not complete.exists():
             more = (*_APP_NEEDS, *era_of(release).packages)
-            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+            _run(sys.executable, "-m", "venv", "--clear", str(folder))
             python = str(folder / "bin" / "python")
             try:
                 _pip("install", f"flwr=={release}", *more, python=python)
@@ -91,12 +88,16 @@ def _alone(what: Path) -> Iterator[None]:
 
 def _pip(command: str, *arguments: str, python: str = sys.executable) -> str:
     """Run pip; returns what it says."""
-    line: Sequence[str] = (python, "-m", "pip", command, "--disable-pip-version-check", *arguments)
+    return _run(python, "-m", "pip", command, "--disable-pip-version-check", *arguments)
+
+
+def _run(*command: str) -> str:
+    """Run a command to its end; returns what it says."""
     ended = subprocess.run(
-        line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if ended.returncode:
-        said = ended.stderr.strip().splitlines()
+        said = (ended.stderr or ended.stdout).strip().splitlines()
         reason = said[-1] if said else f"exit code {ended.returncode}"
-        raise FlowerError(f"pip {command} {' '.join(arguments)} failed: {reason}")
+        raise FlowerError(f"`{' '.join(command)}` failed: {reason}")
     return ended.stdout

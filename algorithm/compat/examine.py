@@ -48,12 +48,16 @@ def examine_released(
 
     Raises
     ------
-    UsageError
-        If there is no such release.
+    FlowerError
+        If its wheel cannot be had, or is none of Flower.
     """
+    try:
+        era_of(release)
+    except FlowerError as error:
+        return Verdict(release, failure=error.message)
     older = from_wheel(environment.wheel(before, cache)) if before else None
     verdict = _read(from_wheel(environment.wheel(release, cache)), older)
-    if try_out and verdict.era:
+    if try_out:
         try:
             folder = environment.environment(release, cache)
         except FlowerError as error:
@@ -77,13 +81,8 @@ def supported(releases: list[str]) -> list[str]:
 
 def _read(published: Distribution, before: Distribution | None) -> Verdict:
     """Compare what is published with what the bridge relies on."""
-    verdict = Verdict(published.release)
-    try:
-        era = era_of(published.release)
-    except FlowerError as error:
-        verdict.failure = error.message
-        return verdict
-    verdict.era, verdict.transport = ".".join(map(str, era.first)), era.transport
+    era = era_of(published.release)
+    verdict = Verdict(published.release, ".".join(map(str, era.first)), era.transport)
     try:
         verdict.changes = check(published, contract_of(era), before)
     except FlowerError as error:
