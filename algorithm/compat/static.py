@@ -154,17 +154,19 @@ def _news(api: FleetApi, before: FleetApi, contract: Contract) -> Iterator[Chang
     old, new = before.reachable(methods), api.reachable(methods)
     for kind, message in new.items():
         if kind in old:
-            yield from _new_fields(old[kind], message)
+            yield from _new_fields(old[kind], message, contract)
 
 
-def _new_fields(old: DescriptorProto, new: DescriptorProto) -> Iterator[Change]:
+def _new_fields(old: DescriptorProto, new: DescriptorProto, contract: Contract) -> Iterator[Change]:
+    used = {f"{m.name}.{each.name}" for m in contract.messages.values() for each in m.field}
     old_fields = {field.number: field for field in old.field}
     new_fields = {field.number: field for field in new.field}
     for number, field in new_fields.items():
         name = f"{new.name}.{field.name} = {number} ({form(field)})"
         there = old_fields.get(number)
         if there is None:
-            yield Change(False, f"new field {name}: it is carried along")
+            use = "the bridge uses it" if name.split()[0] in used else "it is carried along"
+            yield Change(False, f"new field {name}: {use}")
         elif there.name != field.name:
             yield Change(False, f"field {name} was named {there.name}")
         elif form(there) != form(field):

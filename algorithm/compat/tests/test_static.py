@@ -50,6 +50,13 @@ def test_an_added_field_is_compatible_and_told() -> None:
     assert change.what == "new field Run.colour = 99 (string): it is carried along"
 
 
+def test_an_added_field_that_the_bridge_waited_for_is_told_as_such() -> None:
+    older = changed(NEWEST, lambda made_up: drop_field(made_up, "PushObjectRequest.session_id"))
+    (change,) = check(MadeUp(NEWEST).published(), NEWEST, before=older)
+    assert not change.breaks
+    assert change.what == "new field PushObjectRequest.session_id = 5 (string): the bridge uses it"
+
+
 def test_an_added_method_is_told_because_the_bridge_would_not_answer_it() -> None:
     release = changed(NEWEST, lambda made_up: made_up.api.service[0].method.add(name="GetWeather"))
     (change,) = check(release, NEWEST, before=MadeUp(NEWEST).published())
