@@ -23,8 +23,8 @@ from typing import Any
 import grpc
 
 from protos import tape_pb2
-from proxy.errors import UsageError
-from proxy.fleet.connect import connect, speaks_http
+from proxy.errors import TapeError, UsageError
+from proxy.fleet.connect import speaks_http
 from proxy.fleet.http import method_of, path_of
 from proxy.tape import TapeWriter
 
@@ -77,14 +77,11 @@ class Recorder:
     """
 
     def __init__(self, superlink: str, listen: str, tape: Path, about: str) -> None:
-        connect(superlink).close()
-        http = speaks_http(superlink, None)
+        http = speaks_http(superlink)
         self._tape = TapeWriter(tape, "http" if http else "grpc", about)
         kind = _HttpForwarder if http else _GrpcForwarder
         try:
-            self._forwarder: _HttpForwarder | _GrpcForwarder = kind(
-                superlink, listen, self._tape.add
-            )
+            self._forwarder: _HttpForwarder | _GrpcForwarder = kind(superlink, listen, self._add)
         except (OSError, ValueError, OverflowError, RuntimeError) as error:
             self._tape.close()
             raise UsageError(
@@ -92,6 +89,12 @@ class Recorder:
                 "Name a free address of this machine as HOST:PORT.",
             ) from error
         self.address = self._forwarder.address
+
+    def _add(self, call: tape_pb2.Call) -> None:
+        try:
+            self._tape.add(call)
+        except TapeError as error:
+            log.error("a call is missing on the tape: %s", error)
 
     def close(self) -> None:
         """Stop listening, and complete the tape."""

@@ -16,6 +16,7 @@ A tape is replayed as if nothing were left out, see `proxy.replay.stand_ins`.
 import lzma
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,9 +125,10 @@ class TapeWriter:
 
     def add(self, call: tape_pb2.Call) -> None:
         """Append a call, without its object's content if that is large."""
-        recorded = _without_large_content(call)
+        with suppress(DecodeError):  # what is no Fleet message is kept as it is
+            call = _without_large_content(call)
         with self._lock:
-            self._write(recorded)
+            self._write(call)
 
     def close(self) -> None:
         """Complete the tape."""

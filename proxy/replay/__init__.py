@@ -35,6 +35,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
+
 from proxy.errors import BridgeError, TapeError
 from proxy.fleet.messages import Instruction
 from proxy.fleet.superlink import SuperLink
@@ -94,10 +96,13 @@ def replay(tape: Tape) -> Replayed:
     TapeError
         If nothing on the tape can be replayed.
     """
-    whole, contents = filled(tape)
-    calls = [call for call in whole if call.answer is not None]
+    try:
+        whole, contents = filled(tape)
+        calls = [call for call in whole if call.answer is not None]
+        stories = list(stories_on(calls))
+    except DecodeError as error:
+        raise TapeError(f"Tape {tape.name} holds what is no Fleet message: {error}.") from error
     asked, fabs = set[int](), Fabs()
-    stories = list(stories_on(calls))
     messages = sum(len(story.messages) for story in stories)
     if not messages:
         raise TapeError(f"Tape {tape.name} holds no message with a complete reply.")

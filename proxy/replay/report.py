@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 
 from proxy.fleet.messages import Instruction, error_reply
-from proxy.fleet.wire import values, zigzag
+from proxy.fleet.wire import double, values, zigzag
 from proxy.replay.rules import Difference, listed, told, unlike
 from proxy.report import MessageRecord
 from proxy.tape import Call
@@ -36,9 +36,7 @@ def check_error_reply(instruction: Instruction, calls: Sequence[Call]) -> None:
     """Check that the bridge would put the same error into the same form as the SuperNode did."""
     announced = _announced(calls)
     if error := _error(announced.request):
-        (created_at,) = struct.unpack(
-            "<d", struct.pack("<Q", values(announced.request, 2, 1, 9)[0])
-        )
+        created_at = double(values(announced.request, 2, 1, 9)[0])
         reply, _ = error_reply(instruction, *error, created_at)
         if found := unlike("error reply", announced, reply.encoded):
             raise Difference(

@@ -108,7 +108,7 @@ class RecordedSuperNode:
     def _push_objects(self, announced: Call, answer: bytes, pushes: Iterable[Call]) -> None:
         """Push the objects that the ClientProxy asks for."""
         asked = ids_named(answer)
-        _check_asked(announced, asked)
+        _check_asked(announced, answer, asked)
         recorded = {bytes(values(call.request, 3)[0]).decode(): call for call in pushes}
         run_id = int(values(announced.request, 2, 1, 1)[0])
         for each in asked:
@@ -131,9 +131,15 @@ class RecordedSuperNode:
             )
 
 
-def _check_asked(announced: Call, asked: Sequence[str]) -> None:
-    """Check which objects the ClientProxy asks for: all of the tree, no others."""
-    wanted, tree = ids_named(announced.answer or b""), ids_named(announced.request)
+def _check_asked(announced: Call, answer: bytes, asked: Sequence[str]) -> None:
+    """Check which objects the ClientProxy asks for, and how: all of the tree, and no others."""
+    meant = announced.answer or b""
+    wanted, tree = ids_named(meant), ids_named(announced.request)
+    if wanted and _is_map(meant) != _is_map(answer):
+        raise Difference(
+            f"The ClientProxy's answer to {told(announced)} differs from the SuperLink's in the"
+            " form of objects_to_push (3): one is a list of ids, the other a map."
+        )
     for each in wanted:
         if each not in asked:
             raise Difference(
@@ -146,6 +152,11 @@ def _check_asked(announced: Call, asked: Sequence[str]) -> None:
                 f"The ClientProxy's answer to {told(announced)} has object {each} in"
                 " objects_to_push (3), which is not in the reply's tree."
             )
+
+
+def _is_map(answer: bytes) -> bool:
+    """Whether the objects to push are named as in 1.19: by message."""
+    return ids_named(answer) != [bytes(each).decode(errors="replace") for each in values(answer, 3)]
 
 
 def _is_push(call: Call) -> bool:

@@ -1,7 +1,7 @@
 """Replaying what the fakes say to each other: every layout, and what a tape may lack."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from protos import fleet_pb2 as fleet
 from protos import tape_pb2
 from proxy.errors import FleetError, TapeError
+from proxy.fleet import messages
 from proxy.fleet.releases import SCHEMAS, Layout, Schema
 from proxy.fleet.superlink import SuperLink
 from proxy.replay import replay
@@ -258,3 +259,26 @@ def test_an_answer_that_was_another_is_told_by_its_field(federation: Federation)
     )
     with pytest.raises(Difference, match=told):
         replay(reordered(tape, calls))
+
+
+def test_objects_that_are_asked_for_in_another_form_are_told(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = recorded(federation)
+    answer_to_push = messages.answer_to_push
+
+    def as_in_1_19(
+        reply: messages.Reply, wanted: Sequence[str], session_id: str, layout: Layout
+    ) -> bytes:
+        return answer_to_push(reply, wanted, session_id, Layout.MAP)
+
+    monkeypatch.setattr(messages, "answer_to_push", as_in_1_19)
+    with pytest.raises(Difference, match=r"the form of objects_to_push \(3\)"):
+        replay(tape)
+
+
+def test_what_is_no_fleet_message_is_told(federation: Federation) -> None:
+    tape = recorded(federation)
+    calls = (*tape.calls, Call(99, "PullMessages", 0.0, b"abc", b"abc"))
+    with pytest.raises(TapeError, match=r"fakes\.tape holds what is no Fleet message"):
+        replay(replace(tape, calls=calls))

@@ -108,3 +108,9 @@ def test_no_tape_at_all_is_told(tmp_path: Path) -> None:
         read_tape(tmp_path / "missing.tape")
     with pytest.raises(TapeError, match="cannot be written"):
         TapeWriter(tmp_path / "missing" / "some.tape", "http", "")
+
+
+def test_what_is_no_fleet_message_is_kept_as_it_is(tmp_path: Path) -> None:
+    call = tape_pb2.Call(method="PullObject", request=b"abc", answer=b"abc")
+    (kept,) = written(tmp_path / "odd.tape", call).calls
+    assert (kept.request, kept.answer) == (b"abc", b"abc")
