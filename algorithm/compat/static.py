@@ -45,8 +45,9 @@ def check(published: Distribution, contract: Contract, before: Distribution | No
         If a release does not describe its Fleet API in a form that is known here.
     """
     api = read_fleet_api(published.modules)
+    compared: set[tuple[str, str]] = set()
     changes = [
-        *_methods(api, contract),
+        *_methods(api, contract, compared),
         *(
             Change(True, f"no header is named {name}, with which the bridge signs its calls")
             for name in contract.headers
@@ -64,14 +65,18 @@ def check(published: Distribution, contract: Contract, before: Distribution | No
         ),
     ]
     if before is not None:
-        changes += _news(api, read_fleet_api(before.modules), contract)
+        used = {
+            (theirs, field.number)
+            for ours, theirs in compared
+            for field in contract.messages[ours].field
+        }
+        changes += _news(api, read_fleet_api(before.modules), contract, used)
         changes += _new_flags(published, before, contract)
     return changes
 
 
-def _methods(api: FleetApi, contract: Contract) -> Iterator[Change]:
+def _methods(api: FleetApi, contract: Contract, compared: set[tuple[str, str]]) -> Iterator[Change]:
     """Compare the Fleet API's methods, and all messages in their calls."""
-    compared: set[tuple[str, str]] = set()
     for method, ours in contract.methods.items():
         if method not in api.methods:
             yield Change(True, f"method {method} is missing{_renamed(method, api, contract)}")
@@ -97,7 +102,10 @@ def _messages(
     contract: Contract,
     compared: set[tuple[str, str]],
 ) -> Iterator[Change]:
-    """Compare two messages, and those in their fields, by what matters on the wire."""
+    """Compare two messages, and those in their fields, by what matters on the wire.
+
+    Types that were compared, ours and theirs, are noted.
+    """
     if (our_type, their_type) in compared:
         return
     compared.add((our_type, their_type))
@@ -145,8 +153,20 @@ def _command(command: tuple[str, ...], options: Options | None) -> Iterator[Chan
         )
 
 
-def _news(api: FleetApi, before: FleetApi, contract: Contract) -> Iterator[Change]:
-    """Tell what is new in the Fleet API beyond what the bridge relies on."""
+def _news(
+    api: FleetApi, before: FleetApi, contract: Contract, used: set[tuple[str, int]]
+) -> Iterator[Change]:
+    """Tell what is new in the Fleet API.
+
+    Parameters
+    ----------
+    api, before : FleetApi
+        The release's, and that of the release before.
+    contract : Contract
+        What the bridge relies on.
+    used : set[tuple[str, int]]
+        The fields that the bridge uses, by type and number.
+    """
     for method in api.methods:
         if method not in before.methods and method not in contract.methods:
             yield Change(False, f"new method {method}: the bridge does not answer it")
@@ -154,18 +174,18 @@ def _news(api: FleetApi, before: FleetApi, contract: Contract) -> Iterator[Chang
     old, new = before.reachable(methods), api.reachable(methods)
     for kind, message in new.items():
         if kind in old:
-            yield from _new_fields(old[kind], message, contract)
+            numbers = {number for used_kind, number in used if used_kind == kind}
+            yield from _new_fields(old[kind], message, numbers)
 
 
-def _new_fields(old: DescriptorProto, new: DescriptorProto, contract: Contract) -> Iterator[Change]:
-    used = {f"{m.name}.{each.name}" for m in contract.messages.values() for each in m.field}
+def _new_fields(old: DescriptorProto, new: DescriptorProto, used: set[int]) -> Iterator[Change]:
     old_fields = {field.number: field for field in old.field}
     new_fields = {field.number: field for field in new.field}
     for number, field in new_fields.items():
         name = f"{new.name}.{field.name} = {number} ({form(field)})"
         there = old_fields.get(number)
         if there is None:
-            use = "the bridge uses it" if name.split()[0] in used else "it is carried along"
+            use = "the bridge uses it" if number in used else "it is carried along"
             yield Change(False, f"new field {name}: {use}")
         elif there.name != field.name:
             yield Change(False, f"field {name} was named {there.name}")
