@@ -55,6 +55,8 @@ def compat(options: argparse.Namespace, screen: Screen) -> int:
     """Run the command; returns 1 if the bridge cannot use one of the releases, else 0."""
     if options.releases and (options.all or options.newest):
         raise UsageError("Name releases, or give --all or --newest.")
+    if options.tapes is not None and not options.live:
+        raise UsageError("A tape is left of a native run: give --live with --tapes.")
     if options.tapes is not None:
         options.tapes.mkdir(parents=True, exist_ok=True)
     screen.line(HEADING)

@@ -97,6 +97,7 @@ def test_json_is_for_machines(cache: Path, capsys: pytest.CaptureFixture[str]) -
     [
         (["1.97.0"], "has no flwr 1.97.0"),
         (["1.99.0", "--all"], "Name releases, or give --all or --newest."),
+        (["1.99.0", "--tapes", "tapes"], "give --live with --tapes"),
     ],
 )
 def test_what_cannot_be_examined_is_said(
