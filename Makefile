@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 
-.PHONY: demo test benchmark lint protos protos-check clean
+.PHONY: demo test test-vantage6 benchmark lint protos protos-check tapes clean
 
 demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	$(BIN)/flower-v6 run integration_tests/apps/digits --stations 2 --output demo-results \
@@ -14,6 +14,9 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 test: .venv/installed $(VANTAGE6)  ## all tests; those on a real vantage6 where Docker runs
 	$(BIN)/pytest
 
+test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantage6: takes hours
+	CI=true $(BIN)/pytest integration_tests -k vantage6 -m ''
+
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks
 
@@ -21,6 +24,9 @@ lint: .venv/installed protos-check  ## formatting, rules, types, generated code
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+tapes: .venv/installed  ## record native runs of RELEASES, of all that have a tape if not given
+	$(BIN)/python -m integration_tests.record $(RELEASES)
 
 protos: .venv-protos/installed  ## generate protos/*_pb2.py
 	$(PROTO_BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/*.proto

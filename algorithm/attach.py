@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from proxy.carriers.local import LocalCarrier, LocalStation
 from proxy.central import CentralProxy
 from proxy.errors import UsageError
 from proxy.fleet.connect import connect
+from proxy.fleet.identity import Identity
 from proxy.report import Observer
 
 # The program that a container would run; -E and -P keep the user's folders off its import path.
@@ -38,6 +40,26 @@ class Attachment:
     release: str = ""
 
 
+@dataclass(frozen=True)
+class Access:
+    """How a SuperLink lets SuperNodes in; by default without TLS, and whoever comes.
+
+    Attributes
+    ----------
+    root_certificates : Path | None
+        A file with the certificates (PEM) that the SuperLink's is checked against.
+    keys : Path | None
+        A folder with the keys of the stations, which the SuperLink was told of: see
+        `proxy.fleet.identity`.
+    """
+
+    root_certificates: Path | None = None
+    keys: Path | None = None
+
+
+ANYBODY = Access()
+
+
 class Attached:
     """Stations that are SuperNodes of a SuperLink, until closed.
 
@@ -51,6 +73,8 @@ class Attached:
         An existing folder for all that is written.
     observer : Observer
         Hears of every message.
+    access : Access
+        How the SuperLink lets SuperNodes in.
 
     Raises
     ------
@@ -58,27 +82,42 @@ class Attached:
         If the SuperLink does not answer or refuses.
     CarrierError
         If a station cannot be made ready.
+    UsageError
+        If a key or the certificates cannot be used.
     """
 
-    def __init__(self, what: Attachment, superlink: str, folder: Path, observer: Observer) -> None:
+    def __init__(
+        self,
+        what: Attachment,
+        superlink: str,
+        folder: Path,
+        observer: Observer,
+        access: Access = ANYBODY,
+    ) -> None:
         self.carrier = what.carrier(folder)
-        self._central = CentralProxy(
-            lambda _: connect(superlink, stations=what.release),
-            self.carrier,
-            folder,
-            what.deadline,
-            observer,
-        )
-        try:
-            self._central.start()
-        except BaseException:
-            self.close()
-            raise
+        with ExitStack() as stack:
+            stack.callback(self.carrier.close)
+            identities: dict[str, Identity] = {}
+            if access.keys is not None:
+                for station in self.carrier.stations:
+                    identities[station] = Identity(access.keys / station)
+                    stack.callback(identities[station].close)
+            central = CentralProxy(
+                lambda station: connect(
+                    superlink, access.root_certificates, what.release, identities.get(station)
+                ),
+                self.carrier,
+                folder,
+                what.deadline,
+                observer,
+            )
+            stack.callback(central.stop)
+            central.start()
+            self._closing = stack.pop_all()
 
     def close(self) -> None:
         """Take the SuperNodes off the SuperLink and end all that runs for them."""
-        self._central.stop()
-        self.carrier.close()
+        self._closing.close()
 
 
 def local_carrier(

@@ -9,10 +9,11 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from algorithm.arguments import Arguments
-from algorithm.attach import Attachment
+from algorithm.attach import Attached, Attachment
 from algorithm.flower import Flower
 from algorithm.manifest import ENVIRONMENT_VARIABLE, Manifest
 from algorithm.node_config import pairs
@@ -72,7 +73,7 @@ def main(container: Container, task: Payload) -> None:
                 _app(image.parent),
                 [pairs(arguments.run_config)] if arguments.run_config else [],
                 flower,
-                Attachment(carrier, arguments.deadline, flower.release),
+                partial(Attached, Attachment(carrier, arguments.deadline, flower.release)),
                 run,
                 Screen(sys.stdout),
                 outcome,

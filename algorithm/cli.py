@@ -7,18 +7,23 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from algorithm.app import check_app
-from algorithm.attach import Attached, Attachment, local_carrier, local_stations
+from algorithm.attach import Access, Attached, Attachment, local_carrier, local_stations
 from algorithm.attach_vantage6 import add_vantage6_options, vantage6_attachment
+from algorithm.compat.command import add_compat
+from algorithm.compat.gate import check_untried
 from algorithm.flower import Flower
 from algorithm.image import BASE_IMAGE, build_image, release_beside_the_bridge
+from algorithm.keys import keys_for
 from algorithm.options import positive
 from algorithm.run import Outcome, run_app, write_outcome
 from algorithm.screen import Progress, Screen
+from algorithm.tapes import add_tape_commands
 from algorithm.vantage6_commands import add_vantage6_commands
 from proxy import __version__
 from proxy.errors import BridgeError
@@ -49,16 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
-        if "function" in options:
-            options.function(options, screen)
-            return 0
-        if options.command == "attach":
-            _attach(options, screen)
-            return 0
-        if options.command == "image":
-            _image(options, screen)
-            return 0
-        return _run(options, screen)
+        exit_code: int = options.function(options, screen) or 0
+        return exit_code
     except (BridgeError, OSError) as error:
         screen.status("")
         print(f"flower-v6: {error}", file=sys.stderr)
@@ -75,14 +72,15 @@ def _interrupt(number: int, _: FrameType | None) -> NoReturn:
     raise Interrupted(number)
 
 
-def _attach(options: argparse.Namespace, screen: Screen) -> None:
+def _attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     """`flower-v6 attach`: returns only by an exception."""
     if options.vantage6:
         stations, what = vantage6_attachment(options)
     else:
         _, stations, what = _local(options)
     with Workspace() as workspace:
-        attached = Attached(what, options.superlink, workspace.path, Progress(screen))
+        access = Access(options.root_certificates, options.keys)
+        attached = Attached(what, options.superlink, workspace.path, Progress(screen), access)
         try:
             screen.line(
                 f"flower-v6 | {len(stations)} stations are SuperNodes of"
@@ -94,7 +92,7 @@ def _attach(options: argparse.Namespace, screen: Screen) -> None:
             attached.close()
 
 
-def _run(options: argparse.Namespace, screen: Screen) -> int:
+def _run(options: argparse.Namespace, screen: Screen) -> None:
     """`flower-v6 run`."""
     check_app(options.app)
     flower, stations, what = _local(options)
@@ -108,7 +106,15 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
     )
     with Workspace() as workspace:
         try:
-            run_app(options.app, options.run_config, flower, what, workspace.path, screen, outcome)
+            run_app(
+                options.app,
+                options.run_config,
+                flower,
+                partial(Attached, what),
+                workspace.path,
+                screen,
+                outcome,
+            )
         except Interrupted as interrupted:
             outcome.status, outcome.cause = "cancelled", str(interrupted)
             raise
@@ -118,7 +124,6 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
             if options.json:
                 print(json.dumps(asdict(outcome)))
     screen.line(f"flower-v6 | the run completed in {outcome.seconds:.1f} s")
-    return 0
 
 
 def _image(options: argparse.Namespace, screen: Screen) -> None:
@@ -133,16 +138,25 @@ def _image(options: argparse.Namespace, screen: Screen) -> None:
     )
 
 
+def _keys(options: argparse.Namespace, _: Screen) -> None:
+    """`flower-v6 keys`."""
+    for command in keys_for(options.stations, options.output, _flower(options)):
+        print(command)
+
+
 def _local(options: argparse.Namespace) -> tuple[Flower, Sequence[str], Attachment]:
     """Return Flower, and the stations on this machine: their names, and how to attach them."""
     stations = local_stations(options.stations or _DEFAULT_STATIONS, options.node_config)
-    flower = Flower(options.flower_env) if options.flower_env else Flower.from_environment()
+    flower = _flower(options)
     carrier = local_carrier(stations, flower, options.supernodes != "per-round")
-    return (
-        flower,
-        [each.name for each in stations],
-        Attachment(carrier, options.deadline, flower.release),
-    )
+    attachment = Attachment(carrier, options.deadline, flower.release)
+    return flower, [each.name for each in stations], attachment
+
+
+def _flower(options: argparse.Namespace) -> Flower:
+    flower = Flower(options.flower_env) if options.flower_env else Flower.from_environment()
+    check_untried(flower)
+    return flower
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, metavar="DIR", help="where to leave run.json and the logs"
     )
     run.add_argument("--json", action="store_true", help="print run.json to standard output")
+    run.set_defaults(function=_run)
     _add_station_options(run)
 
     image = commands.add_parser("image", help="build the vantage6 algorithm image of a Flower app")
@@ -186,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument(
         "--store", type=Path, metavar="FILE", help="where to leave an entry for an algorithm store"
     )
-    image.set_defaults(json=False)
+    image.set_defaults(json=False, function=_image)
 
     attach = commands.add_parser(
         "attach",
@@ -196,10 +211,36 @@ def _parser() -> argparse.ArgumentParser:
     attach.add_argument(
         "--superlink", required=True, metavar="HOST:PORT", help="the SuperLink's Fleet API"
     )
-    attach.set_defaults(json=False)
+    attach.add_argument(
+        "--root-certificates",
+        type=Path,
+        metavar="FILE",
+        help="what the SuperLink's certificate is checked against, if it has TLS",
+    )
+    attach.add_argument(
+        "--keys",
+        type=Path,
+        metavar="DIR",
+        help="the stations' keys, if the SuperLink authenticates SuperNodes: see `flower-v6 keys`",
+    )
+    attach.set_defaults(json=False, function=_attach)
     _add_station_options(attach)
     add_vantage6_options(attach)
+
+    keys = commands.add_parser(
+        "keys", help="make keys for a SuperLink that authenticates SuperNodes"
+    )
+    keys.add_argument(
+        "stations", nargs="+", metavar="NAME", help="the stations; or a number, as --stations"
+    )
+    keys.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="where to leave the keys"
+    )
+    keys.set_defaults(json=False, function=_keys)
+    _add_flower_option(keys)
     add_vantage6_commands(commands)
+    add_tape_commands(commands)
+    add_compat(commands)
     return parser
 
 
@@ -231,6 +272,10 @@ def _add_station_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a station may take for a message (default: %(default)g)",
     )
+    _add_flower_option(parser)
+
+
+def _add_flower_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flower-env",
         type=Path,

@@ -125,6 +125,24 @@ class Flower:
         """Return the command line that lists the runs of a SuperLink that was named."""
         return self.command(*_fill(self._era.list_runs, {"name": name, "app": str(app)}))
 
+    def registration(
+        self, public_key: Path, name: str = "SUPERLINK", app: str = "APP"
+    ) -> list[str]:
+        """Return what lets the SuperNode with a key into a SuperLink that was named.
+
+        Raises
+        ------
+        FlowerError
+            If this release has no such command.
+        """
+        if not self._era.register:
+            raise FlowerError(
+                f"Flower {self.release} has no command that registers SuperNodes.",
+                "SuperLinks that are told of their SuperNodes need flwr 1.23 or newer.",
+            )
+        values = {"public_key": str(public_key), "name": name, "app": app}
+        return _fill(self._era.register, values)
+
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return the command line that starts one of Flower's programs."""
         return [str(self._programs / program), *arguments]

@@ -9,9 +9,12 @@ from statistics import fmean
 from typing import Any
 
 from algorithm.run import Outcome
-from algorithm.store_entry import COLUMNS, LINE_X, LINE_Y, ROWS
 from proxy.errors import CarrierError
 from proxy.report import MessageRecord
+
+# What the algorithm store's entry (`algorithm.store_entry`) tells the UI to show, and as a line.
+ROWS, COLUMNS = "metrics", "rounds"
+LINE_X, LINE_Y = "round", "loss"
 
 
 def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) -> None:

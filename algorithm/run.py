@@ -5,19 +5,18 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from algorithm.app import copy_app
-from algorithm.attach import Attached, Attachment
 from algorithm.flower import Flower, SuperLink
 from algorithm.screen import Progress, Screen
 from proxy import __version__
 from proxy.errors import AppError, BridgeError, FleetError, FlowerError
 from proxy.process import Process
-from proxy.report import MessageRecord
+from proxy.report import MessageRecord, Observer
 
 _SUPERLINK_START_SECONDS = 60.0
 # A SuperLink that cannot have its ports says so only after its imports.
@@ -56,11 +55,24 @@ class Outcome:
     messages: list[MessageRecord] = field(default_factory=list)
 
 
+class Joined(Protocol):
+    """SuperNodes of a SuperLink."""
+
+    def close(self) -> None:
+        """End them."""
+        ...
+
+
+# Makes stations SuperNodes of the SuperLink with its Fleet API at an address (HOST:PORT), with a
+# folder for what they write and an observer who hears of every message.
+Join: TypeAlias = Callable[[str, Path, Observer], Joined]
+
+
 def run_app(
     app: Path,
     run_config: Sequence[str],
     flower: Flower,
-    what: Attachment,
+    join: Join,
     folder: Path,
     screen: Screen,
     outcome: Outcome,
@@ -75,8 +87,8 @@ def run_app(
         Arguments of `flwr run --run-config`.
     flower : Flower
         The environment of the SuperLink and the ServerApp.
-    what : Attachment
-        The stations.
+    join : Join
+        Makes the stations SuperNodes: through the bridge (`Attached`), or without it.
     folder : Path
         An existing, empty folder that is removed afterwards.
     screen : Screen
@@ -94,7 +106,7 @@ def run_app(
     outcome.messages = progress.records
     try:
         app = copy_app(app, folder / "app")
-        _run(app, run_config, flower, what, folder, progress, screen, outcome)
+        _run(app, run_config, flower, join, folder, progress, screen, outcome)
         outcome.status = "completed"
     except BridgeError as error:
         outcome.cause = error.message
@@ -109,7 +121,7 @@ def _run(
     app: Path,
     run_config: Sequence[str],
     flower: Flower,
-    what: Attachment,
+    join: Join,
     folder: Path,
     progress: Progress,
     screen: Screen,
@@ -123,7 +135,7 @@ def _run(
     attached = None
     try:
         _await_superlink(superlink)
-        attached = _attach(what, superlink, folder / "stations", progress)
+        attached = _attach(join, superlink, folder / "stations", progress)
         screen.status("flower-v6 | submitting the app")
         options = [part for each in run_config for part in ("--run-config", each)]
         submission = Process(
@@ -166,10 +178,10 @@ def _listens(address: str) -> bool:
     return True
 
 
-def _attach(what: Attachment, superlink: SuperLink, folder: Path, progress: Progress) -> Attached:
+def _attach(join: Join, superlink: SuperLink, folder: Path, progress: Progress) -> Joined:
     """Attach the stations to our SuperLink."""
     try:
-        return Attached(what, superlink.fleet, folder, progress)
+        return join(superlink.fleet, folder, progress)
     except FleetError:
         # Whoever answered there was not ours, if ours could not have the port.
         if superlink.process.wait(_SUPERLINK_FAILS_SECONDS):

@@ -69,7 +69,7 @@ def answer(
             )
             supernode(instruction.node_id).serve(delivery, instruction.deadline_seconds)
     except (BundleError, Incompatible, Refused) as error:
-        _write_failure(job, message, ErrorCode.MESSAGE_UNAVAILABLE, error.message)
+        _write_failure(job, message, ErrorCode.MESSAGE_UNAVAILABLE, str(error))
         return True
     except NoReply as error:
         _write_failure(job, message, error.error_code, error.message)

@@ -10,7 +10,7 @@ from typing import Any
 
 from algorithm.arguments import MODES, SUPERNODES
 from algorithm.manifest import Manifest
-from algorithm.result import COLUMNS, ROWS
+from algorithm.result import COLUMNS, LINE_X, LINE_Y, ROWS
 
 _VANTAGE6_RELEASE = "4.15"
 
@@ -71,7 +71,7 @@ _VISUALIZATIONS = (
         "name": "Loss",
         "description": "The stations' mean loss, by round",
         "type": "line",
-        "schema": {"location": [COLUMNS], "x": "round", "y": "loss"},
+        "schema": {"location": [COLUMNS], "x": LINE_X, "y": LINE_Y},
     },
 )
 # Only the central starts them, so that the UI need not offer them.

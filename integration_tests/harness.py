@@ -11,20 +11,28 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from algorithm.compat.environment import environment
 from algorithm.flower import Flower
 from proxy.process import Process
 
 APPS = Path(__file__).parent / "apps"
+ENVIRONMENTS = Path(__file__).parents[1] / ".venv-flwr"
 COMMAND = str(Path(sys.executable).with_name("flower-v6"))
 _CONNECTION = "test"
 # Generous: machines that run tests are slow and shared.
 PATIENCE_SECONDS = 120.0
+
+
+def installed(release: str) -> Flower:
+    """Return an environment with a release of Flower; it is made if there is none yet."""
+    return Flower(environment(release, ENVIRONMENTS))
 
 
 def wait_until(
@@ -68,11 +76,13 @@ class Federation:
         home = copy.parent / "flwr"
         home.mkdir()
         self.flower.name_superlink(_CONNECTION, self.control, home, copy)
+        run = self.flower.command(
+            *("flwr", "run", str(copy), _CONNECTION, "--stream"),
+            *("--run-config", run_config(**config)),
+        )
         return Process(
-            self.flower.command(
-                *("flwr", "run", str(copy), _CONNECTION, "--stream"),
-                *("--run-config", run_config(**config)),
-            ),
+            # Until 1.18 the FAB is made where one is, so each run needs a place of its own.
+            ["env", "--chdir", str(copy.parent), *run],
             self.flower.environment(home),
             copy.parent / "run.log",
         )
@@ -149,21 +159,32 @@ def attached_federation(
     flower: Flower, folder: Path, *options: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[Federation]:
     """The bridge: `flower-v6 attach` beside a SuperLink, with two stations by default."""
-    with superlink(flower, folder) as federation:
-        attached = start(
-            *("attach", "--superlink", federation.address, *options),
-            log=folder / "attach.log",
-            environment=environment,
+    with (
+        superlink(flower, folder) as federation,
+        attached(federation, *options, environment=environment),
+    ):
+        yield federation
+
+
+@contextmanager
+def attached(
+    federation: Federation, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Stations of the bridge at a SuperLink that is there already."""
+    attached = start(
+        *("attach", "--superlink", federation.address, *options),
+        log=federation.folder / f"attach-{uuid.uuid4().hex}.log",
+        environment=environment,
+    )
+    try:
+        wait_until(
+            lambda: "stop with Ctrl-C" in attached.log.read_text() or not attached.running,
+            "the stations are attached",
         )
-        try:
-            wait_until(
-                lambda: "stop with Ctrl-C" in attached.log.read_text() or not attached.running,
-                "the stations are attached",
-            )
-            assert attached.running, attached.log_tail()
-            yield federation
-        finally:
-            attached.stop()
+        assert attached.running, attached.log_tail()
+        yield
+    finally:
+        attached.stop()
 
 
 def start(*arguments: str, log: Path, environment: Mapping[str, str] | None = None) -> Process:
@@ -203,6 +224,16 @@ def descendants(pid: int) -> set[int]:
         below.update(found_below)
         todo.extend(found_below)
     return below
+
+
+def with_command_line(pids: set[int], part: str) -> list[int]:
+    """Return the processes whose command line holds a part, but not those that keep them."""
+    found = []
+    for pid in pids:
+        line = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        if part in line and "keeper" not in line:
+            found.append(pid)
+    return found
 
 
 def ancestor(pid: int, program: str) -> int:

@@ -7,11 +7,12 @@ import os
 import shutil
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from algorithm.attach import Attachment, local_carrier, local_stations
+from algorithm.attach import Attached, Attachment, local_carrier, local_stations
 from algorithm.flower import Flower
 from algorithm.run import Outcome, run_app
 from algorithm.screen import Screen
@@ -25,6 +26,7 @@ from integration_tests.harness import (
     run_config,
     start,
     wait_until,
+    with_command_line,
 )
 from proxy.errors import FlowerError
 
@@ -132,7 +134,15 @@ def test_a_port_that_is_taken_gets_one_clear_error(
         outcome = Outcome("shadow", flower.release, "warm", [])
         what = Attachment(local_carrier(local_stations(1, []), flower, warm=False), deadline=60.0)
         with pytest.raises(FlowerError, match="address already in use"):
-            run_app(APPS / "shadow", [], flower, what, tmp_path, Screen(io.StringIO()), outcome)
+            run_app(
+                APPS / "shadow",
+                [],
+                flower,
+                partial(Attached, what),
+                tmp_path,
+                Screen(io.StringIO()),
+                outcome,
+            )
         server.shutdown()
     assert outcome.status == "failed"
     assert "address already in use" in outcome.cause
@@ -156,7 +166,7 @@ def test_nothing_outlives_a_run_however_it_ends(number: signal.Signals, tmp_path
     )
     try:
         wait_until(hanging.exists, "a ClientApp works")
-        (main,) = _with_command_line(descendants(os.getpid()), f"{COMMAND} run")
+        (main,) = with_command_line(descendants(os.getpid()), f"{COMMAND} run")
         below = descendants(main)
         os.kill(main, number)
         wait_until(lambda: not alive({main, *below}), "all processes have ended")
@@ -168,13 +178,3 @@ def test_nothing_outlives_a_run_however_it_ends(number: signal.Signals, tmp_path
     if number != signal.SIGKILL:
         report = json.loads((tmp_path / "output" / "run.json").read_text())
         assert report["status"] == "cancelled"
-
-
-def _with_command_line(pids: set[int], part: str) -> list[int]:
-    """Return the processes whose command line holds a part, but not those that keep them."""
-    found = []
-    for pid in pids:
-        line = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-        if part in line and "keeper" not in line:
-            found.append(pid)
-    return found

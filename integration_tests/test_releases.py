@@ -1,11 +1,9 @@
-"""Other releases of Flower: those that speak gRPC, and central and stations of different ones.
+"""Central and stations of different releases of Flower: they need not upgrade together.
 
-Each release has an environment of its own beside `.venv`, which is made when it is missing.
+That an app ends as natively on each kind of Fleet API is in `test_compat.py`.
 """
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,46 +13,81 @@ from integration_tests.harness import (
     APPS,
     attached_federation,
     flower_v6,
+    installed,
     run_config,
     run_on,
+    superlink,
 )
 
-# The newest that speaks gRPC, and one whose SuperLink creates nodes instead of registering them.
-GRPC, CREATES_NODES = "1.39.0", "1.22.0"
-# What two stations count in one round: each its train message, then its evaluate message.
+NEWEST = "the installed one"
+# What two stations count in one round natively: each its train message, then its evaluate message.
 COUNTED = {"train": {"1": [1, 1]}, "evaluate": {"1": [2, 2]}}
 
 
-def installed(release: str) -> Flower:
-    """Return the environment of a release."""
-    folder = Path(__file__).parents[1] / ".venv-flwr" / release
-    complete = folder / "installed"
-    if not complete.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = str(folder / "bin" / "pip")
-        subprocess.run([pip, "install", "--quiet", f"flwr=={release}", "numpy"], check=True)
-        complete.touch()
-    return Flower(folder)
+def release(name: str, flower: Flower) -> Flower:
+    return flower if name == NEWEST else installed(name)
 
 
-def test_an_app_runs_on_a_release_before_nodes_were_registered(tmp_path: Path) -> None:
-    result = tmp_path / "counters.json"
+@pytest.mark.parametrize(
+    ("central", "stations"),
+    [
+        # One speaks HTTP, the other gRPC.
+        (NEWEST, "1.39.0"),
+        ("1.39.0", NEWEST),
+        (NEWEST, "1.26.1"),
+        ("1.32.1", NEWEST),
+        # One creates nodes, the other registers them, too.
+        ("1.22.0", NEWEST),
+    ],
+)
+def test_an_app_ends_as_natively_whoever_upgraded_first(
+    central: str, stations: str, flower: Flower, tmp_path: Path
+) -> None:
+    options = ("--flower-env", str(release(stations, flower).folder))
+    folder = tmp_path / "federation"
+    with attached_federation(release(central, flower), folder, *options) as federation:
+        (result,) = run_on([federation], "stateful", ".json", num_server_rounds=1)
+    assert json.loads(result.read_text()) == COUNTED
+
+
+@pytest.mark.parametrize(
+    ("central", "stations", "spoken"),
+    [(NEWEST, "1.18.0", "1.23 and newer"), ("1.18.0", NEWEST, "1.15 to 1.18")],
+)
+def test_a_pair_that_cannot_work_is_refused_when_it_is_attached(
+    central: str, stations: str, spoken: str, flower: Flower, tmp_path: Path
+) -> None:
+    environment = release(stations, flower)
+    with superlink(release(central, flower), tmp_path / "federation") as federation:
+        ended = flower_v6(
+            *("attach", "--superlink", federation.address),
+            *("--flower-env", str(environment.folder)),
+        )
+    assert ended.returncode == 1
+    assert f"A SuperLink of Flower {spoken}" in ended.stderr
+    assert f"SuperNodes of Flower {environment.release}" in ended.stderr
+
+
+def test_a_pair_that_shows_only_with_its_first_message_gets_errors_instead_of_training(
+    tmp_path: Path,
+) -> None:
+    """Flower 1.19 looks like 1.20 to 1.22 until then; its ServerApp reads the errors."""
+    options = ("--flower-env", str(installed("1.22.0").folder))
+    with attached_federation(installed("1.19.0"), tmp_path, *options) as federation:
+        (result,) = run_on([federation], "taped", ".json", num_server_rounds=1)
+    assert [each["failures"] for each in json.loads(result.read_text())] == [2, 2]
+    (log,) = tmp_path.glob("attach-*.log")
+    assert "A SuperLink of Flower 1.19 and SuperNodes of Flower 1.22.0" in log.read_text()
+
+
+def test_a_reply_that_does_not_come_is_an_error_where_content_is_inline(tmp_path: Path) -> None:
+    """What the bridge itself says, in the words of Flower 1.15 to 1.18."""
+    result = tmp_path / "result.json"
     ended = flower_v6(
-        *("run", str(APPS / "stateful"), "--flower-env", str(installed(CREATES_NODES).folder)),
+        *("run", str(APPS / "taped"), "--flower-env", str(installed("1.18.0").folder)),
+        *("--deadline", "0.1"),
         *("--run-config", run_config(num_server_rounds=1, result=result)),
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert json.loads(result.read_text()) == COUNTED
-
-
-@pytest.mark.parametrize("old_at_the", ["central", "stations"])
-def test_central_and_stations_need_not_upgrade_together(
-    old_at_the: str, flower: Flower, tmp_path: Path
-) -> None:
-    """One speaks HTTP, the other gRPC; the bridge is between them anyway."""
-    old = installed(GRPC)
-    central, stations = (old, flower) if old_at_the == "central" else (flower, old)
-    options = ("--flower-env", str(stations.folder))
-    with attached_federation(central, tmp_path / "federation", *options) as federation:
-        (result,) = run_on([federation], "stateful", ".json", num_server_rounds=1)
-    assert json.loads(result.read_text()) == COUNTED
+    assert [each["failures"] for each in json.loads(result.read_text())] == [2, 2]
+    assert "within the deadline" in ended.stdout

@@ -17,6 +17,7 @@ moves bundles; it knows nothing of Flower, and the two proxies know nothing of i
     bundle      the one envelope
     central     CentralProxy
     client      ClientProxy
+    tape        what real SuperNodes and SuperLinks said; `record` writes it, `replay` replays it
     carriers/   local (the default: everything on one machine), and the protocol that all share
 
 No module here imports `flwr`: Flower is reached only through its wire and its command lines.

@@ -10,16 +10,15 @@ answers are kept as they went over the wire, with two exceptions:
 - The content of an object or FAB of more than `KEPT_BYTES` is left out. Its id stays, which is its
   SHA-256. Content that travels inside its message, until 1.18, is kept whatever its size.
 
-A tape is replayed as if nothing were left out, see `filled`.
+A tape is replayed as if nothing were left out, see `proxy.replay.stand_ins`.
 """
 
 import lzma
-import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from struct import Struct
 from typing import Literal
@@ -30,8 +29,6 @@ from protos import fleet_pb2 as fleet
 from protos import tape_pb2
 from proxy import __version__
 from proxy.errors import TapeError
-from proxy.fleet.messages import object_id
-from proxy.fleet.wire import values
 
 MAGIC = b"flower-v6 tape 1\n"
 # Far more than an app's code and a small model's arrays take: tapes for tests hold everything.
@@ -40,7 +37,6 @@ KEPT_BYTES = 64 << 10
 _MAX_RECORD_BYTES = 2 << 30
 
 _LENGTH = Struct(">I")
-_ID = re.compile(rb"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -129,7 +125,8 @@ class TapeWriter:
 
     def add(self, call: tape_pb2.Call) -> None:
         """Append a call, without its object's content if that is large."""
-        _leave_out(call)
+        with suppress(DecodeError):  # what is no Fleet message is kept as it is
+            call = _without_large_content(call)
         with self._lock:
             self._write(call)
 
@@ -201,106 +198,24 @@ def _call(number: int, call: tape_pb2.Call) -> Call:
     )
 
 
-def _leave_out(call: tape_pb2.Call) -> None:
-    """Take the content of a large object or FAB out of a call that is to be recorded."""
+def _without_large_content(call: tape_pb2.Call) -> tape_pb2.Call:
+    """Return a call as it is recorded: without the content of an object or FAB that is large."""
+    left = tape_pb2.Call()
+    left.CopyFrom(call)
     match call.method:
         case "PullObject":
             pulled = fleet.PullObjectResponse.FromString(call.answer)
-            if len(pulled.object_content) > KEPT_BYTES:
-                call.left_out_bytes = len(pulled.object_content)
-                pulled.object_content = b""
-                call.answer = pulled.SerializeToString()
+            left.left_out_bytes = len(pulled.object_content)
+            pulled.object_content = b""
+            left.answer = pulled.SerializeToString()
         case "PushObject":
             pushed = fleet.PushObjectRequest.FromString(call.request)
-            if len(pushed.object_content) > KEPT_BYTES:
-                call.left_out_bytes = len(pushed.object_content)
-                pushed.object_content = b""
-                call.request = pushed.SerializeToString()
+            left.left_out_bytes = len(pushed.object_content)
+            pushed.object_content = b""
+            left.request = pushed.SerializeToString()
         case "GetFab":
             got = fleet.GetFabResponse.FromString(call.answer)
-            if len(got.fab.content) > KEPT_BYTES:
-                call.left_out_bytes = len(got.fab.content)
-                got.fab.content = b""
-                call.answer = got.SerializeToString()
-
-
-def contents(calls: Iterable[Call]) -> dict[str, bytes]:
-    """Return the objects whose content is on a tape, by id.
-
-    Source of the field numbers: flwr 1.19 to 1.42, `PullObjectRequest` and so on in
-    `flwr/proto/message.proto`.
-    """
-    found = {}
-    for call in calls:
-        if call.method in ("PullObject", "PushObject") and not call.left_out_bytes:
-            held = (call.answer or b"", 3) if call.method == "PullObject" else (call.request, 4)
-            for content in values(*held):
-                for each in values(call.request, 3):
-                    found[bytes(each).decode()] = bytes(content)
-    return found
-
-
-def filled(tape: Tape) -> Tape:
-    """Return a tape as if nothing had been left out of it.
-
-    Whatever a tape names but does not hold, because it is large or never passed the recorder, gets
-    a short stand-in. An id is the SHA-256 of its content, and stands in the content of the objects
-    above it, up to the message. So all these ids are made anew, wherever they occur, and a replay
-    can check everything. Nothing changes on a tape that holds all that it names.
-    """
-    held = contents(tape.calls)
-    stand_ins = {each: b"stand-in for " + each.encode() for each in _named(tape) - held.keys()}
-    if not stand_ins:
-        return tape
-
-    @cache
-    def renamed(old: bytes) -> bytes:
-        name = old.decode()
-        content = stand_ins.get(name) or _ID.sub(_rename, held.get(name, b""))
-        return old if content == held.get(name, b"") else object_id(content).encode()
-
-    def _rename(match: re.Match[bytes]) -> bytes:
-        return renamed(match[0])
-
-    calls = []
-    for call in tape.calls:
-        whole = _put_back(call, stand_ins)
-        answer = None if whole.answer is None else _ID.sub(_rename, whole.answer)
-        calls.append(replace(whole, request=_ID.sub(_rename, whole.request), answer=answer))
-    return replace(tape, calls=tuple(calls))
-
-
-def _named(tape: Tape) -> set[str]:
-    """Return the ids in object trees, and of all that was left out."""
-    named = {_left_out_id(call) for call in tape.calls if call.left_out_bytes}
-    for call in tape.calls:
-        trees = call.answer if call.method == "PullMessages" else call.request
-        if call.method in ("PullMessages", "PushMessages"):
-            for tree in values(trees or b"", 3):
-                named.update(match.decode() for match in _ID.findall(bytes(tree)))
-    return named
-
-
-def _left_out_id(call: Call) -> str:
-    place = (call.answer or b"", 1, 1) if call.method == "GetFab" else (call.request, 3)
-    return bytes(values(*place)[0]).decode()
-
-
-def _put_back(call: Call, stand_ins: Mapping[str, bytes]) -> Call:
-    """Return a call with a stand-in for what was left out of it."""
-    if not call.left_out_bytes:
-        return call
-    stand_in = stand_ins[_left_out_id(call)]
-    match call.method:
-        case "GetFab":
-            fab = fleet.GetFabResponse.FromString(call.answer or b"")
-            fab.fab.content = stand_in
-            return replace(call, answer=fab.SerializeToString())
-        case "PullObject":
-            pulled = fleet.PullObjectResponse.FromString(call.answer or b"")
-            pulled.object_content = stand_in
-            return replace(call, answer=pulled.SerializeToString())
-        case _:
-            pushed = fleet.PushObjectRequest.FromString(call.request)
-            pushed.object_content = stand_in
-            return replace(call, request=pushed.SerializeToString())
+            left.left_out_bytes = len(got.fab.content)
+            got.fab.content = b""
+            left.answer = got.SerializeToString()
+    return left if left.left_out_bytes > KEPT_BYTES else call

@@ -10,6 +10,7 @@ from algorithm.supernode import NoReply, SuperNode
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.client import ClientProxy, Delivery, Stage
+from proxy.errors import Incompatible
 from proxy.testing import FakeSuperNode, Objects, record_dict
 from proxy.tests.helpers import Drained, pushed_in
 
@@ -25,7 +26,7 @@ class SuperNodeInMemory(SuperNode):
         The ids of the messages that reached the ClientApp.
     deadlines : list[float]
         Those that it was given.
-    trouble : NoReply | None
+    trouble : NoReply | Incompatible | None
         What happens instead of a reply, after the ClientApp has the message.
     """
 
@@ -33,7 +34,7 @@ class SuperNodeInMemory(SuperNode):
         self.node_id = 0
         self.trained: list[str] = []
         self.deadlines: list[float] = []
-        self.trouble: NoReply | None = None
+        self.trouble: NoReply | Incompatible | None = None
         self.look: Callable[[], None] = lambda: None
 
     def at(self, node_id: int) -> "SuperNodeInMemory":

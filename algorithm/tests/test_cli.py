@@ -11,6 +11,8 @@ import pytest
 from algorithm import cli
 from algorithm.tests.fake_flower import make_app, make_flower, set_run
 from proxy import __version__
+from proxy.fleet.server import FleetServer
+from proxy.testing import FakeSuperLink
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +141,52 @@ def test_a_superlink_that_nobody_runs_is_said(
     )
     assert "127.0.0.1:1" in said
     assert "Is it running there" in said
+
+
+def test_stations_that_would_not_understand_the_superlink_are_said_before_it_has_any(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    superlink = FakeSuperLink()
+
+    class Core:
+        def handle(self, method: str, request: bytes, now: float) -> bytes:
+            return superlink.call(method, request)
+
+    server = FleetServer(Core(), "http")
+    said = failed(
+        capsys,
+        *("attach", "--superlink", server.address, "--supernodes", "per-round"),
+        *("--flower-env", str(make_flower(tmp_path / "old", release="1.18.0"))),
+    )
+    server.close()
+    assert "SuperLink of Flower 1.23 and newer and SuperNodes of Flower 1.18.0" in said
+    assert "from an environment with Flower 1.23 and newer" in said
+    assert superlink.online == set()
+
+
+def test_keys_are_made_and_how_to_register_them_is_printed(
+    capsys: pytest.CaptureFixture[str], flower: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    arguments = ("keys", "2", "--output", str(keys), "--flower-env", str(flower))
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"flwr supernode register {keys / name}.pub SUPERLINK"
+        for name in ("station-1", "station-2")
+    ]
+    assert "is a key already" in failed(capsys, *arguments)
+
+
+def test_a_key_that_is_missing_is_said(
+    capsys: pytest.CaptureFixture[str], flower: Path, tmp_path: Path
+) -> None:
+    said = failed(
+        capsys,
+        *("attach", "--superlink", "127.0.0.1:1", "--keys", str(tmp_path)),
+        *("--flower-env", str(flower), "--supernodes", "per-round"),
+    )
+    assert str(tmp_path / "station-1") in said
+    assert "flower-v6 keys" in said
 
 
 def test_an_output_folder_that_cannot_be_made_is_said(

@@ -2,12 +2,13 @@
 
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from algorithm.app import check_app
-from algorithm.attach import Attachment, local_carrier, local_stations
+from algorithm.attach import Attached, Attachment, local_carrier, local_stations
 from algorithm.flower import Flower
 from algorithm.run import Outcome, run_app, write_outcome
 from algorithm.screen import Screen
@@ -31,7 +32,8 @@ class Bench:
         flower = Flower(self.flower)
         what = Attachment(local_carrier(local_stations(2, []), flower, warm=False), deadline=60.0)
         screen = Screen(self.shown)
-        run_app(self.app, run_config, flower, what, self.folder, screen, self.outcome)
+        join = partial(Attached, what)
+        run_app(self.app, run_config, flower, join, self.folder, screen, self.outcome)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from algorithm.supernode import NoReply
 from algorithm.tests.stations import Station, failure_of, reply_of
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
+from proxy.errors import Incompatible
 from proxy.fleet.messages import ErrorCode, object_id
 from proxy.tests.helpers import Drained
 
@@ -133,6 +134,13 @@ def test_a_supernode_that_does_not_reply_fails_its_message_and_is_not_used_again
     message = station.receive(Drained())
     assert not station.answer(message)
     assert failure_of(message) == (code, "The SuperNode ended.")
+
+
+def test_a_message_of_another_era_fails_and_the_supernode_is_kept(station: Station) -> None:
+    station.supernode.trouble = Incompatible("They do not understand each other.")
+    message = station.receive(Drained())
+    assert station.answer(message)
+    assert failure_of(message) == (3, "They do not understand each other.")
 
 
 def test_a_damaged_instruction_fails_its_message_and_not_the_supernode(station: Station) -> None:

@@ -7,7 +7,8 @@ from dataclasses import fields
 
 from algorithm.__main__ import FUNCTIONS
 from algorithm.arguments import Arguments
-from algorithm.store_entry import COLUMNS, ROWS, store_entry
+from algorithm.result import COLUMNS, ROWS
+from algorithm.store_entry import store_entry
 from algorithm.tests.fabs import MANIFEST
 
 PROJECT = {"description": "Counts", "urls": {"Source": "https://code.example/app"}}

@@ -10,6 +10,7 @@ from algorithm.supernode import NoReply, SuperNode
 from algorithm.tests.fake_flower import SUPERNODE, make_flower
 from proxy.bundle import Bundle
 from proxy.client import Delivery, Stage
+from proxy.errors import Incompatible
 from proxy.fleet.messages import ErrorCode
 from proxy.tests.helpers import Drained, pid_in, runs
 
@@ -115,6 +116,18 @@ def test_a_clientapp_that_does_not_reply_is_said_at_the_deadline(
     error = no_reply(supernode, errand, deadline=1.0)
     assert error.error_code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
     assert "with the ClientApp" in error.message
+
+
+def test_a_message_that_the_supernode_would_not_understand_is_not_even_offered(
+    errand: Errand, tmp_path: Path
+) -> None:
+    idle = make_flower(tmp_path / "flower", "1.18.0", supernode="#!/bin/sh\nexec sleep 60\n")
+    node_id = errand.sent.metadata.dst_node_id
+    supernode = SuperNode(Flower(idle), node_id, "", tmp_path, tmp_path / "supernode.log")
+    with pytest.raises(Incompatible, match=r"Flower 1\.20 to 1\.22 or 1\.23 and newer.* 1\.18\.0"):
+        supernode.serve(errand.delivery, SECONDS)
+    supernode.stop()
+    assert not errand.delivery.times
 
 
 def test_a_reply_that_cannot_be_written_is_said_at_once(

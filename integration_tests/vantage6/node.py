@@ -161,7 +161,7 @@ class Node:
 
     @property
     def _gateway(self) -> str:
-        """This machine, as its containers see it."""
+        """The address that its containers have for this machine."""
         return containers.internal_network(f"vantage6-{self.name}-user-net")
 
     def _configuration(self) -> dict[str, Any]:

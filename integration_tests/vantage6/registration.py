@@ -1,6 +1,7 @@
 """What a server's administrator does once: organizations, collaborations, users, nodes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,19 @@ class Administrator:
             "collaboration", name=name, organization_ids=ids, encrypted=int(encrypted)
         )
         return int(answer["id"])
+
+    @contextmanager
+    def member(self, collaboration: int, name: str) -> Iterator[Organization]:
+        """Have a further organization in a collaboration for a while, without a node."""
+        organization = self.organization(name)
+        path = f"collaboration/{collaboration}/organization"
+        self._post(path, id=organization.id)
+        try:
+            yield organization
+        finally:
+            self._session.delete(
+                f"{self._url}/{path}", json={"id": organization.id}, timeout=60
+            ).raise_for_status()
 
     def node(self, name: str, organization: Organization, collaboration: int) -> str:
         """Register an organization's node for a collaboration; returns its API key."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-_IMPORT_ALL = "import protos.bundle_pb2, protos.fleet_pb2"
+_IMPORT_ALL = "import protos.bundle_pb2, protos.fleet_pb2, protos.tape_pb2"
 
 
 @pytest.mark.parametrize("requirement", ["protobuf==5.28.0", "protobuf>=6,<7"])

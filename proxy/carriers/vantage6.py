@@ -117,7 +117,16 @@ class Vantage6Carrier:
         """Run the partial function on a bundle; see `Carrier.exchange`."""
         found = self._stations[station]
         ends_at = time.monotonic() + exchange.timeout
-        kwargs: dict[str, Any] = {"message_id": exchange.message_id}
+        size, limit = exchange.instruction.stat().st_size, _unstored(MAX_STORED_BYTES)
+        if size > limit:
+            raise CarrierError(
+                f"{exchange.title} for {station} takes {size} bytes, more than the vantage6 server"
+                f" can store: {limit} for a message and its reply."
+            )
+        kwargs: dict[str, Any] = {
+            "message_id": exchange.message_id,
+            "max_reply_bytes": limit - size,
+        }
         if self._tasks.idle_limit is not None:
             self._ensure_host(found, exchange.cancelled)
             kwargs["timeout"] = exchange.timeout
@@ -126,15 +135,7 @@ class Vantage6Carrier:
         method = "courier" if "timeout" in kwargs else "per_round"
         with TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder, "payload")
-            left = MAX_STORED_BYTES - _stored(exchange.instruction.stat().st_size)
-            kwargs["max_reply_bytes"] = _unstored(left)
             payload.write(path, {"method": method, "kwargs": kwargs}, exchange.instruction)
-            if left < 0:
-                raise CarrierError(
-                    f"{exchange.title} for {station} takes {path.stat().st_size} bytes,"
-                    f" more than the vantage6 server can store: {_unstored(MAX_STORED_BYTES)} for"
-                    " a message and its reply."
-                )
             task = self._create(exchange.title, found, path, exchange.cancelled, ends_at)
             try:
                 status = self._await_end(
@@ -293,10 +294,6 @@ class _Station:
     online: bool = True
 
 
-def _stored(size: int) -> int:
-    """Return how much the server stores for a bundle: base64 in JSON, and base64 of that."""
-    return size * 16 // 9
-
-
 def _unstored(size: int) -> int:
-    return max(size, 0) * 9 // 16
+    """Return how large a bundle may be: the server stores base64 of JSON with base64 in it."""
+    return size * 9 // 16

@@ -40,6 +40,33 @@ def connect(
     UsageError
         If the file with the certificates is of no use.
     """
+    http = speaks_http(address, root_certificates)
+    transport = (HttpTransport if http else GrpcTransport)(address, root_certificates)
+    return SuperLink(transport, stations, identity)
+
+
+def speaks_http(address: str, root_certificates: Path | None = None) -> bool:
+    """Find out whether a Fleet API is served over HTTP; else it is over gRPC.
+
+    Raises
+    ------
+    Unreachable, UsageError
+        As `connect`.
+    """
+    _reach(address, root_certificates)
+    scheme = "https" if root_certificates else "http"
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            verify = str(root_certificates) if root_certificates else None
+            # Is HTTP/1.1 understood? gRPC is HTTP/2.
+            session.get(f"{scheme}://{address}/", timeout=_TIMEOUT_SECONDS, verify=verify)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _reach(address: str, root_certificates: Path | None) -> None:
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), _TIMEOUT_SECONDS) as connection:
@@ -50,9 +77,6 @@ def connect(
             f"No SuperLink answers at {address}: {error}.",
             "Name its Fleet API as HOST:PORT. Is it running there?",
         ) from error
-    http = speaks_http(address, root_certificates)
-    transport = (HttpTransport if http else GrpcTransport)(address, root_certificates)
-    return SuperLink(transport, stations, identity)
 
 
 def _check_certificate(connection: socket.socket, host: str, root_certificates: Path) -> None:
@@ -66,16 +90,3 @@ def _check_certificate(connection: socket.socket, host: str, root_certificates: 
         ) from error
     trusted.set_alpn_protocols(["h2", "http/1.1"])
     trusted.wrap_socket(connection, server_hostname=host).close()
-
-
-def speaks_http(address: str, root_certificates: Path | None) -> bool:
-    """Find out whether HTTP/1.1 is understood; gRPC is HTTP/2."""
-    scheme = "https" if root_certificates else "http"
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
-            verify = str(root_certificates) if root_certificates else None
-            session.get(f"{scheme}://{address}/", timeout=_TIMEOUT_SECONDS, verify=verify)
-    except requests.RequestException:
-        return False
-    return True

@@ -63,7 +63,9 @@ class GrpcTransport:
     def __init__(self, superlink: str, root_certificates: Path | None = None) -> None:
         self.superlink = superlink
         self._key = NodeKey.new()
+        self._hint = ""
         if root_certificates is None:
+            self._hint = "If it has TLS, name its certificates (--root-certificates)."
             self._channel = grpc.insecure_channel(superlink, options=_OPTIONS)
         else:
             trusted = grpc.ssl_channel_credentials(root_certificates.read_bytes())
@@ -99,7 +101,8 @@ class GrpcTransport:
             kind = _REFUSALS.get(error.code(), FleetError)
             raise kind(
                 f"The SuperLink at {self.superlink} answered {method} with gRPC"
-                f" {error.code().name}: {error.details()}"
+                f" {error.code().name}: {error.details()}",
+                self._hint if kind is Unreachable else "",
             ) from error
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ registration, both in OpenSSH's format as Flower's own commands read them (flwr 
 """
 
 import fcntl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -69,8 +70,8 @@ class Identity:
         self._lock.close()
 
 
-def make_keys(folder: Path, names: list[str]) -> list[Path]:
-    """Make a key for each name; returns the files with the public keys.
+def make_keys(folder: Path, names: Sequence[str]) -> None:
+    """Make a key for each name.
 
     Raises
     ------
@@ -82,7 +83,6 @@ def make_keys(folder: Path, names: list[str]) -> list[Path]:
             f"{folder / taken[0]} is a key already; it is not overwritten.",
             "Name another folder, or remove the key if no SuperLink knows it.",
         )
-    public_files = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
@@ -96,15 +96,12 @@ def make_keys(folder: Path, names: list[str]) -> list[Path]:
                     serialization.NoEncryption(),
                 )
             )
-            public_files.append(folder / f"{name}.pub")
-            public_files[-1].write_bytes(
-                private.public_key().public_bytes(
-                    serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-                )
+            public = private.public_key().public_bytes(
+                serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
             )
+            (folder / f"{name}.pub").write_bytes(public + b"\n")
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from error
-    return public_files
 
 
 def _read_private(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -248,6 +248,7 @@ def error_reply(
             reply_to_message_id=asked.message_id,
             group_id=asked.group_id,
             message_type=asked.message_type,
+            dst_task_id=asked.src_task_id,
             created_at=now,
             ttl=max(expires_at - now, TTL_TOLERANCE / 2),
         ),

@@ -14,7 +14,7 @@ from typing import Literal
 
 from proxy.errors import FlowerError, Incompatible
 
-Version = tuple[int, int]
+Version = tuple[int, ...]
 
 
 class Layout(StrEnum):
@@ -74,7 +74,7 @@ class Era:
     Attributes
     ----------
     first : Version
-        The first release (major, minor) of the era; it lasts until the next era's first.
+        The first release of the era; it lasts until the next era's first.
     schema : Schema
         The Fleet API that it speaks.
     transport : str
@@ -96,6 +96,8 @@ class Era:
         The command that lets a SuperNode with the public key in the file `{public_key}` into a
         SuperLink that authenticates SuperNodes; `{app}` and `{name}` as in `list_runs`. Empty
         where there is none.
+    packages : tuple[str, ...]
+        What an environment needs besides flwr, because flwr does not say so itself.
     """
 
     first: Version
@@ -107,6 +109,7 @@ class Era:
     list_runs: tuple[str, ...]
     supernode: tuple[str, ...]
     register: tuple[str, ...]
+    packages: tuple[str, ...]
 
 
 _SUPERLINK = ("flower-superlink", "--insecure")
@@ -114,8 +117,9 @@ _SUPERNODE = ("flower-supernode", "--insecure", "--superlink", "{superlink}")
 _GRPC_APIS = ("--serverappio-api-address", "{other}", "--simulationio-api-address", "{another}")
 _DO_NOT_INSTALL = "--disable-runtime-dependency-installation"
 
+# 1.15.0 names the headers that sign a call in another way.
 _1_15 = Era(
-    first=(1, 15),
+    first=(1, 15, 1),
     schema=_INLINE,
     transport="grpc",
     superlink=(
@@ -130,8 +134,9 @@ _1_15 = Era(
         *("--node-config", "{node_config}"),
     ),
     register=(),
+    packages=("click<8.2",),
 )
-_1_19 = replace(_1_15, first=(1, 19), schema=_MAP)
+_1_19 = replace(_1_15, first=(1, 19), schema=_MAP, packages=())
 _1_20 = replace(_1_19, first=(1, 20), schema=_CREATED)
 _1_21 = replace(
     _1_20,
@@ -182,6 +187,16 @@ _1_40 = replace(
 ERAS = (_1_15, _1_19, _1_20, _1_21, _1_23, _1_26, _1_32, _1_33, _1_35, _1_37, _1_40)
 
 
+# The newest release that `make compat` has tried out: see docs/compatibility.json.
+NEWEST_TRIED: Version = (1, 42, 0)
+
+
+def version_of(release: str) -> Version:
+    """Return a release's numbers, to compare; none if it is no version."""
+    numbers = re.match(r"\d+\.\d+(\.\d+)?", release)
+    return tuple(map(int, numbers[0].split("."))) if numbers else ()
+
+
 def era_of(release: str) -> Era:
     """Return the era of a Flower release.
 
@@ -195,12 +210,10 @@ def era_of(release: str) -> Era:
     FlowerError
         If the release is older than all that the bridge supports, or no version.
     """
-    numbers = re.match(r"(\d+)\.(\d+)", release)
-    if numbers:
-        version = (int(numbers[1]), int(numbers[2]))
-        for era in reversed(ERAS):
-            if version >= era.first:
-                return era
+    version = version_of(release)
+    for era in reversed(ERAS):
+        if version >= era.first:
+            return era
     oldest = ".".join(map(str, ERAS[0].first))
     raise FlowerError(
         f"Flower {release} is not supported: the bridge speaks to flwr {oldest} and newer.",

@@ -116,6 +116,8 @@ class SuperLink:
             try:
                 self._deactivate(identity.node_id)
                 self._activate(identity.key.public_bytes)
+            except Unreachable:
+                raise
             except FleetError:
                 raise FleetError(
                     f"The SuperLink does not let in the SuperNode with the key {identity.path}:"

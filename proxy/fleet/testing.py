@@ -133,6 +133,7 @@ def make_reply(instruction: Instruction, content: Content) -> tuple[Reply, Mappi
     metadata = fleet.Metadata.FromString(instruction.metadata.SerializeToString())
     asked, now = instruction.metadata, time.time()
     metadata.src_node_id, metadata.dst_node_id = asked.dst_node_id, asked.src_node_id
+    metadata.src_task_id, metadata.dst_task_id = asked.dst_task_id, asked.src_task_id
     metadata.reply_to_message_id, metadata.message_id = asked.message_id, ""
     metadata.created_at, metadata.ttl = now, asked.created_at + asked.ttl - now
     request = fleet.PushMessagesRequest(
@@ -171,6 +172,8 @@ class FakeSuperLink:
         Those that were not taken; a SuperLink does not say so to the SuperNode.
     calls : list[tuple[str, bytes]]
         Every call: the method and the request.
+    told_beforehand : bool
+        Whether it lets in only SuperNodes that it was told of by `know`.
     """
 
     def __init__(self, fab: bytes = b"a Flower app", schema: Schema = SCHEMAS[-1]) -> None:
@@ -180,6 +183,7 @@ class FakeSuperLink:
         self.replies: dict[str, Reply] = {}
         self.refused: list[Reply] = []
         self.calls: list[tuple[str, bytes]] = []
+        self.told_beforehand = False
         self._lock = threading.RLock()
         self._fabs: dict[int, bytes] = {}  # by run
         self._node_ids: dict[bytes, int] = {}  # by public key; 0 if the node has left
@@ -200,6 +204,11 @@ class FakeSuperLink:
     def end_run(self, run_id: int) -> None:
         """End a run: calls of it raise `RunNotRunning`, its messages are not handed out."""
         del self._fabs[run_id]
+
+    def know(self, key: NodeKey) -> int:
+        """Be told of a SuperNode, as by `flwr supernode register`; returns its node id."""
+        self._node_ids[key.public_bytes] = (1 << 61) + len(self._node_ids)
+        return self._node_ids[key.public_bytes]
 
     def forget_nodes(self) -> None:
         """Know no node any more, as after a restart."""
@@ -291,6 +300,8 @@ class FakeSuperLink:
             case "DeactivateNode":
                 self._deactivate(node_id)
             case "UnregisterNode" | "DeleteNode":
+                if self.told_beforehand:
+                    raise FleetError("SuperNode unregistration is disabled.")
                 self.online.discard(node_id)
                 self._node_ids = {k: n if n != node_id else 0 for k, n in self._node_ids.items()}
             case "PullMessages":
@@ -313,6 +324,8 @@ class FakeSuperLink:
             return fleet.CreateNodeResponse(node=node).SerializeToString()
         key = parse(fleet.RegisterNodeRequest, request).public_key
         if method == "RegisterNode":
+            if self.told_beforehand:
+                raise FleetError("SuperNode registration is disabled.")
             if key in self._node_ids:
                 raise FleetError("The public key is in use already.")
             self._node_ids[key] = (1 << 62) + len(self.calls)

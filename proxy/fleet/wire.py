@@ -20,7 +20,7 @@ Value = int | bytes
 Leaf = int | float | str | bytes
 
 # Longer ones are told by size and SHA-256.
-_SHOWN_BYTES = 100
+_SHOWN_BYTES = 200
 
 
 def values(encoded: bytes, *path: int) -> list[Value]:
@@ -35,6 +35,17 @@ def values(encoded: bytes, *path: int) -> list[Value]:
     if len(path) == 1:
         return found
     return [each for data in found if isinstance(data, bytes) for each in values(data, *path[1:])]
+
+
+def double(data: Value) -> float:
+    """Return what a value stands for in a field of type double."""
+    (number,) = struct.unpack("<d", struct.pack("<Q", data))
+    return float(number)
+
+
+def zigzag(data: int) -> int:
+    """Return what a value stands for in a field of type sint64."""
+    return (data >> 1) ^ -(data & 1)
 
 
 @dataclass(frozen=True)
@@ -112,10 +123,9 @@ def _typed(data: Value, field: FieldDescriptor | None) -> Leaf:
     """Return a value as what our `protos/` say that it is."""
     if field is not None and isinstance(data, int):
         if field.type == FieldDescriptor.TYPE_DOUBLE:
-            (number,) = struct.unpack("<d", struct.pack("<Q", data))
-            return float(number)
+            return double(data)
         if field.type == FieldDescriptor.TYPE_SINT64:
-            return (data >> 1) ^ -(data & 1)
+            return zigzag(data)
     if field is not None and isinstance(data, bytes) and field.type == FieldDescriptor.TYPE_STRING:
         return data.decode(errors="backslashreplace")
     return data
@@ -126,7 +136,7 @@ def _shown(value: Leaf | None) -> str:
         return "nothing"
     if isinstance(value, bytes):
         if len(value) <= _SHOWN_BYTES and value.isascii():
-            return repr(value)
+            return repr(value.decode())
         return f"{len(value)} bytes with SHA-256 {object_id(value)[:16]}…"
     if isinstance(value, str) and len(value) > _SHOWN_BYTES:
         return f"{value[:_SHOWN_BYTES]!r}… ({len(value)} characters)"

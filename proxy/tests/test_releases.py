@@ -9,8 +9,8 @@ from proxy.fleet.releases import ERAS, Era, era_of
 @pytest.mark.parametrize(
     ("release", "first"),
     [
-        ("1.15.2", (1, 15)),
-        ("1.18.0", (1, 15)),
+        ("1.15.1", (1, 15, 1)),
+        ("1.18.0", (1, 15, 1)),
         ("1.19.0", (1, 19)),
         ("1.20.0", (1, 20)),
         ("1.22.0", (1, 21)),
@@ -22,7 +22,7 @@ from proxy.fleet.releases import ERAS, Era, era_of
     ],
 )
 def test_a_release_belongs_to_the_last_era_that_began_before_it(
-    release: str, first: tuple[int, int]
+    release: str, first: tuple[int, ...]
 ) -> None:
     assert era_of(release).first == first
 
@@ -32,13 +32,15 @@ def test_a_release_to_come_is_taken_for_one_of_the_newest_era(release: str) -> N
     assert era_of(release) is ERAS[-1]
 
 
-@pytest.mark.parametrize("release", ["1.14.0", "1.8.0", "0.19", "1", "", "unknown", "v1.41.0"])
+@pytest.mark.parametrize(
+    "release", ["1.15.0", "1.14.0", "1.8.0", "0.19", "1", "", "unknown", "v1.41.0"]
+)
 def test_an_older_release_is_refused_naming_it_and_the_oldest_supported(release: str) -> None:
     with pytest.raises(FlowerError) as caught:
         era_of(release)
     assert f"Flower {release} is not supported" in caught.value.message
-    assert "1.15" in caught.value.message
-    assert "flwr>=1.15" in caught.value.hint
+    assert "1.15.1" in caught.value.message
+    assert "flwr>=1.15.1" in caught.value.hint
 
 
 def test_eras_follow_one_another() -> None:

@@ -2,8 +2,15 @@
 
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from proxy.errors import (
     BridgeError,
@@ -11,6 +18,7 @@ from proxy.errors import (
     RunNotRunning,
     Unimplemented,
     Unreachable,
+    UsageError,
 )
 from proxy.fleet.connect import connect
 from proxy.fleet.grpc import GrpcTransport
@@ -137,6 +145,32 @@ def test_nobody_there_is_unreachable(
 def test_an_address_without_a_superlink_is_refused_at_once(address: str) -> None:
     with pytest.raises(Unreachable, match=address):
         connect(address)
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"], ids=["missing", "senseless"])
+def test_root_certificates_that_cannot_be_used_are_said(
+    server: FleetServer, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "ca.crt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UsageError, match=str(file)):
+        connect(server.address, file)
+
+
+def test_a_superlink_without_tls_is_not_taken_for_one_with(
+    server: FleetServer, tmp_path: Path
+) -> None:
+    key = ec.generate_private_key(ec.SECP384R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nobody")])
+    now = datetime.now(UTC)
+    authority = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1)
+    ).sign(key, hashes.SHA384())
+    file = tmp_path / "ca.crt"
+    file.write_bytes(authority.public_bytes(Encoding.PEM))
+    with pytest.raises(Unreachable, match=server.address):
+        connect(server.address, file)
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS.items())

@@ -1,4 +1,4 @@
-"""A station: adds to a number, unless the run config wants it to sleep or to crash first."""
+"""A station: adds to a number, unless the run config wants it to wait or to crash first."""
 
 import os
 import time
@@ -26,6 +26,12 @@ def write_pid(path: Path) -> None:
     unfinished.rename(path)
 
 
+def wait_for(path: Path) -> None:
+    """Wait until somebody makes a file."""
+    while not path.exists():
+        time.sleep(0.1)
+
+
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Tell the journal, suffer what has to be suffered, and add the station's number."""
@@ -42,6 +48,8 @@ def train(message: Message, context: Context) -> Message:
         os._exit(9)
     if here_and_now == (config["sleep-partition"], config["sleep-round"]):
         time.sleep(float(config["sleep-seconds"]))
+    if f"{partition_id}-{server_round}" in str(config["hold"]).split():
+        wait_for(Path(journal).with_name(f"{partition_id}-{server_round}.go"))
 
     value = float(message.content["metrics"]["value"]) + partition_id + 1
     metrics = MetricRecord({"partition-id": partition_id, "value": value})

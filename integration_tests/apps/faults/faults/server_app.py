@@ -18,6 +18,13 @@ def describe(reply: Message) -> dict[str, Any]:
     return {"error": None, "reason": None, "value": reply.content["metrics"]["value"]}
 
 
+def await_nodes(grid: Grid, number: int) -> list[int]:
+    """Wait until neither more nor fewer nodes are online; returns their ids."""
+    while len(node_ids := list(grid.get_node_ids())) != number:
+        time.sleep(1)
+    return node_ids
+
+
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Average the values of those who answer, for some rounds."""
@@ -27,8 +34,11 @@ def main(grid: Grid, context: Context) -> None:
 
     value = 0.0
     rounds: list[dict[str, Any]] = []
+    online = [int(number) for number in str(config["nodes"]).split()]
     partitions: dict[int, int] = {}  # of the nodes that have told theirs: an error tells nothing
     for server_round in range(1, int(config["num-server-rounds"]) + 1):
+        if online:
+            node_ids = await_nodes(grid, online[server_round - 1])
         content = RecordDict(
             {
                 "config": ConfigRecord({"server-round": server_round}),

@@ -1,0 +1,1 @@
+"""Compat app: the same source on every release of Flower that the bridge supports."""

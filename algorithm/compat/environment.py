@@ -1,0 +1,103 @@
+"""Flower environments and wheels of any release, in a folder of ours; each is made once."""
+
+import fcntl
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from proxy.errors import FlowerError
+from proxy.fleet.releases import era_of, version_of
+
+_VERSIONS = re.compile(r"Available versions: (.*)")
+_FINAL = re.compile(r"[0-9.]+")
+# What the app of `algorithm/compat/app` imports besides.
+_APP_NEEDS = ("numpy",)
+
+
+def released() -> list[str]:
+    """Return all final releases of flwr that the package index has, oldest first.
+
+    Raises
+    ------
+    FlowerError
+        If the index does not answer.
+    """
+    answer = _pip("index", "versions", "flwr")
+    found = _VERSIONS.search(answer)
+    if found is None:
+        raise FlowerError(f"The package index names no releases of flwr: {answer}")
+    versions = [each for each in found[1].split(", ") if _FINAL.fullmatch(each)]
+    return sorted(versions, key=version_of)
+
+
+def wheel(release: str, cache: Path) -> Path:
+    """Return a release's wheel; it is downloaded if the cache has none.
+
+    Raises
+    ------
+    FlowerError
+        If it cannot be downloaded.
+    """
+    folder = cache / "wheels"
+    name = f"flwr-{release}-py3-none-any.whl"
+    with _alone(folder / release):
+        if not (folder / name).exists():
+            only = ("--no-deps", "--only-binary", "flwr")
+            _pip("download", *only, "--dest", str(folder), f"flwr=={release}")
+    return folder / name
+
+
+def environment(release: str, cache: Path) -> Path:
+    """Return a virtual environment with a release; it is made if the cache has none.
+
+    A release whose dependencies cannot be had gets those of the newest one before it that can be
+    installed.
+
+    Raises
+    ------
+    FlowerError
+        If it cannot be installed.
+    """
+    folder = cache / release
+    with _alone(folder):
+        complete = folder / "installed"
+        if not complete.exists():
+            more = (*_APP_NEEDS, *era_of(release).packages)
+            _run(sys.executable, "-m", "venv", "--clear", str(folder))
+            python = str(folder / "bin" / "python")
+            try:
+                _pip("install", f"flwr=={release}", *more, python=python)
+            except FlowerError:
+                _pip("install", f"flwr<{release}", *more, python=python)
+                _pip("install", "--no-deps", f"flwr=={release}", python=python)
+            complete.touch()
+    return folder
+
+
+@contextmanager
+def _alone(what: Path) -> Iterator[None]:
+    """Keep others, who may want the same at once, waiting."""
+    what.parent.mkdir(parents=True, exist_ok=True)
+    with what.with_name(f"{what.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _pip(command: str, *arguments: str, python: str = sys.executable) -> str:
+    """Run pip; returns what it says."""
+    return _run(python, "-m", "pip", command, "--disable-pip-version-check", *arguments)
+
+
+def _run(*command: str) -> str:
+    """Run a command to its end; returns what it says."""
+    ended = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        said = (ended.stderr or ended.stdout).strip().splitlines()
+        reason = said[-1] if said else f"exit code {ended.returncode}"
+        raise FlowerError(f"`{' '.join(command)}` failed: {reason}")
+    return ended.stdout

@@ -1,0 +1,67 @@
+"""`flower-v6 record` and `flower-v6 replay`."""
+
+import argparse
+import signal
+from pathlib import Path
+from typing import NoReturn
+
+from algorithm.screen import Screen
+from proxy.errors import BridgeError
+from proxy.record import Recorder
+from proxy.replay import replay
+from proxy.tape import read_tape
+
+
+def add_tape_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add both to the command line."""
+    record = commands.add_parser(
+        "record", help="stand between SuperNodes and their SuperLink, and write what they say"
+    )
+    record.add_argument(
+        "--superlink", required=True, metavar="HOST:PORT", help="the SuperLink's Fleet API"
+    )
+    record.add_argument(
+        "--listen", required=True, metavar="HOST:PORT", help="what SuperNodes are given instead"
+    )
+    record.add_argument(
+        "--about", default="", metavar="TEXT", help="what is recorded, kept on the tape"
+    )
+    record.add_argument("tape", type=Path, metavar="TAPE", help="the file to write")
+    replay = commands.add_parser(
+        "replay", help="check that the bridge says what was recorded; needs no Flower"
+    )
+    replay.add_argument("tapes", type=Path, nargs="+", metavar="TAPE")
+    record.set_defaults(json=False, function=record_tape)
+    replay.set_defaults(json=False, function=replay_tapes)
+
+
+def record_tape(options: argparse.Namespace, screen: Screen) -> NoReturn:
+    """Record until interrupted: returns only by an exception.
+
+    Raises
+    ------
+    BridgeError
+        If it cannot record.
+    """
+    recorder = Recorder(options.superlink, options.listen, options.tape, options.about)
+    try:
+        screen.line(
+            f"flower-v6 | recording {options.superlink} on {options.tape}: start SuperNodes with"
+            f" --superlink {recorder.address}; stop with Ctrl-C"
+        )
+        while True:
+            signal.pause()
+    finally:
+        recorder.close()
+
+
+def replay_tapes(options: argparse.Namespace, screen: Screen) -> int:
+    """Replay tapes, each to its first difference; returns the exit code: 0 if there was none."""
+    code = 0
+    for path in options.tapes:
+        try:
+            screen.line(str(replay(read_tape(path))))
+        except BridgeError as error:
+            code = 1
+            screen.line(str(error))
+    return code

@@ -1,0 +1,61 @@
+"""`flower-v6 record` and `flower-v6 replay`, as commands."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from algorithm.cli import main
+from proxy.client import ClientProxy
+from proxy.fleet.connect import connect
+from proxy.fleet.server import FleetServer
+from proxy.tape import TapeWriter, read_tape
+
+PROGRAM = [sys.executable, "-P", "-u", "-m", "algorithm.cli"]
+
+
+@pytest.fixture
+def superlink() -> Iterator[FleetServer]:
+    """What takes SuperNodes, as a SuperLink does."""
+    server = FleetServer(ClientProxy(node_id=7), "http")
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_recording_is_complete_when_it_is_stopped(
+    superlink: FleetServer, number: signal.Signals, tmp_path: Path
+) -> None:
+    tape = tmp_path / "some.tape"
+    options = ["--superlink", superlink.address, "--listen", "127.0.0.1:0", "--about", "a test"]
+    with subprocess.Popen(
+        [*PROGRAM, "record", *options, str(tape)], stdout=subprocess.PIPE, text=True
+    ) as recorder:
+        assert recorder.stdout is not None
+        said = re.search(r"--superlink (\S+);", recorder.stdout.readline())
+        assert said is not None
+        node = connect(said[1])
+        node.register()
+        node.close()
+        recorder.send_signal(number)
+        assert recorder.wait(30) == 128 + number
+    recorded = read_tape(tape)
+    assert recorded.header.about == "a test"
+    joining = ["RegisterNode", "ActivateNode", "SendNodeHeartbeat"]
+    assert [call.method for call in recorded.calls] == joining
+
+
+def test_what_cannot_be_replayed_is_told_and_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty, other = tmp_path / "empty.tape", tmp_path / "other.tape"
+    TapeWriter(empty, "http", "nothing").close()
+    other.write_text("something else")
+    assert main(["replay", str(empty), str(other)]) == 1
+    said = capsys.readouterr().out
+    assert "empty.tape holds no message with a complete reply" in said
+    assert "other.tape is no tape" in said

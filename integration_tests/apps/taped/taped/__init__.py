@@ -1,0 +1,1 @@
+"""Taped: train, evaluate, state and an exception, in the API that all releases have."""

@@ -1,0 +1,289 @@
+"""An app that runs in a real vantage6 ends with what it ends with natively, to the last bit.
+
+Which app, in which collaboration, in which way: every pair of these choices occurs. The tests that
+are marked as thorough complete the table; `make test-vantage6` runs them, too.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from algorithm.flower import Flower
+from integration_tests.harness import (
+    Federation,
+    attached_federation,
+    finish,
+    native_federation,
+    run_config,
+    run_report,
+)
+from integration_tests.test_results import arrays, values
+from integration_tests.vantage6.apps import ImageOf
+from integration_tests.vantage6.command import RUN_SECONDS, login, submit
+from integration_tests.vantage6.stack import Collaboration
+from integration_tests.vantage6.tables import DIGITS
+from proxy.process import Process
+
+Config = dict[str, object]
+Natively = Callable[[str, Config], Any]
+
+# Paths are those of the files that a run writes. In vantage6 they are relative.
+APPS: dict[str, Config] = {
+    "stateful": {"num_server_rounds": 2, "result": Path("result.json")},
+    "queries": {"result": Path("result.json")},
+    "raising": {"num_server_rounds": 2, "result": Path("result.json")},
+    "digits": {
+        "num_server_rounds": 2,
+        "model": Path("model.pt"),
+        "result": Path("result.npz"),
+    },
+}
+DIGITS_CSV: Config = {
+    "num_server_rounds": 2,
+    "model": Path("model.npz"),
+    "result": Path("result.json"),
+}
+
+WARM = ("--supernodes", "warm")
+PER_ROUND = ("--supernodes", "per-round")
+ATTACHED = ("attach", "--supernodes", "per-round")
+WAYS = {WARM: "warm", PER_ROUND: "per-round", ATTACHED: "attached"}
+
+IN_CI = [
+    ("stateful", "plain", WARM),
+    ("stateful", "encrypted", WARM),
+    ("queries", "plain", WARM),
+    ("queries", "encrypted", PER_ROUND),
+    ("queries", "plain", ATTACHED),
+    ("raising", "encrypted", WARM),
+    ("raising", "plain", PER_ROUND),
+    ("raising", "encrypted", ATTACHED),
+]
+ALL = [
+    (app, where, way)
+    for app in APPS
+    for where in ("plain", "encrypted")
+    for way in WAYS
+    # What a ClientApp keeps between messages needs a SuperNode that is kept warm.
+    if app != "stateful" or way == WARM
+]
+thorough = pytest.mark.thorough
+
+
+class Researcher:
+    """Runs apps in vantage6.
+
+    Parameters
+    ----------
+    flower : Flower
+        The environment of a SuperLink outside vantage6.
+    image_of : ImageOf
+        Has the apps' images.
+    folder : Path
+        Where everything is left.
+    """
+
+    def __init__(self, flower: Flower, image_of: ImageOf, folder: Path) -> None:
+        self._flower = flower
+        self._image_of = image_of
+        self.output = folder / "output"
+
+    def submits(
+        self, app: str, config: Config, collaboration: Collaboration, *options: str, of: int = 2
+    ) -> Process:
+        """Run an app at the first organizations, and bring home what it wrote."""
+        return submit(
+            collaboration,
+            self._image_of(app),
+            self.output,
+            *_organizations(collaboration, of),
+            *options,
+            *("--run-config", run_config(**config, num_stations=of)),
+        )
+
+    def attaches(
+        self, app: str, config: Config, collaboration: Collaboration, *options: str, of: int = 2
+    ) -> Path:
+        """Run an app on a SuperLink, with the first organizations as SuperNodes of it."""
+        with attached_federation(
+            self._flower,
+            self.output,
+            *("--vantage6", self._image_of(app)),
+            *_organizations(collaboration, of),
+            *options,
+            environment=login(collaboration),
+        ) as federation:
+            return run_on_federation(federation, app, {**config, "num_stations": of})
+
+
+def _organizations(collaboration: Collaboration, count: int) -> list[str]:
+    return ["--organizations", *(each.name for each in collaboration.organizations[:count])]
+
+
+def run_on_federation(federation: Federation, app: str, config: Config) -> Path:
+    """Run an app to its end; returns its result."""
+    folder = federation.folder / f"written-{federation.runs}"
+    folder.mkdir()
+    placed = {
+        key: folder / each if isinstance(each, Path) else each for key, each in config.items()
+    }
+    submission = federation.submit(app, **placed)
+    finish(submission, RUN_SECONDS)
+    result = folder / str(config["result"])
+    assert result.exists(), submission.log_tail(40)
+    return result
+
+
+def read(result: Path) -> Any:
+    """Return all that two results may differ in."""
+    return arrays(result) if result.suffix == ".npz" else values(result)
+
+
+@pytest.fixture
+def researcher(flower: Flower, image_of: ImageOf, tmp_path: Path) -> Researcher:
+    """A researcher with a folder for this test."""
+    return Researcher(flower, image_of, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def natively(native: Federation) -> Natively:
+    """Return what an app ends with on two SuperNodes without the bridge."""
+    known: dict[str, Any] = {}
+
+    def result(app: str, config: Config) -> Any:
+        key = f"{app} {config}"
+        if key not in known:
+            known[key] = read(run_on_federation(native, app, config))
+        return known[key]
+
+    return result
+
+
+@pytest.mark.parametrize(
+    ("app", "where", "way"),
+    [
+        pytest.param(
+            *choice,
+            marks=() if choice in IN_CI else thorough,
+            id="-".join([*choice[:2], WAYS[choice[2]]]),
+        )
+        for choice in ALL
+    ],
+)
+def test_an_app_ends_as_natively(
+    app: str,
+    where: str,
+    way: tuple[str, ...],
+    natively: Natively,
+    researcher: Researcher,
+    request: pytest.FixtureRequest,
+) -> None:
+    config, collaboration = APPS[app], request.getfixturevalue(where)
+    if way == ATTACHED:
+        result = researcher.attaches(app, config, collaboration, *way[1:])
+    else:
+        submission = researcher.submits(app, config, collaboration, *way)
+        assert submission.exit_code == 0, submission.log_tail(60)
+        result = researcher.output / str(config["result"])
+    assert read(result) == natively(app, config)
+
+
+def digits_tables(collaboration: Collaboration) -> list[str]:
+    """Return node configs with which SuperNodes find what the stations' ClientApps find."""
+    return [
+        f'database-uri="{node.settings.databases["digits"]}" database-type="csv"'
+        for node in collaboration.nodes
+    ]
+
+
+@pytest.fixture(scope="module")
+def natively_of_three(
+    flower: Flower, plain: Collaboration, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """What `digits_csv` ends with on three SuperNodes without the bridge."""
+    folder = tmp_path_factory.mktemp("native-of-three")
+    with native_federation(flower, folder, digits_tables(plain)) as federation:
+        return read(run_on_federation(federation, "digits_csv", {**DIGITS_CSV, "num_stations": 3}))
+
+
+@pytest.mark.parametrize(
+    ("where", "way"),
+    [
+        pytest.param("encrypted", WARM, id="encrypted-warm"),
+        pytest.param("plain", WARM, id="plain-warm", marks=thorough),
+        pytest.param("plain", PER_ROUND, id="plain-per-round", marks=thorough),
+        pytest.param("encrypted", PER_ROUND, id="encrypted-per-round", marks=thorough),
+    ],
+)
+def test_each_of_three_stations_learns_from_its_own_table_as_natively(
+    where: str,
+    way: tuple[str, ...],
+    natively_of_three: Any,
+    researcher: Researcher,
+    request: pytest.FixtureRequest,
+) -> None:
+    collaboration: Collaboration = request.getfixturevalue(where)
+    submission = researcher.submits(
+        "digits_csv", DIGITS_CSV, collaboration, *way, "--database", "digits", of=3
+    )
+    assert submission.exit_code == 0, submission.log_tail(60)
+    ended = values(researcher.output / "result.json")
+    # What is asked in round 1 is the same. Later it depends on the order in which replies came.
+    assert next(iter(ended["answers"])) == next(iter(natively_of_three["answers"]))
+    for asked, answers in ended["answers"].items():
+        assert sorted(answers) == ["0", "1", "2"]
+        assert answers == natively_of_three["answers"].get(asked, answers)
+    assert ended["accuracy"]["2"] > 0.8
+    trained = {
+        row["organization"]: row["num-examples"]
+        for row in run_report(researcher.output)["metrics"]
+        if row["message_type"] == "train"
+    }
+    names = [each.name for each in collaboration.organizations]
+    assert trained == dict(zip(names, DIGITS, strict=True))
+
+
+def test_a_station_without_the_database_that_is_asked_for_says_so(
+    plain: Collaboration, researcher: Researcher
+) -> None:
+    submission = researcher.submits("digits_csv", DIGITS_CSV, plain, "--database", "nowhere")
+    assert submission.exit_code == 1
+    reason = "The task asks for the database 'nowhere', which this node does not have."
+    assert f"no station trained: {plain.organizations[0].name}: {reason}" in submission.log_tail(60)
+    assert reason in run_report(researcher.output)["messages"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("where", "megabytes"),
+    [
+        pytest.param("plain", 20),
+        pytest.param("plain", 100, marks=thorough),
+        pytest.param("encrypted", 100, marks=thorough),
+    ],
+)
+def test_a_large_model_passes_both_ways(
+    where: str,
+    megabytes: int,
+    natively: Natively,
+    researcher: Researcher,
+    request: pytest.FixtureRequest,
+) -> None:
+    config: Config = {"megabytes": megabytes, "evaluate": False, "result": Path("result.json")}
+    submission = researcher.submits("large", config, request.getfixturevalue(where), *WARM)
+    assert submission.exit_code == 0, submission.log_tail(60)
+    ended = read(researcher.output / "result.json")
+    assert ended["bytes"] == megabytes * 1_000_000
+    assert ended["sha256"] == natively("large", config)["sha256"]
+
+
+@thorough
+def test_a_model_that_the_server_cannot_store_is_not_sent(
+    plain: Collaboration, researcher: Researcher
+) -> None:
+    config: Config = {"megabytes": 600, "evaluate": False, "result": Path("result.json")}
+    submission = researcher.submits("large", config, plain, *WARM)
+    assert submission.exit_code == 1
+    for message in run_report(researcher.output)["messages"]:
+        assert "more than the vantage6 server can store: 534375000" in message["error"]

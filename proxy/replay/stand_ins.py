@@ -1,0 +1,97 @@
+"""Stand-ins for what a tape names but does not hold."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+
+from protos import fleet_pb2 as fleet
+from proxy.fleet.messages import object_id
+from proxy.fleet.wire import values
+from proxy.tape import Call, Tape
+
+_ID = re.compile(rb"[0-9a-f]{64}")
+
+
+def filled(tape: Tape) -> tuple[list[Call], dict[str, bytes]]:
+    """Return a tape's calls as if nothing had been left out, and all objects that they name.
+
+    Whatever a tape names but does not hold, because it is large or never passed the recorder, gets
+    a short stand-in. An id is the SHA-256 of its content, and stands in the content of the objects
+    above it, up to the message. So all these ids are made anew, wherever they occur, and a replay
+    can check everything. Nothing changes on a tape that holds all that it names.
+    """
+    held = _contents(tape.calls)
+    # In capitals, so that the id in it is not taken for one and made anew.
+    stand_ins = {each: f"for {each.upper()}".encode() for each in _named(tape) - held.keys()}
+    if not stand_ins:
+        return list(tape.calls), held
+
+    @cache
+    def renamed(old: bytes) -> bytes:
+        before = held.get(old.decode(), b"")
+        now = stand_ins.get(old.decode()) or anew(before)
+        return old if now == before else object_id(now).encode()
+
+    def anew(encoded: bytes) -> bytes:
+        return _ID.sub(lambda match: renamed(match[0]), encoded)
+
+    calls = []
+    for call in tape.calls:
+        whole = _put_back(call, stand_ins)
+        answer = None if whole.answer is None else anew(whole.answer)
+        calls.append(replace(whole, request=anew(whole.request), answer=answer))
+    contents = [*stand_ins.values(), *map(anew, held.values())]
+    return calls, {object_id(content): content for content in contents}
+
+
+def _contents(calls: Iterable[Call]) -> dict[str, bytes]:
+    """Return the objects whose content is on a tape, by id.
+
+    Source of the field numbers: flwr 1.19 to 1.42, `PullObjectRequest` and so on in
+    `flwr/proto/message.proto`.
+    """
+    found = {}
+    for call in calls:
+        if call.method in ("PullObject", "PushObject") and not call.left_out_bytes:
+            held = (call.answer or b"", 3) if call.method == "PullObject" else (call.request, 4)
+            for content in values(*held):
+                for each in values(call.request, 3):
+                    found[bytes(each).decode()] = bytes(content)
+    return found
+
+
+def _named(tape: Tape) -> set[str]:
+    """Return the ids in object trees, and of all that was left out."""
+    named = {_left_out_id(call) for call in tape.calls if call.left_out_bytes}
+    for call in tape.calls:
+        trees = call.answer if call.method == "PullMessages" else call.request
+        if call.method in ("PullMessages", "PushMessages"):
+            for tree in values(trees or b"", 3):
+                named.update(match.decode() for match in _ID.findall(bytes(tree)))
+    return named
+
+
+def _left_out_id(call: Call) -> str:
+    place = (call.answer or b"", 1, 1) if call.method == "GetFab" else (call.request, 3)
+    return bytes(values(*place)[0]).decode()
+
+
+def _put_back(call: Call, stand_ins: Mapping[str, bytes]) -> Call:
+    """Return a call with a stand-in for what was left out of it."""
+    if not call.left_out_bytes:
+        return call
+    stand_in = stand_ins[_left_out_id(call)]
+    match call.method:
+        case "GetFab":
+            fab = fleet.GetFabResponse.FromString(call.answer or b"")
+            fab.fab.content = stand_in
+            return replace(call, answer=fab.SerializeToString())
+        case "PullObject":
+            pulled = fleet.PullObjectResponse.FromString(call.answer or b"")
+            pulled.object_content = stand_in
+            return replace(call, answer=pulled.SerializeToString())
+        case _:
+            pushed = fleet.PushObjectRequest.FromString(call.request)
+            pushed.object_content = stand_in
+            return replace(call, request=pushed.SerializeToString())

@@ -1,0 +1,74 @@
+import pytest
+from google.protobuf.message import DecodeError
+
+from protos import fleet_pb2 as fleet
+from proxy.fleet.wire import differences, double, values, zigzag
+
+METADATA = fleet.Metadata(run_id=7, message_id="m", ttl=2.5)
+MESSAGE = fleet.Message(metadata=METADATA, error=fleet.Error(code=-3, reason="why"))
+PUSHED = fleet.PushMessagesRequest(messages_list=[MESSAGE, MESSAGE]).SerializeToString()
+KINDS = fleet.DESCRIPTOR.message_types_by_name
+
+
+def told(other: fleet.PushMessagesRequest) -> list[str]:
+    return [
+        str(each)
+        for each in differences(PUSHED, other.SerializeToString(), KINDS["PushMessagesRequest"])
+    ]
+
+
+def pushed() -> fleet.PushMessagesRequest:
+    return fleet.PushMessagesRequest.FromString(PUSHED)
+
+
+def test_values_are_found_by_their_numbers() -> None:
+    assert values(PUSHED, 2, 1, 1) == [7, 7]
+    assert values(PUSHED, 2, 1, 2) == [b"m", b"m"]
+    assert [double(each) for each in values(PUSHED, 2, 1, 7)] == [2.5, 2.5]
+    assert [zigzag(int(each)) for each in values(PUSHED, 2, 3, 1)] == [-3, -3]
+    assert values(PUSHED, 9) == []
+
+
+def test_what_is_no_message_has_no_values() -> None:
+    with pytest.raises(DecodeError):
+        values(b"abc", 1)
+
+
+def test_equal_messages_do_not_differ() -> None:
+    assert told(pushed()) == []
+
+
+def test_a_difference_is_told_by_name_number_and_values() -> None:
+    other = pushed()
+    other.messages_list[1].metadata.ttl = 3.5
+    other.messages_list[0].error.code = 4
+    assert told(other) == [
+        "messages_list.error.code (2.3.1): expected -3, got 4",
+        "messages_list[1].metadata.ttl (2.1.7): expected 2.5, got 3.5",
+    ]
+
+
+def test_what_is_missing_and_what_is_too_much_is_told() -> None:
+    other = pushed()
+    other.messages_list[0].metadata.ClearField("message_id")
+    other.messages_list[0].metadata.group_id = "1"
+    assert told(other) == [
+        "messages_list.metadata.message_id (2.1.2): expected 'm', got nothing",
+        "messages_list.metadata.group_id (2.1.6): expected nothing, got '1'",
+    ]
+
+
+def test_a_field_of_which_our_protos_know_nothing_is_told_by_its_number() -> None:
+    added = fleet.GetRunRequest(run_id=5).SerializeToString()
+    assert [str(each) for each in differences(b"", added, KINDS["Node"])] == [
+        "field (2): expected nothing, got 5"
+    ]
+    assert [str(each) for each in differences(b"", added, None)] == [
+        "field (2): expected nothing, got 5"
+    ]
+
+
+def test_long_bytes_are_told_by_size_and_hash() -> None:
+    content = fleet.Fab(content=bytes(1000)).SerializeToString()
+    (found,) = differences(b"", content, KINDS["Fab"])
+    assert found.actual == "1000 bytes with SHA-256 541b3e9daa09b20b…"
