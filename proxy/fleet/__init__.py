@@ -7,4 +7,5 @@ superlink    calling it on a SuperLink; `connect` finds out how
 http, grpc   the two transports, both ends of each
 wire         messages field by field, by number
 node_key     how calls are signed
+identity     SuperNodes that a SuperLink was told of: their keys on disk
 """

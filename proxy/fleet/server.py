@@ -1,7 +1,7 @@
 """Serving the Fleet API to a SuperNode: the threads around a sans-I/O core.
 
 PullMessages is a long poll: the answer waits until there is a message, so that the SuperNode does
-not sleep (3 s after every empty answer, flwr 1.20 to 1.41). All else is answered at once.
+not sleep (3 s after every empty answer, flwr 1.15 to 1.41). All else is answered at once.
 """
 
 import threading
