@@ -20,6 +20,9 @@ test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantag
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks
 
+benchmark-vantage6: .venv/installed .venv-vantage6/installed  ## the bridge in vantage6, beside a bare algorithm
+	$(BIN)/python -m benchmarks.vantage6
+
 lint: .venv/installed protos-check  ## formatting, rules, types, generated code
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check

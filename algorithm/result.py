@@ -45,7 +45,7 @@ def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) ->
     """
     rows = [_row(record) for record in outcome.messages if not record.error]
     result = {**asdict(outcome), ROWS: rows, COLUMNS: _columns(rows)}
-    files = {str(each.relative_to(written)): each for each in _files(written)}
+    files = {_name(each.relative_to(written)): each for each in _files(written)}
     size = sum(each.stat().st_size for each in files.values())
     # Base64 takes a third more.
     fits = size * 4 // 3 + len(json.dumps(result)) < max_bytes
@@ -67,6 +67,11 @@ def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts:
             yield path
+
+
+def _name(path: Path) -> str:
+    """Return a file's name; `run.json` is the report's own where a result is fetched."""
+    return "serverapp-run.json" if str(path) == "run.json" else str(path)
 
 
 def _row(record: MessageRecord) -> dict[str, Any]:

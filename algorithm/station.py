@@ -44,7 +44,6 @@ def answer(
     if message.reply.exists():
         return True
     log.info("message %.12s arrived", message.message_id)
-    job.forget_answered_but(message)
     try:
         with Bundle(message.instruction) as bundle:
             if bundle.header.message_id != message.message_id:
@@ -57,6 +56,8 @@ def answer(
                     "The message was with a ClientApp before, and its reply is lost or was"
                     " delivered. It is not trained twice."
                 )
+            # Not before: a late repetition of an older message must not take the latest reply away.
+            job.forget_answered_but(message)
             fab = _fab(job, bundle)
             if fab is None:
                 _write_missing(job, message, bundle)

@@ -14,8 +14,6 @@ from algorithm.screen import Screen
 from proxy.carriers import payload
 from proxy.errors import ServerUnreachable, UsageError
 
-# What vantage6's own forms and files suggest.
-DEFAULT_DATABASE = "default"
 # `TaskInputSchema` in vantage6 4.15, `vantage6/server/resource/common/input_schema.py`.
 _MAX_DESCRIPTION = 1024
 

@@ -11,7 +11,7 @@ from algorithm.login import Settings, add_login_options
 from algorithm.options import positive
 from algorithm.researcher import enter, enter_by_task, existing_task
 from algorithm.screen import Screen
-from algorithm.submit import DEFAULT_DATABASE, Submission, run_config, submit
+from algorithm.submit import Submission, run_config, submit
 from algorithm.watch import check, watch
 
 Command = Callable[[argparse.Namespace, Screen], None]
@@ -43,7 +43,7 @@ def _submit(options: argparse.Namespace, screen: Screen) -> None:
         options.organization,
         options.organizations,
         arguments,
-        options.database or [DEFAULT_DATABASE],
+        options.database,
     )
     task = submit(researcher, what, screen)
     screen.line(
@@ -126,8 +126,9 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--database",
         action="append",
+        default=[],
         metavar="LABEL",
-        help=f"the stations' database; repeatable (default: {DEFAULT_DATABASE})",
+        help="a database that the ClientApps are to find; repeatable",
     )
     then = parser.add_mutually_exclusive_group()
     then.add_argument("--detach", action="store_true", help="do not watch the task")

@@ -48,6 +48,15 @@ def test_messages_follow_one_another_and_only_the_latest_reply_is_kept(station: 
     assert second.reply.exists()
 
 
+def test_a_late_repetition_does_not_remove_the_latest_reply(station: Station) -> None:
+    sent = Drained()
+    station.answer(station.receive(sent))
+    latest = station.receive(Drained())
+    station.answer(latest)
+    station.answer(station.receive(sent))
+    assert latest.reply.exists()
+
+
 # At most once
 
 

@@ -78,7 +78,7 @@ def test_what_is_not_given_is_left_to_the_central_function(user: User, fake: Fak
         organization=1,
         input={"method": "central", "kwargs": {}},
         description="A Flower app, with SuperNodes at Alpha, Beta, Gamma",
-        databases=("default",),
+        databases=(),
     )
 
 

@@ -28,6 +28,8 @@ _POLL_SHARE = 0.05
 _POLL_BYTES_PER_SECOND = 20_000_000
 # A node's proxy hides whether it is the server that is away or the task that is refused.
 _CREATE_PATIENCE_SECONDS = 120.0
+# Creating a task failed so often while the server answered otherwise: it refuses the task.
+_REFUSALS = 5
 _NODES_ASKED_EVERY_SECONDS = 5.0
 # How long a host that died may be shown as active.
 _HOST_STATUS_DELAY_SECONDS = 5.0
@@ -151,25 +153,54 @@ class Vantage6Carrier:
 
     def _ensure_host(self, station: "_Station", cancelled: threading.Event) -> None:
         """Start a new host if the station's has ended."""
-        give_up = time.monotonic() + (_HOST_STATUS_DELAY_SECONDS if station.doubtful else 0.0)
-        status = None
-        while station.host is not None:
+        ended = "it never started"
+        if station.host is not None:
             try:
-                status = self._server.task_status(station.host)
+                status = self._host_status(station.host, station, cancelled)
             except ServerUnreachable:
                 return
-            if status.ended:
-                break
-            if time.monotonic() >= give_up or cancelled.wait(_POLL_SECONDS[1]):
-                station.doubtful = False
+            station.doubtful = False
+            if not status.ended:
                 return
+            ended = self._words(station.host) or status.name
         log.warning(
             "station %s: its host ended (%s); a new one starts, without the ClientApp's state",
             station.organization.name,
-            status.name if status else "it never started",
+            ended,
         )
         station.host = self._start_host(station, cancelled)
-        station.doubtful = False
+
+    def _host_status(
+        self, host: int, station: "_Station", cancelled: threading.Event
+    ) -> TaskStatus:
+        """Return a host's status, which may be late where something failed."""
+        give_up = time.monotonic() + (_HOST_STATUS_DELAY_SECONDS if station.doubtful else 0.0)
+        while True:
+            status = self._server.task_status(host)
+            if status.ended or time.monotonic() >= give_up or cancelled.wait(_POLL_SECONDS[1]):
+                return status
+
+    def _words(self, task: int) -> str:
+        """Return what a function that failed said itself; empty if it said nothing."""
+        with TemporaryDirectory(dir=self._folder) as folder:
+            path = Path(folder, "result")
+            try:
+                self._server.save_result(task, path)
+                with payload.read(path) as result:
+                    return str(result.fields.get("error", ""))
+            except CarrierError:
+                return ""
+
+    def _why(self, station: "_Station", error: str, cancelled: threading.Event) -> str:
+        """Return what a courier said, and its host, of which it only sees that it is gone."""
+        if station.host is None:
+            return error
+        try:
+            ended = self._host_status(station.host, station, cancelled).ended
+        except ServerUnreachable:
+            return error
+        words = self._words(station.host) if ended else ""
+        return f"{error} It said: {words}" if words else error
 
     def _start_host(self, station: "_Station", cancelled: threading.Event) -> int:
         kwargs = {
@@ -200,15 +231,34 @@ class Vantage6Carrier:
             if title == "host"
             else f"A Flower message for the ClientApp at {name}",
         }
+        refusals = 0
+
+        def create() -> int:
+            nonlocal refusals
+            try:
+                return self._server.create_task(members, station.organization, path)
+            except ServerUnreachable as error:
+                refusals += self._server_answers()
+                if refusals < _REFUSALS:
+                    raise
+                raise CarrierError(
+                    f"The vantage6 server answers, but creates no task for {name}. Perhaps {name}"
+                    " has no node in this collaboration; the log of the node that runs this"
+                    f" function says what the server said. {error.message}"
+                ) from error
+
         until = min(ends_at, time.monotonic() + _CREATE_PATIENCE_SECONDS)
-        task = retrying(
-            lambda: self._server.create_task(members, station.organization, path),
-            cancelled,
-            until,
-            ServerUnreachable,
-        )
+        task = retrying(create, cancelled, until, ServerUnreachable)
         log.info("%s: task %d", members["name"], task)
         return task
+
+    def _server_answers(self) -> bool:
+        """Whether the server can be reached."""
+        try:
+            self._server.organizations(self._tasks.members["collaboration_id"])
+        except ServerUnreachable:
+            return False
+        return True
 
     def _await_end(
         self, task: int, station: str, size: int, cancelled: threading.Event, ends_at: float
@@ -254,12 +304,18 @@ class Vantage6Carrier:
                 ends_at,
                 ServerUnreachable,
             )
-        except Vantage6Error as error:
+            with payload.read(path) as result:
+                said = result.fields.get("error")
+                if said is None:
+                    result.save_bundle(exchange.reply)
+        except Cancelled:
+            raise
+        except CarrierError as error:
             raise CarrierError(f"{ended} {error.message}") from error
-        with payload.read(path) as result:
-            if "error" in result.fields:
-                raise CarrierError(f"{station}: {result.fields['error']}")
-            result.save_bundle(exchange.reply)
+        if said is not None:
+            found = self._stations[station]
+            found.doubtful = True
+            raise CarrierError(f"{station}: {self._why(found, said, exchange.cancelled)}")
 
     def _withdraw(self, task: int) -> None:
         """End a task whose result nobody wants, where that is allowed: containers cannot."""

@@ -50,18 +50,34 @@ def reaches(host: str) -> bool:
 
 def ask(organizations: list[int]) -> list[Any]:
     """Have `look` run at organizations, one after the other; returns what they say."""
-    return [subtask(organization) for organization in organizations]
+    return [subtask(organization, "look") for organization in organizations]
 
 
-def subtask(organization: int) -> Any:
-    """Have `look` run at an organization."""
+def move(station: int, size: int, times: int) -> list[float]:
+    """Send bytes to a station and have as many back; returns the seconds that each took."""
+    load = b64encode(os.urandom(size)).decode()
+    seconds = []
+    for _ in range(times):
+        start = time.monotonic()
+        b64decode(subtask(station, "echo", load=load)["load"])
+        seconds.append(time.monotonic() - start)
+    return seconds
+
+
+def echo(load: str) -> dict[str, str]:
+    """Return what comes; its bytes are looked at, as any algorithm would."""
+    return {"load": b64encode(b64decode(load)).decode()}
+
+
+def subtask(organization: int, method: str, **keywords: object) -> Any:
+    """Have a function run at an organization; returns its result."""
     token = Path(variable("TOKEN_FILE")).read_text().split(".")[1]
     claims = json.loads(b64decode(token + "==", "-_"))["sub"]
-    sealed = b64encode(json.dumps({"method": "look", "kwargs": {}}).encode()).decode()
+    sealed = b64encode(json.dumps({"method": method, "kwargs": keywords}).encode()).decode()
     task = call(
         "task",
         {
-            "name": "look",
+            "name": method,
             "image": claims["image"],
             "collaboration_id": claims["collaboration_id"],
             "organizations": [{"id": organization, "input": sealed}],

@@ -1,0 +1,99 @@
+"""A central function's result: what there is to see of a run, and the files that it wrote."""
+
+import json
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from algorithm.result import COLUMNS, ROWS, write_result
+from algorithm.run import Outcome
+from proxy.errors import CarrierError
+from proxy.fleet.metrics import Metrics
+from proxy.report import MessageRecord
+
+PLENTY = 1_000_000
+
+
+def outcome(*messages: MessageRecord) -> Outcome:
+    return Outcome(
+        app="me/app 1.0",
+        flower_release="1.41.0",
+        supernodes="warm",
+        stations=["Alpha", "Beta"],
+        status="completed",
+        messages=list(messages),
+    )
+
+
+def message(station: str, step: int, metrics: Metrics, error: str = "") -> MessageRecord:
+    return MessageRecord(
+        station, "7", "train", "", f"{station}-{step}", step, metrics=metrics, error=error
+    )
+
+
+def result(
+    tmp_path: Path, of: Outcome, files: dict[str, bytes] | None = None, limit: int = PLENTY
+) -> Any:
+    """Write a result; returns what is in it, also if it was refused."""
+    written = tmp_path / "written"
+    for name, content in (files or {}).items():
+        (written / name).parent.mkdir(parents=True, exist_ok=True)
+        (written / name).write_bytes(content)
+    try:
+        write_result(tmp_path / "result", of, written, limit)
+    finally:
+        found = json.loads((tmp_path / "result").read_text())
+    return found
+
+
+def test_the_files_that_the_serverapp_wrote_are_in_the_result(tmp_path: Path) -> None:
+    files = {"model.npz": bytes(range(256)), "more/notes.txt": b"well"}
+    found = result(tmp_path, outcome(), files)
+    assert {name: b64decode(each) for name, each in found["files"].items()} == files
+    assert found["status"] == "completed"
+
+
+def test_each_reply_is_a_row_and_each_metric_a_column_of_means(tmp_path: Path) -> None:
+    found = result(
+        tmp_path,
+        outcome(
+            message("Alpha", 1, {"loss": 0.25, "patients": 10}),
+            message("Beta", 1, {"loss": 0.75, "patients": 30}),
+            message("Alpha", 2, {"loss": 0.5}),
+            message("Beta", 2, {}, error="it crashed"),
+        ),
+    )
+    first = {"round": 1, "message_type": "train"}
+    assert found[ROWS] == [
+        {**first, "organization": "Alpha", "loss": 0.25, "patients": 10},
+        {**first, "organization": "Beta", "loss": 0.75, "patients": 30},
+        {**first, "round": 2, "organization": "Alpha", "loss": 0.5},
+    ]
+    assert found[COLUMNS] == {"round": [1, 2], "loss": [0.5, 0.5], "patients": [20, None]}
+    assert [each["error"] for each in found["messages"]] == ["", "", "", "it crashed"]
+
+
+def test_what_the_server_could_not_store_is_refused_with_its_size_and_the_limit(
+    tmp_path: Path,
+) -> None:
+    files = {"model.npz": b"x" * 30_000, "notes.txt": b"well"}
+    refusal = (
+        "The ServerApp's files take 30004 bytes; a result can have 15000."
+        " They are left out: model.npz, notes.txt."
+    )
+    with pytest.raises(CarrierError) as refused:
+        result(tmp_path, outcome(message("Alpha", 1, {"loss": 0.25})), files, limit=20_000)
+    assert refused.value.message == refusal
+    left = json.loads((tmp_path / "result").read_text())
+    assert (left["status"], left["cause"], left["files"]) == ("failed", refusal, {})
+    assert left[ROWS][0]["loss"] == 0.25
+
+
+def test_a_result_that_just_fits_is_not_larger_than_the_limit(tmp_path: Path) -> None:
+    files = {"model.npz": b"x" * 30_000}
+    empty = len(json.dumps(result(tmp_path, outcome())))
+    limit = empty + 30_000 * 4 // 3 + 1000
+    result(tmp_path, outcome(), files, limit)
+    assert (tmp_path / "result").stat().st_size <= limit
