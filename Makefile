@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROTO_BIN := .venv-protos/bin
 
-.PHONY: demo test benchmark lint protos protos-check tapes clean
+.PHONY: demo test benchmark compat lint protos protos-check tapes clean
 
 demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	$(BIN)/flower-v6 run integration_tests/apps/digits --stations 2 --output demo-results \
@@ -15,6 +15,13 @@ test: .venv/installed  ## all tests
 
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks
+
+compat: .venv/installed  ## try out every release of Flower; some 40 minutes, and 10 GB in .venv-flwr
+	mkdir -p build
+	$(BIN)/flower-v6 compat --all --live --json --cache .venv-flwr > build/compatibility.json; \
+	    code=$$?; test -s build/compatibility.json || exit $$code; \
+	    mv build/compatibility.json docs/ && $(BIN)/python -m integration_tests.compatibility \
+	    && exit $$code
 
 lint: .venv/installed protos-check  ## formatting, rules, types, generated code
 	$(BIN)/ruff format --check
