@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 
-.PHONY: demo test test-vantage6 benchmark lint protos protos-check tapes clean
+.PHONY: demo test test-vantage6 benchmark benchmark-vantage6 compat lint protos protos-check tapes clean
 
 demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	$(BIN)/flower-v6 run integration_tests/apps/digits --stations 2 --output demo-results \
@@ -22,6 +22,13 @@ benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 
 benchmark-vantage6: .venv/installed .venv-vantage6/installed  ## the bridge in vantage6, beside a bare algorithm
 	$(BIN)/python -m benchmarks.vantage6
+
+compat: .venv/installed  ## try out every release of Flower; some 40 minutes, and 10 GB in .venv-flwr
+	mkdir -p build
+	$(BIN)/flower-v6 compat --all --live --json --cache .venv-flwr > build/compatibility.json; \
+	    code=$$?; test -s build/compatibility.json || exit $$code; \
+	    mv build/compatibility.json docs/ && $(BIN)/python -m integration_tests.compatibility \
+	    && exit $$code
 
 lint: .venv/installed protos-check  ## formatting, rules, types, generated code
 	$(BIN)/ruff format --check

@@ -1,0 +1,56 @@
+"""`flower-v6 compat` on real releases, and what the README says of them."""
+
+import json
+
+import pytest
+
+from algorithm.compat.verdict import Verdict, decode
+from integration_tests.compatibility import FOUND, README, section, updated
+from integration_tests.harness import flower_v6, installed
+from proxy.fleet.releases import NEWEST_TRIED, version_of
+
+# One of each kind of Fleet API; the last kind is that of the installed release.
+RELEASES = ("1.18.0", "1.19.0", "1.22.0", "1.32.1", "1.39.0")
+
+
+def test_the_installed_release_fits() -> None:
+    ended = flower_v6("compat", "--json")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (found,) = json.loads(ended.stdout)["releases"]
+    assert found["status"] == "fits"
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_an_app_ends_as_natively_on_every_kind_of_fleet_api(release: str) -> None:
+    folder = str(installed(release).folder)
+    ended = flower_v6("compat", "--live", "--json", "--flower-env", folder)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (found,) = json.loads(ended.stdout)["releases"]
+    assert (found["release"], found["status"]) == (release, "works")
+
+
+def test_the_readme_says_what_make_compat_found() -> None:
+    readme = README.read_text()
+    assert updated(readme, decode(FOUND.read_text())) == readme
+
+
+def test_the_newest_release_that_was_tried_is_known() -> None:
+    tried = [each.release for each in decode(FOUND.read_text()) if each.status == "works"]
+    assert version_of(tried[-1]) == NEWEST_TRIED
+
+
+def test_a_release_that_is_broken_has_a_row_of_its_own() -> None:
+    verdicts = [
+        Verdict("1.97.0", "1.40", "http", tried=True),
+        Verdict("1.98.0", "1.40", "http", tried=True, failure="it fell over"),
+        Verdict("1.99.0", "1.40", "http"),
+    ]
+    assert section(verdicts).splitlines() == [
+        "The bridge speaks Flower 1.97.0 to 1.99.0: 2 of the 3 releases in that window.",
+        "",
+        "| Releases | Fleet API | An app through the bridge |",
+        "|---|---|---|",
+        "| 1.97.0 | HTTP | same results as natively |",
+        "| 1.98.0 | HTTP | **broken**: it fell over |",
+        "| 1.99.0 | HTTP | not tried out; by what it publishes it fits |",
+    ]
