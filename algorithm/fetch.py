@@ -26,7 +26,7 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
     Vantage6Error
         If it left no outcome.
     AppError
-        If the outcome is not to be written, or says that the run did not complete; that is known
+        If the task was refused before anything started, the outcome is not to be written, or says that the run did not complete; that is known
         only when it is written.
     """
     number, status = int(task["id"]), TaskStatus(task["status"])
@@ -73,6 +73,8 @@ def _outcome(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
                 f"The result of task {task} is no JSON: it is not from a Flower app's image, or"
                 " not encrypted for this key."
             ) from error
+    if isinstance(found, dict) and "error" in found:
+        raise AppError(f"Task {task} did nothing: {found['error']}")
     if not (isinstance(found, dict) and isinstance(found.get("files"), dict)):
         raise Vantage6Error(
             f"The result of task {task} is not the outcome of a Flower app.",

@@ -120,12 +120,12 @@ class SuperNode:
 
     def _check_alive(self) -> None:
         if not self.running:
-            # Its log may tell of the data, so it stays at the station.
-            log.error("the end of the SuperNode's log:\n%s", self._process.log_tail())
+            # Its log may tell of the data: it stays where it is, for vantage6 shows ours to others.
+            log.error("the SuperNode ended; see %s", self._process.log)
             raise NoReply(
                 ErrorCode.NODE_UNAVAILABLE,
                 f"The SuperNode ended with exit code {self._process.exit_code} while it had the"
-                " message. The station's log shows the end of the SuperNode's.",
+                f" message. At the station, {self._process.log.name} says more.",
             )
 
 

@@ -97,7 +97,8 @@ def test_a_supernode_that_ended_is_said_but_its_log_stays_here(
     assert error.error_code == ErrorCode.NODE_UNAVAILABLE
     assert "ended with exit code 3" in error.message
     assert "patient 7" not in error.message
-    assert "patient 7" in caplog.text
+    assert "patient 7" not in caplog.text
+    assert "supernode.log" in caplog.text
 
 
 def test_a_supernode_that_never_asks_for_its_message_is_said_at_the_deadline(

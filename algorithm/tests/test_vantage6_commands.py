@@ -181,6 +181,11 @@ def test_a_password_is_no_flag(
 # What cannot be submitted
 
 
+def test_an_attachment_that_cannot_be_is_told_like_any_other_error(user: User) -> None:
+    command = ("attach", "--superlink", "127.0.0.1:1", "--vantage6", "an/image")
+    assert "no SuperNode can be kept warm" in user.fails(*command, "--supernodes", "warm")
+
+
 def test_an_unknown_collaboration_is_answered_with_those_that_exist(
     user: User, fake: FakeServer
 ) -> None:
@@ -394,6 +399,13 @@ def test_a_task_that_left_nothing_shows_its_cause_and_log(user: User, nodes: Nod
     assert "Task 1 left no outcome: it ended as crashed" in said
     assert "line 99" in said
     assert "line 1\n" not in said
+
+
+def test_a_task_that_was_refused_says_why(user: User, nodes: Nodes) -> None:
+    nodes.end, nodes.result = "crashed", b'{"error": "There is no argument \'rounds\'."}'
+    user.fails("submit", "an/image")
+    said = user.fails("fetch", "1", "--output", "out")
+    assert "Task 1 did nothing: There is no argument 'rounds'." in said
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""What docs/vantage6.md tells researchers to type does what it says, in a real vantage6.
+
+The commands stand there as they are run here: in its blocks of `sh`, section by section.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from algorithm.flower import Flower
+from integration_tests.harness import COMMAND, finish, superlink, wait_until
+from integration_tests.vantage6 import containers
+from integration_tests.vantage6.command import RUN_SECONDS, login
+from integration_tests.vantage6.stack import Collaboration, Stack
+from proxy.process import Process
+
+ROOT = Path(__file__).parents[1]
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SUBMITTED = re.compile(r"`flower-v6 watch (\d+)`")
+
+
+def commands(page: str, section: str) -> list[str]:
+    """Return the commands in a section of a page, block by block."""
+    _, found, rest = (ROOT / page).read_text().partition(f"# {section}\n")
+    blocks: list[str] = _BLOCK.findall(re.split(r"^#+ ", rest, maxsplit=1, flags=re.MULTILINE)[0])
+    assert found, f"{page} has no section {section!r}"
+    assert blocks, f"{page} has no commands in its section {section!r}"
+    return blocks
+
+
+@dataclass
+class Reader:
+    """Types what the page says, in a folder that looks like a checkout.
+
+    Attributes
+    ----------
+    folder : Path
+        Where.
+    variables : dict[str, str]
+        Who they are, and what the page's own variables stand for.
+    """
+
+    folder: Path
+    variables: dict[str, str]
+    typed: int = field(default=0)
+
+    @contextmanager
+    def typing(self, text: str) -> Iterator[Process]:
+        """Have a shell run commands, for a while."""
+        self.typed += 1
+        path = f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}"
+        shell = Process(
+            ["env", "--chdir", str(self.folder), "sh", "-euc", text],
+            {**os.environ, **self.variables, "PATH": path},
+            self.folder / f"shell-{self.typed}.log",
+        )
+        try:
+            yield shell
+        finally:
+            shell.stop()
+
+    def types(self, blocks: list[str]) -> str:
+        """Have a shell run each of the blocks to its end; returns what is shown."""
+        all_shown = ""
+        for block in blocks:
+            with self.typing(block) as shell:
+                finish(shell, RUN_SECONDS)
+                shown = shell.log.read_text()
+                assert shell.exit_code == 0, shown
+            if submitted := _SUBMITTED.search(shown):
+                self.variables["TASK"] = submitted[1]
+            all_shown += shown
+        return all_shown
+
+
+@pytest.fixture(scope="module")
+def reader(
+    vantage6: Stack, plain: Collaboration, tmp_path_factory: pytest.TempPathFactory
+) -> Reader:
+    """A researcher who has built the image."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "integration_tests").symlink_to(ROOT / "integration_tests")
+    image = containers.image_name(vantage6.session, "docs")
+    reader = Reader(folder, {**login(plain), "IMAGE": image})
+    assert image in reader.types(commands("docs/vantage6.md", "Build the image"))
+    return reader
+
+
+def test_the_researchers_commands_bring_a_trained_model_home(reader: Reader) -> None:
+    shown = reader.types(commands("docs/vantage6.md", "Run it"))
+    assert "train 1: 3 of 3 stations answered" in shown
+    for folder in (reader.folder / "results", reader.folder / "results-again"):
+        with np.load(folder / "digits-csv-model.npz") as model:
+            assert model["weights"].any()
+        accuracy = json.loads((folder / "digits-csv-result.json").read_text())["accuracy"]
+        assert accuracy["3"] > 0.8
+        assert json.loads((folder / "run.json").read_text())["status"] == "completed"
+
+
+def test_the_command_for_a_superlink_outside_makes_organizations_its_supernodes(
+    reader: Reader, flower: Flower, tmp_path: Path
+) -> None:
+    (attach,) = commands("docs/vantage6.md", "Next to a SuperLink of your own")
+    with superlink(flower, tmp_path / "superlink") as federation:
+        reader.variables["SUPERLINK"] = federation.address
+        with reader.typing(attach) as attaching:
+            wait_until(
+                lambda: not attaching.running or "SuperNodes of" in attaching.log.read_text(),
+                "the organizations are SuperNodes",
+            )
+            assert attaching.running, attaching.log_tail(40)
+            model, result = tmp_path / "model.npz", tmp_path / "result.json"
+            config = {"num_server_rounds": 1, "model": model, "result": result}
+            submission = federation.submit("digits_csv", **config)
+            finish(submission, RUN_SECONDS)
+            assert model.exists(), submission.log_tail(40)
+
+
+def test_the_readme_has_the_same_commands() -> None:
+    page = commands("docs/vantage6.md", "Build the image") + commands("docs/vantage6.md", "Run it")
+    assert "".join(commands("README.md", "In vantage6")) == "".join(page)
