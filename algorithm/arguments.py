@@ -64,7 +64,8 @@ class Arguments:
         made = cls(**{name: value for name, value in given.items() if value is not None})
         _check_run_config(made.run_config, run_config_keys)
         if not isinstance(made.organizations, (list, tuple)) or any(
-            not isinstance(each, (int, str)) for each in made.organizations
+            not isinstance(each, (int, str)) or isinstance(each, bool)
+            for each in made.organizations
         ):
             raise _unusable("organizations", made.organizations, "a list of ids or names")
         if made.supernodes not in SUPERNODES:

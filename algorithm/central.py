@@ -4,6 +4,7 @@ It starts a SuperLink in its own container, makes each organization a SuperNode 
 app, and leaves the outcome (`algorithm.result`). A failed run is a failed task with an outcome.
 """
 
+import json
 import logging
 import os
 import shutil
@@ -24,7 +25,7 @@ from proxy.carriers import Carrier
 from proxy.carriers.container import Container
 from proxy.carriers.payload import Payload
 from proxy.carriers.vantage6 import MAX_STORED_BYTES, Tasks, Vantage6Carrier
-from proxy.errors import UsageError
+from proxy.errors import AppError, UsageError
 from proxy.process import Workspace
 from proxy.vantage6.login import ContainerLogin
 from proxy.vantage6.server import Organization, Server
@@ -50,6 +51,9 @@ def main(container: Container, task: Payload) -> None:
     if left.exists():
         log.info("this run ended before; its outcome is here")
         shutil.copyfile(left, container.output_file)
+        ended = json.loads(left.read_text())
+        if ended["status"] != "completed":
+            raise AppError(ended["cause"])
         return
     image = Path(os.environ[ENVIRONMENT_VARIABLE])
     manifest = Manifest.read(image)

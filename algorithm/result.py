@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from statistics import fmean
+from statistics import mean
 from typing import Any
 
 from algorithm.run import Outcome
@@ -75,13 +75,13 @@ def _name(path: Path) -> str:
 
 
 def _row(record: MessageRecord) -> dict[str, Any]:
-    """Return a row of the UI's table."""
-    return {
+    """Return a row of the UI's table; a metric does not take the place of what makes it a row."""
+    own = {
         "round": int(record.group_id) if record.group_id.isdecimal() else record.step,
         "message_type": record.message_type,
         "organization": record.station,
-        **record.metrics,
     }
+    return {**own, **{name: each for name, each in record.metrics.items() if name not in own}}
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
@@ -94,7 +94,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]
         by_round = [
             [row[name] for row in rows if row["round"] == each and name in row] for each in rounds
         ]
-        columns[name] = [fmean(values) if values else None for values in by_round]
+        columns[name] = [mean(values) if values else None for values in by_round]
     return columns
 
 

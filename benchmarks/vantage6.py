@@ -24,6 +24,7 @@ from integration_tests.vantage6.stack import Stack, running_stack
 
 _APP = "large"
 _DEADLINE_SECONDS = 600.0
+_PATIENCE_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _measure(stack: Stack, probe: str, app: str, size: Size) -> Result:
         size=1000 * size.kilobytes,
         times=size.steps,
     )
-    bare = researcher.result(task)
+    bare = researcher.result(task, _PATIENCE_SECONDS)
     task = researcher.create(
         app,
         "central",
@@ -102,7 +103,7 @@ def _measure(stack: Stack, probe: str, app: str, size: Size) -> Result:
             "evaluate": False,
         },
     )
-    outcome = researcher.result(task)
+    outcome = researcher.result(task, _PATIENCE_SECONDS)
     # The first step waits for what is made ready once, the app among it.
     messages = outcome["messages"][1:]
     steps = [sum(each["seconds"].values()) for each in messages]

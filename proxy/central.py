@@ -200,7 +200,7 @@ class VirtualSuperNode:
             retrying(self.register, self._stop)
         except Cancelled:
             pass
-        except FleetError as error:
+        except (BridgeError, OSError) as error:
             log.error("station %s cannot register: %s", self.station, error)
             self._stop.wait(_REFUSED_PAUSE_SECONDS)
 

@@ -1,86 +1,28 @@
 """The program in the container, from its environment variables to its output file."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from algorithm.flower import ENVIRONMENT_VARIABLE
 from algorithm.job import Job
-from algorithm.tests.fake_flower import make_flower
-from proxy.bundle import Bundle
+from algorithm.tests.node import SECONDS, Node, error_in
 from proxy.carriers import payload
-from proxy.carriers.container import Container, Database
 from proxy.process import Process
 from proxy.tests.helpers import Drained, pid_in, runs, wait_until
-
-SECONDS = 30.0
-
-
-class Node:
-    """What a vantage6 node does at a station: it starts containers, for one job."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.job = folder / "job"
-        self.started: list[Process] = []
-        self.missing_databases: tuple[str, ...] = ()
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            ENVIRONMENT_VARIABLE: str(make_flower(folder / "flower")),
-        }
-
-    def start(
-        self, method: str, bundle: Path | None = None, **arguments: Any
-    ) -> tuple[Process, Path]:
-        """Start a container; returns it and its output file."""
-        run = self.folder / f"{method}-{len(self.started)}"
-        run.mkdir()
-        databases = {"default": Database("/data.csv", "csv")}
-        container = Container(
-            run / "input", run / "output", self.job, databases, self.missing_databases
-        )
-        payload.write(container.input_file, {"method": method, "kwargs": arguments}, bundle)
-        process = Process(
-            [sys.executable, "-E", "-P", "-m", "algorithm"],
-            {**self._environment, **container.environment()},
-            run / "log",
-        )
-        self.started.append(process)
-        return process, container.output_file
-
-    def answer(self, sent: Drained, method: str = "courier", with_fab: bool = True) -> Bundle:
-        """Bring a message to the station; returns the bundle that comes back."""
-        message_id = sent.metadata.message_id
-        bundle = sent.write(self.folder / "instruction", with_fab)
-        extra = {"timeout": SECONDS} if method == "courier" else {"node_config": "a=1"}
-        function, output = self.start(method, bundle, message_id=message_id, **extra)
-        assert function.wait(SECONDS)
-        assert function.exit_code == 0, function.log_tail()
-        with payload.read(output) as result:
-            result.save_bundle(self.folder / "reply")
-        return Bundle(self.folder / "reply")
 
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     node = Node(tmp_path)
     yield node
-    for process in node.started:
-        process.stop()
-
-
-def start_host(node: Node, sent: Drained, idle_limit: float = 600.0) -> tuple[Process, Path]:
-    node_id = sent.metadata.dst_node_id
-    return node.start("host", node_id=node_id, node_config="a=1", idle_limit=idle_limit)
+    node.close()
 
 
 def test_a_host_and_couriers_answer_messages_with_one_supernode(node: Node) -> None:
     sent = Drained()
-    start_host(node, sent)
+    node.start_host(sent)
     with node.answer(sent) as reply:
         assert reply.header.WhichOneof("content") == "reply"
     first = pid_in(node.job / "flwr.pid")
@@ -93,7 +35,7 @@ def test_a_host_and_couriers_answer_messages_with_one_supernode(node: Node) -> N
 
 def test_a_supernode_finds_its_databases_in_its_node_config(node: Node) -> None:
     sent = Drained()
-    start_host(node, sent)
+    node.start_host(sent)
     node.answer(sent).close()
     log = Job(node.job).supernode_log.read_text()
     assert 'node config: a=1 database-uri="/data.csv"' in log
@@ -104,12 +46,11 @@ def test_a_station_without_the_database_that_the_task_asks_for_answers_so(node: 
     function, output = node.start("courier")
     assert function.wait(SECONDS)
     assert function.exit_code == 1
-    with payload.read(output) as result:
-        assert "asks for the database 'scans'" in result.fields["error"]
+    assert "asks for the database 'scans'" in error_in(output)
 
 
 def test_a_host_that_is_told_to_end_takes_its_supernode_with_it(node: Node) -> None:
-    host, _ = start_host(node, Drained())
+    host, _ = node.start_host(Drained())
     supernode = pid_in(node.job / "flwr.pid")
     host.stop()
     assert not runs(supernode)
@@ -117,7 +58,7 @@ def test_a_host_that_is_told_to_end_takes_its_supernode_with_it(node: Node) -> N
 
 
 def test_a_host_to_which_nothing_comes_ends_by_itself(node: Node) -> None:
-    host, output = start_host(node, Drained(), idle_limit=0.1)
+    host, output = node.start_host(Drained(), idle_limit=0.1)
     assert host.wait(SECONDS)
     assert host.exit_code == 0
     with payload.read(output) as result:
@@ -126,9 +67,9 @@ def test_a_host_to_which_nothing_comes_ends_by_itself(node: Node) -> None:
 
 def test_a_second_host_waits_to_take_the_place_of_the_first(node: Node) -> None:
     sent = Drained()
-    first, _ = start_host(node, sent)
+    first, _ = node.start_host(sent)
     assert wait_until(Job(node.job).has_host)
-    start_host(node, sent)
+    node.start_host(sent)
     with node.answer(sent) as reply:
         life = reply.header.reply.supernode_life
     first.stop()
@@ -169,8 +110,7 @@ def test_a_function_that_does_not_exist_is_refused_naming_those_that_do(node: No
     assert function.exit_code == 1
     assert "carrier: There is no function 'train'" in function.log_tail()
     assert "courier, host, per_round" in function.log_tail()
-    with payload.read(output) as result:
-        assert "There is no function 'train'" in result.fields["error"]
+    assert "There is no function 'train'" in error_in(output)
 
 
 def test_a_program_outside_of_a_container_says_what_is_missing(tmp_path: Path) -> None:

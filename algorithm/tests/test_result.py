@@ -75,6 +75,46 @@ def test_each_reply_is_a_row_and_each_metric_a_column_of_means(tmp_path: Path) -
     assert [each["error"] for each in found["messages"]] == ["", "", "", "it crashed"]
 
 
+def test_a_round_is_what_the_serverapp_calls_one(tmp_path: Path) -> None:
+    second = message("Alpha", 1, {"loss": 0.5})
+    second.group_id = "2"
+    named = message("Alpha", 3, {"loss": 0.25})
+    named.group_id = "warm-up"
+    found = result(tmp_path, outcome(second, named))
+    assert found[COLUMNS] == {"round": [2, 3], "loss": [0.5, 0.25]}
+
+
+def test_a_metric_does_not_take_the_place_of_what_makes_it_a_row(tmp_path: Path) -> None:
+    found = result(tmp_path, outcome(message("Alpha", 1, {"round": 7, "organization": 5, "a": 1})))
+    about = {"round": 1, "message_type": "train", "organization": "Alpha"}
+    assert found[ROWS] == [{**about, "a": 1}]
+    assert found[COLUMNS] == {"round": [1], "loss": [None], "a": [1]}
+
+
+def test_the_mean_of_the_largest_numbers_is_one_of_them(tmp_path: Path) -> None:
+    largest = {"loss": 1.7e308}
+    found = result(tmp_path, outcome(message("Alpha", 1, largest), message("Beta", 1, largest)))
+    assert found[COLUMNS]["loss"] == [1.7e308]
+
+
+def test_a_run_without_messages_has_the_columns_that_the_ui_draws(tmp_path: Path) -> None:
+    found = result(tmp_path, outcome())
+    assert (found[ROWS], found[COLUMNS]) == ([], {"round": [], "loss": []})
+
+
+def test_what_is_no_file_of_the_serverapp_is_not_in_the_result(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret").write_text("secret")
+    written = tmp_path / "written"
+    (written / "__pycache__").mkdir(parents=True)
+    (written / "__pycache__" / "app.pyc").write_text("compiled")
+    (written / "empty").mkdir()
+    (written / "link").symlink_to(tmp_path / "elsewhere" / "secret")
+    (written / "folder").symlink_to(tmp_path / "elsewhere")
+    found = result(tmp_path, outcome(), {"model.npz": b"model"})
+    assert list(found["files"]) == ["model.npz"]
+
+
 def test_what_the_server_could_not_store_is_refused_with_its_size_and_the_limit(
     tmp_path: Path,
 ) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from integration_tests.harness import wait_until
 from integration_tests.vantage6.node import Node
 
+# Before the first training containers, a SuperLink and SuperNodes have to start.
+_TRAINING_SECONDS = 300.0
 _runs = itertools.count(1)
 
 
@@ -36,6 +38,7 @@ class Journals:
         wait_until(
             lambda: any(line[1:] == wanted for line in self._lines(self._folders[station])),
             f"station {station} trains in round {number}",
+            _TRAINING_SECONDS,
         )
 
     def release(self, station: int, number: int) -> None:

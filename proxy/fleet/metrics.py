@@ -5,6 +5,7 @@ Objects are laid out as in flwr 1.20 to 1.42, `flwr/supercore/inflatable/inflata
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
@@ -16,7 +17,7 @@ Metrics: TypeAlias = dict[str, float | int]
 
 
 def metrics_of(object_ids: Sequence[str], read: Callable[[str], bytes]) -> Metrics:
-    """Return a message's metrics; those that are lists are left out.
+    """Return a message's metrics; lists, and what JSON has no number for, are left out.
 
     Parameters
     ----------
@@ -49,9 +50,10 @@ def _metrics(
             for record, record_id in (json.loads(body) if kind == "RecordDict" else {}).items():
                 kind, _, body = _parts(read(record_id))
                 for item in MetricRecord.FromString(body).items if kind == "MetricRecord" else ():
-                    if which := item.value.WhichOneof("value"):
-                        yield record, item.key, getattr(item.value, which)
-    except (ValueError, KeyError, AttributeError, RecursionError, DecodeError):
+                    which = item.value.WhichOneof("value")
+                    if which and math.isfinite(value := getattr(item.value, which)):
+                        yield record, item.key, value
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DecodeError):
         return  # laid out otherwise: what was found stands
 
 

@@ -275,3 +275,97 @@ def test_stopping_calls_off_what_is_under_way(start: Start) -> None:
     bridge.central.stop()
     assert bridge.superlink.replies == {}
     assert "Stopped" in bridge.watch.answers[0].error
+
+
+class Sometimes(MemoryCarrier):
+    """Has a station that cannot always be reached, and notes who asks for that.
+
+    Attributes
+    ----------
+    reachable : bool
+        Whether it can.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: TRAINED, ("north",))
+        self.reachable = True
+        self._asked: Counter[str] = Counter()
+
+    def online(self, station: str) -> bool:
+        self._asked[threading.current_thread().name] += 1
+        return self.reachable
+
+    def is_asked(self, times: int) -> bool:
+        """Wait until those who pull messages and send heartbeats have asked so often more."""
+        before = dict(self._asked)
+        threads = ("work north", "stay_online north")
+        return wait_until(
+            lambda: all(self._asked[each] >= before.get(each, 0) + times for each in threads)
+        )
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have heartbeats and polls come often."""
+    monkeypatch.setattr("proxy.central.HEARTBEAT_INTERVAL_SECONDS", 0.03)
+    monkeypatch.setattr("proxy.central._POLL_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("proxy.central._REFUSED_PAUSE_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("_quick")
+def test_an_idle_station_that_cannot_be_reached_is_offline_until_it_can(start: Start) -> None:
+    carrier = Sometimes()
+    bridge = start(carrier=carrier)
+    carrier.reachable = False
+    assert carrier.is_asked(2)  # then what was under way is over
+    bridge.superlink.calls.clear()
+    message_id = bridge.push("north")
+    assert carrier.is_asked(10)
+    assert bridge.superlink.calls == []
+    carrier.reachable = True
+    bridge.watch.wait(answers=1)
+    assert bridge.superlink.reply_to(message_id) == TRAINED
+    assert wait_until(lambda: "SendNodeHeartbeat" in dict(bridge.superlink.calls))
+
+
+@pytest.mark.usefixtures("_quick")
+def test_a_station_that_cannot_be_reached_while_it_has_a_message_stays_online(
+    start: Start,
+) -> None:
+    go_on = threading.Event()
+
+    class Busy(Sometimes):
+        def exchange(self, station: str, exchange: Exchange) -> None:
+            assert go_on.wait(SECONDS)
+            super().exchange(station, exchange)
+
+    carrier = Busy()
+    bridge = start(carrier=carrier)
+    message_id = bridge.push("north")
+    bridge.watch.wait(takings=1)
+    carrier.reachable = False
+    bridge.superlink.calls.clear()
+    assert wait_until(lambda: [m for m, _ in bridge.superlink.calls].count("SendNodeHeartbeat") > 3)
+    go_on.set()
+    bridge.watch.wait(answers=1)
+    assert bridge.superlink.reply_to(message_id) == TRAINED
+
+
+@pytest.mark.usefixtures("_quick")
+def test_a_station_that_cannot_get_ready_under_its_new_node_id_is_served_nevertheless(
+    start: Start,
+) -> None:
+    class Unready(MemoryCarrier):
+        def prepare(self, station: str, node_id: int) -> None:
+            again = station in self.supernodes
+            super().prepare(station, node_id)
+            if again:
+                raise CarrierError("There is no server to start a host.")
+
+    bridge = start(carrier=Unready(lambda _: TRAINED, ("north",)))
+    before = bridge.node_id("north")
+    bridge.superlink.forget_nodes()
+    assert wait_until(lambda: bridge.node_id("north") != before)
+    message_id = bridge.push("north")
+    bridge.watch.wait(answers=1)
+    assert bridge.superlink.reply_to(message_id) == TRAINED

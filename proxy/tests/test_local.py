@@ -47,6 +47,9 @@ with payload.read(container.input_file) as task:
     part.rename(job / f"{message_id}.json")
     if message_id == "fails":
         sys.exit("there is no data")
+    if message_id == "refuses":
+        payload.write(container.output_file, {"error": "The station is closed."})
+        sys.exit("it is the holidays")
     if message_id in ("hangs", "host"):
         time.sleep(600)
     if message_id == "garbage":
@@ -141,6 +144,15 @@ def test_a_function_that_fails_is_an_error_whose_details_stay_at_the_station(
     assert "north ended with exit code 1" in caught.value.message
     assert "there is no data" not in str(caught.value)
     assert "there is no data" in caplog.text
+
+
+def test_a_function_that_says_itself_why_it_failed_is_quoted_and_its_log_is_not(
+    carried: Carried, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(CarrierError) as caught:
+        carried.exchange("refuses")
+    assert str(caught.value) == "Station north: The station is closed."
+    assert "it is the holidays" in caplog.text
 
 
 @pytest.mark.parametrize("message_id", ["silent", "garbage"])

@@ -163,3 +163,24 @@ def test_members_of_more_than_a_megabyte_are_refused_unread(folder: Path) -> Non
 def test_a_payload_that_is_not_there_is_a_carrier_error(folder: Path) -> None:
     with pytest.raises(CarrierError, match="cannot be read"):
         saved(folder / "nothing")
+
+
+# Answers where the carrier has a limit
+
+
+@pytest.mark.parametrize("limit", [None, 100, 101])
+def test_an_answer_within_the_limit_is_written(folder: Path, limit: int | None) -> None:
+    (folder / "answer").write_bytes(noise(100))
+    payload.write_answer(folder / "payload", folder / "answer", limit)
+    assert saved(folder / "payload") == noise(100)
+
+
+def test_an_answer_above_the_limit_is_refused_with_both_sizes_and_nothing_is_written(
+    folder: Path,
+) -> None:
+    (folder / "answer").write_bytes(noise(100))
+    with pytest.raises(CarrierError) as refused:
+        payload.write_answer(folder / "too large", folder / "answer", 99)
+    said = "The reply takes 100 bytes; the carrier can bring 99 bytes back."
+    assert refused.value.message == said
+    assert not (folder / "too large").exists()

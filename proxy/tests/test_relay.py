@@ -1,5 +1,6 @@
 """A message's way to a station and its reply's way back: exactly one reply, whatever happens."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
+from protos.records_pb2 import MetricRecord
 from proxy.bundle import Bundle
 from proxy.carriers import Exchange
 from proxy.errors import (
@@ -17,11 +19,12 @@ from proxy.errors import (
     UnknownNode,
     Unreachable,
 )
-from proxy.fleet.messages import ErrorCode, Instruction, Reply, parse
+from proxy.fleet.messages import ErrorCode, Instruction, Reply, object_id, parse
 from proxy.testing import (
     MemoryCarrier,
     Objects,
     ProxyPair,
+    make_object,
     make_reply,
     record_dict,
 )
@@ -210,6 +213,82 @@ def test_an_object_that_is_still_being_uploaded_is_waited_for(
 
     monkeypatch.setattr(superlink, "call", call)
     assert pair.send(MODEL) == TRAINED
+
+
+def measured(**metrics: float) -> Objects:
+    """Make what a ClientApp says that reports metrics."""
+    record = MetricRecord()
+    for key, value in metrics.items():
+        record.items.add(key=key).value.double = value
+    below = make_object("MetricRecord", record.SerializeToString())
+    ids = {"metrics": below.tree.object_id}
+    return make_object("RecordDict", json.dumps(ids).encode(), below)
+
+
+def test_the_record_has_the_metrics_of_the_reply(tmp_path: Path) -> None:
+    pair = ProxyPair(MemoryCarrier(lambda _: measured(loss=0.25, accuracy=0.5)), tmp_path)
+    pair.send(MODEL)
+    assert pair.records[0].metrics == {"loss": 0.25, "accuracy": 0.5}
+
+
+def test_a_reply_whose_metrics_cannot_be_read_reaches_the_superlink_like_any_other(
+    tmp_path: Path,
+) -> None:
+    odd = make_object("RecordDict", b'{"metrics": []}')
+    pair = ProxyPair(MemoryCarrier(lambda _: odd), tmp_path)
+    assert pair.send(MODEL) == odd
+    assert pair.records[0].metrics == {}
+
+
+# The ClientApp's state
+
+
+def living(life: str) -> Answering:
+    """Answer as a station whose SuperNode names the life that its ClientApp's state has."""
+
+    def exchange(instruction: Path, reply: Path) -> None:
+        asked = asked_in(instruction)
+        answer, contents = make_reply(asked, TRAINED)
+        header = bundle_pb2.Header(message_id=asked.message_id)
+        header.reply.supernode_life = life
+        header.reply.push_messages_object_id = object_id(answer.encoded)
+        write_bundle(reply, header, {object_id(answer.encoded): answer.encoded, **contents})
+
+    return exchange
+
+
+@pytest.mark.parametrize(
+    ("lives", "lost"),
+    [
+        pytest.param(["a", "a", "a"], [False, False, False], id="never"),
+        pytest.param(["a", "b", "b"], [False, True, False], id="once"),
+        pytest.param(["a", "b", "a"], [False, True, True], id="at each message"),
+        pytest.param(["", "", ""], [False, False, False], id="per-round has none to lose"),
+    ],
+)
+def test_a_state_that_was_lost_is_noted_once_with_the_first_message_after_it(
+    pair: ProxyPair,
+    carrier: WatchedCarrier,
+    caplog: pytest.LogCaptureFixture,
+    lives: list[str],
+    lost: list[bool],
+) -> None:
+    for life in lives:
+        carrier.instead = living(life)
+        pair.send(MODEL)
+    assert [record.state_lost for record in pair.records] == lost
+    warnings = [each for each in caplog.messages if "its SuperNode was replaced" in each]
+    assert len(warnings) == lost.count(True)
+
+
+@pytest.mark.parametrize(("after", "lost"), [("a", False), ("b", True)])
+def test_a_failed_message_in_between_neither_hides_a_lost_state_nor_is_one(
+    pair: ProxyPair, carrier: WatchedCarrier, after: str, lost: bool
+) -> None:
+    for answer in (living("a"), raising(CarrierError("closed")), living(after)):
+        carrier.instead = answer
+        pair.send(MODEL)
+    assert [record.state_lost for record in pair.records] == [False, False, lost]
 
 
 # The app is sent once

@@ -1,0 +1,133 @@
+"""What the program in the container does around a function: its variables, and its errors."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from algorithm import __main__ as program
+from algorithm.tests.node import encoded, error_in
+from proxy.carriers import payload
+from proxy.carriers.container import Container
+from proxy.carriers.payload import Payload
+from proxy.errors import BridgeError, CarrierError, UsageError
+
+Function = Callable[[Container, Payload], None]
+
+
+class Run:
+    """A container's run, in this process.
+
+    Attributes
+    ----------
+    output : Path
+        Its output file.
+    environment : dict[str, str]
+        Its environment variables; a test may add to them.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.output = folder / "output"
+        container = Container(folder / "input", self.output, folder)
+        payload.write(container.input_file, {"method": "per_round", "kwargs": {}})
+        self.environment = {"PATH": "/usr/bin:/bin", **container.environment()}
+        self._folder = folder
+        self._monkeypatch = monkeypatch
+        # Nothing of it may stay with the tests' own process.
+        monkeypatch.setattr(os, "environ", self.environment)
+        monkeypatch.setattr("signal.signal", lambda *_: None)
+        monkeypatch.setattr("logging.basicConfig", lambda **_: None)
+
+    def has_token(self) -> None:
+        """Run in a vantage6 node's container."""
+        (self._folder / "token").write_text("token")
+        said = {"TOKEN_FILE": str(self._folder / "token"), "HOST": "http://proxy", "PORT": "8080"}
+        self.environment |= {name: encoded(value) for name, value in said.items()}
+        self.environment["API_PATH"] = encoded("")
+
+    def of(self, function: Function) -> int:
+        """Run a function; returns the exit code."""
+        self._monkeypatch.setattr("algorithm.per_round.main", function)
+        return program.main()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Run(tmp_path, monkeypatch)
+
+
+def raising(error: Exception) -> Function:
+    def function(*_: object) -> None:
+        raise error
+
+    return function
+
+
+# Errors
+
+
+def test_a_function_that_ends_well_leaves_what_it_leaves(run: Run) -> None:
+    assert run.of(lambda container, _: payload.write(container.output_file, {"served": 3})) == 0
+    assert run.output.read_text() == '{"served": 3}'
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (CarrierError("The host died."), "carrier: The host died."),
+        (UsageError("It cannot be 7.", "Give 8."), "usage: It cannot be 7.\n  Give 8."),
+        (OSError(28, "No space left on device"), "system: [Errno 28] No space left on device"),
+    ],
+)
+@pytest.mark.parametrize("made_by_the_node", [False, True])
+def test_an_error_is_in_the_log_and_left_as_the_result(
+    run: Run,
+    error: Exception,
+    said: str,
+    made_by_the_node: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if made_by_the_node:
+        run.output.touch()
+    assert run.of(raising(error)) == 1
+    assert capsys.readouterr().err == f"{said}\n"
+    assert error_in(run.output) == str(error)
+
+
+def test_an_outcome_that_is_there_is_not_replaced_by_the_error_after_it(run: Run) -> None:
+    def function(container: Container, _: Payload) -> None:
+        payload.write(container.output_file, {"status": "failed", "cause": "no station is left"})
+        raise BridgeError("The run failed.")
+
+    assert run.of(function) == 1
+    assert run.output.read_text() == '{"status": "failed", "cause": "no station is left"}'
+
+
+def test_an_output_that_cannot_be_written_is_still_an_error_in_the_log(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.output.mkdir()
+    assert run.of(raising(CarrierError("The host died."))) == 1
+    assert "The host died." in capsys.readouterr().err
+
+
+# The node's variables
+
+
+def test_what_the_owner_set_is_there_as_it_was_meant_and_the_images_own_as_it_is(run: Run) -> None:
+    run.has_token()
+    run.environment |= {"FLOWER_V6_ALLOWED_FABS": encoded("a,b"), "HTTP_PROXY": encoded("http://p")}
+    run.environment |= {"FLOWER_V6_MANIFEST": "/app/manifest.json", "LANG": "C.UTF-8"}
+    seen: dict[str, str] = {}
+    assert run.of(lambda *_: seen.update(os.environ)) == 0
+    assert (seen["FLOWER_V6_ALLOWED_FABS"], seen["HTTP_PROXY"]) == ("a,b", "http://p")
+    assert (seen["FLOWER_V6_MANIFEST"], seen["LANG"]) == ("/app/manifest.json", "C.UTF-8")
+    assert seen["PATH"] == "/usr/bin:/bin"
+
+
+def test_on_the_users_own_machine_variables_are_left_as_they_are(run: Run) -> None:
+    run.environment["WORD"] = encoded("a,b")
+    seen: dict[str, str] = {}
+    assert run.of(lambda *_: seen.update(os.environ)) == 0
+    assert seen["WORD"] == encoded("a,b")

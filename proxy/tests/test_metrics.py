@@ -1,0 +1,141 @@
+"""The metrics that a report finds in a reply: all that are numbers, and never a reason to fail."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protos import fleet_pb2 as fleet
+from protos.records_pb2 import MetricRecord
+from proxy.fleet.metrics import Metrics, metrics_of
+from proxy.fleet.testing import Content, Objects, make_message, make_object, record_dict
+
+SENT = fleet.Metadata(run_id=1)
+
+
+def metric_record(**values: Any) -> Objects:
+    """Make a MetricRecord; lists are bytes as Flower encodes them."""
+    record = MetricRecord()
+    for key, value in values.items():
+        item = record.items.add(key=key)
+        if isinstance(value, bytes):
+            item.value.MergeFromString(value)
+        elif isinstance(value, float):
+            item.value.double = value
+        else:
+            item.value.sint64 = value
+    return make_object("MetricRecord", record.SerializeToString())
+
+
+def records(**named: Objects) -> Objects:
+    """Make what a message says."""
+    ids = {name: each.tree.object_id for name, each in named.items()}
+    return make_object("RecordDict", json.dumps(ids).encode(), *named.values())
+
+
+def read(content: Content) -> Metrics:
+    """Return the metrics of a message that says this."""
+    _, objects = make_message(SENT, content)
+    return metrics_of(list(objects.contents), objects.contents.__getitem__)
+
+
+def test_a_message_has_the_metrics_of_its_metric_records() -> None:
+    said = records(metrics=metric_record(loss=0.25, accuracy=1.0, patients=-7))
+    assert read(said) == {"loss": 0.25, "accuracy": 1.0, "patients": -7}
+
+
+def test_whole_numbers_stay_whole() -> None:
+    assert isinstance(read(records(metrics=metric_record(patients=30)))["patients"], int)
+
+
+def test_a_zero_is_a_metric_too() -> None:
+    assert read(records(metrics=metric_record(loss=0.0, patients=0))) == {"loss": 0, "patients": 0}
+
+
+def test_other_records_are_not_read() -> None:
+    arrays = record_dict(weights=b"weights")
+    array = Objects(arrays.tree.children[0], arrays.contents)
+    config = make_object("ConfigRecord", b"")
+    assert read(records(arrays=array, config=config, m=metric_record(a=1))) == {"a": 1}
+
+
+def test_keys_that_two_records_have_get_the_names_of_their_records() -> None:
+    said = records(train=metric_record(loss=0.5, n=1), test=metric_record(loss=0.75, m=2))
+    assert read(said) == {"train.loss": 0.5, "test.loss": 0.75, "n": 1, "m": 2}
+
+
+def test_records_that_say_the_same_are_one_object_and_still_two_records() -> None:
+    said = records(train=metric_record(loss=0.5), test=metric_record(loss=0.5))
+    assert read(said) == {"train.loss": 0.5, "test.loss": 0.5}
+
+
+def test_metrics_that_are_lists_are_left_out() -> None:
+    double_list = b"\x1a\x0a\x0a\x08" + b"\0" * 8  # MetricRecordValue.double_list
+    assert read(records(metrics=metric_record(losses=double_list, loss=0.5))) == {"loss": 0.5}
+
+
+def test_metrics_that_json_has_no_number_for_are_left_out() -> None:
+    odd = {"a": float("nan"), "b": float("inf"), "c": float("-inf")}
+    assert read(records(metrics=metric_record(**odd, loss=0.5))) == {"loss": 0.5}
+
+
+def test_an_error_has_no_metrics() -> None:
+    assert read(fleet.Error(code=2, reason="no data")) == {}
+
+
+def test_a_message_that_came_whole_has_none() -> None:
+    nothing: dict[str, bytes] = {}
+    assert metrics_of([], nothing.__getitem__) == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"no JSON", b"[]", b"7", b"\xff", b"[" * 100_000),
+        *(b'{"m": null}', b'{"m": 7}', b'{"m": []}', b'{"m": {}}', b'{"m": ""}', b'{"m": "../a"}'),
+    ],
+)
+def test_a_record_dict_that_is_laid_out_otherwise_has_none(body: bytes) -> None:
+    assert read(make_object("RecordDict", body)) == {}
+
+
+def test_what_was_found_before_something_else_came_stands() -> None:
+    odd = make_object("MetricRecord", b"\xff")
+    assert read(records(metrics=metric_record(loss=0.5), odd=odd)) == {"loss": 0.5}
+
+
+ids = st.sampled_from("abz")
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text() | ids,
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+bodies = st.binary() | (json_values | st.dictionaries(st.text(), json_values)).map(
+    lambda value: json.dumps(value).encode()
+)
+objects = st.binary() | st.builds(
+    lambda kind, children, body: f"{kind} {','.join(children)} {len(body)}\0".encode() + body,
+    st.sampled_from(["Message", "RecordDict", "MetricRecord", ""]),
+    st.lists(ids),
+    bodies,
+)
+
+
+@given(first=bodies, second=objects, last=objects)
+def test_whatever_the_objects_hold_nothing_is_raised(
+    first: bytes, second: bytes, last: bytes
+) -> None:
+    said = {
+        "message": b"Message a,b 0\0",
+        "a": f"RecordDict b {len(first)}\0".encode() + first,
+        "b": second,
+    }
+    for contents in (said, {**said, "message": last}):
+        found = metrics_of(["a", "b", "message"], contents.__getitem__)
+        json.dumps(found, allow_nan=False)
+
+
+@given(st.binary())
+def test_whatever_a_metric_record_holds_nothing_is_raised(body: bytes) -> None:
+    read(records(metrics=make_object("MetricRecord", body)))
