@@ -1,6 +1,7 @@
 """The organizations of a vantage6 collaboration as SuperNodes of a SuperLink outside vantage6."""
 
 import argparse
+import logging
 import uuid
 from collections.abc import Sequence
 
@@ -10,7 +11,10 @@ from algorithm.researcher import enter
 from proxy.carriers.vantage6 import Tasks, Vantage6Carrier
 from proxy.errors import UsageError
 
+log = logging.getLogger(__name__)
+
 _LOCAL_OPTIONS = ("stations", "node_config", "flower_env")
+_VANTAGE6_OPTIONS = ("collaboration", "organizations", "database")
 
 
 def add_vantage6_options(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +43,21 @@ def add_vantage6_options(parser: argparse.ArgumentParser) -> None:
     add_login_options(parser)
 
 
+def check_local(options: argparse.Namespace) -> None:
+    """Refuse options that mean something only with --vantage6.
+
+    Raises
+    ------
+    UsageError
+        If there is one.
+    """
+    for name in _VANTAGE6_OPTIONS:
+        if getattr(options, name):
+            raise UsageError(
+                f"--{name} is of no use without --vantage6.", "Name the image: --vantage6 IMAGE."
+            )
+
+
 def vantage6_attachment(options: argparse.Namespace) -> tuple[Sequence[str], Attachment]:
     """Return the stations' names, and how to attach them.
 
@@ -59,7 +78,8 @@ def vantage6_attachment(options: argparse.Namespace) -> tuple[Sequence[str], Att
             raise UsageError(f"--{name.replace('_', '-')} is of no use with --vantage6.")
     researcher = enter(options)
     stations = researcher.named(options.organizations) or list(researcher.organizations)
-    researcher.offline(stations)
+    for each in researcher.offline(stations):
+        log.warning("the node of %s is offline: so is its SuperNode, until it is back", each.name)
     tasks = Tasks(
         {
             "image": options.vantage6,

@@ -83,8 +83,10 @@ def main(container: Container, task: Payload) -> None:
                 outcome,
             )
         finally:
-            write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
-            shutil.copyfile(container.output_file, left)
+            try:
+                write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
+            finally:
+                shutil.copyfile(container.output_file, left)
 
 
 def _app(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from algorithm.app import check_app
 from algorithm.attach import Access, Attached, Attachment, local_carrier, local_stations
-from algorithm.attach_vantage6 import add_vantage6_options, vantage6_attachment
+from algorithm.attach_vantage6 import add_vantage6_options, check_local, vantage6_attachment
 from algorithm.compat.command import add_compat
 from algorithm.compat.gate import check_untried
 from algorithm.flower import Flower
@@ -77,6 +77,7 @@ def _attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     if options.vantage6:
         stations, what = vantage6_attachment(options)
     else:
+        check_local(options)
         _, stations, what = _local(options)
     with Workspace() as workspace:
         access = Access(options.root_certificates, options.keys)

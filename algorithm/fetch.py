@@ -26,8 +26,8 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
     Vantage6Error
         If it left no outcome.
     AppError
-        If the task was refused before anything started, the outcome is not to be written, or says that the run did not complete; that is known
-        only when it is written.
+        If the task was refused before anything started; if the outcome is not to be written; or if
+        it says that the run did not complete, which is known only when it is written.
     """
     number, status = int(task["id"]), TaskStatus(task["status"])
     if not status.ended:

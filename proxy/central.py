@@ -168,6 +168,10 @@ class VirtualSuperNode:
             except (BridgeError, OSError) as error:
                 log.error("station %s: %s", self.station, error)
                 self._stop.wait(_REFUSED_PAUSE_SECONDS)
+            except Exception:
+                # A fault of ours must not leave a SuperNode that is online and deaf.
+                log.exception("station %s: this ought not to happen", self.station)
+                self._stop.wait(_REFUSED_PAUSE_SECONDS)
 
     def _serve(self, instruction: Instruction) -> None:
         metadata = instruction.metadata

@@ -117,6 +117,8 @@ class Vantage6Carrier:
 
     def exchange(self, station: str, exchange: Exchange) -> None:
         """Run the partial function on a bundle; see `Carrier.exchange`."""
+        if exchange.cancelled.is_set():
+            raise Cancelled("Stopped before a station got its message.")
         found = self._stations[station]
         ends_at = time.monotonic() + exchange.timeout
         size, limit = exchange.instruction.stat().st_size, _unstored(MAX_STORED_BYTES)

@@ -22,6 +22,8 @@ from proxy.vantage6.login import ContainerLogin, Login, bearer, reason
 
 # A server that stores a large input or result takes its time.
 _TIMEOUT_SECONDS = (5.0, 600.0)
+# What is asked for often is answered soon, or asked for again.
+_SHORT_TIMEOUT_SECONDS = (5.0, 60.0)
 _PAGE = 250
 _ONLINE = "online"
 _COMPLETED = "completed"
@@ -107,7 +109,7 @@ class Server:
         Vantage6Error
             If it refuses.
         """
-        with self._call("GET", path, params=parameters) as response:
+        with self._call("GET", path, params=parameters, timeout=_SHORT_TIMEOUT_SECONDS) as response:
             return _json(response)
 
     def all(self, path: str, **parameters: str | int) -> list[dict[str, Any]]:
@@ -251,8 +253,7 @@ class Server:
                 method,
                 f"{self.url}/{path}",
                 auth=bearer(self._login.token),
-                timeout=_TIMEOUT_SECONDS,
-                **arguments,
+                **{"timeout": _TIMEOUT_SECONDS, **arguments},
             )
         except requests.RequestException as error:
             raise ServerUnreachable(
