@@ -302,8 +302,8 @@ def test_bad_arguments_are_refused_before_anything_starts(
         assert not researcher.get("task", parent_id=task)["data"], name
 
 
-# Last, because it takes until a deadline. Other tests need not wait for that, but they must leave the
-# nodes of the encrypted collaboration alone until then.
+# Last, because it takes until a deadline. Other tests need not wait for that, but they must leave
+# the nodes of the encrypted collaboration alone until then.
 
 
 @pytest.mark.parametrize("supernodes", ["warm", "per-round"])
