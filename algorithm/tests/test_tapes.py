@@ -26,7 +26,16 @@ def superlink() -> Iterator[FleetServer]:
     server.close()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let commands heed Ctrl-C, also where the tests themselves were started with nohup."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("interruptible")
 def test_a_recording_is_complete_when_it_is_stopped(
     superlink: FleetServer, number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -35,14 +44,17 @@ def test_a_recording_is_complete_when_it_is_stopped(
     with subprocess.Popen(
         [*PROGRAM, "record", *options, str(tape)], stdout=subprocess.PIPE, text=True
     ) as recorder:
-        assert recorder.stdout is not None
-        said = re.search(r"--superlink (\S+);", recorder.stdout.readline())
-        assert said is not None
-        node = connect(said[1])
-        node.register()
-        node.close()
-        recorder.send_signal(number)
-        assert recorder.wait(30) == 128 + number
+        try:
+            assert recorder.stdout is not None
+            said = re.search(r"--superlink (\S+);", recorder.stdout.readline())
+            assert said is not None
+            node = connect(said[1])
+            node.register()
+            node.close()
+            recorder.send_signal(number)
+            assert recorder.wait(30) == 128 + number
+        finally:
+            recorder.kill()
     recorded = read_tape(tape)
     assert recorded.header.about == "a test"
     joining = ["RegisterNode", "ActivateNode", "SendNodeHeartbeat"]
