@@ -285,5 +285,7 @@ def test_a_model_that_the_server_cannot_store_is_not_sent(
     config: Config = {"megabytes": 600, "evaluate": False, "result": Path("result.json")}
     submission = researcher.submits("large", config, plain, *WARM)
     assert submission.exit_code == 1
-    for message in run_report(researcher.output)["messages"]:
-        assert "more than the vantage6 server can store: 534375000" in message["error"]
+    errors = [each["error"] for each in run_report(researcher.output)["messages"]]
+    assert len(errors) == 2
+    for error in errors:
+        assert "more than the vantage6 server can store: 534375000" in error

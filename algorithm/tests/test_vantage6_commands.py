@@ -310,8 +310,8 @@ def test_ctrl_c_ends_the_watching_and_not_the_task(
     user: User, fake: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     fake.set_node(1, online=False)  # so that the task waits
-    monkeypatch.setattr("time.sleep", lambda _: os.kill(os.getpid(), signal.SIGINT))
-    assert cli.main(["submit", "an/image"]) == 128 + signal.SIGINT
+    monkeypatch.setattr("time.sleep", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    assert cli.main(["submit", "an/image"]) == 128 + signal.SIGTERM
     assert "goes on without this command" in capsys.readouterr().out
     assert fake.tasks[1].status == "pending"
 
