@@ -164,14 +164,13 @@ def test_a_node_that_is_offline_makes_its_supernode_offline_until_it_is_back(
 def test_nothing_is_left_of_a_run_whose_central_function_is_ended(
     plain: Collaboration, image_of: ImageOf
 ) -> None:
-    """By the user, and by the kernel: of that, vantage6 tells nobody."""
+    """By the user, and by the kernel: of that, vantage6 tells nobody. Hosts wait for no idle limit."""
     user, kernel = (
         FaultsRun(
             plain,
             image_of("faults"),
             stations=(_NORTH, _SOUTH),
             hold=[(_NORTH, 1), (_SOUTH, 1)],
-            idle_limit=30.0,
         )
         for _ in range(2)
     )
