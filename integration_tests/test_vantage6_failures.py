@@ -164,7 +164,7 @@ def test_a_node_that_is_offline_makes_its_supernode_offline_until_it_is_back(
 def test_nothing_is_left_of_a_run_whose_central_function_is_ended(
     plain: Collaboration, image_of: ImageOf
 ) -> None:
-    """By the user, and by the kernel: of that, vantage6 tells nobody. Hosts wait for no idle limit."""
+    """By the user, and by the kernel: of that, vantage6 tells nobody. No idle limit helps."""
     user, kernel = (
         FaultsRun(
             plain,
