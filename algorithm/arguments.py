@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from algorithm.modes import BRIDGE, MODES
 from proxy.errors import UsageError
 
 SUPERNODES = ("warm", "per-round")
-MODES = ("bridge",)
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Arguments:
     supernodes : str
         "warm" or "per-round".
     mode : str
-        "bridge".
+        "bridge" or "direct".
     deadline : float
         Seconds that a station may take for a message.
     idle_limit : float
@@ -35,7 +35,7 @@ class Arguments:
     run_config: Mapping[str, Any] = field(default_factory=dict)
     organizations: Sequence[int | str] = ()
     supernodes: str = "warm"
-    mode: str = "bridge"
+    mode: str = BRIDGE
     deadline: float = 3600.0
     idle_limit: float = 0.0
 

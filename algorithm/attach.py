@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algorithm.flower import ENVIRONMENT_VARIABLE, Flower
+from algorithm.modes import BRIDGE
 from algorithm.node_config import parsed
 from proxy.carriers import Carrier
 from proxy.carriers.local import LocalCarrier, LocalStation
@@ -121,7 +122,7 @@ class Attached:
 
 
 def local_carrier(
-    stations: Sequence[LocalStation], flower: Flower, warm: bool
+    stations: Sequence[LocalStation], flower: Flower, warm: bool, mode: str = BRIDGE
 ) -> Callable[[Path], Carrier]:
     """Return what makes a carrier to stations on this machine.
 
@@ -133,9 +134,11 @@ def local_carrier(
         The environment that SuperNodes are started from.
     warm : bool
         Whether SuperNodes are kept warm.
+    mode : str
+        One of `algorithm.modes.MODES`.
     """
     environment = {**os.environ, ENVIRONMENT_VARIABLE: str(flower.folder)}
-    return lambda folder: LocalCarrier(stations, _PROGRAM, environment, folder, warm)
+    return lambda folder: LocalCarrier(stations, _PROGRAM, environment, folder, warm, mode)
 
 
 def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStation]:

@@ -15,9 +15,12 @@ from pathlib import Path
 
 from algorithm.arguments import Arguments
 from algorithm.attach import Attached, Attachment
+from algorithm.direct.run import directly
 from algorithm.flower import Flower
 from algorithm.manifest import ENVIRONMENT_VARIABLE, Manifest
+from algorithm.modes import DIRECT
 from algorithm.node_config import pairs
+from algorithm.on_superlink import on_superlink
 from algorithm.result import write_result
 from algorithm.run import Outcome, run_app
 from algorithm.screen import Screen
@@ -65,7 +68,14 @@ def main(container: Container, task: Payload) -> None:
         flower_release=flower.release,
         supernodes=arguments.supernodes,
         stations=[each.name for each in stations],
+        mode=arguments.mode,
     )
+    what = Attachment(carrier, arguments.deadline, flower.release)
+    if arguments.mode == DIRECT:
+        way = directly(arguments.run_config, flower, what)
+    else:
+        config = [pairs(arguments.run_config)] if arguments.run_config else []
+        way = on_superlink(config, flower, partial(Attached, what))
     with Workspace() as workspace:
         run, written = workspace.path / "run", workspace.path / "written"
         run.mkdir()
@@ -73,15 +83,7 @@ def main(container: Container, task: Payload) -> None:
         # Where the relative paths of a ServerApp lead.
         os.chdir(written)
         try:
-            run_app(
-                _app(image.parent),
-                [pairs(arguments.run_config)] if arguments.run_config else [],
-                flower,
-                partial(Attached, Attachment(carrier, arguments.deadline, flower.release)),
-                run,
-                Screen(sys.stdout),
-                outcome,
-            )
+            run_app(_app(image.parent), way, run, Screen(sys.stdout), outcome)
         finally:
             try:
                 write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
@@ -108,6 +110,7 @@ def _vantage6(
     tasks = Tasks(
         {name: claims[name] for name in shared if claims.get(name)},
         idle_limit=arguments.host_idle_limit,
+        mode=arguments.mode,
     )
     return stations, lambda folder: Vantage6Carrier(server, stations, tasks, folder)
 

@@ -17,9 +17,13 @@ from algorithm.attach import Access, Attached, Attachment, local_carrier, local_
 from algorithm.attach_vantage6 import add_vantage6_options, check_local, vantage6_attachment
 from algorithm.compat.command import add_compat
 from algorithm.compat.gate import check_untried
+from algorithm.direct.run import directly
 from algorithm.flower import Flower
 from algorithm.image import BASE_IMAGE, build_image, release_beside_the_bridge
 from algorithm.keys import keys_for
+from algorithm.modes import BRIDGE, DIRECT, MODES
+from algorithm.node_config import run_config
+from algorithm.on_superlink import on_superlink
 from algorithm.options import positive
 from algorithm.run import Outcome, run_app, write_outcome
 from algorithm.screen import Progress, Screen
@@ -104,18 +108,15 @@ def _run(options: argparse.Namespace, screen: Screen) -> None:
         flower_release=flower.release,
         supernodes=options.supernodes or "warm",
         stations=list(stations),
+        mode=options.mode,
     )
+    if options.mode == DIRECT:
+        way = directly(run_config(options.run_config), flower, what)
+    else:
+        way = on_superlink(options.run_config, flower, partial(Attached, what))
     with Workspace() as workspace:
         try:
-            run_app(
-                options.app,
-                options.run_config,
-                flower,
-                partial(Attached, what),
-                workspace.path,
-                screen,
-                outcome,
-            )
+            run_app(options.app, way, workspace.path, screen, outcome)
         except Interrupted as interrupted:
             outcome.status, outcome.cause = "cancelled", str(interrupted)
             raise
@@ -149,7 +150,8 @@ def _local(options: argparse.Namespace) -> tuple[Flower, Sequence[str], Attachme
     """Return Flower, and the stations on this machine: their names, and how to attach them."""
     stations = local_stations(options.stations or _DEFAULT_STATIONS, options.node_config)
     flower = _flower(options)
-    carrier = local_carrier(stations, flower, options.supernodes != "per-round")
+    warm, mode = options.supernodes != "per-round", getattr(options, "mode", BRIDGE)
+    carrier = local_carrier(stations, flower, warm, mode)
     attachment = Attachment(carrier, options.deadline, flower.release)
     return flower, [each.name for each in stations], attachment
 
@@ -175,6 +177,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="CONFIG",
         help="override the app's run config, as with `flwr run`; repeatable",
+    )
+    run.add_argument(
+        "--mode",
+        choices=MODES,
+        default=BRIDGE,
+        help="with a SuperLink and SuperNodes, or without: ServerApp and ClientApps by themselves"
+        " (default: %(default)s)",
     )
     run.add_argument(
         "--output", type=Path, metavar="DIR", help="where to leave run.json and the logs"

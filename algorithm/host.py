@@ -1,8 +1,9 @@
-"""Partial function: keeps one SuperNode warm for a whole job, and answers what couriers bring.
+"""Partial function: keeps one runtime warm for a whole job, and answers what couriers bring.
 
-It lives until it is told to end (SIGTERM), the job is over, or nothing came for `idle_limit`
-seconds. The SuperNode is started at once, so that it is ready when the first message comes. One
-that failed a message is replaced, and what its ClientApp kept in its state is lost then.
+The runtime is a SuperNode, or in direct mode the process of a ClientApp. It is started at once, so
+that it is ready when the first message comes. One that failed a message is replaced; with a
+SuperNode, what its ClientApp kept in its state is lost then. The host lives until it is told to end
+(SIGTERM), the job is over, or nothing came for `idle_limit` seconds.
 """
 
 import logging
@@ -10,14 +11,15 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
-from algorithm.flower import Flower
 from algorithm.job import Job, Message
 from algorithm.job_end import when_job_ends
+from algorithm.modes import BRIDGE, runtimes
 from algorithm.node_config import node_config
 from algorithm.policy import Policy
+from algorithm.runtime import Runtime
 from algorithm.station import answer
-from algorithm.supernode import SuperNode
 from proxy.carriers import payload
 from proxy.carriers.container import Container
 from proxy.carriers.payload import Payload
@@ -31,12 +33,14 @@ _SPARE_LOOK_SECONDS = 0.5
 def main(container: Container, task: Payload) -> None:
     """Be the job's host at this station.
 
-    `task.fields["kwargs"]` holds `node_id` (int), `node_config` (str) and `idle_limit` (seconds).
+    `task.fields["kwargs"]` holds `node_id` (int), `mode` (one of `algorithm.modes.MODES`),
+    `node_config` (str) and `idle_limit` (seconds).
     If there is a host already, because vantage6 started this one twice, wait to take its place.
     """
     arguments = task.fields["kwargs"]
     job, policy = Job(container.temporary_folder), Policy.from_environment(os.environ)
-    warm = _WarmSuperNode(job, node_config(arguments["node_config"], container))
+    config = node_config(arguments["node_config"], container)
+    warm = _Warm(runtimes(arguments.get("mode", BRIDGE), job, config, job.folder, warm=True))
     host = _Host(job, warm, policy, arguments["idle_limit"])
     when_job_ends(container, host.end)
     while not host.ended(_SPARE_LOOK_SECONDS):
@@ -49,7 +53,7 @@ def main(container: Container, task: Payload) -> None:
 class _Host:
     """Serves until it ends."""
 
-    def __init__(self, job: Job, warm: "_WarmSuperNode", policy: Policy, idle_limit: float) -> None:
+    def __init__(self, job: Job, warm: "_Warm", policy: Policy, idle_limit: float) -> None:
         self.served = 0
         self._job = job
         self._warm = warm
@@ -86,46 +90,37 @@ class _Host:
 
     def _answer(self, message: Message) -> None:
         if not answer(self._job, message, self._warm.get, self._policy):
-            log.warning("the SuperNode is replaced; the ClientApp's state is lost")
+            log.warning("what failed is replaced")
             self._warm.replace()
         self.served += 1
         self._last = time.monotonic()
 
 
-class _WarmSuperNode:
-    """The SuperNode that is kept, made anew when it has to be."""
+class _Warm:
+    """The runtime that is kept, made anew when it has to be."""
 
-    def __init__(self, job: Job, config: str) -> None:
-        self._flower = Flower.from_environment()
-        self._job = job
-        self._config = config
-        self._supernode: SuperNode | None = None
+    def __init__(self, start: Callable[[int], Runtime]) -> None:
+        self._start = start
+        self._runtime: Runtime | None = None
 
-    def get(self, node_id: int) -> SuperNode:
-        """Return the SuperNode, started if it is not there, or there under another node id."""
-        current = self._supernode
+    def get(self, node_id: int) -> Runtime:
+        """Return the runtime, started if it is not there, or there under another node id."""
+        current = self._runtime
         if current is not None and not (current.running and current.node_id == node_id):
             self.stop()
-        if self._supernode is None:
-            self._supernode = SuperNode(
-                self._flower,
-                node_id,
-                self._config,
-                self._job.folder,
-                self._job.supernode_log,
-                warm=True,
-            )
-        return self._supernode
+        if self._runtime is None:
+            self._runtime = self._start(node_id)
+        return self._runtime
 
     def replace(self) -> None:
-        """Start a new SuperNode in place of one that failed."""
-        if self._supernode is not None:
-            node_id = self._supernode.node_id
+        """Start a new one in place of one that failed."""
+        if self._runtime is not None:
+            node_id = self._runtime.node_id
             self.stop()
             self.get(node_id)
 
     def stop(self) -> None:
-        """End the SuperNode."""
-        if self._supernode is not None:
-            self._supernode.stop()
-        self._supernode = None
+        """End it."""
+        if self._runtime is not None:
+            self._runtime.stop()
+        self._runtime = None

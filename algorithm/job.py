@@ -1,7 +1,9 @@
 """The folder that all containers of one job at one station share: what waits, what is answered.
 
     supernode.log                    what the SuperNodes wrote
-    host.lock                        held by the host of a warm SuperNode while it lives
+    clientapp.log                    what the ClientApps wrote, in direct mode
+    contexts/<run id>                direct mode: what the ClientApp keeps between messages
+    host.lock                        held by the host while it lives
     messages/<message id>/
         instruction.bundle           what the courier left for the host
         reply.bundle                 the answer; kept until the next message, for repetitions
@@ -59,6 +61,8 @@ class Job:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.supernode_log = folder / "supernode.log"
+        self.clientapp_log = folder / "clientapp.log"
+        self.contexts = folder / "contexts"
         self._messages = folder / "messages"
         self._taken = folder / "taken"
         self._cache = folder / "cache"

@@ -146,8 +146,8 @@ def file_hashes(fab: bytes) -> dict[str, str]:
         return _hashes(archive)
 
 
-def build(app: Path, flower: Flower) -> Manifest:
-    """Have Flower build an app, and describe the result.
+def build(app: Path, flower: Flower) -> bytes:
+    """Have Flower build an app; returns the FAB.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def build(app: Path, flower: Flower) -> Manifest:
         fabs = list(Path(folder).glob("*.fab"))
         if built.returncode or len(fabs) != 1:
             raise AppError(f"Flower did not build the app at {app}:\n{built.stdout}")
-        return Manifest.of_fab(fabs[0].read_bytes(), flower.release)
+        return fabs[0].read_bytes()
 
 
 @contextmanager
@@ -227,7 +227,8 @@ def main() -> int:
     """Write the manifest of an app; returns the exit code."""
     app, target = map(Path, sys.argv[1:])
     try:
-        build(app, Flower.from_environment()).write(target)
+        flower = Flower.from_environment()
+        Manifest.of_fab(build(app, flower), flower.release).write(target)
     except BridgeError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 1

@@ -3,7 +3,8 @@
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from proxy.carriers.container import Container
@@ -73,6 +74,31 @@ def parsed(text: str, what: str) -> dict[str, Any]:
     if rest := _PAIR.sub("", text).strip():
         raise UsageError(f"The {what} {text!r} has something that is no key=value pair: {rest!r}.")
     return flat(found)
+
+
+def run_config(given: Sequence[str]) -> dict[str, Any]:
+    """Return what `--run-config` says, which may be given several times; as `flwr run` reads it.
+
+    Raises
+    ------
+    UsageError
+        If it is neither key-value pairs nor one TOML file.
+    """
+    if len(given) == 1 and given[0].endswith(".toml"):
+        try:
+            return flat(tomllib.loads(Path(given[0]).expanduser().read_text()))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"The run config {given[0]} cannot be read: {error}.") from error
+    found: dict[str, Any] = {}
+    for each in given:
+        found |= parsed(each, "run config")
+    try:
+        json.dumps(found)
+    except TypeError as error:
+        raise UsageError(
+            "The run config has a value that is neither a number, a string, true nor false."
+        ) from error
+    return found
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

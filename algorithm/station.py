@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from algorithm.job import Job, Message
 from algorithm.policy import Policy, Refused
-from algorithm.supernode import NoReply, SuperNode
+from algorithm.runtime import NoReply, Runtime
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
@@ -20,9 +20,7 @@ from proxy.fleet.messages import ErrorCode, parse
 log = logging.getLogger(__name__)
 
 
-def answer(
-    job: Job, message: Message, supernode: Callable[[int], SuperNode], policy: Policy
-) -> bool:
+def answer(job: Job, message: Message, runtime: Callable[[int], Runtime], policy: Policy) -> bool:
     """Answer a message; afterwards its reply, or what is missing for one, is in its folder.
 
     Parameters
@@ -31,15 +29,15 @@ def answer(
         The job's folder at this station.
     message : Message
         Has an instruction.
-    supernode : Callable[[int], SuperNode]
-        Returns a running SuperNode with the given node id.
+    runtime : Callable[[int], Runtime]
+        Returns what answers messages under the given node id, and runs.
     policy : Policy
         Says what may run here.
 
     Returns
     -------
     bool
-        Whether the SuperNode, if there is one, can be used for the next message.
+        Whether the runtime, if there is one, can be used for the next message.
     """
     if message.reply.exists():
         return True
@@ -68,7 +66,7 @@ def answer(
                 parse(fleet.GetRunResponse, instruction.get_run_response).run,
                 parse(fleet.GetFabResponse, fab).fab.content,
             )
-            supernode(instruction.node_id).serve(delivery, instruction.deadline_seconds)
+            runtime(instruction.node_id).serve(delivery, instruction.deadline_seconds)
     except (BundleError, Incompatible, Refused) as error:
         _write_failure(job, message, ErrorCode.MESSAGE_UNAVAILABLE, str(error))
         return True

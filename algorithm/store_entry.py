@@ -8,8 +8,9 @@ a list of objects) and `visualize-line.component.ts` (columns: one object of lis
 from collections.abc import Mapping
 from typing import Any
 
-from algorithm.arguments import MODES, SUPERNODES
+from algorithm.arguments import SUPERNODES
 from algorithm.manifest import Manifest
+from algorithm.modes import MODES
 from algorithm.result import COLUMNS, LINE_X, LINE_Y, ROWS
 
 _VANTAGE6_RELEASE = "4.15"

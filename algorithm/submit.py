@@ -1,18 +1,15 @@
 """Starts a Flower app at the organizations of a vantage6 collaboration: one central task."""
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from algorithm.node_config import flat, parsed
 from algorithm.researcher import Researcher
 from algorithm.screen import Screen
 from proxy.carriers import payload
-from proxy.errors import ServerUnreachable, UsageError
+from proxy.errors import ServerUnreachable
 
 # `TaskInputSchema` in vantage6 4.15, `vantage6/server/resource/common/input_schema.py`.
 _MAX_DESCRIPTION = 1024
@@ -90,28 +87,3 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
                 f"It is not known whether there is a task now. {error.message}",
                 "Look for it at the server before you submit again.",
             ) from error
-
-
-def run_config(given: Sequence[str]) -> dict[str, Any]:
-    """Return what `--run-config` says, which may be given several times; as `flwr run` reads it.
-
-    Raises
-    ------
-    UsageError
-        If it is neither key-value pairs nor one TOML file.
-    """
-    if len(given) == 1 and given[0].endswith(".toml"):
-        try:
-            return flat(tomllib.loads(Path(given[0]).expanduser().read_text()))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"The run config {given[0]} cannot be read: {error}.") from error
-    found: dict[str, Any] = {}
-    for each in given:
-        found |= parsed(each, "run config")
-    try:
-        json.dumps(found)
-    except TypeError as error:
-        raise UsageError(
-            "The run config has a value that is neither a number, a string, true nor false."
-        ) from error
-    return found

@@ -6,8 +6,8 @@ import uuid
 from pathlib import Path
 
 from algorithm.flower import Flower
+from algorithm.runtime import NoReply
 from proxy.client import ClientProxy, Delivery, Stage
-from proxy.errors import BridgeError
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import check_pair, schemas_of
 from proxy.fleet.server import FleetServer
@@ -16,22 +16,6 @@ log = logging.getLogger(__name__)
 
 # How often to look whether the SuperNode still runs; its answers are noticed at once.
 _LOOK_SECONDS = 0.25
-
-
-class NoReply(BridgeError):
-    """A message was handed to the SuperNode but there will be no reply.
-
-    Attributes
-    ----------
-    error_code : int
-        Flower's error code for the error reply.
-    """
-
-    code = "no-reply"
-
-    def __init__(self, error_code: int, message: str) -> None:
-        super().__init__(message)
-        self.error_code = error_code
 
 
 class SuperNode:

@@ -8,10 +8,12 @@ from typing import Any
 from algorithm.arguments import SUPERNODES
 from algorithm.fetch import fetch
 from algorithm.login import Settings, add_login_options
+from algorithm.modes import BRIDGE, MODES
+from algorithm.node_config import run_config
 from algorithm.options import positive
 from algorithm.researcher import enter, enter_by_task, existing_task
 from algorithm.screen import Screen
-from algorithm.submit import Submission, run_config, submit
+from algorithm.submit import Submission, submit
 from algorithm.watch import check, watch
 
 Command = Callable[[argparse.Namespace, Screen], None]
@@ -32,7 +34,7 @@ def add_vantage6_commands(commands: "argparse._SubParsersAction[Any]") -> None:
 def _submit(options: argparse.Namespace, screen: Screen) -> None:
     """`flower-v6 submit`."""
     arguments = {"run_config": run_config(options.run_config)} if options.run_config else {}
-    for name in ("supernodes", "deadline", "idle_limit"):
+    for name in ("mode", "supernodes", "deadline", "idle_limit"):
         if (value := getattr(options, name)) is not None:
             arguments[name] = value
     if options.output is not None:
@@ -104,6 +106,12 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="CONFIG",
         help="override the app's run config, as with `flwr run`; repeatable",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        help="with a SuperLink and SuperNodes, or without: ServerApp and ClientApps by themselves"
+        f" (default: {BRIDGE})",
     )
     parser.add_argument(
         "--supernodes",

@@ -14,6 +14,7 @@ import pytest
 
 from algorithm.attach import Attached, Attachment, local_carrier, local_stations
 from algorithm.flower import Flower
+from algorithm.on_superlink import on_superlink
 from algorithm.run import Outcome, run_app
 from algorithm.screen import Screen
 from integration_tests.harness import (
@@ -134,15 +135,8 @@ def test_a_port_that_is_taken_gets_one_clear_error(
         outcome = Outcome("shadow", flower.release, "warm", [])
         what = Attachment(local_carrier(local_stations(1, []), flower, warm=False), deadline=60.0)
         with pytest.raises(FlowerError, match="address already in use"):
-            run_app(
-                APPS / "shadow",
-                [],
-                flower,
-                partial(Attached, what),
-                tmp_path,
-                Screen(io.StringIO()),
-                outcome,
-            )
+            way = on_superlink([], flower, partial(Attached, what))
+            run_app(APPS / "shadow", way, tmp_path, Screen(io.StringIO()), outcome)
         server.shutdown()
     assert outcome.status == "failed"
     assert "address already in use" in outcome.cause

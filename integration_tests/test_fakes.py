@@ -46,7 +46,7 @@ def submit(federation: Federation) -> Process:
 def pulled(node: SuperLink) -> Instruction:
     """Wait for a message."""
     give_up = time.monotonic() + PATIENCE_SECONDS
-    while (instruction := Instruction.decode(node.pull_messages())) is None:
+    while (instruction := node.pull_messages()) is None:
         assert time.monotonic() < give_up
         time.sleep(0.1)
     return instruction
@@ -69,11 +69,11 @@ def conversation(
     `instruct` has the SuperLink send one message, and returns what ends its run.
     """
     node.register()
-    yield f"nothing to do: {Instruction.decode(node.pull_messages())}"
+    yield f"nothing to do: {node.pull_messages()}"
     end_run = instruct()
     instruction = pulled(node)
     about, run_id = instruction.metadata, instruction.metadata.run_id
-    yield f"handed out once: {Instruction.decode(node.pull_messages())}"
+    yield f"handed out once: {node.pull_messages()}"
     yield f"its run: {outcome(lambda: node.get_run(run_id))}"
     yield f"another run: {outcome(lambda: node.get_run(run_id ^ 1))}"
     for each in instruction.object_ids:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13protos/bundle.proto\x12\x10\x66lower_v6.bundle\"\x8a\x01\n\x0bInstruction\x12\x1f\n\x17pull_messages_object_id\x18\x01 \x01(\t\x12\x18\n\x10get_run_response\x18\x02 \x01(\x0c\x12\x15\n\rfab_object_id\x18\x03 \x01(\t\x12\x0f\n\x07node_id\x18\x04 \x01(\x04\x12\x18\n\x10\x64\x65\x61\x64line_seconds\x18\x05 \x01(\x01\"@\n\x05Reply\x12\x1f\n\x17push_messages_object_id\x18\x01 \x01(\t\x12\x16\n\x0esupernode_life\x18\x02 \x01(\t\"\'\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x12\x12\x0e\n\x06reason\x18\x02 \x01(\t\"$\n\x0eMissingObjects\x12\x12\n\nobject_ids\x18\x01 \x03(\t\"\x9c\x02\n\x06Header\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06writer\x18\x02 \x01(\t\x12\x18\n\x10\x63\x61\x63he_generation\x18\x03 \x01(\t\x12\x34\n\x0binstruction\x18\x08 \x01(\x0b\x32\x1d.flower_v6.bundle.InstructionH\x00\x12(\n\x05reply\x18\t \x01(\x0b\x32\x17.flower_v6.bundle.ReplyH\x00\x12,\n\x07\x66\x61ilure\x18\n \x01(\x0b\x32\x19.flower_v6.bundle.FailureH\x00\x12;\n\x0fmissing_objects\x18\x0b \x01(\x0b\x32 .flower_v6.bundle.MissingObjectsH\x00\x42\t\n\x07\x63ontent\"p\n\x06\x46ooter\x12\x36\n\x07seconds\x18\x01 \x03(\x0b\x32%.flower_v6.bundle.Footer.SecondsEntry\x1a.\n\x0cSecondsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13protos/bundle.proto\x12\x10\x66lower_v6.bundle\"\x99\x01\n\x0bInstruction\x12\x1f\n\x17pull_messages_object_id\x18\x01 \x01(\t\x12\x18\n\x10get_run_response\x18\x02 \x01(\x0c\x12\x15\n\rfab_object_id\x18\x03 \x01(\t\x12\x0f\n\x07node_id\x18\x04 \x01(\x04\x12\x18\n\x10\x64\x65\x61\x64line_seconds\x18\x05 \x01(\x01\x12\r\n\x05whole\x18\x06 \x01(\x08\"@\n\x05Reply\x12\x1f\n\x17push_messages_object_id\x18\x01 \x01(\t\x12\x16\n\x0esupernode_life\x18\x02 \x01(\t\"\'\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x12\x12\x0e\n\x06reason\x18\x02 \x01(\t\"$\n\x0eMissingObjects\x12\x12\n\nobject_ids\x18\x01 \x03(\t\"\x9c\x02\n\x06Header\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06writer\x18\x02 \x01(\t\x12\x18\n\x10\x63\x61\x63he_generation\x18\x03 \x01(\t\x12\x34\n\x0binstruction\x18\x08 \x01(\x0b\x32\x1d.flower_v6.bundle.InstructionH\x00\x12(\n\x05reply\x18\t \x01(\x0b\x32\x17.flower_v6.bundle.ReplyH\x00\x12,\n\x07\x66\x61ilure\x18\n \x01(\x0b\x32\x19.flower_v6.bundle.FailureH\x00\x12;\n\x0fmissing_objects\x18\x0b \x01(\x0b\x32 .flower_v6.bundle.MissingObjectsH\x00\x42\t\n\x07\x63ontent\"p\n\x06\x46ooter\x12\x36\n\x07seconds\x18\x01 \x03(\x0b\x32%.flower_v6.bundle.Footer.SecondsEntry\x1a.\n\x0cSecondsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,17 +34,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FOOTER_SECONDSENTRY']._loaded_options = None
   _globals['_FOOTER_SECONDSENTRY']._serialized_options = b'8\001'
   _globals['_INSTRUCTION']._serialized_start=42
-  _globals['_INSTRUCTION']._serialized_end=180
-  _globals['_REPLY']._serialized_start=182
-  _globals['_REPLY']._serialized_end=246
-  _globals['_FAILURE']._serialized_start=248
-  _globals['_FAILURE']._serialized_end=287
-  _globals['_MISSINGOBJECTS']._serialized_start=289
-  _globals['_MISSINGOBJECTS']._serialized_end=325
-  _globals['_HEADER']._serialized_start=328
-  _globals['_HEADER']._serialized_end=612
-  _globals['_FOOTER']._serialized_start=614
-  _globals['_FOOTER']._serialized_end=726
-  _globals['_FOOTER_SECONDSENTRY']._serialized_start=680
-  _globals['_FOOTER_SECONDSENTRY']._serialized_end=726
+  _globals['_INSTRUCTION']._serialized_end=195
+  _globals['_REPLY']._serialized_start=197
+  _globals['_REPLY']._serialized_end=261
+  _globals['_FAILURE']._serialized_start=263
+  _globals['_FAILURE']._serialized_end=302
+  _globals['_MISSINGOBJECTS']._serialized_start=304
+  _globals['_MISSINGOBJECTS']._serialized_end=340
+  _globals['_HEADER']._serialized_start=343
+  _globals['_HEADER']._serialized_end=627
+  _globals['_FOOTER']._serialized_start=629
+  _globals['_FOOTER']._serialized_end=741
+  _globals['_FOOTER_SECONDSENTRY']._serialized_start=695
+  _globals['_FOOTER_SECONDSENTRY']._serialized_end=741
 # @@protoc_insertion_point(module_scope)

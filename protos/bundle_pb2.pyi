@@ -6,18 +6,20 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Instruction(_message.Message):
-    __slots__ = ("pull_messages_object_id", "get_run_response", "fab_object_id", "node_id", "deadline_seconds")
+    __slots__ = ("pull_messages_object_id", "get_run_response", "fab_object_id", "node_id", "deadline_seconds", "whole")
     PULL_MESSAGES_OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     GET_RUN_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     FAB_OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_FIELD_NUMBER: _ClassVar[int]
     pull_messages_object_id: str
     get_run_response: bytes
     fab_object_id: str
     node_id: int
     deadline_seconds: float
-    def __init__(self, pull_messages_object_id: _Optional[str] = ..., get_run_response: _Optional[bytes] = ..., fab_object_id: _Optional[str] = ..., node_id: _Optional[int] = ..., deadline_seconds: _Optional[float] = ...) -> None: ...
+    whole: bool
+    def __init__(self, pull_messages_object_id: _Optional[str] = ..., get_run_response: _Optional[bytes] = ..., fab_object_id: _Optional[str] = ..., node_id: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., whole: bool = ...) -> None: ...
 
 class Reply(_message.Message):
     __slots__ = ("push_messages_object_id", "supernode_life")

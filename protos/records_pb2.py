@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/records.proto\x12\x11\x66lower_v6.records\"L\n\x0bMetricValue\x12\x10\n\x06\x64ouble\x18\x01 \x01(\x01H\x00\x12\x10\n\x06sint64\x18\x02 \x01(\x12H\x00\x12\x10\n\x06uint64\x18\x03 \x01(\x04H\x00\x42\x07\n\x05value\"\x87\x01\n\x0cMetricRecord\x12\x33\n\x05items\x18\x01 \x03(\x0b\x32$.flower_v6.records.MetricRecord.Item\x1a\x42\n\x04Item\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1e.flower_v6.records.MetricValueb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/records.proto\x12\x11\x66lower_v6.records\"L\n\x0bMetricValue\x12\x10\n\x06\x64ouble\x18\x01 \x01(\x01H\x00\x12\x10\n\x06sint64\x18\x02 \x01(\x12H\x00\x12\x10\n\x06uint64\x18\x03 \x01(\x04H\x00\x42\x07\n\x05value\"\x87\x01\n\x0cMetricRecord\x12\x33\n\x05items\x18\x01 \x03(\x0b\x32$.flower_v6.records.MetricRecord.Item\x1a\x42\n\x04Item\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1e.flower_v6.records.MetricValue\"\x8c\x01\n\nRecordDict\x12\x31\n\x05items\x18\x01 \x03(\x0b\x32\".flower_v6.records.RecordDict.Item\x1aK\n\x04Item\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x36\n\rmetric_record\x18\x03 \x01(\x0b\x32\x1f.flower_v6.records.MetricRecord\"z\n\x07Replies\x12\x34\n\x08messages\x18\x02 \x03(\x0b\x32\".flower_v6.records.Replies.Message\x1a\x39\n\x07Message\x12.\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x1d.flower_v6.records.RecordDictb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,4 +37,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_METRICRECORD']._serialized_end=257
   _globals['_METRICRECORD_ITEM']._serialized_start=191
   _globals['_METRICRECORD_ITEM']._serialized_end=257
+  _globals['_RECORDDICT']._serialized_start=260
+  _globals['_RECORDDICT']._serialized_end=400
+  _globals['_RECORDDICT_ITEM']._serialized_start=325
+  _globals['_RECORDDICT_ITEM']._serialized_end=400
+  _globals['_REPLIES']._serialized_start=402
+  _globals['_REPLIES']._serialized_end=524
+  _globals['_REPLIES_MESSAGE']._serialized_start=467
+  _globals['_REPLIES_MESSAGE']._serialized_end=524
 # @@protoc_insertion_point(module_scope)

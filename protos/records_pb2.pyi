@@ -27,3 +27,27 @@ class MetricRecord(_message.Message):
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[MetricRecord.Item]
     def __init__(self, items: _Optional[_Iterable[_Union[MetricRecord.Item, _Mapping]]] = ...) -> None: ...
+
+class RecordDict(_message.Message):
+    __slots__ = ("items",)
+    class Item(_message.Message):
+        __slots__ = ("key", "metric_record")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        METRIC_RECORD_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        metric_record: MetricRecord
+        def __init__(self, key: _Optional[str] = ..., metric_record: _Optional[_Union[MetricRecord, _Mapping]] = ...) -> None: ...
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[RecordDict.Item]
+    def __init__(self, items: _Optional[_Iterable[_Union[RecordDict.Item, _Mapping]]] = ...) -> None: ...
+
+class Replies(_message.Message):
+    __slots__ = ("messages",)
+    class Message(_message.Message):
+        __slots__ = ("content",)
+        CONTENT_FIELD_NUMBER: _ClassVar[int]
+        content: RecordDict
+        def __init__(self, content: _Optional[_Union[RecordDict, _Mapping]] = ...) -> None: ...
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[Replies.Message]
+    def __init__(self, messages: _Optional[_Iterable[_Union[Replies.Message, _Mapping]]] = ...) -> None: ...

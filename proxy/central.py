@@ -13,8 +13,8 @@ from pathlib import Path
 
 from proxy.carriers import Carrier
 from proxy.errors import BridgeError, Cancelled, FleetError, RunNotRunning, UnknownNode
+from proxy.fleet.link import HEARTBEAT_INTERVAL_SECONDS, Link
 from proxy.fleet.messages import Instruction
-from proxy.fleet.superlink import HEARTBEAT_INTERVAL_SECONDS, SuperLink
 from proxy.relay import Fabs, Relay
 from proxy.report import MessageRecord, Observer, Steps
 from proxy.retry import retrying
@@ -35,7 +35,7 @@ class CentralProxy:
 
     Parameters
     ----------
-    connect : Callable[[str], SuperLink]
+    connect : Callable[[str], Link]
         Makes a connection to the SuperLink, for the SuperNode of the station that is named.
     carrier : Carrier
         Reaches the stations. Not closed here.
@@ -49,7 +49,7 @@ class CentralProxy:
 
     def __init__(
         self,
-        connect: Callable[[str], SuperLink],
+        connect: Callable[[str], Link],
         carrier: Carrier,
         folder: Path,
         deadline: float,
@@ -103,7 +103,7 @@ class VirtualSuperNode:
     def __init__(
         self,
         station: str,
-        superlink: SuperLink,
+        superlink: Link,
         carrier: Carrier,
         relay: Relay,
         observer: Observer,
@@ -152,12 +152,11 @@ class VirtualSuperNode:
 
     def work(self) -> None:
         """Serve messages until stopped."""
-        while not self._stop.wait(self._pulse.pause()):
+        while not self._stop.wait(self._pause()):
             if not self._carrier.online(self.station):
                 continue
             try:
-                pulled = retrying(self._superlink.pull_messages, self._stop)
-                instruction = Instruction.decode(pulled)
+                instruction = retrying(self._superlink.pull_messages, self._stop)
                 if instruction is not None:
                     self._serve(instruction)
             except Cancelled:
@@ -172,6 +171,12 @@ class VirtualSuperNode:
                 # A fault of ours must not leave a SuperNode that is online and deaf.
                 log.exception("station %s: this ought not to happen", self.station)
                 self._stop.wait(_REFUSED_PAUSE_SECONDS)
+
+    def _pause(self) -> float:
+        """Seconds to wait before asking for a message again."""
+        if self._superlink.long_polls and self._carrier.online(self.station):
+            return 0.0
+        return self._pulse.pause()
 
     def _serve(self, instruction: Instruction) -> None:
         metadata = instruction.metadata

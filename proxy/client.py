@@ -314,7 +314,7 @@ def instruction_of(bundle: Bundle) -> messages.Instruction:
         raise BundleError(f"Bundle {bundle.path} is no instruction.")
     try:
         pulled = bundle.read(header.instruction.pull_messages_object_id)
-        instruction = messages.Instruction.decode(pulled)
+        instruction = messages.Instruction.decode(pulled, header.instruction.whole)
         run = parse(fleet.GetRunResponse, header.instruction.get_run_response).run
     except KeyError:
         raise BundleError(f"Bundle {bundle.path} lacks the message that it names.") from None

@@ -1,7 +1,9 @@
 """Runs one command, and sees to it that nothing of it stays behind. Started by `proxy.process`.
 
-    keeper.py run GRACE COMMAND...   until the command ends, stdin closes, or SIGTERM
-    keeper.py remove FOLDER          wait until stdin closes, then remove the folder
+    keeper.py run GRACE FDS COMMAND...   until the command ends, stdin closes, or SIGTERM
+    keeper.py remove FOLDER              wait until stdin closes, then remove the folder
+
+The command inherits the file descriptors FDS: numbers, by commas.
 
 Whoever starts a keeper holds the other end of its stdin. When that process ends, in whatever way,
 the keeper notices and ends the command with all its descendants: first politely, after GRACE
@@ -30,10 +32,11 @@ def main(arguments: list[str]) -> int:
     """Act as the command line says; returns the exit code."""
     if arguments[0] == "remove":
         return _remove(arguments[1])
-    return _run(float(arguments[1]), arguments[2:])
+    fds = [int(number) for number in arguments[2].split(",") if number]
+    return _run(float(arguments[1]), fds, arguments[3:])
 
 
-def _run(grace: float, command: list[str]) -> int:
+def _run(grace: float, fds: list[int], command: list[str]) -> int:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     woken, wake = os.pipe()
@@ -45,10 +48,12 @@ def _run(grace: float, command: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: asked_to_end.append(number))
     signal.signal(signal.SIGCHLD, lambda *_: None)
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=fds, process_group=0)
     except OSError as error:
         print(f"cannot start {command[0]}: {error.strerror}", file=sys.stderr)
         return 127
+    for each in fds:
+        os.close(each)  # the other end shall see when the command closes it
     code = None
     while code is None and not asked_to_end:
         readable, _, _ = select.select([sys.stdin.fileno(), woken], [], [])

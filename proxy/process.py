@@ -35,6 +35,8 @@ class Process:
     alone : bool
         Promises that it starts no others and soon ends by itself: then it gets no keeper, which
         saves the time that starting one takes.
+    pass_fds : Sequence[int]
+        File descriptors that it inherits, under the same numbers.
     """
 
     def __init__(
@@ -44,23 +46,25 @@ class Process:
         log: Path,
         grace: float = GRACE_SECONDS,
         alone: bool = False,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.log = log
         self._alone = alone
         self._grace = grace
         self._ended, holder = os.pipe()
+        keeper_of = () if alone else (*_KEEPER, "run", str(grace), ",".join(map(str, pass_fds)))
         try:
             with log.open("ab") as output:
                 self._log_start = output.tell()
                 # A session of its own: a Ctrl-C at the terminal is for us to deal with.
                 self._popen = subprocess.Popen(
-                    [*(() if alone else (*_KEEPER, "run", str(grace))), *command],
+                    [*keeper_of, *command],
                     env=dict(environment),
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    pass_fds=[holder],
+                    pass_fds=[holder, *pass_fds],
                 )
         finally:
             os.close(holder)

@@ -25,9 +25,10 @@ from proxy.errors import (
     RunNotRunning,
     UnknownNode,
 )
+from proxy.fleet.link import Link
 from proxy.fleet.messages import ErrorCode, Instruction, Reply, error_reply, object_id, parse
-from proxy.fleet.metrics import metrics_of
-from proxy.fleet.superlink import SuperLink
+from proxy.fleet.metrics import metrics_in, metrics_of
+from proxy.fleet.releases import Layout
 from proxy.report import MessageRecord
 from proxy.retry import Answer, retrying
 
@@ -82,7 +83,7 @@ class Relay:
     ----------
     station : str
         The carrier's name for the station.
-    superlink : SuperLink
+    superlink : Link
         The connection of the station's virtual SuperNode.
     carrier : Carrier
         Reaches the station.
@@ -101,7 +102,7 @@ class Relay:
     def __init__(
         self,
         station: str,
-        superlink: SuperLink,
+        superlink: Link,
         carrier: Carrier,
         folder: Path,
         deadline: float,
@@ -168,7 +169,11 @@ class Relay:
         else:
             with bundle:
                 self._notice_lost_state(bundle.header.reply.supernode_life, errand.record)
-                errand.record.metrics = metrics_of(reply.object_ids, bundle.read)
+                errand.record.metrics = (
+                    metrics_of(reply.object_ids, bundle.read)
+                    if reply.object_ids
+                    else metrics_in(reply.encoded)
+                )
                 yield reply, bundle.read
 
     def _notice_lost_state(self, life: str, record: MessageRecord) -> None:
@@ -238,6 +243,7 @@ class Relay:
                 fab_object_id=fab.object_id,
                 node_id=metadata.dst_node_id,
                 deadline_seconds=errand.limit,
+                whole=errand.instruction.layout == Layout.INLINE,
             ),
         )
         with BundleWriter(path, header) as writer:

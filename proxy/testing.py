@@ -111,7 +111,7 @@ class FakeSuperNode:
 
     def receive(self) -> tuple[Instruction, Objects] | None:
         """Fetch a message and all that belongs to it; None if there is none."""
-        instruction = Instruction.decode(self._superlink.pull_messages())
+        instruction = self._superlink.pull_messages()
         if instruction is None:
             return None
         if instruction.layout != self.schema.layout:
@@ -291,7 +291,7 @@ class ProxyPair:
             What `Relay.serve` raises; `KeyError` if the SuperLink has no complete reply then.
         """
         message_id = self.superlink.push_instruction(content, self.node.node_id, ttl, run_id)
-        instruction = Instruction.decode(self.node.pull_messages())
+        instruction = self.node.pull_messages()
         if instruction is not None:
             about = instruction.metadata
             kind, group_id = about.message_type, about.group_id

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from algorithm.attach import Attached, Attachment, local_carrier, local_stations
 from algorithm.flower import Flower
-from algorithm.run import Join, Outcome, run_app
+from algorithm.on_superlink import Join, on_superlink
+from algorithm.run import Outcome, run_app
 from algorithm.screen import Screen
 from proxy.errors import BridgeError
 from proxy.process import Workspace
@@ -103,5 +104,6 @@ def _run(flower: Flower, folder: Path, screen: Screen, join: Join) -> str:
     work = folder / "run"
     work.mkdir(parents=True)
     outcome = Outcome(str(APP), flower.release, "warm", stations=[])
-    run_app(APP, [f"result={json.dumps(str(result))}"], flower, join, work, screen, outcome)
+    way = on_superlink([f"result={json.dumps(str(result))}"], flower, join)
+    run_app(APP, way, work, screen, outcome)
     return result.read_text() if result.exists() else "none"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from algorithm.job import Job, Message
 from algorithm.policy import Policy
+from algorithm.runtime import NoReply
 from algorithm.station import answer
-from algorithm.supernode import NoReply, SuperNode
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.client import ClientProxy, Delivery, Stage
@@ -17,7 +17,7 @@ from proxy.tests.helpers import Drained, pushed_in
 TRAINED = record_dict(weights=b"trained")
 
 
-class SuperNodeInMemory(SuperNode):
+class SuperNodeInMemory:
     """Serves as a SuperNode does, without being a process.
 
     Attributes
@@ -30,6 +30,8 @@ class SuperNodeInMemory(SuperNode):
         What happens instead of a reply, after the ClientApp has the message.
     """
 
+    running = True
+
     def __init__(self) -> None:
         self.node_id = 0
         self.trained: list[str] = []
@@ -40,6 +42,9 @@ class SuperNodeInMemory(SuperNode):
     def at(self, node_id: int) -> "SuperNodeInMemory":
         self.node_id = node_id
         return self
+
+    def stop(self) -> None:
+        """Do nothing: there is no process."""
 
     def serve(self, delivery: Delivery, deadline: float) -> None:
         self.deadlines.append(deadline)

@@ -41,10 +41,10 @@ def test_a_manifest_that_cannot_be_read_is_an_error(tmp_path: Path, content: str
         Manifest.read(tmp_path / "manifest.json")
 
 
-def test_flower_builds_what_the_manifest_describes(tmp_path: Path) -> None:
+def test_an_app_is_what_flower_builds_of_it(tmp_path: Path) -> None:
     (tmp_path / "a.fab").write_bytes(FAB)
     flower = make_flower(tmp_path / "flower", build=f'cp "{tmp_path}/a.fab" .')
-    assert build(make_app(tmp_path / "app"), Flower(flower)) == MANIFEST
+    assert build(make_app(tmp_path / "app"), Flower(flower)) == FAB
 
 
 def test_an_app_that_flower_does_not_build_is_an_error_in_flowers_words(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from algorithm.app import check_app
 from algorithm.attach import Attached, Attachment, local_carrier, local_stations
 from algorithm.flower import Flower
+from algorithm.on_superlink import on_superlink
 from algorithm.run import Outcome, run_app, write_outcome
 from algorithm.screen import Screen
 from algorithm.tests.fake_flower import COMPLETED, SUPERLINK, make_app, make_flower, set_run
@@ -33,7 +34,7 @@ class Bench:
         what = Attachment(local_carrier(local_stations(2, []), flower, warm=False), deadline=60.0)
         screen = Screen(self.shown)
         join = partial(Attached, what)
-        run_app(self.app, run_config, flower, join, self.folder, screen, self.outcome)
+        run_app(self.app, on_superlink(run_config, flower, join), self.folder, screen, self.outcome)
 
 
 @pytest.fixture

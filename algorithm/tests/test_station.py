@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.supernode import NoReply
+from algorithm.runtime import NoReply
 from algorithm.tests.stations import Station, failure_of, reply_of
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from algorithm.flower import Flower
-from algorithm.supernode import NoReply, SuperNode
+from algorithm.runtime import NoReply
+from algorithm.supernode import SuperNode
 from algorithm.tests.fake_flower import SUPERNODE, make_flower
 from proxy.bundle import Bundle
 from proxy.client import Delivery, Stage

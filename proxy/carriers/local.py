@@ -63,6 +63,8 @@ class LocalCarrier:
         An existing folder, for everything that the stations write.
     warm : bool
         Whether a station keeps one SuperNode for all messages, or starts one for each.
+    mode : str
+        What the functions `host` and `per_round` take as `mode`.
     """
 
     def __init__(
@@ -72,9 +74,10 @@ class LocalCarrier:
         environment: Mapping[str, str],
         folder: Path,
         warm: bool,
+        mode: str = "bridge",
     ) -> None:
         self._stations = {
-            station.name: _Station(station, command, environment, folder / station.name)
+            station.name: _Station(station, command, environment, folder / station.name, mode)
             for station in stations
         }
         self._warm = warm
@@ -115,7 +118,9 @@ class _Station:
         command: Sequence[str],
         environment: Mapping[str, str],
         folder: Path,
+        mode: str,
     ) -> None:
+        self._common = {"mode": mode, "node_config": station.node_config}
         self._station = station
         self._command = command
         self._environment = environment
@@ -129,12 +134,8 @@ class _Station:
     def start_host(self, node_id: int) -> None:
         self.stop_host()
         self._node_id = node_id
-        arguments = {
-            "node_id": node_id,
-            "node_config": self._station.node_config,
-            "idle_limit": _HOST_IDLE_LIMIT_SECONDS,
-        }
-        run = self._make_run("host", arguments)
+        arguments = {"node_id": node_id, "idle_limit": _HOST_IDLE_LIMIT_SECONDS}
+        run = self._make_run("host", {**self._common, **arguments})
         self._host = self._start(run, alone=False)
 
     def stop_host(self) -> None:
@@ -154,8 +155,7 @@ class _Station:
             arguments["timeout"] = exchange.timeout
             run = self._make_run("courier", arguments, exchange.instruction)
         else:
-            arguments["node_config"] = self._station.node_config
-            run = self._make_run("per_round", arguments, exchange.instruction)
+            run = self._make_run("per_round", {**self._common, **arguments}, exchange.instruction)
         function = self._start(run, alone=warm)
         try:
             self._await(function, exchange.timeout, exchange.cancelled)

@@ -52,11 +52,14 @@ class Tasks:
         stations keep what must not be lost under this name. Empty below a central container.
     idle_limit : float | None
         Seconds without a message after which a host ends; None to do without hosts: per-round.
+    mode : str
+        What the functions `host` and `per_round` take as `mode`.
     """
 
     members: Mapping[str, Any]
     job: str = ""
     idle_limit: float | None = None
+    mode: str = "bridge"
 
 
 class Vantage6Carrier:
@@ -135,7 +138,11 @@ class Vantage6Carrier:
             self._ensure_host(found, exchange.cancelled)
             kwargs["timeout"] = exchange.timeout
         else:
-            kwargs |= {"node_config": found.node_config, "job": self._tasks.job}
+            kwargs |= {
+                "node_config": found.node_config,
+                "mode": self._tasks.mode,
+                "job": self._tasks.job,
+            }
         method = "courier" if "timeout" in kwargs else "per_round"
         with TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder, "payload")
@@ -208,6 +215,7 @@ class Vantage6Carrier:
         kwargs = {
             "node_id": station.node_id,
             "node_config": station.node_config,
+            "mode": self._tasks.mode,
             "idle_limit": self._tasks.idle_limit,
         }
         with TemporaryDirectory(dir=self._folder) as folder:

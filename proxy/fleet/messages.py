@@ -60,8 +60,15 @@ class Instruction:
     layout: Layout
 
     @classmethod
-    def decode(cls, encoded: bytes) -> Self | None:
+    def decode(cls, encoded: bytes, whole: bool = False) -> Self | None:
         """Read an answer to PullMessages; None if it holds no message.
+
+        Parameters
+        ----------
+        encoded : bytes
+            The answer.
+        whole : bool
+            Whether the message is known to have in it what it says.
 
         Raises
         ------
@@ -74,8 +81,9 @@ class Instruction:
         # One message at most; SuperNodes, too, use only the first.
         metadata = response.messages_list[0].metadata
         if not response.message_object_trees:
-            # Only a message that is no object has nothing below it: its id is then not a hash.
-            if not _is_uuid(metadata.message_id):
+            # Only a message that is no object has nothing below it. From a SuperLink its id is then
+            # not a hash.
+            if not (whole or _is_uuid(metadata.message_id)):
                 raise FleetError("The SuperLink handed out a message without its object tree.")
             return cls(encoded, metadata, (), Layout.INLINE)
         tree = response.message_object_trees[0]

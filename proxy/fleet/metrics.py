@@ -6,14 +6,16 @@ Objects are laid out as in flwr 1.20 to 1.42, `flwr/supercore/inflatable/inflata
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from google.protobuf.message import DecodeError
 
-from protos.records_pb2 import MetricRecord
+from protos.records_pb2 import MetricRecord, Replies
 
 Metrics: TypeAlias = dict[str, float | int]
+# Record, key and value.
+_Found: TypeAlias = tuple[str, str, float | int]
 
 
 def metrics_of(object_ids: Sequence[str], read: Callable[[str], bytes]) -> Metrics:
@@ -22,7 +24,7 @@ def metrics_of(object_ids: Sequence[str], read: Callable[[str], bytes]) -> Metri
     Parameters
     ----------
     object_ids : Sequence[str]
-        Ids of the message's objects, its own last; empty until 1.18, where it has none.
+        Ids of the message's objects, its own last; none if it came whole.
     read : Callable[[str], bytes]
         Returns an object's content.
 
@@ -32,16 +34,31 @@ def metrics_of(object_ids: Sequence[str], read: Callable[[str], bytes]) -> Metri
         By their keys, with the record's name before it ("record.key") where two records have the
         same. Empty for an error, or a message that is laid out otherwise.
     """
-    found = list(_metrics(object_ids[-1], read)) if object_ids else []
+    return _by_key(_metrics(object_ids[-1], read)) if object_ids else {}
+
+
+def metrics_in(replies: bytes) -> Metrics:
+    """Return the metrics in a PushMessages request whose messages came whole; see `metrics_of`."""
+    try:
+        return _by_key(
+            found
+            for message in Replies.FromString(replies).messages
+            for item in message.content.items
+            for found in _finite(item.key, item.metric_record)
+        )
+    except DecodeError:
+        return {}
+
+
+def _by_key(metrics: Iterable[_Found]) -> Metrics:
+    found = list(metrics)
     keys = [key for _, key, _ in found]
     return {
         key if keys.count(key) == 1 else f"{record}.{key}": value for record, key, value in found
     }
 
 
-def _metrics(
-    message_id: str, read: Callable[[str], bytes]
-) -> Iterator[tuple[str, str, float | int]]:
+def _metrics(message_id: str, read: Callable[[str], bytes]) -> Iterator[_Found]:
     """Yield record, key and value of each metric."""
     try:
         _, children, _ = _parts(read(message_id))
@@ -49,12 +66,17 @@ def _metrics(
             kind, _, body = _parts(read(child))
             for record, record_id in (json.loads(body) if kind == "RecordDict" else {}).items():
                 kind, _, body = _parts(read(record_id))
-                for item in MetricRecord.FromString(body).items if kind == "MetricRecord" else ():
-                    which = item.value.WhichOneof("value")
-                    if which and math.isfinite(value := getattr(item.value, which)):
-                        yield record, item.key, value
+                if kind == "MetricRecord":
+                    yield from _finite(record, MetricRecord.FromString(body))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DecodeError):
         return  # laid out otherwise: what was found stands
+
+
+def _finite(record: str, metrics: MetricRecord) -> Iterator[_Found]:
+    for item in metrics.items:
+        which = item.value.WhichOneof("value")
+        if which and math.isfinite(value := getattr(item.value, which)):
+            yield record, item.key, value
 
 
 def _parts(content: bytes) -> tuple[str, list[str], bytes]:

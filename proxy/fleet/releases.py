@@ -187,6 +187,66 @@ _1_40 = replace(
 )
 ERAS = (_1_15, _1_19, _1_20, _1_21, _1_23, _1_26, _1_32, _1_33, _1_35, _1_37, _1_40)
 
+# What the direct mode uses of Flower's Python API, "module:name" by the name that it has in
+# `algorithm/direct/run_*app.py`. A row says only what changed with it; empty: it was not there.
+_NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
+    (
+        (1, 20),
+        {
+            "Context": "flwr.common:Context",
+            "Error": "flwr.app.error:Error",
+            "ErrorCode": "flwr.common.constant:ErrorCode",
+            "Grid": "flwr.server:Grid",
+            "LoadClientAppError": "flwr.client.client_app:LoadClientAppError",
+            "Message": "flwr.common:Message",
+            "ProtoContext": "flwr.proto.message_pb2:Context",
+            "ProtoMessage": "flwr.proto.message_pb2:Message",
+            "ProtoRun": "flwr.proto.run_pb2:Run",
+            "PullMessagesResponse": "flwr.proto.fleet_pb2:PullMessagesResponse",
+            "RecordDict": "flwr.common:RecordDict",
+            "SUPERLINK_NODE_ID": "flwr.common.constant:SUPERLINK_NODE_ID",
+            "TaskIdentity": "",
+            "context_from_proto": "flwr.common.serde:context_from_proto",
+            "context_to_proto": "flwr.common.serde:context_to_proto",
+            "get_fused_config_from_dir": "flwr.common.config:get_fused_config_from_dir",
+            "get_load_client_app_fn": "flwr.client.clientapp.utils:get_load_client_app_fn",
+            "get_project_config": "flwr.common.config:get_project_config",
+            "install_from_fab": "flwr.cli.install:install_from_fab",
+            "message_from_proto": "flwr.common.serde:message_from_proto",
+            "message_to_proto": "flwr.common.serde:message_to_proto",
+            "no_object_id_recompute": "flwr.common.inflatable:no_object_id_recompute",
+            "parse_config_args": "flwr.common.config:parse_config_args",
+            "run_from_proto": "flwr.common.serde:run_from_proto",
+            "run_serverapp": "flwr.server.run_serverapp:run",
+            "user_config_to_proto": "flwr.common.serde:user_config_to_proto",
+        },
+    ),
+    (
+        (1, 21),
+        {
+            "Context": "flwr.app:Context",
+            "Grid": "flwr.serverapp:Grid",
+            "Message": "flwr.app:Message",
+            "RecordDict": "flwr.app:RecordDict",
+        },
+    ),
+    (
+        (1, 23),
+        {
+            "LoadClientAppError": "flwr.clientapp.client_app:LoadClientAppError",
+            "get_load_client_app_fn": "flwr.clientapp.utils:get_load_client_app_fn",
+        },
+    ),
+    (
+        (1, 27),
+        {
+            "no_object_id_recompute": (
+                "flwr.supercore.inflatable.inflatable_object:no_object_id_recompute"
+            ),
+        },
+    ),
+    ((1, 38), {"TaskIdentity": "flwr.supercore.task_identity:TaskIdentity"}),
+)
 
 # The newest release that `make compat` has tried out: see docs/compatibility.json.
 NEWEST_TRIED: Version = (1, 42, 0)
@@ -220,6 +280,27 @@ def era_of(release: str) -> Era:
         f"Flower {release} is not supported: the bridge speaks to flwr {oldest} and newer.",
         f"Install a newer release into the Flower environment: pip install 'flwr>={oldest}'.",
     )
+
+
+def names_of(release: str) -> dict[str, str]:
+    """Return what the direct mode uses of a release's Python API: "module:name" by role.
+
+    Raises
+    ------
+    FlowerError
+        If the release is too old for it.
+    """
+    version, found = version_of(release), {}
+    for first, names in _NAMES:
+        if version >= first:
+            found.update(names)
+    if not found:
+        oldest = ".".join(map(str, _NAMES[0][0]))
+        raise FlowerError(
+            f"There is no direct mode for Flower {release}: it needs flwr {oldest} or newer.",
+            "Run the app in bridge mode: leave --mode out.",
+        )
+    return {role: name for role, name in found.items() if name}
 
 
 def schemas_of(layout: Layout) -> tuple[Schema, ...]:

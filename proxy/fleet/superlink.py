@@ -10,12 +10,10 @@ from google.protobuf.message import Message
 from protos import fleet_pb2 as fleet
 from proxy.errors import FleetError, RunNotRunning, Unimplemented, UnknownNode, Unreachable
 from proxy.fleet.identity import Identity
-from proxy.fleet.messages import Reply, objects_to_push, parse
+from proxy.fleet.link import HEARTBEAT_INTERVAL_SECONDS
+from proxy.fleet.messages import Instruction, Reply, objects_to_push, parse
 from proxy.fleet.node_key import NodeKey
 from proxy.fleet.releases import SCHEMAS, Layout, Schema, check_pair
-
-# Flower's own default; the SuperLink takes a node for offline after twice this time without one.
-HEARTBEAT_INTERVAL_SECONDS = 30.0
 
 
 class Transport(Protocol):
@@ -52,11 +50,15 @@ class SuperLink:
         The node id that the SuperLink gave; 0 until then.
     spoken : tuple[Schema, ...]
         What the SuperLink may speak, as far as it has shown.
+    long_polls : bool
+        False: `pull_messages` does not wait for a message.
 
     Every method raises `Unreachable` if the SuperLink does not answer, `UnknownNode` if it does
     not know this node, `RunNotRunning` if the run that is meant has ended, and `FleetError`
     if it refuses for another reason.
     """
+
+    long_polls = False
 
     def __init__(
         self, transport: Transport, stations: str = "", identity: Identity | None = None
@@ -170,9 +172,10 @@ class SuperLink:
         else:
             self.spoken = tuple(schema for schema in self.spoken if schema.heartbeat == method)
 
-    def pull_messages(self) -> bytes:
-        """Return the answer to PullMessages, with a message or without."""
-        return self._call("PullMessages", fleet.PullMessagesRequest(node=self._node))
+    def pull_messages(self) -> Instruction | None:
+        """Return the next message; None if there is none."""
+        request = fleet.PullMessagesRequest(node=self._node)
+        return Instruction.decode(self._call("PullMessages", request))
 
     def get_run(self, run_id: int) -> bytes:
         """Return the answer to GetRun."""

@@ -2,6 +2,7 @@
 
 For whatever must not depend on our own descriptions in `protos/`: reading tapes, and finding out
 in what two messages differ. There the descriptions serve for names only, so a wrong one shows.
+And to put a message into another without encoding it anew.
 """
 
 import struct
@@ -35,6 +36,19 @@ def values(encoded: bytes, *path: int) -> list[Value]:
     if len(path) == 1:
         return found
     return [each for data in found if isinstance(data, bytes) for each in values(data, *path[1:])]
+
+
+def field(number: int, data: bytes) -> bytes:
+    """Return a field whose value is a message or bytes, as it stands on the wire."""
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _varint(number: int) -> bytes:
+    groups = []
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*groups, number])
 
 
 def double(data: Value) -> float:

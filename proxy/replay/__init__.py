@@ -38,7 +38,6 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from proxy.errors import BridgeError, TapeError
-from proxy.fleet.messages import Instruction
 from proxy.fleet.superlink import SuperLink
 from proxy.fleet.wire import values
 from proxy.relay import Fabs, Relay
@@ -175,7 +174,7 @@ class _Replay:
         expected = scene(calls)
         self._superlink.expect(expected + self._heartbeats)
         self._supernode.expect(expected)
-        instruction = Instruction.decode(self._node.pull_messages())
+        instruction = self._node.pull_messages()
         if instruction is None:
             raise Difference(f"The bridge finds no message in the answer to {told(calls[0])}.")
         about = instruction.metadata

@@ -8,7 +8,7 @@ from pathlib import Path
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
-from proxy.fleet.messages import Instruction, object_id, parse
+from proxy.fleet.messages import object_id, parse
 from proxy.fleet.superlink import SuperLink
 from proxy.testing import FakeSuperLink, Objects, record_dict
 
@@ -88,7 +88,7 @@ class Drained:
         node = SuperLink(superlink)
         node.register()
         superlink.push_instruction(content or record_dict(weights=b"w" * 100), node.node_id)
-        instruction = Instruction.decode(node.pull_messages())
+        instruction = node.pull_messages()
         assert instruction is not None
         self.instruction, self.metadata = instruction, instruction.metadata
         self.pulled = instruction.encoded

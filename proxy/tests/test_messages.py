@@ -48,7 +48,7 @@ def instruction() -> tuple[FakeSuperLink, SuperLink, Instruction]:
     node = SuperLink(superlink)
     node.register()
     superlink.push_instruction(record_dict(weights=b"w"), node.node_id)
-    pulled = Instruction.decode(node.pull_messages())
+    pulled = node.pull_messages()
     assert pulled is not None
     return superlink, node, pulled
 

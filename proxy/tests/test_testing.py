@@ -36,7 +36,7 @@ def node(superlink: FakeSuperLink) -> SuperLink:
 
 
 def pulled(node: SuperLink) -> Instruction:
-    instruction = Instruction.decode(node.pull_messages())
+    instruction = node.pull_messages()
     assert instruction is not None
     return instruction
 
@@ -99,14 +99,14 @@ def test_a_message_is_handed_out_once_and_to_its_node_only(
     other = SuperLink(superlink)
     other.register()
     message_id = superlink.push_instruction(MODEL, node.node_id)
-    assert Instruction.decode(other.pull_messages()) is None
+    assert other.pull_messages() is None
     assert pulled(node).message_id == message_id
-    assert Instruction.decode(node.pull_messages()) is None
+    assert node.pull_messages() is None
 
 
 def test_an_expired_message_is_not_handed_out(superlink: FakeSuperLink, node: SuperLink) -> None:
     superlink.push_instruction(MODEL, node.node_id, ttl=0.0)
-    assert Instruction.decode(node.pull_messages()) is None
+    assert node.pull_messages() is None
 
 
 def test_a_messages_objects_are_gone_when_it_is_confirmed(
@@ -204,7 +204,7 @@ def test_calls_of_a_run_that_has_ended_are_refused(
         node.push_messages(make_reply(instruction, TRAINED)[0], Layout.TREE)
     with pytest.raises(RunNotRunning):
         node.push_object(run_id, "session", "ff", b"")
-    assert Instruction.decode(node.pull_messages()) is None
+    assert node.pull_messages() is None
 
 
 def test_a_node_that_it_does_not_know_is_refused(superlink: FakeSuperLink, node: SuperLink) -> None:

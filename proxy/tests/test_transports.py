@@ -23,7 +23,6 @@ from proxy.errors import (
 from proxy.fleet.connect import connect
 from proxy.fleet.grpc import GrpcTransport
 from proxy.fleet.http import HttpTransport, method_of, path_of
-from proxy.fleet.messages import Instruction
 from proxy.fleet.server import FleetServer
 from proxy.fleet.superlink import SuperLink
 from proxy.testing import FakeSuperLink, record_dict
@@ -121,7 +120,7 @@ def test_large_objects_pass(core: Core, node: SuperLink) -> None:
     node.register()
     content = noise(21 << 20)
     message_id = core.superlink.push_instruction(record_dict(weights=content), node.node_id)
-    instruction = Instruction.decode(node.pull_messages())
+    instruction = node.pull_messages()
     assert instruction is not None
     contents = [
         node.pull_object(core.superlink.run_id, each) or b"" for each in instruction.object_ids

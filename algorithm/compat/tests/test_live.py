@@ -6,7 +6,7 @@ import pytest
 
 from algorithm.compat import live
 from algorithm.flower import Flower
-from algorithm.run import Join
+from algorithm.on_superlink import Join
 from proxy.errors import AppError
 
 FLOWER = object.__new__(Flower)  # no run is started

@@ -1,0 +1,253 @@
+"""Answers messages with a Flower ClientApp. A script for Flower's own interpreter, Python 3.9+.
+
+    python run_clientapp.py FD
+
+It imports nothing of the bridge. FD is one end of a socket pair, over which pass frames: a letter,
+a length (8 bytes, big-endian), and so many bytes. To this script come
+
+    S  first, once: JSON with `names` ("module:name" of what is used of Flower, by role), `node_id`,
+       `node_config` (as for `flower-supernode`) and what P has
+    P  JSON with `modules` and `environ`: imports the modules, in an environment with those
+       variables
+    T  a message: JSON with `fab` and `context` (paths: of the app, and of what the ClientApp's
+       Context is kept in), followed by
+    R  its run (an encoded Run), and
+    M  an encoded PullMessagesResponse with it
+
+and back come, for each T,
+
+    A  JSON with `seconds`, what the ClientApp took; the `modules` that it imported and the
+       `environ` that it set; and `again`, whether this script takes another message; followed by
+    M  the reply (an encoded Message, without an id)
+
+A ClientApp finds what it finds in Flower: a new process for each message, in which no app has been
+imported yet. It is forked from this one, which imports what it has seen ClientApps import: the
+libraries, never the app. So an app's own modules run anew for each message, and whatever it does
+to its process (global variables, random numbers, `sys.exit`) ends with it.
+
+When a ClientApp ends its process without a reply, this script ends, too, with the same exit code.
+Where a library keeps threads running, a fork would not be safe: then this process answers one
+message itself, and ends.
+
+Source: flwr 1.20 to 1.42, `flwr/supernode/runtime/run_clientapp.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    # The bridge's modules are not for apps.
+    sys.path[:] = [folder for folder in sys.path if folder != __file__.rpartition("/")[0]]
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+# How long a ClientApp that has replied may take to end before the next one starts.
+_GRACE_SECONDS = 3.0
+# The folders in which libraries are.
+_LIBRARIES = (sys.prefix, sys.base_prefix)
+
+
+def main() -> int:
+    """Answer messages until the other end closes the pipe; returns the exit code."""
+    pipe = socket.socket(fileno=int(sys.argv[1]))
+    start = json.loads(_receive(pipe, b"S"))
+    flower = SimpleNamespace(**{role: _resolve(name) for role, name in start["names"].items()})
+    _preload(start)
+    forks = _may_fork()
+    earlier = None
+    while kind := pipe.recv(1, socket.MSG_PEEK):
+        if kind == b"P":
+            _preload(json.loads(_receive(pipe, b"P")))
+            forks = _may_fork()
+            continue
+        if not forks:
+            _answer(flower, start, pipe, again=False)
+            return 0
+        if earlier is not None:
+            _end(*earlier)
+        has_replied, replied = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            _draw_new_random_numbers()
+            _answer(flower, start, pipe, again=True)
+            os.write(replied, b"!")
+            return 0
+        os.close(replied)
+        earlier = child, os.pidfd_open(child)
+        select.select([has_replied, earlier[1]], [], [])
+        answered = _is_there(has_replied)
+        os.close(has_replied)
+        if not answered:
+            return _end(*earlier) or 1
+    return 0
+
+
+def _is_there(pipe: int) -> bool:
+    """Whether there is something in a pipe."""
+    os.set_blocking(pipe, False)
+    try:
+        return bool(os.read(pipe, 1))
+    except BlockingIOError:  # a process of the ClientApp's still has the other end
+        return False
+
+
+def _end(child: int, pidfd: int) -> int:
+    """End a child with all in its session; returns its exit code, 128 + N for signal N."""
+    select.select([pidfd], [], [], _GRACE_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    os.close(pidfd)
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def _may_fork() -> bool:
+    """Whether a child would have all that it needs: there is no thread but this one.
+
+    Some libraries end theirs when a process forks, and start them anew when they are needed, so
+    that is tried first.
+    """
+    if sys.platform != "linux":
+        return False
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return len(list(Path("/proc/self/task").iterdir())) == 1
+
+
+def _draw_new_random_numbers() -> None:
+    """Let NumPy's global generator start from somewhere else than that of other processes.
+
+    Python's does so by itself when a process is forked, and PyTorch's starts from the same number
+    in every process.
+    """
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+
+
+def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: bool) -> None:
+    """Answer the message that is coming through the pipe; `again`: whether another may come."""
+    known, environ = set(sys.modules), dict(os.environ)
+    task = json.loads(_receive(pipe, b"T"))
+    run = flower.run_from_proto(flower.ProtoRun.FromString(_receive(pipe, b"R")))
+    pulled = flower.PullMessagesResponse.FromString(_receive(pipe, b"M"))
+    message = flower.message_from_proto(pulled.messages_list[0])
+    del pulled
+    began = time.monotonic()
+    if hasattr(flower, "TaskIdentity"):
+        flower.TaskIdentity.run_id = run.run_id
+        flower.TaskIdentity.node_id = start["node_id"]
+        flower.TaskIdentity.task_id = message.metadata.dst_task_id or 0
+    try:
+        reply = _call(flower, start, run, message, Path(task["fab"]), Path(task["context"]))
+        encoded = flower.message_to_proto(reply).SerializeToString()
+    except Exception as error:
+        logging.getLogger("flwr").error("ClientApp raised an exception", exc_info=error)
+        code, reason = flower.ErrorCode.CLIENT_APP_RAISED_EXCEPTION, f"{type(error)}:<'{error}'>"
+        if isinstance(error, flower.LoadClientAppError):
+            code = flower.ErrorCode.LOAD_CLIENT_APP_EXCEPTION
+            reason = "An exception was raised when attempting to load `ClientApp`"
+        reply = flower.Message(flower.Error(code=code, reason=reason), reply_to=message)
+        encoded = flower.message_to_proto(reply).SerializeToString()
+    seen = {
+        "seconds": time.monotonic() - began,
+        "modules": [name for name in list(sys.modules) if name not in known and _is_library(name)],
+        "environ": {name: each for name, each in os.environ.items() if environ.get(name) != each},
+        "again": again,
+    }
+    _send(pipe, b"A", json.dumps(seen).encode())
+    _send(pipe, b"M", encoded)
+
+
+def _call(
+    flower: Any, start: Mapping[str, Any], run: Any, message: Any, fab: Path, kept: Path
+) -> Any:
+    """Return the ClientApp's reply; its Context is kept, also when it raises an exception."""
+    app = flower.install_from_fab(fab.read_bytes(), None, True)
+    if kept.exists():
+        context = flower.context_from_proto(flower.ProtoContext.FromString(kept.read_bytes()))
+    else:
+        context = flower.Context(
+            run_id=run.run_id,
+            node_id=start["node_id"],
+            node_config=flower.parse_config_args([start["node_config"]]),
+            state=flower.RecordDict(),
+            run_config=flower.get_fused_config_from_dir(app, run.override_config),
+        )
+    load = flower.get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
+    client_app = load(run.fab_id, run.fab_version, run.fab_hash)
+    try:
+        return client_app(message=message, context=context)
+    finally:
+        part = kept.with_suffix(".part")
+        part.write_bytes(flower.context_to_proto(context).SerializeToString())
+        part.replace(kept)
+
+
+def _is_library(name: str) -> bool:
+    """Whether an imported module is one that any process of this environment may import."""
+    origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None) or ""
+    return origin.startswith(_LIBRARIES) and not origin.startswith(os.environ["FLWR_HOME"])
+
+
+def _preload(seen: Mapping[str, Any]) -> None:
+    """Import what ClientApps have been seen to import, with the variables that they set."""
+    environ = dict(os.environ)
+    os.environ.update(seen["environ"])
+    for name in seen["modules"]:
+        # What cannot be imported here a ClientApp may still import.
+        with contextlib.suppress(BaseException):
+            importlib.import_module(name)
+    os.environ.clear()
+    os.environ.update(environ)
+
+
+def _resolve(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _receive(pipe: socket.socket, kind: bytes) -> bytes:
+    """Return what is in the next frame, which is to be of a kind."""
+    found, length = _exactly(pipe, 1), int.from_bytes(_exactly(pipe, 8), "big")
+    if found != kind:
+        raise ValueError(f"frame {found!r} came instead of {kind!r}")
+    return _exactly(pipe, length)
+
+
+def _exactly(pipe: socket.socket, length: int) -> bytes:
+    data = memoryview(bytearray(length))
+    filled = 0
+    while filled < length:
+        received = pipe.recv_into(data[filled:])
+        if not received:
+            raise EOFError("the bridge closed the pipe")
+        filled += received
+    return bytes(data)
+
+
+def _send(pipe: socket.socket, kind: bytes, data: bytes) -> None:
+    pipe.sendall(kind + len(data).to_bytes(8, "big"))
+    pipe.sendall(data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

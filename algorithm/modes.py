@@ -1,0 +1,59 @@
+"""The two ways in which an app runs, and what answers messages at a station in each.
+
+`bridge`: SuperLink, SuperNodes and SuperExecs run, unmodified. `direct`: none of them does; the
+ServerApp and the ClientApps run by themselves (`algorithm.direct`).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from algorithm.direct.client_app import ClientApp
+from algorithm.flower import Flower
+from algorithm.job import Job
+from algorithm.runtime import Runtime
+from algorithm.supernode import SuperNode
+from proxy.errors import CarrierError
+
+BRIDGE, DIRECT = MODES = ("bridge", "direct")
+
+
+def runtimes(
+    mode: str, job: Job, node_config: str, folder: Path, warm: bool
+) -> Callable[[int], Runtime]:
+    """Return what starts a runtime under a node id.
+
+    Parameters
+    ----------
+    mode : str
+        One of `MODES`.
+    job : Job
+        The job's folder at this station.
+    node_config : str
+        What a SuperNode has as `--node-config`.
+    folder : Path
+        Where its Flower home is made.
+    warm : bool
+        Whether it is to answer more than one message.
+
+    Raises
+    ------
+    CarrierError
+        If there is no such mode.
+    """
+    flower = Flower.from_environment()
+    match mode:
+        case "bridge":
+            return lambda node_id: SuperNode(
+                flower, node_id, node_config, folder, job.supernode_log, warm
+            )
+        case "direct":
+            return lambda node_id: ClientApp(
+                flower,
+                node_id,
+                node_config,
+                folder,
+                job.contexts,
+                job.clientapp_log,
+                job.generation(),
+            )
+    raise CarrierError(f"There is no mode {mode!r}.", f"There are: {', '.join(MODES)}.")
