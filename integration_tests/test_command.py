@@ -134,8 +134,8 @@ def test_a_port_that_is_taken_gets_one_clear_error(
         monkeypatch.setattr("algorithm.flower._free_addresses", lambda: taken)
         outcome = Outcome("shadow", flower.release, "warm", [])
         what = Attachment(local_carrier(local_stations(1, []), flower, warm=False), deadline=60.0)
+        way = on_superlink([], flower, partial(Attached, what))
         with pytest.raises(FlowerError, match="address already in use"):
-            way = on_superlink([], flower, partial(Attached, what))
             run_app(APPS / "shadow", way, tmp_path, Screen(io.StringIO()), outcome)
         server.shutdown()
     assert outcome.status == "failed"
