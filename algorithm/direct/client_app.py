@@ -15,6 +15,7 @@ from proxy.errors import BundleError, FleetError, FlowerError
 from proxy.fleet import wire
 from proxy.fleet.messages import ErrorCode, parse
 from proxy.fleet.releases import names_of
+from proxy.process import GRACE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -158,6 +159,8 @@ class ClientApp:
                 log.warning("the ClientApp's process ended after its reply")
 
     def _ended(self) -> NoReply:
+        # The pipe closes a little before the process ends.
+        self._script.process.wait(GRACE_SECONDS)
         self._script.process.stop()
         # Its log may tell of the data: it stays where it is.
         log.error("the ClientApp's process ended; see %s", self._log_file)

@@ -98,7 +98,7 @@ def main() -> int:
         answered = _is_there(has_replied)
         os.close(has_replied)
         if not answered:
-            return _end(*earlier) or 1
+            return _end(*earlier)
     return 0
 
 

@@ -15,7 +15,7 @@ from protos import fleet_pb2 as fleet
 from proxy.direct import LinkState
 from proxy.errors import FleetError, FlowerError
 from proxy.fleet.releases import names_of
-from proxy.process import Process
+from proxy.process import GRACE_SECONDS, Process
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,7 @@ class ServerApp:
                 self._script.send(b"N", json.dumps(self._nodes).encode())
                 self._begun = True
         except EOFError as error:
+            self.process.wait(GRACE_SECONDS)
             self.process.stop()
             raise FlowerError(
                 f"The ServerApp's process ended with exit code {self.process.exit_code} before it"

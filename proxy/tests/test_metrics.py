@@ -1,6 +1,7 @@
 """The metrics that a report finds in a reply: all that are numbers, and never a reason to fail."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protos import fleet_pb2 as fleet
-from protos.records_pb2 import MetricRecord
-from proxy.fleet.metrics import Metrics, metrics_of
+from protos.records_pb2 import MetricRecord, Replies
+from proxy.fleet.metrics import Metrics, metrics_in, metrics_of
 from proxy.fleet.testing import Content, Objects, make_message, make_object, record_dict
 
 SENT = fleet.Metadata(run_id=1)
@@ -85,9 +86,25 @@ def test_an_error_has_no_metrics() -> None:
     assert read(fleet.Error(code=2, reason="no data")) == {}
 
 
-def test_a_message_that_came_whole_has_none() -> None:
+def test_a_reply_that_came_whole_has_them_in_it() -> None:
+    replies = Replies()
+    content = replies.messages.add().content
+    for name in ("first", "second"):
+        item = content.items.add(key=name)
+        for key, value in (("loss", 0.25), (name, 1.0), ("bad", math.nan)):
+            item.metric_record.items.add(key=key).value.double = value
+    assert metrics_in(replies.SerializeToString()) == {
+        "first.loss": 0.25,
+        "second.loss": 0.25,
+        "first": 1.0,
+        "second": 1.0,
+    }
+
+
+def test_what_came_whole_and_is_laid_out_otherwise_has_none() -> None:
     nothing: dict[str, bytes] = {}
     assert metrics_of([], nothing.__getitem__) == {}
+    assert metrics_in(b"\xff\xff") == {}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Unruly: does to its process what apps do to theirs."""
