@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from algorithm.flower import Flower
-from integration_tests.harness import Federation, attached_federation, native_federation
+from integration_tests.harness import (
+    Direct,
+    Federation,
+    attached_federation,
+    native_federation,
+)
 from integration_tests.vantage6.apps import image_of
 from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage6
 
@@ -45,3 +50,16 @@ def per_round(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("per-round")
     with attached_federation(flower, folder, "--supernodes", "per-round") as federation:
         yield federation
+
+
+@pytest.fixture(scope="session")
+def direct(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Direct:
+    """No SuperLink and no SuperNodes."""
+    return Direct(flower, tmp_path_factory.mktemp("direct"))
+
+
+@pytest.fixture(scope="session")
+def direct_per_round(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Direct:
+    """The same, with a process for each message."""
+    folder = tmp_path_factory.mktemp("direct-per-round")
+    return Direct(flower, folder, ("--supernodes", "per-round"))

@@ -1,7 +1,7 @@
 """What the integration tests stand on: federations, native and bridged, and the command itself.
 
 A `Federation` is a real SuperLink with real SuperNodes, or with stations of the bridge in their
-place; an app that is run on it does not know which.
+place; `Direct` is neither. An app that is run on it does not know which.
 """
 
 import json
@@ -88,8 +88,33 @@ class Federation:
         )
 
 
+@dataclass
+class Direct:
+    """Runs apps in direct mode, each on two stations of its own.
+
+    Attributes
+    ----------
+    options : tuple[str, ...]
+        Further ones of `flower-v6 run`.
+    """
+
+    flower: Flower
+    folder: Path
+    options: tuple[str, ...] = ()
+    runs: int = field(default=0)
+
+    def submit(self, app: str, **config: object) -> Process:
+        """Start running an app with a run config."""
+        self.runs += 1
+        return start(
+            *("run", str(APPS / app), "--mode", "direct", *self.options),
+            *("--flower-env", str(self.flower.folder), "--run-config", run_config(**config)),
+            log=self.folder / f"run-{self.runs}.log",
+        )
+
+
 def run_on(
-    federations: Sequence[Federation], app: str, suffix: str, **config: object
+    federations: Sequence[Federation | Direct], app: str, suffix: str, **config: object
 ) -> list[Path]:
     """Run an app on several federations at once; returns what it wrote on each."""
     results = [

@@ -142,8 +142,19 @@ def test_a_port_that_is_taken_gets_one_clear_error(
     assert "address already in use" in outcome.cause
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_outlives_a_run_however_it_ends(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "mode"),
+    [
+        (signal.SIGINT, "bridge"),
+        (signal.SIGTERM, "bridge"),
+        (signal.SIGKILL, "bridge"),
+        (signal.SIGINT, "direct"),
+        (signal.SIGKILL, "direct"),
+    ],
+)
+def test_nothing_outlives_a_run_however_it_ends(
+    number: signal.Signals, mode: str, tmp_path: Path
+) -> None:
     temporary, hanging = tmp_path / "tmp", tmp_path / "0-1"
     temporary.mkdir()
     config = run_config(
@@ -154,7 +165,7 @@ def test_nothing_outlives_a_run_however_it_ends(number: signal.Signals, tmp_path
     )
     command = start(
         *("run", str(APPS / "faults"), "--run-config", config),
-        *("--output", str(tmp_path / "output")),
+        *("--mode", mode, "--output", str(tmp_path / "output")),
         log=tmp_path / "run.log",
         environment={"TMPDIR": str(temporary)},
     )

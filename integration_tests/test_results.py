@@ -1,4 +1,4 @@
-"""An app that runs through the bridge ends with what it ends with natively, to the last bit."""
+"""An app that runs in either mode ends with what it ends with natively, to the last bit."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from integration_tests.harness import Federation, finish, run_on
+from integration_tests.harness import Direct, Federation, finish, run_on
 
 
 def arrays(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
@@ -23,58 +23,77 @@ def values(path: Path) -> Any:
 
 
 def test_the_demo_trains_the_same_model_bit_by_bit(
-    native: Federation, warm: Federation, per_round: Federation, tmp_path: Path
+    native: Federation,
+    warm: Federation,
+    per_round: Federation,
+    direct: Direct,
+    direct_per_round: Direct,
+    tmp_path: Path,
 ) -> None:
-    natively, *bridged = run_on(
-        [native, warm, per_round],
+    natively, *others = run_on(
+        [native, warm, per_round, direct, direct_per_round],
         "digits",
         ".npz",
         model=tmp_path / "model.pt",
         num_server_rounds=2,
     )
-    for result in bridged:
+    for result in others:
         assert arrays(result) == arrays(natively)
 
 
-def test_a_warm_client_counts_on_as_natively(
-    native: Federation, warm: Federation, per_round: Federation
+def test_a_client_counts_on_as_natively(
+    native: Federation,
+    warm: Federation,
+    per_round: Federation,
+    direct: Direct,
+    direct_per_round: Direct,
 ) -> None:
-    """The state of a ClientApp lives as long as its SuperNode, in the bridge for one message."""
-    natively, kept, lost = map(
+    """The state of a ClientApp lives as long as its SuperNode; in direct mode it is a file."""
+    natively, lost, *kept = map(
         values,
-        run_on([native, warm, per_round], "stateful", ".json", num_server_rounds=2),
+        run_on(
+            [native, per_round, warm, direct, direct_per_round],
+            "stateful",
+            ".json",
+            num_server_rounds=2,
+        ),
     )
-    assert kept == natively
+    assert kept == [natively] * 3
     assert natively["evaluate"]["2"] == [4, 4]
     assert lost["evaluate"]["2"] == [1, 1]
 
 
 def test_an_exception_reaches_the_strategy_in_the_same_words(
-    native: Federation, warm: Federation
+    native: Federation, warm: Federation, direct: Direct
 ) -> None:
-    natively, bridged = map(values, run_on([native, warm], "raising", ".json", num_server_rounds=2))
-    assert bridged == natively
+    natively, *others = map(
+        values, run_on([native, warm, direct], "raising", ".json", num_server_rounds=2)
+    )
+    assert others == [natively] * 2
     assert natively["rounds"][1]["errors"][0]["reason"].startswith("<class 'ValueError'>")
 
 
 def test_queries_and_messages_whose_replies_nobody_collects(
-    native: Federation, warm: Federation
+    native: Federation, warm: Federation, direct: Direct
 ) -> None:
-    natively, bridged = run_on([native, warm], "queries", ".json")
-    assert values(bridged) == values(natively)
+    natively, *others = map(values, run_on([native, warm, direct], "queries", ".json"))
+    assert others == [natively] * 2
 
 
-def test_the_api_of_old_apps(native: Federation, warm: Federation) -> None:
+def test_the_api_of_old_apps(native: Federation, warm: Federation, direct: Direct) -> None:
     """NumPyClient and flwr.server.strategy."""
-    natively, bridged = run_on([native, warm], "legacy", ".npz", num_server_rounds=1)
-    assert arrays(bridged) == arrays(natively)
-
-
-def test_a_model_of_many_chunks(native: Federation, warm: Federation) -> None:
-    natively, bridged = map(
-        values, run_on([native, warm], "large", ".json", megabytes=20, evaluate=False)
+    natively, *others = map(
+        arrays, run_on([native, warm, direct], "legacy", ".npz", num_server_rounds=1)
     )
-    assert (bridged["bytes"], bridged["sha256"]) == (natively["bytes"], natively["sha256"])
+    assert others == [natively] * 2
+
+
+def test_a_model_of_many_chunks(native: Federation, warm: Federation, direct: Direct) -> None:
+    natively, *others = map(
+        values, run_on([native, warm, direct], "large", ".json", megabytes=20, evaluate=False)
+    )
+    for result in others:
+        assert (result["bytes"], result["sha256"]) == (natively["bytes"], natively["sha256"])
 
 
 def test_two_runs_at_once_share_the_stations(warm: Federation) -> None:

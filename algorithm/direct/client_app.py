@@ -98,6 +98,8 @@ class ClientApp:
             raise self._ended() from error
         except (BundleError, FleetError, FlowerError) as error:
             raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, error.message) from error
+        except OSError as error:
+            raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, str(error)) from error
         finally:
             self._proxy.withdraw()
         self._prepare_next(seen)

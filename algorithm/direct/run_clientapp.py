@@ -210,12 +210,19 @@ def _call(
         )
     load = flower.get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
     client_app = load(run.fab_id, run.fab_version, run.fab_hash)
-    try:
-        return client_app(message=message, context=context)
-    finally:
+
+    def keep() -> None:
         part = kept.with_suffix(".part")
         part.write_bytes(flower.context_to_proto(context).SerializeToString())
         part.replace(kept)
+
+    try:
+        reply = client_app(message=message, context=context)
+    except Exception:
+        keep()
+        raise
+    keep()
+    return reply
 
 
 def _is_library(name: str) -> bool:

@@ -78,7 +78,7 @@ def test_an_unknown_argument_is_refused_naming_those_that_there_are() -> None:
         ({"organizations": [1.5]}, "organizations cannot be [1.5]", "a list of ids or names"),
         ({"supernodes": "hot"}, "supernodes cannot be 'hot'", "warm, per-round"),
         ({"supernodes": ["warm"]}, "supernodes cannot be ['warm']", "warm, per-round"),
-        ({"mode": "direct"}, "mode cannot be 'direct'", "bridge"),
+        ({"mode": "fast"}, "mode cannot be 'fast'", "bridge, direct"),
     ],
 )
 def test_a_value_that_an_argument_cannot_have_is_refused_saying_what_it_can(

@@ -1,0 +1,231 @@
+"""Stands in for Flower's Python API in the direct mode's scripts. What an app does is its message.
+
+Messages have the form of `proxy.fleet.testing`: whole, with one array in them, here a text.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from protos import fleet_pb2 as fleet
+from proxy.fleet.testing import inline_content, make_whole_message, record_dict
+
+# Start a thread, as some libraries do when they are imported.
+THREAD_VARIABLE = "FAKE_FLWR_THREAD"
+if THREAD_VARIABLE in os.environ:
+    threading.Thread(target=time.sleep, args=(600.0,), daemon=True).start()
+
+ProtoMessage = fleet.Message
+ProtoRun = fleet.Run
+PullMessagesResponse = fleet.PullMessagesResponse
+ErrorCode = IntEnum(
+    "ErrorCode",
+    {"LOAD_CLIENT_APP_EXCEPTION": 1, "CLIENT_APP_RAISED_EXCEPTION": 2, "MESSAGE_UNAVAILABLE": 3},
+)
+Grid = object
+RecordDict = SimpleNamespace
+SUPERLINK_NODE_ID = 1
+no_object_id_recompute = nullcontext
+
+
+class LoadClientAppError(Exception):
+    """An app cannot be loaded."""
+
+
+@dataclass
+class Error:
+    """What a message reports instead of content."""
+
+    code: int
+    reason: str
+
+
+class Metadata:
+    """Of a message; Flower's own code sets what has an underscore here."""
+
+    def __init__(self, proto: fleet.Metadata) -> None:
+        self._run_id = proto.run_id
+        self._message_id = proto.message_id
+        self._src_node_id = proto.src_node_id
+        self.dst_node_id = proto.dst_node_id
+        self.reply_to_message_id = proto.reply_to_message_id
+        self.dst_task_id = None
+        self.ttl = proto.ttl
+
+    run_id = property(lambda self: self._run_id)
+    message_id = property(lambda self: self._message_id)
+    src_node_id = property(lambda self: self._src_node_id)
+
+
+class Message:
+    """A message: a text, or an error."""
+
+    metadata: Metadata
+
+    def __init__(
+        self,
+        content: str | Error,
+        dst_node_id: int = 0,
+        *,
+        reply_to: "Message | None" = None,
+        metadata: fleet.Metadata | None = None,
+    ) -> None:
+        self.content = content
+        if reply_to is not None:
+            metadata = fleet.Metadata(
+                run_id=reply_to.metadata.run_id,
+                reply_to_message_id=reply_to.metadata.message_id,
+                src_node_id=reply_to.metadata.dst_node_id,
+            )
+        self.metadata = Metadata(metadata or fleet.Metadata(dst_node_id=dst_node_id, ttl=60.0))
+
+    @property
+    def object_id(self) -> str:
+        """What it is called by its content."""
+        return f"{self.content} at {self.metadata.dst_node_id}"
+
+
+def text_of(message: fleet.Message) -> str:
+    """Return what an encoded message says."""
+    chunk = next(iter(inline_content(message).contents.values()))
+    return chunk.partition(b"\0")[2].decode()
+
+
+def message_from_proto(message: fleet.Message) -> Message:
+    """Decode a message."""
+    if message.HasField("error"):
+        error = Error(message.error.code, message.error.reason)
+        return Message(error, metadata=message.metadata)
+    return Message(text_of(message), metadata=message.metadata)
+
+
+def message_to_proto(message: Message) -> fleet.Message:
+    """Encode a message."""
+    said = message.content
+    if isinstance(said, Error):
+        content: Any = fleet.Error(code=said.code, reason=said.reason)
+    else:
+        content = record_dict(text=said.encode())
+    about = message.metadata
+    metadata = fleet.Metadata(
+        run_id=about.run_id,
+        message_id=about.message_id,
+        src_node_id=about.src_node_id,
+        dst_node_id=about.dst_node_id,
+        reply_to_message_id=about.reply_to_message_id,
+        ttl=about.ttl,
+    )
+    return make_whole_message(metadata, content)
+
+
+@dataclass
+class Context:
+    """What an app keeps: a number."""
+
+    run_id: int
+    node_id: int
+    node_config: dict[str, Any]
+    state: Any
+    run_config: dict[str, Any]
+    count: int = 0
+
+
+class ProtoContext:
+    """An encoded Context."""
+
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded = encoded
+
+    FromString = classmethod(lambda cls, encoded: cls(encoded))
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - as in protobuf
+        """Return the bytes."""
+        return self.encoded
+
+
+def context_from_proto(encoded: ProtoContext) -> Context:
+    """Decode a Context."""
+    return Context(0, 0, {}, None, {}, int(encoded.encoded))
+
+
+def context_to_proto(context: Context) -> ProtoContext:
+    """Encode a Context."""
+    return ProtoContext(str(context.count).encode())
+
+
+def run_from_proto(run: fleet.Run) -> fleet.Run:
+    """Return the run."""
+    return run
+
+
+def parse_config_args(config: list[str]) -> dict[str, Any]:
+    """Return key-value pairs, all as text."""
+    return dict(pair.split("=") for pair in config[0].split())
+
+
+def install_from_fab(fab: bytes, where: None, skip_prompt: bool) -> Path:
+    """Put an app where it is found."""
+    app = Path(os.environ["FLWR_HOME"]) / "app"
+    app.mkdir(parents=True, exist_ok=True)
+    (app / "fab").write_bytes(fab)
+    return app
+
+
+def get_fused_config_from_dir(app: Path, overrides: Any) -> dict[str, Any]:
+    """Return the run config."""
+    return {}
+
+
+def get_load_client_app_fn(**_: Any) -> Callable[[str, str, str], Any]:
+    """Return what loads an app."""
+    return lambda *_: clientapp
+
+
+def clientapp(message: Message, context: Context) -> Message:
+    """Do what the message says."""
+    context.count += 1
+    match str(message.content).split():
+        case ["count"]:
+            answer = str(context.count)
+        case ["config"]:
+            answer = str(context.node_config)
+        case ["pid"]:
+            answer = str(os.getpid())
+        case ["repeat", text, times]:
+            answer = text * int(times)
+        case ["import", module]:
+            known = module in sys.modules
+            __import__(module)
+            answer = f"{known} {os.environ.get('IMPORTED')}"
+            os.environ["IMPORTED"] = module
+        case ["raise", text]:
+            raise ValueError(text)
+        case ["exit", code]:
+            sys.exit(int(code))
+        case ["kill"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ["hang", path]:
+            Path(path).write_text(str(os.getpid()))
+            time.sleep(600)
+    return Message(answer, reply_to=message)
+
+
+NAMES = {
+    role: f"algorithm.tests.fake_flwr:{role}"
+    for role in (
+        *("Context", "Error", "ErrorCode", "LoadClientAppError", "Message", "ProtoContext"),
+        *("ProtoMessage", "ProtoRun", "PullMessagesResponse", "RecordDict"),
+        *("context_from_proto", "context_to_proto", "get_fused_config_from_dir"),
+        *("get_load_client_app_fn", "install_from_fab", "message_from_proto"),
+        *("message_to_proto", "parse_config_args", "run_from_proto"),
+    )
+}

@@ -1,0 +1,169 @@
+"""The Grid of the direct mode does what Flower's own does: each message, each reply, each once."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from algorithm.direct.run_serverapp import _grid_class, _Mailbox, _receive, _send
+from algorithm.tests import fake_flwr
+from algorithm.tests.fake_flwr import Message
+from protos import fleet_pb2 as fleet
+
+NODES = [4, 5]
+
+
+class Bridge:
+    """The other end of the pipe, and the Grid at this one."""
+
+    def __init__(self) -> None:
+        self.pipe, theirs = socket.socketpair()
+        self.pipe.settimeout(20.0)
+        self.tell_nodes(NODES)
+        self.mailbox = _Mailbox(fake_flwr, theirs)
+        self.grid = _grid_class(fake_flwr)(self.mailbox)
+        self.grid.set_run(SimpleNamespace(run_id=7))
+
+    def tell_nodes(self, nodes: list[int]) -> None:
+        _send(self.pipe, b"N", json.dumps(nodes).encode())
+
+    def receive(self) -> fleet.Message:
+        """Return the next message that the Grid sent."""
+        return fleet.Message.FromString(_receive(self.pipe, b"M"))
+
+    def reply(self, message_id: str, text: str = "yes") -> None:
+        """Send the reply to a message, and wait until it is there."""
+        reply = Message(text)
+        reply.metadata.reply_to_message_id = message_id
+        encoded = fake_flwr.message_to_proto(reply).SerializeToString()
+        with self.mailbox.changed:
+            _send(self.pipe, b"M", encoded)
+            assert self.mailbox.changed.wait(20.0)
+
+    def close(self) -> None:
+        self.pipe.close()
+
+
+@pytest.fixture
+def bridge() -> Iterator[Bridge]:
+    bridge = Bridge()
+    yield bridge
+    bridge.close()
+
+
+def said(replies: list[Any]) -> list[Any]:
+    """Return what replies say: a text, or an error's code."""
+    return [
+        each.content.code if isinstance(each.content, fake_flwr.Error) else each.content
+        for each in replies
+    ]
+
+
+def test_a_message_is_sent_with_the_run_the_superlinks_node_id_and_its_own_id(
+    bridge: Bridge,
+) -> None:
+    assert bridge.grid.push_messages([Message("hello", 4)]) == ["hello at 4"]
+    about = bridge.receive().metadata
+    assert (about.run_id, about.src_node_id, about.dst_node_id) == (7, 1, 4)
+    assert about.message_id == "hello at 4"
+
+
+def test_a_message_for_a_node_that_is_not_there_has_no_id(bridge: Bridge) -> None:
+    assert bridge.grid.push_messages([Message("hello", 6), Message("hello", 5)]) == [
+        None,
+        "hello at 5",
+    ]
+    assert bridge.receive().metadata.dst_node_id == 5
+
+
+def test_a_message_that_expires_at_once_is_refused(bridge: Bridge) -> None:
+    message = Message("hello", 4)
+    message.metadata.ttl = 0.0
+    with pytest.raises(ValueError, match="Invalid message"):
+        bridge.grid.push_messages([message])
+
+
+def test_the_nodes_are_those_that_are_online(bridge: Bridge) -> None:
+    assert bridge.grid.get_node_ids() == NODES
+    bridge.tell_nodes([5])
+    bridge.grid.push_messages([Message("hello", 5)])
+    bridge.reply("hello at 5")  # it comes behind the nodes
+    assert bridge.grid.get_node_ids() == [5]
+
+
+def test_replies_are_pulled_when_they_are_there_and_each_once(bridge: Bridge) -> None:
+    first, second = bridge.grid.push_messages([Message("hello", 4), Message("hello", 5)])
+    assert bridge.grid.pull_messages([first, second]) == []
+    bridge.reply(second, "from 5")
+    assert said(bridge.grid.pull_messages([first, second])) == ["from 5"]
+    bridge.reply(first, "from 4")
+    assert said(bridge.grid.pull_messages([first])) == ["from 4"]
+
+
+def test_of_a_message_that_is_not_known_or_no_longer_a_grid_says_so(bridge: Bridge) -> None:
+    (known,) = bridge.grid.push_messages([Message("hello", 4)])
+    bridge.reply(known)
+    bridge.grid.pull_messages([known])
+    replies = bridge.grid.pull_messages([known, "never sent"])
+    assert said(replies) == [fake_flwr.ErrorCode.MESSAGE_UNAVAILABLE] * 2
+    assert [each.metadata.reply_to_message_id for each in replies] == [known, "never sent"]
+
+
+def test_replies_come_in_the_order_of_the_messages_whoever_was_first(bridge: Bridge) -> None:
+    answered: list[Any] = []
+
+    def ask() -> None:
+        answered.extend(bridge.grid.send_and_receive([Message("hello", 4), Message("hello", 5)]))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for each in [bridge.receive(), bridge.receive()][::-1]:
+        bridge.reply(each.metadata.message_id, f"from {each.metadata.dst_node_id}")
+    asking.join(20.0)
+    assert said(answered) == ["from 4", "from 5"]
+
+
+def test_who_waits_for_some_time_gets_the_replies_of_that_time(bridge: Bridge) -> None:
+    messages = [Message("hello", 4), Message("hello", 5), Message("hello", 6)]
+    (_, second, _) = bridge.grid.push_messages(messages)
+    bridge.reply(second, "in time")
+    # It is pushed a second time; the reply that is there is one to it.
+    assert said(bridge.grid.send_and_receive(messages, timeout=0.1)) == ["in time"]
+
+
+def test_a_reply_gets_an_id_if_it_has_none(bridge: Bridge) -> None:
+    (sent,) = bridge.grid.push_messages([Message("hello", 4)])
+    bridge.reply(sent)
+    (reply,) = bridge.grid.pull_messages([sent])
+    assert reply.metadata.message_id == "yes at 0"
+
+
+def test_messages_of_several_threads_do_not_mix(bridge: Bridge) -> None:
+    senders = [
+        threading.Thread(
+            target=bridge.grid.push_messages, args=([Message(f"{n}" * 100_000, 4)] * 3,)
+        )
+        for n in range(4)
+    ]
+    for each in senders:
+        each.start()
+    texts = [fake_flwr.text_of(bridge.receive()) for _ in range(12)]
+    assert all(set(text) == {text[0]} and len(text) == 100_000 for text in texts)
+
+
+def test_who_waits_for_a_bridge_that_has_ended_hears_it(bridge: Bridge) -> None:
+    (sent,) = bridge.grid.push_messages([Message("hello", 4)])
+    bridge.close()
+    with pytest.raises(ConnectionError, match="the bridge has ended"):
+        bridge.mailbox.wait([sent], None)
+
+
+def test_the_run_of_a_grid_cannot_be_changed_by_an_app(bridge: Bridge) -> None:
+    run = fake_flwr.Context(7, 1, {}, None, {})
+    bridge.grid.set_run(run)
+    assert bridge.grid.run == run
+    assert bridge.grid.run is not run
