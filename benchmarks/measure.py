@@ -32,7 +32,9 @@ from integration_tests.harness import (
 )
 
 STATIONS = 2
-NATIVE, WARM, PER_ROUND = MODES = ("native", "warm", "per-round")
+NATIVE, WARM, PER_ROUND = "native", "warm", "per-round"
+DIRECT, DIRECT_PER_ROUND = "direct warm", "direct per-round"
+MODES = (NATIVE, WARM, PER_ROUND, DIRECT, DIRECT_PER_ROUND)
 
 _APP = "large"
 _KILO = 1000
@@ -72,7 +74,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured for one size, natively or through the bridge.
+    """What was measured for one size in one mode.
 
     Attributes
     ----------
@@ -106,7 +108,8 @@ class Measurement:
     def own_seconds(self) -> list[float]:
         """The bridge's own part of each message after its station's first, in seconds.
 
-        That is all but the stage `clientapp`, which ends when the SuperNode brings the reply.
+        That is all but the stage `clientapp`, which ends when the SuperNode, or in direct mode
+        the ClientApp's process, brings the reply.
         """
         seen: set[str] = set()
         own = []
@@ -161,17 +164,19 @@ def measure(flower: Flower, size: Size, mode: str, folder: Path) -> Measurement:
     else:
         os.environ.pop(_POLL_VARIABLE, None)
         result = folder / "result.json"
-        messages = _run_bridged(size, mode, result, folder)
+        messages = _run(size, mode, result, folder)
         memory = _measure_memory(flower, size, folder / "attached") if mode == WARM else []
     answer = json.loads(result.read_text())
     return Measurement(size, mode, answer["sha256"], answer["seconds"], messages, memory)
 
 
-def _run_bridged(size: Size, mode: str, result: Path, folder: Path) -> list[dict[str, Any]]:
+def _run(size: Size, mode: str, result: Path, folder: Path) -> list[dict[str, Any]]:
     """Run the app by `flower-v6 run`; returns its report of the messages."""
     output = folder / "output"
     command = start(
-        *("run", str(APPS / _APP), "--stations", str(STATIONS), "--supernodes", mode),
+        *("run", str(APPS / _APP), "--stations", str(STATIONS)),
+        *("--mode", "direct" if mode in (DIRECT, DIRECT_PER_ROUND) else "bridge"),
+        *("--supernodes", "warm" if mode in (WARM, DIRECT) else "per-round"),
         *("--output", str(output)),
         *("--run-config", run_config(result=result, **_config(size, size.rounds))),
         log=folder / "run.log",

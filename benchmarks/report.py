@@ -23,8 +23,8 @@ _COLUMNS = (
 LEGEND = """\
 step       a train round as the ServerApp sees it; mean after the first
 own part   the bridge's own time for one message, from pulled to reply stored, less the time that
-           the SuperNode has it, which starts a ClientApp's process for each; mean and longest
-           after the first message; beside the seconds, their ratio to a native step
+           the SuperNode has it, or in direct mode the ClientApp's process; mean and longest after
+           the first message; beside the seconds, their ratio to a native step
 bytes      bundles without the FAB, both ways, over the objects in them; the files of vantage6, in
            which bundles travel, are JSON with base64 and hence a third larger
 FABs       how often the app itself was sent to a station, at most
