@@ -151,6 +151,7 @@ class ClientApp:
         self._start["modules"] += seen["modules"]
         self._start["environ"] |= seen["environ"]
         if not seen["again"]:
+            log.info("a library keeps threads running: the next message gets a new process")
             self._script.stop()
             self._script = self._started()
         elif seen["modules"]:

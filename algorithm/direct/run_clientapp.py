@@ -44,6 +44,7 @@ import atexit
 import contextlib
 import gc
 import importlib
+import io
 import json
 import logging
 import os
@@ -197,7 +198,7 @@ def _call(
     flower: Any, start: Mapping[str, Any], run: Any, message: Any, fab: Path, kept: Path
 ) -> Any:
     """Return the ClientApp's reply; its Context is kept, also when it raises an exception."""
-    app = flower.install_from_fab(fab.read_bytes(), None, True)
+    app = _installed(flower, fab.read_bytes())
     if kept.exists():
         context = flower.context_from_proto(flower.ProtoContext.FromString(kept.read_bytes()))
     else:
@@ -241,6 +242,12 @@ def _preload(seen: Mapping[str, Any]) -> None:
             importlib.import_module(name)
     os.environ.clear()
     os.environ.update(environ)
+
+
+def _installed(flower: Any, fab: bytes) -> Path:
+    """Install the app, without a word of it on standard output; returns its folder."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return Path(flower.install_from_fab(fab, None, True))
 
 
 def _resolve(name: str) -> Any:

@@ -32,14 +32,17 @@ if __name__ == "__main__":
     # The bridge's modules are not for apps.
     sys.path[:] = [folder for folder in sys.path if folder != __file__.rpartition("/")[0]]
 
+import contextlib
 import dataclasses
 import importlib
+import io
 import json
 import logging
 import socket
 import threading
 import time
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,7 +72,7 @@ def main() -> int:
 
 
 def _run(flower: Any, run: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -> None:
-    app = flower.install_from_fab(fab, None, True)
+    app = _installed(flower, fab)
     if hasattr(flower, "TaskIdentity"):
         flower.TaskIdentity.run_id = run.run_id
         flower.TaskIdentity.node_id = flower.SUPERLINK_NODE_ID
@@ -248,6 +251,12 @@ def _grid_class(flower: Any) -> Any:
             return self._inflated(reply)
 
     return DirectGrid
+
+
+def _installed(flower: Any, fab: bytes) -> Path:
+    """Install the app, without a word of it on standard output; returns its folder."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return Path(flower.install_from_fab(fab, None, True))
 
 
 def _resolve(name: str) -> Any:
