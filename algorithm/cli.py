@@ -23,10 +23,10 @@ from algorithm.keys import keys_for
 from algorithm.options import positive
 from algorithm.run import Outcome, run_app, write_outcome
 from algorithm.screen import Progress, Screen
-from algorithm.tapes import add_tape_commands
+from algorithm.tapes import add_tape_commands, add_tape_option, on_tape
 from algorithm.vantage6_commands import add_vantage6_commands
 from proxy import __version__
-from proxy.errors import BridgeError
+from proxy.errors import BridgeError, UsageError
 from proxy.process import Workspace
 
 # Flower's strategies give up on a round after an hour; a later reply would be of no use.
@@ -74,6 +74,8 @@ def _interrupt(number: int, _: FrameType | None) -> NoReturn:
 
 def _attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     """`flower-v6 attach`: returns only by an exception."""
+    if options.tape and options.root_certificates:
+        raise UsageError("--tape is of no use with --root-certificates: TLS is not recorded.")
     if options.vantage6:
         stations, what = vantage6_attachment(options)
     else:
@@ -81,7 +83,8 @@ def _attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
         _, stations, what = _local(options)
     with Workspace() as workspace:
         access = Access(options.root_certificates, options.keys)
-        attached = Attached(what, options.superlink, workspace.path, Progress(screen), access)
+        join = on_tape(partial(Attached, what, access=access), options.tape, "flower-v6 attach")
+        attached = join(options.superlink, workspace.path, Progress(screen))
         try:
             screen.line(
                 f"flower-v6 | {len(stations)} stations are SuperNodes of"
@@ -105,13 +108,14 @@ def _run(options: argparse.Namespace, screen: Screen) -> None:
         supernodes=options.supernodes or "warm",
         stations=list(stations),
     )
+    about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
     with Workspace() as workspace:
         try:
             run_app(
                 options.app,
                 options.run_config,
                 flower,
-                partial(Attached, what),
+                on_tape(partial(Attached, what), options.tape, about),
                 workspace.path,
                 screen,
                 outcome,
@@ -273,6 +277,7 @@ def _add_station_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a station may take for a message (default: %(default)g)",
     )
+    add_tape_option(parser)
     _add_flower_option(parser)
 
 
