@@ -53,7 +53,7 @@ def test_a_recording_is_complete_when_it_is_stopped(
             node.register()
             node.close()
             recorder.send_signal(number)
-            assert recorder.wait(30) == 128 + number
+            assert recorder.wait(60) == 128 + number
         finally:
             recorder.kill()
     recorded = read_tape(tape)
