@@ -227,13 +227,13 @@ def descendants(pid: int) -> set[int]:
 
 
 def with_command_line(pids: set[int], part: str) -> list[int]:
-    """Return the processes whose command line holds a part, but not those that keep them."""
-    found = []
-    for pid in pids:
-        line = _command_line(pid)
-        if part in line and "keeper" not in line:
-            found.append(pid)
-    return found
+    """Return the processes whose command line holds a part, but not those that keep them.
+
+    Nor their children: one that has yet to become another program has its parent's command line.
+    """
+    lines = {pid: _command_line(pid) for pid in pids}
+    found = {pid for pid, line in lines.items() if part in line and "keeper" not in line}
+    return [pid for pid in found if _stat(pid)[1] not in found]
 
 
 def ancestor(pid: int, program: str) -> int:

@@ -4,6 +4,7 @@ That an app ends as natively on each kind of Fleet API is in `test_compat.py`.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -97,4 +98,5 @@ def test_a_reply_that_does_not_come_is_an_error_where_content_is_inline(tmp_path
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert [each["failures"] for each in json.loads(result.read_text())] == [2, 2]
-    assert "within the deadline" in ended.stdout
+    # Whoever was first to give up: the station, or on a busy machine the central side.
+    assert re.search(r"did not (reply|answer) within", ended.stdout)
