@@ -27,10 +27,10 @@ from algorithm.on_superlink import on_superlink
 from algorithm.options import positive
 from algorithm.run import Outcome, run_app, write_outcome
 from algorithm.screen import Progress, Screen
-from algorithm.tapes import add_tape_commands
+from algorithm.tapes import add_tape_commands, add_tape_option, on_tape
 from algorithm.vantage6_commands import add_vantage6_commands
 from proxy import __version__
-from proxy.errors import BridgeError
+from proxy.errors import BridgeError, UsageError
 from proxy.process import Workspace
 
 # Flower's strategies give up on a round after an hour; a later reply would be of no use.
@@ -78,6 +78,8 @@ def _interrupt(number: int, _: FrameType | None) -> NoReturn:
 
 def _attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     """`flower-v6 attach`: returns only by an exception."""
+    if options.tape and options.root_certificates:
+        raise UsageError("--tape is of no use with --root-certificates: TLS is not recorded.")
     if options.vantage6:
         stations, what = vantage6_attachment(options)
     else:
@@ -85,7 +87,8 @@ def _attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
         _, stations, what = _local(options)
     with Workspace() as workspace:
         access = Access(options.root_certificates, options.keys)
-        attached = Attached(what, options.superlink, workspace.path, Progress(screen), access)
+        join = on_tape(partial(Attached, what, access=access), options.tape, "flower-v6 attach")
+        attached = join(options.superlink, workspace.path, Progress(screen))
         try:
             screen.line(
                 f"flower-v6 | {len(stations)} stations are SuperNodes of"
@@ -111,9 +114,13 @@ def _run(options: argparse.Namespace, screen: Screen) -> None:
         mode=options.mode,
     )
     if options.mode == DIRECT:
+        if options.tape is not None:
+            raise UsageError("In direct mode there is no Fleet API to be recorded on a tape.")
         way = directly(run_config(options.run_config), flower, what)
     else:
-        way = on_superlink(options.run_config, flower, partial(Attached, what))
+        about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
+        join = on_tape(partial(Attached, what), options.tape, about)
+        way = on_superlink(options.run_config, flower, join)
     with Workspace() as workspace:
         try:
             run_app(options.app, way, workspace.path, screen, outcome)
@@ -282,6 +289,7 @@ def _add_station_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a station may take for a message (default: %(default)g)",
     )
+    add_tape_option(parser)
     _add_flower_option(parser)
 
 

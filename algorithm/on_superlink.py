@@ -17,7 +17,7 @@ from proxy.report import Observer
 
 _SUPERLINK_START_SECONDS = 60.0
 # A SuperLink that cannot have its ports says so only after its imports.
-_SUPERLINK_FAILS_SECONDS = 15.0
+_SUPERLINK_FAILS_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 # The name under which the app's runs find our SuperLink in the private Flower home.
 _CONNECTION = "bridge"

@@ -1,14 +1,17 @@
-"""`flower-v6 record` and `flower-v6 replay`."""
+"""`flower-v6 record` and `flower-v6 replay`, and recording what the bridge itself says."""
 
 import argparse
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
+from algorithm.on_superlink import Join, Joined
 from algorithm.screen import Screen
 from proxy.errors import BridgeError
 from proxy.record import Recorder
 from proxy.replay import replay
+from proxy.report import Observer
 from proxy.tape import read_tape
 
 
@@ -33,6 +36,38 @@ def add_tape_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     replay.add_argument("tapes", type=Path, nargs="+", metavar="TAPE")
     record.set_defaults(json=False, function=record_tape)
     replay.set_defaults(json=False, function=replay_tapes)
+
+
+def add_tape_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that has stations recorded."""
+    parser.add_argument(
+        "--tape", type=Path, metavar="TAPE", help="record what SuperLink and stations say there"
+    )
+
+
+def on_tape(join: Join, tape: Path | None, about: str) -> Join:
+    """Have all that SuperNodes and their SuperLink say to each other recorded.
+
+    Parameters
+    ----------
+    join : Join
+        Makes the SuperNodes. The SuperLink must not have TLS.
+    tape : Path | None
+        The file to write, when the SuperNodes join; None if nothing is to be recorded.
+    about : str
+        What is recorded, in words.
+    """
+    if tape is None:
+        return join
+
+    def joined(superlink: str, folder: Path, observer: Observer) -> Joined:
+        with ExitStack() as stack:
+            recorder = Recorder(superlink, "127.0.0.1:0", tape, about)
+            stack.callback(recorder.close)
+            stack.callback(join(recorder.address, folder, observer).close)
+            return stack.pop_all()
+
+    return joined
 
 
 def record_tape(options: argparse.Namespace, screen: Screen) -> NoReturn:

@@ -27,7 +27,7 @@ ENVIRONMENTS = Path(__file__).parents[1] / ".venv-flwr"
 COMMAND = str(Path(sys.executable).with_name("flower-v6"))
 _CONNECTION = "test"
 # Generous: machines that run tests are slow and shared.
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 
 
 def installed(release: str) -> Flower:
@@ -252,19 +252,20 @@ def descendants(pid: int) -> set[int]:
 
 
 def with_command_line(pids: set[int], part: str) -> list[int]:
-    """Return the processes whose command line holds a part, but not those that keep them."""
-    found = []
-    for pid in pids:
-        line = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-        if part in line and "keeper" not in line:
-            found.append(pid)
-    return found
+    """Return the processes whose command line holds a part, but not those that keep them.
+
+    Nor their children: one that has yet to become another program has its parent's command line.
+    """
+    lines = {pid: _command_line(pid) for pid in pids}
+    found = {pid for pid, line in lines.items() if part in line and "keeper" not in line}
+    return [pid for pid in found if _stat(pid)[1] not in found]
 
 
 def ancestor(pid: int, program: str) -> int:
     """Return the nearest process above one that runs a program."""
-    while program not in Path(f"/proc/{pid}/cmdline").read_text():
+    while program not in _command_line(pid):
         pid = _stat(pid)[1]
+        assert pid, f"no {program} above it"
     return pid
 
 
@@ -277,6 +278,14 @@ def started(pid: int) -> int:
     """Return when a process was started, in ticks since the machine was; 0 for no process."""
     fields = _fields(pid)
     return int(fields[19]) if fields else 0
+
+
+def _command_line(pid: int) -> str:
+    """Return a process's command line; nothing if it has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
 
 
 def _stat(pid: int) -> tuple[str, int]:

@@ -147,7 +147,8 @@ def test_stations_with_registered_keys_work_and_come_back_as_the_nodes_that_they
     assert json.loads(result.read_text()) == COUNTED
     with attached(secure, *options(secure, "known")):
         assert node_ids(secure) == before
-        (bridge,) = with_command_line(descendants(os.getpid()), f"{COMMAND} attach")
+        command = f"{COMMAND} attach --superlink {secure.address}"
+        (bridge,) = with_command_line(descendants(os.getpid()), command)
         os.kill(bridge, signal.SIGKILL)  # no goodbye: the SuperLink takes them for online
     with attached(secure, *options(secure, "known")):
         assert node_ids(secure) == before

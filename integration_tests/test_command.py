@@ -30,6 +30,8 @@ from integration_tests.harness import (
     with_command_line,
 )
 from proxy.errors import FlowerError
+from proxy.replay import replay
+from proxy.tape import read_tape
 
 
 def test_a_run_from_inside_an_app_that_calls_its_modules_as_we_do(tmp_path: Path) -> None:
@@ -38,7 +40,9 @@ def test_a_run_from_inside_an_app_that_calls_its_modules_as_we_do(tmp_path: Path
     shutil.copytree(APPS / "shadow", app)
     before = {path: path.read_bytes() for path in app.rglob("*") if path.is_file()}
 
-    ended = flower_v6("run", ".", "--json", "--run-config", "num-server-rounds=1", cwd=app)
+    tape = tmp_path / "shadow.tape"
+    options = ("--json", "--tape", str(tape), "--run-config", "num-server-rounds=1")
+    ended = flower_v6("run", ".", *options, cwd=app)
 
     assert ended.returncode == 0, ended.stderr
     report = json.loads(ended.stdout)
@@ -54,6 +58,9 @@ def test_a_run_from_inside_an_app_that_calls_its_modules_as_we_do(tmp_path: Path
     # What the ServerApp writes to a relative path is where the caller stands; the app is as it was.
     assert (app / "shadow-result.npz").exists()
     assert all(path.read_bytes() == content for path, content in before.items())
+    # What it said to the SuperLink is what a SuperNode would have.
+    replayed = replay(read_tape(tape))
+    assert (replayed.nodes, replayed.messages, replayed.skipped) == (2, 4, 0)
 
 
 def test_a_failing_serverapp_fails_the_run_and_its_exception_is_shown(tmp_path: Path) -> None:

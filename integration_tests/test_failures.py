@@ -76,7 +76,7 @@ def disturbed(
         warm.submit("faults", **runs["supernode"].config),
         per_round.submit("faults", **runs["clientapp"].config),
         start(
-            *("run", str(APPS / "faults"), "--deadline", "40"),
+            *("run", str(APPS / "faults"), "--deadline", "70"),
             *("--run-config", run_config(**runs["deadline"].config)),
             log=runs["deadline"].folder / "run.log",
         ),
@@ -102,5 +102,5 @@ def test_a_killed_clientapp_costs_one_reply(disturbed: dict[str, Disturbed]) -> 
 def test_a_clientapp_past_the_deadline_costs_one_reply(disturbed: dict[str, Disturbed]) -> None:
     late = disturbed["deadline"]
     late.check(ErrorCode.REPLY_MESSAGE_UNAVAILABLE)
-    assert "within the deadline of 40.0 s" in late.replies(2)[0]["reason"]
-    assert "within the deadline of 40.0 s" in (late.folder / "run.log").read_text()
+    assert "within the deadline of 70.0 s" in late.replies(2)[0]["reason"]
+    assert "within the deadline of 70.0 s" in (late.folder / "run.log").read_text()

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from proxy.carriers import Exchange
 from proxy.client import ClientProxy, Delivery, Stage
 from proxy.errors import FleetError
 from proxy.fleet.http import HttpTransport
+from proxy.fleet.link import HEARTBEAT_INTERVAL_SECONDS
 from proxy.fleet.messages import ErrorCode, Instruction, error_reply
 from proxy.fleet.server import FleetServer
 from proxy.fleet.superlink import SuperLink
@@ -41,6 +43,24 @@ def submit(federation: Federation) -> Process:
         num_server_rounds=1,
         result=federation.folder / "faults.json",
     )
+
+
+@contextmanager
+def kept_online(node: SuperLink) -> Iterator[None]:
+    """Send heartbeats: without, the SuperLink gives up a node after a minute."""
+    over = threading.Event()
+
+    def send() -> None:
+        while not over.wait(HEARTBEAT_INTERVAL_SECONDS / 3):
+            node.heartbeat()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def pulled(node: SuperLink) -> Instruction:
@@ -71,7 +91,8 @@ def conversation(
     node.register()
     yield f"nothing to do: {node.pull_messages()}"
     end_run = instruct()
-    instruction = pulled(node)
+    with kept_online(node):
+        instruction = pulled(node)
     about, run_id = instruction.metadata, instruction.metadata.run_id
     yield f"handed out once: {node.pull_messages()}"
     yield f"its run: {outcome(lambda: node.get_run(run_id))}"
@@ -197,17 +218,18 @@ def test_the_fake_supernode_calls_as_the_real_one(
     carrier = RealSuperNode(flower, tmp_path)
     carrier.prepare("station", node.node_id)
     try:
-        submission = submit(lonely)
-        instruction = pulled(node)
-        bundles = tmp_path / "bundles"
-        bundles.mkdir()
-        relay = Relay("station", node, carrier, bundles, 600.0, Fabs(), threading.Event())
-        about = instruction.metadata
-        record = MessageRecord(
-            "station", str(about.run_id), about.message_type, about.group_id, about.message_id
-        )
-        relay.serve(instruction, record)
-        finish(submission)
+        with kept_online(node):
+            submission = submit(lonely)
+            instruction = pulled(node)
+            bundles = tmp_path / "bundles"
+            bundles.mkdir()
+            relay = Relay("station", node, carrier, bundles, 600.0, Fabs(), threading.Event())
+            about = instruction.metadata
+            record = MessageRecord(
+                "station", str(about.run_id), about.message_type, about.group_id, about.message_id
+            )
+            relay.serve(instruction, record)
+            finish(submission)
     finally:
         carrier.close()
         node.unregister()

@@ -4,13 +4,16 @@ That an app ends as natively on each kind of Fleet API is in `test_compat.py`.
 """
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from algorithm.flower import Flower
 from integration_tests.harness import (
     APPS,
+    Federation,
     attached_federation,
     flower_v6,
     installed,
@@ -20,8 +23,13 @@ from integration_tests.harness import (
 )
 
 NEWEST = "the installed one"
-# What two stations count in one round natively: each its train message, then its evaluate message.
-COUNTED = {"train": {"1": [1, 1]}, "evaluate": {"1": [2, 2]}}
+
+
+@pytest.fixture(scope="module")
+def natively(native: Federation) -> Any:
+    """What an app ends with without the bridge; it uses the API that all releases have."""
+    (result,) = run_on([native], "taped", ".json", num_server_rounds=1)
+    return json.loads(result.read_text())
 
 
 def release(name: str, flower: Flower) -> Flower:
@@ -41,13 +49,13 @@ def release(name: str, flower: Flower) -> Flower:
     ],
 )
 def test_an_app_ends_as_natively_whoever_upgraded_first(
-    central: str, stations: str, flower: Flower, tmp_path: Path
+    central: str, stations: str, natively: Any, flower: Flower, tmp_path: Path
 ) -> None:
     options = ("--flower-env", str(release(stations, flower).folder))
     folder = tmp_path / "federation"
     with attached_federation(release(central, flower), folder, *options) as federation:
-        (result,) = run_on([federation], "stateful", ".json", num_server_rounds=1)
-    assert json.loads(result.read_text()) == COUNTED
+        (result,) = run_on([federation], "taped", ".json", num_server_rounds=1)
+    assert json.loads(result.read_text()) == natively
 
 
 @pytest.mark.parametrize(
@@ -90,4 +98,5 @@ def test_a_reply_that_does_not_come_is_an_error_where_content_is_inline(tmp_path
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert [each["failures"] for each in json.loads(result.read_text())] == [2, 2]
-    assert "within the deadline" in ended.stdout
+    # Whoever was first to give up: the station, or on a busy machine the central side.
+    assert re.search(r"did not (reply|answer) within", ended.stdout)

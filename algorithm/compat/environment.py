@@ -66,13 +66,13 @@ def environment(release: str, cache: Path) -> Path:
         complete = folder / "installed"
         if not complete.exists():
             more = (*_APP_NEEDS, *era_of(release).packages)
-            _run(sys.executable, "-m", "venv", "--clear", str(folder))
-            python = str(folder / "bin" / "python")
+            # Our own pip installs into it; one of its own would take seconds to make.
+            _run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder))
             try:
-                _pip("install", f"flwr=={release}", *more, python=python)
+                _pip("install", f"flwr=={release}", *more, into=folder)
             except FlowerError:
-                _pip("install", f"flwr<{release}", *more, python=python)
-                _pip("install", "--no-deps", f"flwr=={release}", python=python)
+                _pip("install", f"flwr<{release}", *more, into=folder)
+                _pip("install", "--no-deps", f"flwr=={release}", into=folder)
             complete.touch()
     return folder
 
@@ -86,9 +86,13 @@ def _alone(what: Path) -> Iterator[None]:
         yield
 
 
-def _pip(command: str, *arguments: str, python: str = sys.executable) -> str:
-    """Run pip; returns what it says."""
-    return _run(python, "-m", "pip", command, "--disable-pip-version-check", *arguments)
+def _pip(command: str, *arguments: str, into: Path | None = None) -> str:
+    """Run pip, on its own environment or another; returns what it says."""
+    target = ("--python", str(into)) if into else ()
+    return _run(
+        *(sys.executable, "-m", "pip", *target, command),
+        *("--disable-pip-version-check", *arguments),
+    )
 
 
 def _run(*command: str) -> str:

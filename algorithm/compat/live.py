@@ -12,9 +12,9 @@ from algorithm.flower import Flower
 from algorithm.on_superlink import Join, on_superlink
 from algorithm.run import Outcome, run_app
 from algorithm.screen import Screen
+from algorithm.tapes import on_tape
 from proxy.errors import BridgeError
 from proxy.process import Workspace
-from proxy.record import Recorder
 from proxy.report import Observer
 
 # Uses what all releases have in common, and of Flower's features what a bridge could break: floats
@@ -32,12 +32,9 @@ class NativeSuperNodes:
     ----------
     flower : Flower
         The environment that they are started from.
-    tape : Path | None
-        Where to record what they and the SuperLink say to each other, if anywhere.
     """
 
     flower: Flower
-    tape: Path | None
 
     def __call__(
         self,
@@ -48,11 +45,6 @@ class NativeSuperNodes:
         """Start them; they end when what is returned is closed."""
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            if self.tape is not None:
-                about = f"flwr {self.flower.release}; the app of flower-v6 compat"
-                recorder = Recorder(superlink, "127.0.0.1:0", self.tape, about)
-                stack.callback(recorder.close)
-                superlink = recorder.address
             for station in local_stations(_STATIONS, []):
                 supernode = self.flower.start_supernode(
                     superlink,
@@ -81,8 +73,9 @@ def try_out(flower: Flower, tape: Path | None) -> str:
     """
     carrier = local_carrier(local_stations(_STATIONS, []), flower, warm=True)
     what = Attachment(carrier, _DEADLINE_SECONDS, flower.release)
+    about = f"flwr {flower.release}; the app of flower-v6 compat"
     joins: dict[str, Join] = {
-        "natively": NativeSuperNodes(flower, tape),
+        "natively": on_tape(NativeSuperNodes(flower), tape, about),
         "bridged": partial(Attached, what),
     }
     with Workspace() as workspace, Path(os.devnull).open("w") as nowhere:

@@ -15,7 +15,7 @@ from proxy.process import Process
 from proxy.tests.helpers import Drained
 from proxy.vantage6.testing import FakeServer, FakeTask
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Node:

@@ -14,7 +14,7 @@ from proxy.carriers.container import Container
 from proxy.errors import CarrierError
 from proxy.tests.helpers import wait_until
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Errand:

@@ -11,7 +11,7 @@ import pytest
 from algorithm.job import Job
 from proxy.tests.helpers import wait_until
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @pytest.fixture

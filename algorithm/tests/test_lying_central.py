@@ -23,7 +23,7 @@ from proxy.process import Process
 from proxy.testing import FakeSuperLink
 from proxy.tests.helpers import Drained
 
-SECONDS = 30.0
+SECONDS = 60.0
 OTHER = make_fab({"app/client.py": "steal()"})
 
 

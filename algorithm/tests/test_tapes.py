@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from algorithm.cli import main
+from algorithm.tests.fake_flower import make_app, make_flower
 from proxy.client import ClientProxy
 from proxy.fleet.connect import connect
 from proxy.fleet.server import FleetServer
@@ -52,13 +53,32 @@ def test_a_recording_is_complete_when_it_is_stopped(
             node.register()
             node.close()
             recorder.send_signal(number)
-            assert recorder.wait(30) == 128 + number
+            assert recorder.wait(60) == 128 + number
         finally:
             recorder.kill()
     recorded = read_tape(tape)
     assert recorded.header.about == "a test"
     joining = ["RegisterNode", "ActivateNode", "SendNodeHeartbeat"]
     assert [call.method for call in recorded.calls] == joining
+
+
+def test_a_run_records_itself_if_it_is_told_to(tmp_path: Path) -> None:
+    tape = tmp_path / "some.tape"
+    flower, app = make_flower(tmp_path / "flower"), make_app(tmp_path / "an app")
+    options = ["--supernodes", "per-round", "--flower-env", str(flower), "--tape", str(tape)]
+    assert main(["run", str(app), *options]) == 0
+    recorded = read_tape(tape)
+    assert recorded.header.about == "flwr 1.41.0; flower-v6 run an app"
+    methods = [call.method for call in recorded.calls]
+    assert [methods.count(each) for each in ("ActivateNode", "UnregisterNode")] == [2, 2]
+
+
+def test_a_superlink_with_tls_is_not_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--root-certificates", "ca.crt", "--tape", str(tmp_path / "some.tape")]
+    assert main(["attach", "--superlink", "127.0.0.1:9", *options]) == 1
+    assert "--tape is of no use with --root-certificates" in capsys.readouterr().err
 
 
 def test_what_cannot_be_replayed_is_told_and_fails(

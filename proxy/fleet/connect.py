@@ -12,7 +12,9 @@ from proxy.fleet.http import HttpTransport
 from proxy.fleet.identity import Identity
 from proxy.fleet.superlink import SuperLink
 
-_TIMEOUT_SECONDS = 5.0
+_REACH_SECONDS = 5.0
+# On a busy machine a SuperLink may take its time; to be taken for one of another kind is worse.
+_ANSWER_SECONDS = 60.0
 
 
 def connect(
@@ -36,7 +38,7 @@ def connect(
     Raises
     ------
     Unreachable
-        If nobody listens there, or not with a certificate that is trusted.
+        If nobody listens there, or says anything, or not with a certificate that is trusted.
     UsageError
         If the file with the certificates is of no use.
     """
@@ -60,7 +62,11 @@ def speaks_http(address: str, root_certificates: Path | None = None) -> bool:
             session.trust_env = False
             verify = str(root_certificates) if root_certificates else None
             # Is HTTP/1.1 understood? gRPC is HTTP/2.
-            session.get(f"{scheme}://{address}/", timeout=_TIMEOUT_SECONDS, verify=verify)
+            session.get(f"{scheme}://{address}/", timeout=_ANSWER_SECONDS, verify=verify)
+    except requests.Timeout as error:
+        raise Unreachable(
+            f"Whoever listens at {address} says nothing.", "Is that a SuperLink?"
+        ) from error
     except requests.RequestException:
         return False
     return True
@@ -69,7 +75,7 @@ def speaks_http(address: str, root_certificates: Path | None = None) -> bool:
 def _reach(address: str, root_certificates: Path | None) -> None:
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), _TIMEOUT_SECONDS) as connection:
+        with socket.create_connection((host, int(port)), _REACH_SECONDS) as connection:
             if root_certificates is not None:
                 _check_certificate(connection, host, root_certificates)
     except (OSError, ValueError, OverflowError) as error:

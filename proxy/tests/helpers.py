@@ -29,7 +29,7 @@ PATHS = {
 }
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 20.0) -> bool:
+def wait_until(condition: Callable[[], object], timeout: float = 60.0) -> bool:
     """Wait for what happens in another process or thread and tells nobody."""
     give_up = time.monotonic() + timeout
     while not condition():

@@ -22,7 +22,7 @@ from proxy.carriers.local import LocalCarrier, LocalStation
 from proxy.errors import Cancelled, CarrierError
 from proxy.tests.helpers import runs, wait_until
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 PROGRAM = """
 import json, os, sys, time

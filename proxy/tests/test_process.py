@@ -13,7 +13,7 @@ import pytest
 from proxy.process import Process, Workspace
 from proxy.tests.helpers import pid_in, runs, wait_until
 
-SECONDS = 20.0
+SECONDS = 60.0
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 ONLY_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="orphans are found on Linux only")
 

@@ -194,7 +194,7 @@ def test_what_is_no_fleet_call_is_handed_on_and_not_recorded(tmp_path: Path) -> 
     server = FleetServer(ClientProxy(7), "http")
     recorder = Recorder(server.address, "127.0.0.1:0", tmp_path / "tape", "")
     answered = [
-        requests.post(f"http://{address}/v1/other", timeout=5)
+        requests.post(f"http://{address}/v1/other", timeout=60)
         for address in (server.address, recorder.address)
     ]
     recorder.close()

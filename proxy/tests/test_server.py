@@ -14,7 +14,7 @@ from proxy.fleet import server
 from proxy.fleet.server import FleetServer
 from proxy.tests.helpers import PATHS, wait_until
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Core:

@@ -146,6 +146,16 @@ def test_an_address_without_a_superlink_is_refused_at_once(address: str) -> None
         connect(address)
 
 
+def test_who_says_nothing_is_not_taken_for_a_superlink_of_any_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("proxy.fleet.connect._ANSWER_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(Unreachable, match=f"{address} says nothing"):
+            connect(address)
+
+
 @pytest.mark.parametrize("content", [None, b"no certificate"], ids=["missing", "senseless"])
 def test_root_certificates_that_cannot_be_used_are_said(
     server: FleetServer, tmp_path: Path, content: bytes | None

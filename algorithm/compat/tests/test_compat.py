@@ -130,7 +130,7 @@ def test_a_release_whose_dependencies_cannot_be_had_gets_those_of_one_before(
 ) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def pip(*arguments: str, python: str) -> str:
+    def pip(*arguments: str, into: Path) -> str:
         asked.append(arguments)
         if "flwr==1.42.0" in arguments and "--no-deps" not in arguments:
             raise FlowerError("no matching distribution")
