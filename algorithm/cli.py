@@ -156,8 +156,8 @@ def _keys(options: argparse.Namespace, _: Screen) -> None:
 def _local(options: argparse.Namespace) -> tuple[Flower, Sequence[str], Attachment]:
     """Return Flower, and the stations on this machine: their names, and how to attach them."""
     stations = local_stations(options.stations or _DEFAULT_STATIONS, options.node_config)
-    flower = _flower(options)
-    warm, mode = options.supernodes != "per-round", getattr(options, "mode", BRIDGE)
+    flower, mode = _flower(options), getattr(options, "mode", BRIDGE)
+    warm = options.supernodes != "per-round"
     carrier = local_carrier(stations, flower, warm, mode)
     attachment = Attachment(carrier, options.deadline, flower.release)
     return flower, [each.name for each in stations], attachment
@@ -165,7 +165,7 @@ def _local(options: argparse.Namespace) -> tuple[Flower, Sequence[str], Attachme
 
 def _flower(options: argparse.Namespace) -> Flower:
     flower = Flower(options.flower_env) if options.flower_env else Flower.from_environment()
-    check_untried(flower)
+    check_untried(flower, direct=getattr(options, "mode", BRIDGE) == DIRECT)
     return flower
 
 

@@ -17,6 +17,7 @@ _TRANSPORTS = {"grpc": "gRPC", "http": "HTTP"}
 _SAID = {
     "works": "same results as natively",
     "fits": "not tried out; by what it publishes it fits",
+    "none": "there is none",
 }
 
 
@@ -27,19 +28,27 @@ def section(verdicts: Sequence[Verdict]) -> str:
         f"The bridge speaks Flower {usable[0]} to {usable[-1]}: {len(usable)} of the"
         f" {len(verdicts)} releases in that window.",
         "",
-        "| Releases | Fleet API | An app through the bridge |",
-        "|---|---|---|",
+        "| Releases | Fleet API | An app through the bridge | In direct mode |",
+        "|---|---|---|---|",
     ]
-    for (_, transport, said), rows in groupby(verdicts, _row):
+    for (_, transport, said, directly), rows in groupby(verdicts, _row):
         releases = ", ".join(verdict.release for verdict in rows)
-        lines.append(f"| {releases} | {_TRANSPORTS[transport]} | {said} |")
+        lines.append(f"| {releases} | {_TRANSPORTS[transport]} | {said} | {directly} |")
     return "\n".join(lines) + "\n"
 
 
-def _row(verdict: Verdict) -> tuple[str, str, str]:
+def _row(verdict: Verdict) -> tuple[str, str, str, str]:
     """Return what releases have in common that share a row."""
-    said = _SAID.get(verdict.status) or f"**{verdict.status}**: {'; '.join(verdict.reasons)}"
-    return verdict.era, verdict.transport, said
+    return (
+        verdict.era,
+        verdict.transport,
+        _said(verdict.status, verdict.reasons),
+        _said(verdict.direct, verdict.direct_reasons or ()),
+    )
+
+
+def _said(status: str, reasons: Sequence[str]) -> str:
+    return _SAID.get(status) or f"**{status}**: {'; '.join(reasons)}"
 
 
 def updated(readme: str, verdicts: Sequence[Verdict]) -> str:

@@ -27,6 +27,7 @@ def test_an_app_ends_as_natively_on_every_kind_of_fleet_api(release: str) -> Non
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (found,) = json.loads(ended.stdout)["releases"]
     assert (found["release"], found["status"]) == (release, "works")
+    assert found["direct"] == ("works" if version_of(release) >= (1, 20) else "none")
 
 
 def test_the_readme_says_what_make_compat_found() -> None:
@@ -41,16 +42,19 @@ def test_the_newest_release_that_was_tried_is_known() -> None:
 
 def test_a_release_that_is_broken_has_a_row_of_its_own() -> None:
     verdicts = [
-        Verdict("1.97.0", "1.40", "http", tried=True),
+        Verdict("1.96.0", "1.40", "http", tried=True),
+        Verdict("1.97.0", "1.40", "http", tried=True, direct_reasons=[]),
         Verdict("1.98.0", "1.40", "http", tried=True, failure="it fell over"),
-        Verdict("1.99.0", "1.40", "http"),
+        Verdict("1.99.0", "1.40", "http", direct_reasons=["there is no flwr.a:b"]),
     ]
     assert section(verdicts).splitlines() == [
-        "The bridge speaks Flower 1.97.0 to 1.99.0: 2 of the 3 releases in that window.",
+        "The bridge speaks Flower 1.96.0 to 1.99.0: 3 of the 4 releases in that window.",
         "",
-        "| Releases | Fleet API | An app through the bridge |",
-        "|---|---|---|",
-        "| 1.97.0 | HTTP | same results as natively |",
-        "| 1.98.0 | HTTP | **broken**: it fell over |",
-        "| 1.99.0 | HTTP | not tried out; by what it publishes it fits |",
+        "| Releases | Fleet API | An app through the bridge | In direct mode |",
+        "|---|---|---|---|",
+        "| 1.96.0 | HTTP | same results as natively | there is none |",
+        "| 1.97.0 | HTTP | same results as natively | same results as natively |",
+        "| 1.98.0 | HTTP | **broken**: it fell over | there is none |",
+        "| 1.99.0 | HTTP | not tried out; by what it publishes it fits"
+        " | **broken**: there is no flwr.a:b |",
     ]

@@ -30,7 +30,7 @@ def add_compat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--live",
         action="store_true",
-        help="also run an app on each, natively and bridged, and compare the results",
+        help="also run an app on each, natively and in each mode, and compare the results",
     )
     parser.add_argument(
         "--tapes", type=Path, metavar="DIR", help="with --live: leave a tape of each native run"
@@ -53,7 +53,7 @@ def add_compat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def compat(options: argparse.Namespace, screen: Screen) -> int:
-    """Run the command; returns 1 if the bridge cannot use one of the releases, else 0."""
+    """Run the command; returns 1 if a mode cannot use one of the releases, else 0."""
     if options.releases and (options.all or options.newest):
         raise UsageError("Name releases, or give --all or --newest.")
     if options.tapes is not None and not options.live:
@@ -68,7 +68,7 @@ def compat(options: argparse.Namespace, screen: Screen) -> int:
             screen.line(line)
     if options.json:
         print(encode(verdicts))
-    return 1 if any(verdict.reasons for verdict in verdicts) else 0
+    return 1 if any(verdict.reasons or verdict.direct_reasons for verdict in verdicts) else 0
 
 
 def _verdicts(options: argparse.Namespace) -> Iterator[Verdict]:

@@ -5,11 +5,12 @@ from pathlib import Path
 from algorithm.compat import environment, live
 from algorithm.compat.contract import contract_of
 from algorithm.compat.distribution import Distribution, from_environment, from_wheel
+from algorithm.compat.names import missing
 from algorithm.compat.static import check
 from algorithm.compat.verdict import Verdict
 from algorithm.flower import Flower
 from proxy.errors import BridgeError, FlowerError
-from proxy.fleet.releases import era_of
+from proxy.fleet.releases import era_of, names_of
 
 
 def examine_installed(flower: Flower, try_out: bool, tapes: Path | None) -> Verdict:
@@ -20,7 +21,7 @@ def examine_installed(flower: Flower, try_out: bool, tapes: Path | None) -> Verd
     flower : Flower
         Its environment; to try it out, numpy must be in it.
     try_out : bool
-        Whether to run an app on it, natively and bridged.
+        Whether to run an app on it, natively and in each mode.
     tapes : Path | None
         A folder for a tape of the native run; None for no tape.
     """
@@ -87,13 +88,28 @@ def _read(published: Distribution, before: Distribution | None) -> Verdict:
         verdict.changes = check(published, contract_of(era), before)
     except FlowerError as error:
         verdict.failure = error.message
+    verdict.direct_reasons = _direct_reasons(published)
     return verdict
+
+
+def _direct_reasons(published: Distribution) -> list[str] | None:
+    try:
+        names = names_of(published.release)
+    except FlowerError:
+        return None
+    try:
+        return [f"there is no {name}" for name in missing(published, names)]
+    except FlowerError as error:
+        return [error.message]
 
 
 def _try_out(folder: Path, verdict: Verdict, tapes: Path | None) -> None:
     tape = tapes / f"{verdict.release}.tape" if tapes else None
+    reasons = verdict.direct_reasons
     try:
-        verdict.failure = live.try_out(Flower(folder), tape)
+        verdict.failure, trouble = live.try_out(Flower(folder), tape, direct=reasons is not None)
     except BridgeError as error:
-        verdict.failure = str(error)
+        verdict.failure, trouble = str(error), ""
+    if reasons is not None and trouble:
+        reasons.append(trouble)
     verdict.tried = True

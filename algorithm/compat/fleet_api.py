@@ -57,17 +57,27 @@ def read_fleet_api(modules: Mapping[str, str]) -> FleetApi:
         If there is none in a form that is known here.
     """
     methods: dict[str, tuple[str, str]] = {}
-    messages: dict[str, DescriptorProto] = {}
-    for path, source in modules.items():
-        if path.endswith("_pb2.py"):
-            for file in _descriptors(path, source):
-                messages.update(_messages(f".{file.package}", file.message_type))
-                for service in file.service:
-                    if service.name == _SERVICE:
-                        methods |= {m.name: (m.input_type, m.output_type) for m in service.method}
+    for file in _files(modules):
+        for service in file.service:
+            if service.name == _SERVICE:
+                methods |= {m.name: (m.input_type, m.output_type) for m in service.method}
     if not methods:
         raise FlowerError("No module of this release describes the Fleet API.")
-    return FleetApi(methods, messages)
+    return FleetApi(methods, read_messages(modules))
+
+
+def read_messages(modules: Mapping[str, str]) -> Mapping[str, DescriptorProto]:
+    """Return every message that the generated modules describe, by its type.
+
+    Raises
+    ------
+    FlowerError
+        If a descriptor cannot be read.
+    """
+    messages: dict[str, DescriptorProto] = {}
+    for file in _files(modules):
+        messages |= _messages(f".{file.package}", file.message_type)
+    return messages
 
 
 def is_message(field: FieldDescriptorProto) -> bool:
@@ -87,6 +97,12 @@ def form(field: FieldDescriptorProto) -> str:
 def is_repeated(field: FieldDescriptorProto) -> bool:
     """Whether a field holds any number of values; a map is a repeated message."""
     return field.label == FieldDescriptorProto.LABEL_REPEATED
+
+
+def _files(modules: Mapping[str, str]) -> Iterator[FileDescriptorProto]:
+    for path, source in modules.items():
+        if path.endswith("_pb2.py"):
+            yield from _descriptors(path, source)
 
 
 def _descriptors(path: str, source: str) -> Iterator[FileDescriptorProto]:

@@ -6,13 +6,15 @@ from proxy.errors import FlowerError
 from proxy.fleet.releases import NEWEST_TRIED, version_of
 
 
-def check_untried(flower: Flower) -> None:
+def check_untried(flower: Flower, direct: bool) -> None:
     """Refuse a release to come that has changed what the bridge relies on.
 
     Parameters
     ----------
     flower : Flower
         The environment that is to be used.
+    direct : bool
+        Whether in direct mode, which does not rely on the Fleet API.
 
     Raises
     ------
@@ -21,7 +23,8 @@ def check_untried(flower: Flower) -> None:
     """
     if version_of(flower.release) <= NEWEST_TRIED:
         return
-    reasons = examine_installed(flower, try_out=False, tapes=None).reasons
+    found = examine_installed(flower, try_out=False, tapes=None)
+    reasons = found.direct_reasons if direct else found.reasons
     if reasons:
         newest = ".".join(map(str, NEWEST_TRIED))
         raise FlowerError(

@@ -1,16 +1,19 @@
-"""Whether the bridge speaks a release, tried out: one app natively and bridged, bit by bit."""
+"""Whether a release can be used, tried out: one app natively and in each mode, bit by bit."""
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from algorithm.attach import Attached, Attachment, local_carrier, local_stations
+from algorithm.direct.run import directly
 from algorithm.flower import Flower
-from algorithm.on_superlink import Join, on_superlink
-from algorithm.run import Outcome, run_app
+from algorithm.modes import BRIDGE, DIRECT
+from algorithm.on_superlink import on_superlink
+from algorithm.run import Outcome, Way, run_app
 from algorithm.screen import Screen
 from algorithm.tapes import on_tape
 from proxy.errors import BridgeError
@@ -56,8 +59,8 @@ class NativeSuperNodes:
             return stack.pop_all()
 
 
-def try_out(flower: Flower, tape: Path | None) -> str:
-    """Run the app on a release natively, then through the bridge.
+def try_out(flower: Flower, tape: Path | None, direct: bool) -> tuple[str, str]:
+    """Run the app on a release natively, then through the bridge, then in direct mode.
 
     Parameters
     ----------
@@ -65,38 +68,53 @@ def try_out(flower: Flower, tape: Path | None) -> str:
         An environment with that release and numpy.
     tape : Path | None
         Where to record the native run, if anywhere.
+    direct : bool
+        Whether there is a direct mode for the release.
 
     Returns
     -------
-    str
-        What went wrong; empty if both runs completed with the same results.
+    tuple[str, str]
+        What went wrong in bridge mode, and in direct mode; empty if the results are the native
+        ones.
     """
-    carrier = local_carrier(local_stations(_STATIONS, []), flower, warm=True)
-    what = Attachment(carrier, _DEADLINE_SECONDS, flower.release)
     about = f"flwr {flower.release}; the app of flower-v6 compat"
-    joins: dict[str, Join] = {
-        "natively": on_tape(NativeSuperNodes(flower), tape, about),
-        "bridged": partial(Attached, what),
+    ways: dict[str, Callable[[str], Way]] = {
+        "natively": lambda result: on_superlink(
+            [f"result={json.dumps(result)}"], flower, on_tape(NativeSuperNodes(flower), tape, about)
+        ),
+        "bridged": lambda result: on_superlink(
+            [f"result={json.dumps(result)}"], flower, partial(Attached, _stations(flower, BRIDGE))
+        ),
     }
+    if direct:
+        ways["in direct mode"] = lambda result: directly(
+            {"result": result}, flower, _stations(flower, DIRECT)
+        )
+    ended, failed = {}, {}
     with Workspace() as workspace, Path(os.devnull).open("w") as nowhere:
-        results = []
-        for name, join in joins.items():
+        for name, way in ways.items():
             try:
-                results.append(_run(flower, workspace.path / name, Screen(nowhere), join))
+                ended[name] = _run(flower, workspace.path / name, Screen(nowhere), way)
             except BridgeError as error:
-                return f"{name}, the app does not run: {error}"
-    natively, bridged = results
-    if natively != bridged:
-        return f"the results differ: natively {natively}, bridged {bridged}"
-    return ""
+                failed[name] = f"{name}, the app does not run: {error}"
+    if "natively" in failed:
+        return failed["natively"], ""
+    for name, result in ended.items():
+        if result != ended["natively"]:
+            failed[name] = f"the results differ: natively {ended['natively']}, {name} {result}"
+    return failed.get("bridged", ""), failed.get("in direct mode", "")
 
 
-def _run(flower: Flower, folder: Path, screen: Screen, join: Join) -> str:
+def _stations(flower: Flower, mode: str) -> Attachment:
+    carrier = local_carrier(local_stations(_STATIONS, []), flower, warm=True, mode=mode)
+    return Attachment(carrier, _DEADLINE_SECONDS, flower.release)
+
+
+def _run(flower: Flower, folder: Path, screen: Screen, way: Callable[[str], Way]) -> str:
     """Run the app; returns its results."""
     result = folder / "result.json"
     work = folder / "run"
     work.mkdir(parents=True)
     outcome = Outcome(str(APP), flower.release, "warm", stations=[])
-    way = on_superlink([f"result={json.dumps(str(result))}"], flower, join)
-    run_app(APP, way, work, screen, outcome)
+    run_app(APP, way(str(result)), work, screen, outcome)
     return result.read_text() if result.exists() else "none"

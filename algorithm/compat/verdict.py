@@ -23,10 +23,12 @@ class Verdict:
     changes : list[Change]
         How it differs from what the bridge relies on, and from the release before.
     tried : bool
-        Whether an app ran on it natively and bridged.
+        Whether an app ran on it natively, bridged, and in direct mode if there is one.
     failure : str
         Why the release cannot be used, beyond what is in `changes`: it is refused, or what went
         wrong when it was tried.
+    direct_reasons : list[str] | None
+        Why the direct mode cannot use the release; None if there is no direct mode for it.
     """
 
     release: str
@@ -35,6 +37,7 @@ class Verdict:
     changes: list[Change] = field(default_factory=list)
     tried: bool = False
     failure: str = ""
+    direct_reasons: list[str] | None = None
 
     @property
     def reasons(self) -> list[str]:
@@ -47,24 +50,37 @@ class Verdict:
         """`works` (it was tried), `fits` (it should), `broken`, or `refused`."""
         if self.reasons:
             return "broken" if self.era else "refused"
+        return self._fine
+
+    @property
+    def direct(self) -> str:
+        """The same of the direct mode; `none` if there is none for the release."""
+        if self.direct_reasons is None:
+            return "none"
+        return "broken" if self.direct_reasons else self._fine
+
+    @property
+    def _fine(self) -> str:
         return "works" if self.tried else "fits"
 
 
-HEADING = f"{'release':<10} {'era':<6} {'transport':<10} status"
+HEADING = f"{'release':<10} {'era':<6} {'transport':<10} {'bridge':<8} direct"
 
 
 def lines(verdict: Verdict) -> list[str]:
     """Return a table's row for people, and below it all that changed."""
     return [
-        f"{verdict.release:<10} {verdict.era:<6} {verdict.transport:<10} {verdict.status}",
+        f"{verdict.release:<10} {verdict.era:<6} {verdict.transport:<10} {verdict.status:<8}"
+        f" {verdict.direct}",
         *(f"    BREAKS: {reason}" for reason in verdict.reasons),
+        *(f"    BREAKS the direct mode: {reason}" for reason in verdict.direct_reasons or ()),
         *(f"    {each.what}" for each in verdict.changes if not each.breaks),
     ]
 
 
 def encode(verdicts: Sequence[Verdict]) -> str:
     """Return the verdicts as JSON."""
-    releases = [{"status": each.status, **asdict(each)} for each in verdicts]
+    releases = [{"status": each.status, "direct": each.direct, **asdict(each)} for each in verdicts]
     return json.dumps({"bridge_release": __version__, "releases": releases}, indent=1)
 
 
@@ -73,7 +89,12 @@ def decode(text: str) -> list[Verdict]:
     releases = json.loads(text)["releases"]
     return [
         Verdict(
-            **{name: each[name] for name in ("release", "era", "transport", "tried", "failure")},
+            **{
+                name: each[name]
+                for name in (
+                    *("release", "era", "transport", "tried", "failure", "direct_reasons"),
+                )
+            },
             changes=[Change(**change) for change in each["changes"]],
         )
         for each in releases

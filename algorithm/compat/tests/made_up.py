@@ -9,6 +9,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from algorithm.compat.contract import Contract, arguments, flags, words
 from algorithm.compat.distribution import Distribution
 from protos import fleet_pb2
+from proxy.fleet.releases import names_of
 
 _PROGRAMS = {
     "flower-superlink": "flwr.superlink.cli:flower_superlink",
@@ -30,6 +31,8 @@ class MadeUp:
         How many positional arguments they take.
     texts : list[str]
         What else is written in its source.
+    names : list[str]
+        What there is in its Python API, as "module:name".
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -37,6 +40,7 @@ class MadeUp:
         self.options = {" ".join(words(each)): flags(each) for each in contract.commands}
         self.arguments = {" ".join(words(each)): arguments(each) for each in contract.commands}
         self.texts = [*contract.headers, *contract.paths]
+        self.names = list(names_of("1.99.0").values())
 
     def message(self, name: str) -> DescriptorProto:
         """Return one of its messages, to change it."""
@@ -65,14 +69,30 @@ class MadeUp:
         return {f"flwr-{release}.dist-info/entry_points.txt": entry_points, **self._modules()}
 
     def _modules(self) -> dict[str, str]:
-        descriptor = self.api.SerializeToString()
         return {
-            "flwr/proto/fleet_pb2.py": f"DESCRIPTOR = pool.AddSerializedFile({descriptor!r})\n",
+            **self._python_api(),
+            "flwr/proto/fleet_pb2.py": _generated(self.api),
             "flwr/constant.py": "".join(f'_ = "{text}"\n' for text in self.texts),
             "flwr/superlink/cli.py": self._argparse("flower-superlink"),
             "flwr/supernode/cli.py": self._argparse("flower-supernode"),
             "flwr/cli/app.py": self._typer(),
         }
+
+    def _python_api(self) -> dict[str, str]:
+        modules: dict[str, str] = {}
+        known = {message.name for message in self.api.message_type}
+        for each in self.names:
+            module, _, name = each.partition(":")
+            path = f"{module.replace('.', '/')}.py"
+            if not module.startswith("flwr.proto."):
+                modules[path] = f"{modules.get(path, '')}{name} = None\n"
+            elif name in known:
+                modules.setdefault(path, "")
+            else:
+                file = FileDescriptorProto(package="flwr.proto")
+                file.message_type.add(name=name)
+                modules[path] = modules.get(path, "") + _generated(file)
+        return modules
 
     def _argparse(self, program: str) -> str:
         added = "".join(f'    parser.add_argument("{each}")\n' for each in self.options[program])
@@ -109,6 +129,11 @@ def changed(contract: Contract, change: Callable[[MadeUp], object]) -> Distribut
     made_up = MadeUp(contract)
     change(made_up)
     return made_up.published()
+
+
+def _generated(file: FileDescriptorProto) -> str:
+    """Return what the protobuf compiler generates, as far as it is read."""
+    return f"DESCRIPTOR = pool.AddSerializedFile({file.SerializeToString()!r})\n"
 
 
 def _api(contract: Contract) -> FileDescriptorProto:

@@ -47,7 +47,7 @@ def test_a_release_to_come_is_examined_as_one_of_the_newest_era(
     exit_code, written = compat(capsys, "1.99.0", "--cache", str(cache))
     assert exit_code == 0
     era = ".".join(map(str, ERAS[-1].first))
-    assert written.splitlines()[1].split() == ["1.99.0", era, ERAS[-1].transport, "fits"]
+    assert written.splitlines()[1].split() == ["1.99.0", era, ERAS[-1].transport, "fits", "fits"]
 
 
 def test_a_release_that_broke_something_is_an_exit_code_and_a_reason(
@@ -57,6 +57,18 @@ def test_a_release_that_broke_something_is_an_exit_code_and_a_reason(
     assert exit_code == 1
     assert "broken" in written
     assert "BREAKS: flower-superlink has no --insecure, which the bridge gives it" in written
+
+
+def test_a_release_that_broke_the_direct_mode_is_one_too(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_up = MadeUp(NEWEST)
+    made_up.names = [each for each in made_up.names if "message_to_proto" not in each]
+    made_up.wheel("1.99.0", cache / "wheels")
+    exit_code, written = compat(capsys, "1.99.0", "--cache", str(cache))
+    assert exit_code == 1
+    assert written.splitlines()[1].split()[-2:] == ["fits", "broken"]
+    assert "BREAKS the direct mode: there is no flwr.common.serde:message_to_proto" in written
 
 
 def test_the_newest_release_is_the_last_in_the_index(
@@ -112,10 +124,13 @@ def test_verdicts_come_back_from_json_as_they_were() -> None:
     verdicts = [
         Verdict("1.99.0", "1.40", "http", [Change(False, "new field")], tried=True),
         Verdict("1.99.1", "1.40", "http", [Change(True, "no method")], failure="it fell over"),
+        Verdict("1.99.2", "1.40", "http", tried=True, direct_reasons=[]),
+        Verdict("1.99.3", "1.40", "http", tried=True, direct_reasons=["there is no flwr.a:b"]),
         Verdict("1.3.0", failure="too old"),
     ]
     assert decode(encode(verdicts)) == verdicts
-    assert [each.status for each in verdicts] == ["works", "broken", "refused"]
+    assert [each.status for each in verdicts] == ["works", "broken", "works", "works", "refused"]
+    assert [each.direct for each in verdicts] == ["none", "none", "works", "broken", "none"]
     assert verdicts[1].reasons == ["no method", "it fell over"]
 
 

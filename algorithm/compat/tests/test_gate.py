@@ -34,16 +34,29 @@ def broken() -> MadeUp:
     return made_up
 
 
-def test_a_release_to_come_that_fits_is_used(tmp_path: Path) -> None:
-    check_untried(installed(MadeUp(contract_of(ERAS[-1])), "1.99.0", tmp_path))
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_release_to_come_that_fits_is_used(direct: bool, tmp_path: Path) -> None:
+    check_untried(installed(MadeUp(contract_of(ERAS[-1])), "1.99.0", tmp_path), direct)
 
 
 def test_a_release_to_come_that_cannot_work_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(FlowerError) as caught:
-        check_untried(installed(broken(), "1.99.0", tmp_path))
+        check_untried(installed(broken(), "1.99.0", tmp_path), direct=False)
     assert "Flower 1.99.0 is newer than this bridge" in caught.value.message
     assert "flower-supernode has no --superlink" in caught.value.message
     assert f"flwr<={TRIED}" in caught.value.hint
+
+
+def test_each_mode_goes_by_what_it_relies_on_itself(tmp_path: Path) -> None:
+    check_untried(installed(broken(), "1.99.0", tmp_path), direct=True)
+    made_up = MadeUp(contract_of(ERAS[-1]))
+    made_up.names.remove("flwr.serverapp:Grid")
+    other = tmp_path / "other"
+    other.mkdir()
+    flower = installed(made_up, "1.99.0", other)
+    check_untried(flower, direct=False)
+    with pytest.raises(FlowerError, match=r"there is no flwr\.serverapp:Grid"):
+        check_untried(flower, direct=True)
 
 
 def test_no_command_starts_what_cannot_work(
@@ -55,4 +68,4 @@ def test_no_command_starts_what_cannot_work(
 
 
 def test_a_release_that_was_tried_is_not_read_again(tmp_path: Path) -> None:
-    check_untried(installed(broken(), TRIED, tmp_path))
+    check_untried(installed(broken(), TRIED, tmp_path), direct=False)

@@ -6,7 +6,6 @@ import pytest
 
 from algorithm.compat import live
 from algorithm.flower import Flower
-from algorithm.on_superlink import Join
 from proxy.errors import AppError
 
 FLOWER = object.__new__(Flower)  # no run is started
@@ -14,25 +13,37 @@ FLOWER.folder, FLOWER.release = Path("env"), "1.41.0"
 
 
 @pytest.mark.parametrize(
-    ("natively", "bridged", "complaint"),
+    ("natively", "bridged", "directly", "complaints"),
     [
-        ("[1]", "[1]", ""),
-        ("[1]", "[2]", "the results differ: natively [1], bridged [2]"),
-        (AppError("it fell"), "[1]", "natively, the app does not run: it fell"),
-        ("[1]", AppError("it fell"), "bridged, the app does not run: it fell"),
+        ("[1]", "[1]", "[1]", ("", "")),
+        ("[1]", "[2]", "[1]", ("the results differ: natively [1], bridged [2]", "")),
+        ("[1]", "[1]", "[2]", ("", "the results differ: natively [1], in direct mode [2]")),
+        (AppError("it fell"), "[1]", "[1]", ("natively, the app does not run: it fell", "")),
+        ("[1]", AppError("it fell"), "[1]", ("bridged, the app does not run: it fell", "")),
+        ("[1]", "[1]", AppError("it fell"), ("", "in direct mode, the app does not run: it fell")),
     ],
 )
-def test_a_release_works_if_both_runs_end_with_the_same(
+def test_a_release_works_if_all_runs_end_with_the_same(
     natively: str | AppError,
     bridged: str | AppError,
-    complaint: str,
+    directly: str | AppError,
+    complaints: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def run(flower: Flower, folder: Path, screen: object, join: Join) -> str:
-        result = natively if isinstance(join, live.NativeSuperNodes) else bridged
+    results = {"natively": natively, "bridged": bridged, "in direct mode": directly}
+
+    def run(flower: Flower, folder: Path, screen: object, way: object) -> str:
+        result = results[folder.name]
         if isinstance(result, AppError):
             raise result
         return result
 
     monkeypatch.setattr(live, "_run", run)
-    assert live.try_out(FLOWER, None) == complaint
+    assert live.try_out(FLOWER, None, direct=True) == complaints
+
+
+def test_nothing_is_tried_in_a_mode_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr(live, "_run", lambda *arguments: tried.append(arguments[1].name))
+    assert live.try_out(FLOWER, None, direct=False) == ("", "")
+    assert tried == ["natively", "bridged"]
