@@ -17,6 +17,7 @@ moves bundles; it knows nothing of Flower, and the two proxies know nothing of i
     bundle      the one envelope
     central     CentralProxy
     client      ClientProxy
+    direct      what stands in a SuperLink's place where there is none
     tape        what real SuperNodes and SuperLinks said; `record` writes it, `replay` replays it
     carriers/   local (the default: everything on one machine), and the protocol that all share
 
