@@ -8,6 +8,7 @@ only (flwr 1.41, `cli/build.py`).
 
 import hashlib
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -155,8 +156,10 @@ def build(app: Path, flower: Flower) -> bytes:
         If Flower refuses the app.
     """
     with TemporaryDirectory() as folder:
+        # `flwr build` takes an app only from a folder with a name that pleases it; `flwr run` any.
+        copy = shutil.copytree(app, Path(folder, "app"))
         built = subprocess.run(
-            flower.command("flwr", "build", "--app", str(app.absolute())),
+            flower.command("flwr", "build", "--app", str(copy)),
             cwd=folder,
             env=dict(flower.environment(Path(folder, "flwr"))),
             stdin=subprocess.DEVNULL,
