@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 
-.PHONY: demo test test-vantage6 benchmark benchmark-vantage6 compat lint protos protos-check tapes clean
+.PHONY: demo test test-direct test-vantage6 benchmark benchmark-vantage6 compat lint protos protos-check tapes clean
 
 demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	$(BIN)/flower-v6 run integration_tests/apps/digits --stations 2 --output demo-results \
@@ -16,6 +16,9 @@ test: .venv/installed $(VANTAGE6)  ## all tests; those on a real vantage6 where 
 
 test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantage6: takes hours
 	CI=true $(BIN)/pytest integration_tests -k vantage6 -m ''
+
+test-direct: .venv/installed  ## all of the direct mode, on five releases of Flower: 30 minutes
+	$(BIN)/pytest integration_tests/test_direct.py -m ''
 
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks

@@ -30,9 +30,16 @@ _CONNECTION = "test"
 PATIENCE_SECONDS = 240.0
 
 
-def installed(release: str) -> Flower:
-    """Return an environment with a release of Flower; it is made if there is none yet."""
-    return Flower(environment(release, ENVIRONMENTS))
+def installed(release: str, packages: Sequence[str] = ()) -> Flower:
+    """Return an environment with a release of Flower; it is made if there is none yet.
+
+    `packages`, as pip takes them, are installed into it besides.
+    """
+    folder = environment(release, ENVIRONMENTS)
+    if packages:
+        pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(folder / "bin" / "python")]
+        subprocess.run([*pip, "install", *packages], check=True)
+    return Flower(folder)
 
 
 def wait_until(

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,35 +32,63 @@ from integration_tests.test_results import arrays, values
 from proxy.fleet.messages import ErrorCode
 
 Read = Callable[[Path], Any]
-# What an app of the tests gets, and how its result is read. Those that need more than NumPy run on
-# the installed release only.
-APPS_OF_EVERY_RELEASE: dict[str, tuple[Read, dict[str, object]]] = {
+# How an app's result is read, and its run config.
+App = tuple[Read, dict[str, object]]
+
+
+def asked(result: Path) -> list[list[dict[str, Any]]]:
+    """Return what each station answered to what Unruly's ServerApp asked."""
+    answers: list[list[dict[str, Any]]] = json.loads(result.read_text())
+    assert len(answers) == 2
+    return answers
+
+
+def hashes(result: Path) -> list[str]:
+    """Return the hashes of the models that Large's ServerApp had."""
+    found: list[str] = values(result)["sha256"]
+    return found
+
+
+WITH_NUMPY: dict[str, App] = {
     "queries": (values, {}),
     "raising": (values, {"num_server_rounds": 2}),
     "stateful": (values, {"num_server_rounds": 2}),
     "shadow": (arrays, {"num_server_rounds": 1}),
     "taped": (values, {"num_server_rounds": 2}),
 }
-thorough = pytest.mark.thorough
+ALL: dict[str, App] = {
+    **WITH_NUMPY,
+    "digits": (arrays, {"num_server_rounds": 1}),
+    "large": (hashes, {"megabytes": 20, "evaluate": False}),
+    "legacy": (arrays, {"num_server_rounds": 2}),
+    "unruly": (asked, {"asks": "globals globals prints workers workers"}),
+}
+APPS_NEED = [f"{name}=={version(name)}" for name in ("scikit-learn", "torch")]
 
 
 @pytest.mark.parametrize(
-    "release",
+    ("release", "apps"),
     [
-        "1.22.0",
-        *(pytest.param(each, marks=thorough) for each in ("1.26.1", "1.32.1", "1.39.0")),
+        ("1.22.0", WITH_NUMPY),
+        *(
+            pytest.param(release, ALL, marks=pytest.mark.thorough)
+            for release in ("1.22.0", "1.26.1", "1.32.1", "1.39.0")
+        ),
     ],
+    ids=lambda each: {id(WITH_NUMPY): "numpy", id(ALL): "all"}.get(id(each)),
 )
 def test_apps_of_another_release_end_as_natively_and_as_through_the_bridge(
-    release: str, tmp_path: Path
+    release: str, apps: dict[str, App], tmp_path: Path
 ) -> None:
-    flower = installed(release)
+    flower = installed(release, APPS_NEED if apps is ALL else ())
     with (
         native_federation(flower, tmp_path / "native") as native,
         attached_federation(flower, tmp_path / "bridged") as bridged,
     ):
-        for app, (read, config) in APPS_OF_EVERY_RELEASE.items():
-            suffix = ".json" if read == values else ".npz"
+        for app, (read, config) in apps.items():
+            if app == "digits":
+                config = {**config, "model": tmp_path / "model.pt"}  # noqa: PLW2901
+            suffix = ".npz" if read is arrays else ".json"
             ways: list[Federation | Direct] = [native, bridged, Direct(flower, tmp_path)]
             natively, *others = map(read, run_on(ways, app, suffix, **config))
             assert others == [natively] * 2, app
@@ -102,13 +131,6 @@ def test_a_station_that_is_killed_has_dropped_out_of_the_aggregation(tmp_path: P
 
 
 # What an app does to its process
-
-
-def asked(result: Path) -> list[list[dict[str, Any]]]:
-    """Return what each station answered to what Unruly's ServerApp asked."""
-    answers: list[list[dict[str, Any]]] = json.loads(result.read_text())
-    assert len(answers) == 2
-    return answers
 
 
 def test_each_message_finds_a_new_process_as_natively(native: Federation, direct: Direct) -> None:
