@@ -60,6 +60,8 @@ from typing import Any, NoReturn
 
 # How long a ClientApp that has replied may take to end before the next one starts.
 _GRACE_SECONDS = 3.0
+# How often to look whether a child has ended; that it has replied is noticed at once.
+_LOOK_SECONDS = 0.02
 # The folders in which libraries are.
 _LIBRARIES = (sys.prefix, sys.base_prefix)
 
@@ -81,7 +83,7 @@ def main() -> int:
             _answer(flower, start, pipe, again=False)
             return 0
         if earlier is not None:
-            _end(*earlier)
+            _end(earlier)
         gc.freeze()  # else a child's garbage collector copies what is shared with this process
         has_replied, replied = os.pipe()
         sys.stdout.flush()
@@ -94,12 +96,11 @@ def main() -> int:
             os.write(replied, b"!")
             _leave()
         os.close(replied)
-        earlier = child, os.pidfd_open(child)
-        select.select([has_replied, earlier[1]], [], [])
-        answered = _is_there(has_replied)
+        answered = _await_reply(has_replied, child)
         os.close(has_replied)
         if not answered:
-            return _end(*earlier)
+            return _end(child)
+        earlier = child
     return 0
 
 
@@ -115,22 +116,29 @@ def _leave() -> NoReturn:
     os._exit(0)
 
 
-def _is_there(pipe: int) -> bool:
-    """Whether there is something in a pipe."""
-    os.set_blocking(pipe, False)
-    try:
-        return bool(os.read(pipe, 1))
-    except BlockingIOError:  # a process of the ClientApp's still has the other end
-        return False
+def _await_reply(has_replied: int, child: int) -> bool:
+    """Wait until a child says that it has replied, or has ended; returns whether it has replied."""
+    ended = False
+    while not ended:
+        ended = _has_ended(child)
+        if select.select([has_replied], [], [], 0.0 if ended else _LOOK_SECONDS)[0]:
+            return bool(os.read(has_replied, 1))
+    return False
 
 
-def _end(child: int, pidfd: int) -> int:
+def _has_ended(child: int) -> bool:
+    """Whether a child has ended; it is left to be waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(child: int) -> int:
     """End a child with all in its session; returns its exit code, 128 + N for signal N."""
-    select.select([pidfd], [], [], _GRACE_SECONDS)
+    give_up = time.monotonic() + _GRACE_SECONDS
+    while not _has_ended(child) and time.monotonic() < give_up:
+        time.sleep(_LOOK_SECONDS)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    os.close(pidfd)
     code = os.waitstatus_to_exitcode(status)
     return 128 - code if code < 0 else code
 
