@@ -6,11 +6,14 @@ import signal
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from algorithm.direct import run_clientapp, run_serverapp
+from algorithm.direct.run_clientapp import _resolve
 from algorithm.flower import Flower
 from integration_tests.harness import (
     APPS,
@@ -30,6 +33,7 @@ from integration_tests.harness import (
 )
 from integration_tests.test_results import arrays, values
 from proxy.fleet.messages import ErrorCode
+from proxy.fleet.releases import names_of
 
 Read = Callable[[Path], Any]
 # How an app's result is read, and its run config.
@@ -92,6 +96,24 @@ def test_apps_of_another_release_end_as_natively_and_as_through_the_bridge(
             ways: list[Federation | Direct] = [native, bridged, Direct(flower, tmp_path)]
             natively, *others = map(read, run_on(ways, app, suffix, **config))
             assert others == [natively] * 2, app
+
+
+def test_messages_are_encoded_as_flower_encodes_them(flower: Flower) -> None:
+    """Only sooner: each array is copied less often."""
+    names = names_of(flower.release)
+    api = SimpleNamespace(**{role: _resolve(name) for role, name in names.items()})
+    arrays = api.ArrayRecord({"a": _resolve("flwr.app:Array")(np.arange(6.0).reshape(2, 3))})
+    metrics = _resolve("flwr.app:MetricRecord")({"loss": 0.5, "counts": [1, 2]})
+    config = _resolve("flwr.app:ConfigRecord")({"text": "a", "flags": [True], "raw": b"b"})
+    records = {"m": metrics, "empty": api.ArrayRecord(), "arrays": arrays, "c": config}
+    api.TaskIdentity.run_id, api.TaskIdentity.node_id, api.TaskIdentity.task_id = 1, 2, 3
+    asked = api.Message(api.RecordDict(records), 4, "train")
+    said = [asked, api.Message(api.RecordDict(), reply_to=asked)]
+    said.append(api.Message(api.Error(code=2, reason="no data"), reply_to=asked))
+    for script in (run_clientapp, run_serverapp):
+        for message in said:
+            encoded = api.message_to_proto(message).SerializeToString()
+            assert script._encoded(api, message) == encoded
 
 
 # Secure aggregation

@@ -183,7 +183,7 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
         flower.TaskIdentity.task_id = message.metadata.dst_task_id or 0
     try:
         reply = _call(flower, start, run, message, Path(task["fab"]), Path(task["context"]))
-        encoded = flower.message_to_proto(reply).SerializeToString()
+        encoded = _encoded(flower, reply)
     except Exception as error:
         logging.getLogger("flwr").error("ClientApp raised an exception", exc_info=error)
         code, reason = flower.ErrorCode.CLIENT_APP_RAISED_EXCEPTION, f"{type(error)}:<'{error}'>"
@@ -191,7 +191,7 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
             code = flower.ErrorCode.LOAD_CLIENT_APP_EXCEPTION
             reason = "An exception was raised when attempting to load `ClientApp`"
         reply = flower.Message(flower.Error(code=code, reason=reason), reply_to=message)
-        encoded = flower.message_to_proto(reply).SerializeToString()
+        encoded = _encoded(flower, reply)
     seen = {
         "seconds": time.monotonic() - began,
         "modules": [name for name in list(sys.modules) if name not in known and _is_library(name)],
@@ -250,6 +250,22 @@ def _preload(seen: Mapping[str, Any]) -> None:
             importlib.import_module(name)
     os.environ.clear()
     os.environ.update(environ)
+
+
+def _encoded(flower: Any, message: Any) -> bytes:
+    """Encode a message as Flower's `message_to_proto` does, which copies each array five times."""
+    if not message.has_content():
+        return bytes(flower.message_to_proto(message).SerializeToString())
+    proto = flower.message_to_proto(flower.remove_content_from_message(message))
+    for key, record in message.content.items():
+        item = proto.content.items.add(key=key)
+        if isinstance(record, flower.ArrayRecord):
+            item.array_record.SetInParent()
+            for name, array in record.items():
+                item.array_record.items.add(key=name).value.CopyFrom(flower.array_to_proto(array))
+        else:
+            item.CopyFrom(flower.recorddict_to_proto(flower.RecordDict({key: record})).items[0])
+    return bytes(proto.SerializeToString())
 
 
 def _installed(flower: Any, fab: bytes) -> Path:

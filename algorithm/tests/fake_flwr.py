@@ -88,6 +88,10 @@ class Message:
             )
         self.metadata = Metadata(metadata or fleet.Metadata(dst_node_id=dst_node_id, ttl=60.0))
 
+    def has_content(self) -> bool:
+        """Whether it is made of records: never."""
+        return False
+
     @property
     def object_id(self) -> str:
         """What it is called by its content."""

@@ -193,6 +193,7 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
     (
         (1, 20),
         {
+            "ArrayRecord": "flwr.common:ArrayRecord",
             "Context": "flwr.common:Context",
             "Error": "flwr.app.error:Error",
             "ErrorCode": "flwr.common.constant:ErrorCode",
@@ -206,6 +207,7 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
             "RecordDict": "flwr.common:RecordDict",
             "SUPERLINK_NODE_ID": "flwr.common.constant:SUPERLINK_NODE_ID",
             "TaskIdentity": "",
+            "array_to_proto": "flwr.common.serde:array_to_proto",
             "context_from_proto": "flwr.common.serde:context_from_proto",
             "context_to_proto": "flwr.common.serde:context_to_proto",
             "get_fused_config_from_dir": "flwr.common.config:get_fused_config_from_dir",
@@ -216,6 +218,8 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
             "message_to_proto": "flwr.common.serde:message_to_proto",
             "no_object_id_recompute": "flwr.common.inflatable:no_object_id_recompute",
             "parse_config_args": "flwr.common.config:parse_config_args",
+            "recorddict_to_proto": "flwr.common.serde:recorddict_to_proto",
+            "remove_content_from_message": "flwr.common.message:remove_content_from_message",
             "run_from_proto": "flwr.common.serde:run_from_proto",
             "run_serverapp": "flwr.server.run_serverapp:run",
             "user_config_to_proto": "flwr.common.serde:user_config_to_proto",
@@ -224,6 +228,7 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
     (
         (1, 21),
         {
+            "ArrayRecord": "flwr.app:ArrayRecord",
             "Context": "flwr.app:Context",
             "Grid": "flwr.serverapp:Grid",
             "Message": "flwr.app:Message",
@@ -243,6 +248,12 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
             "no_object_id_recompute": (
                 "flwr.supercore.inflatable.inflatable_object:no_object_id_recompute"
             ),
+        },
+    ),
+    (
+        (1, 31),
+        {
+            "remove_content_from_message": "flwr.app.message.message:remove_content_from_message",
         },
     ),
     ((1, 38), {"TaskIdentity": "flwr.supercore.task_identity:TaskIdentity"}),
