@@ -176,7 +176,7 @@ def test_an_app_that_ends_or_hangs_costs_one_reply_and_leaves_nothing_running(
     pids = tmp_path / "pids"
     pids.mkdir()
     # What is imported and started before the first reply counts, too.
-    directly = Direct(flower, tmp_path, ("--deadline", "30"))
+    directly = Direct(flower, tmp_path, ("--deadline", "40"))
     asks = "leftover exit globals threads globals hang globals"
     (result,) = run_on([directly], "unruly", ".json", asks=asks, pids=pids)
     fine = {"seen": 1, "told": 0}
@@ -186,7 +186,7 @@ def test_an_app_that_ends_or_hangs_costs_one_reply_and_leaves_nothing_running(
         assert ended["exit"]["error"] == ErrorCode.CLIENT_APP_CRASHED
         assert "exit code 0 and without a reply" in ended["exit"]["reason"]
         assert hung["hang"]["error"] == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
-        assert "within the deadline of 30.0 s" in hung["hang"]["reason"]
+        assert "within the deadline of 40.0 s" in hung["hang"]["reason"]
         for each in (first, second, third):
             assert each["globals"].items() >= fine.items()
     noted = {int(path.name) for path in pids.iterdir()}

@@ -49,7 +49,15 @@ DIGITS_CSV: Config = {
 WARM = ("--supernodes", "warm")
 PER_ROUND = ("--supernodes", "per-round")
 ATTACHED = ("attach", "--supernodes", "per-round")
-WAYS = {WARM: "warm", PER_ROUND: "per-round", ATTACHED: "attached"}
+DIRECT = ("--mode", "direct", *WARM)
+DIRECT_PER_ROUND = ("--mode", "direct", *PER_ROUND)
+WAYS = {
+    WARM: "warm",
+    PER_ROUND: "per-round",
+    ATTACHED: "attached",
+    DIRECT: "direct",
+    DIRECT_PER_ROUND: "direct-per-round",
+}
 
 IN_CI = [
     ("stateful", "plain", WARM),
@@ -60,14 +68,16 @@ IN_CI = [
     ("raising", "encrypted", WARM),
     ("raising", "plain", PER_ROUND),
     ("raising", "encrypted", ATTACHED),
+    ("stateful", "encrypted", DIRECT),
+    ("stateful", "plain", DIRECT_PER_ROUND),
 ]
 ALL = [
     (app, where, way)
     for app in APPS
     for where in ("plain", "encrypted")
     for way in WAYS
-    # What a ClientApp keeps between messages needs a SuperNode that is kept warm.
-    if app != "stateful" or way == WARM
+    # What a ClientApp keeps between messages needs a SuperNode that is kept warm, or none at all.
+    if app != "stateful" or way not in (PER_ROUND, ATTACHED)
 ]
 thorough = pytest.mark.thorough
 
