@@ -180,6 +180,7 @@ def test_each_organization_is_a_supernode_and_a_warm_one_gets_its_host(
     hosts = [task for task in fake.tasks.values() if task.parent is not None]
     assert [task.asked.name for task in hosts] == ["host: Alpha", "host: Beta", "host: Gamma"]
     assert [task.input["kwargs"]["idle_limit"] for task in hosts] == [30] * 3
+    assert [task.input["kwargs"]["mode"] for task in hosts] == ["bridge"] * 3
     assert {task.asked.databases for task in hosts} == {("default",)}
 
 

@@ -70,6 +70,7 @@ def flower(tmp_path: Path) -> Path:
         (["run", "app", "--deadline", "nan"], "--deadline"),
         (["run", "app", "--deadline", "soon"], "--deadline"),
         (["run", "app", "--supernodes", "hot"], "--supernodes"),
+        (["run", "app", "--mode", "fast"], "--mode"),
         (["run", "app", "--no-such-option"], "--no-such-option"),
         (["run", "app", "another"], "another"),
     ],

@@ -84,7 +84,9 @@ def test_what_is_not_given_is_left_to_the_central_function(user: User, fake: Fak
 
 def test_all_that_is_given_reaches_the_central_function(user: User, fake: FakeServer) -> None:
     options = "--organization Beta --organizations Gamma 2 --supernodes per-round"
-    options += " --deadline 60 --idle-limit 90 --database images --database labels --detach"
+    options += (
+        " --mode direct --deadline 60 --idle-limit 90 --database images --database labels --detach"
+    )
     config = ("--run-config", "rounds=3 note='a b'", "--run-config", 'lr=0.5 deep.er=true x="1"')
     user.sees("submit", "an/image", *options.split(), *config)
     asked = fake.tasks[1].asked
@@ -92,6 +94,7 @@ def test_all_that_is_given_reaches_the_central_function(user: User, fake: FakeSe
     assert asked.input["kwargs"] == {
         "run_config": {"rounds": 3, "note": "a b", "lr": 0.5, "deep.er": True, "x": "1"},
         "organizations": [3, 2],
+        "mode": "direct",
         "supernodes": "per-round",
         "deadline": 60.0,
         "idle_limit": 90.0,

@@ -125,7 +125,11 @@ def test_the_function_gets_what_it_needs(carried: Carried) -> None:
         assert noted["arguments"] == {"message_id": "1f", "timeout": SECONDS}
     else:
         assert noted["method"] == "per_round"
-        assert noted["arguments"] == {"message_id": "1f", "node_config": "name='north'"}
+        assert noted["arguments"] == {
+            "message_id": "1f",
+            "mode": "bridge",
+            "node_config": "name='north'",
+        }
     assert noted["databases"] == {"default": ["/data.csv", "csv"]}
     assert noted["greeting"] == "hello"
 

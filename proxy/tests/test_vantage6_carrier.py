@@ -286,6 +286,7 @@ def test_a_host_starts_under_its_node_id_before_any_courier(warm: Bench) -> None
         "kwargs": {
             "node_id": 7,
             "node_config": "partition-id=1 num-partitions=3",
+            "mode": "bridge",
             "idle_limit": 60.0,
         },
     }
