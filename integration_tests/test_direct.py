@@ -112,8 +112,9 @@ def test_messages_are_encoded_as_flower_encodes_them(flower: Flower) -> None:
     said.append(api.Message(api.Error(code=2, reason="no data"), reply_to=asked))
     for script in (run_clientapp, run_serverapp):
         for message in said:
-            encoded = api.message_to_proto(message).SerializeToString()
-            assert script._encoded(api, message) == encoded
+            encoded = script._encoded(api, message, script._encoded_content(api, message))
+            decoded = _resolve(names["ProtoMessage"]).FromString(encoded)
+            assert decoded == api.message_to_proto(message)
 
 
 # Secure aggregation

@@ -38,7 +38,7 @@ class LinkState:
 
     Parameters
     ----------
-    deliver : Callable[[bytes], None]
+    deliver : Callable[[memoryview], None]
         Takes each reply, an encoded Flower Message: one for each message, from any thread.
     nodes_changed : Callable[[Sequence[int]], None]
         Hears the ids of the nodes that are online, whenever they are others than before.
@@ -48,7 +48,7 @@ class LinkState:
 
     def __init__(
         self,
-        deliver: Callable[[bytes], None],
+        deliver: Callable[[memoryview], None],
         nodes_changed: Callable[[Sequence[int]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -149,8 +149,7 @@ class LinkState:
             node = self._nodes.get(instruction.metadata.dst_node_id)
             if node is not None and instruction in node.waiting:
                 node.waiting.remove(instruction)
-        (message,) = wire.values(reply.encoded, _MESSAGES_LIST)
-        self._deliver(bytes(message))
+        self._deliver(wire.first(reply.encoded, _MESSAGES_LIST))
 
     def _fail(self, instruction: Instruction, code: int, reason: str) -> None:
         reply, _ = error_reply(instruction, code, reason, self._clock())

@@ -122,14 +122,14 @@ class ClientApp:
         path = self._folder / f"{fab.hash_str}.fab"
         if not path.exists():
             path.write_bytes(fab.content)
-        (run,) = wire.values(delivery.bundle.header.instruction.get_run_response, _RUN)
+        run = wire.first(delivery.bundle.header.instruction.get_run_response, _RUN)
         # As a SuperNode does for a message that is whole; with the last call it is the ClientApp's.
         self._proxy.handle("PullMessages", b"", time.monotonic())
         request = fleet.GetFabRequest(run_id=run_id, hash_str=fab.hash_str).SerializeToString()
         self._proxy.handle("GetFab", request, time.monotonic())
         task = {"fab": str(path), "context": str(self._contexts / str(run_id))}
         self._script.send(b"T", json.dumps(task).encode(), until)
-        self._script.send(b"R", bytes(run), until)
+        self._script.send(b"R", run, until)
         self._script.send(b"M", delivery.instruction.encoded, until)
 
     def _reply(self, until: float) -> tuple[dict[str, Any], bytes]:

@@ -62,6 +62,8 @@ from typing import Any, NoReturn
 _GRACE_SECONDS = 3.0
 # How often to look whether a child has ended; that it has replied is noticed at once.
 _LOOK_SECONDS = 0.02
+# How the field `Message.content` begins (flwr/proto/message.proto: number 2).
+_CONTENT = b"\x12"
 # The folders in which libraries are.
 _LIBRARIES = (sys.prefix, sys.base_prefix)
 
@@ -183,7 +185,7 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
         flower.TaskIdentity.task_id = message.metadata.dst_task_id or 0
     try:
         reply = _call(flower, start, run, message, Path(task["fab"]), Path(task["context"]))
-        encoded = _encoded(flower, reply)
+        encoded = _encoded(flower, reply, _encoded_content(flower, reply))
     except Exception as error:
         logging.getLogger("flwr").error("ClientApp raised an exception", exc_info=error)
         code, reason = flower.ErrorCode.CLIENT_APP_RAISED_EXCEPTION, f"{type(error)}:<'{error}'>"
@@ -191,7 +193,7 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
             code = flower.ErrorCode.LOAD_CLIENT_APP_EXCEPTION
             reason = "An exception was raised when attempting to load `ClientApp`"
         reply = flower.Message(flower.Error(code=code, reason=reason), reply_to=message)
-        encoded = _encoded(flower, reply)
+        encoded = _encoded(flower, reply, _encoded_content(flower, reply))
     seen = {
         "seconds": time.monotonic() - began,
         "modules": [name for name in list(sys.modules) if name not in known and _is_library(name)],
@@ -252,13 +254,21 @@ def _preload(seen: Mapping[str, Any]) -> None:
     os.environ.update(environ)
 
 
-def _encoded(flower: Any, message: Any) -> bytes:
-    """Encode a message as Flower's `message_to_proto` does, which copies each array five times."""
+def _encoded(flower: Any, message: Any, content: bytes) -> bytes:
+    """Encode a message as Flower's `message_to_proto` does; `content` is what it says, encoded."""
     if not message.has_content():
         return bytes(flower.message_to_proto(message).SerializeToString())
     proto = flower.message_to_proto(flower.remove_content_from_message(message))
+    return bytes(proto.SerializeToString()) + _CONTENT + _varint(len(content)) + content
+
+
+def _encoded_content(flower: Any, message: Any) -> bytes:
+    """Encode what a message says as `message_to_proto` does, which copies each array five times."""
+    if not message.has_content():
+        return b""
+    proto = flower.recorddict_to_proto(flower.RecordDict())
     for key, record in message.content.items():
-        item = proto.content.items.add(key=key)
+        item = proto.items.add(key=key)
         if isinstance(record, flower.ArrayRecord):
             item.array_record.SetInParent()
             for name, array in record.items():
@@ -266,6 +276,14 @@ def _encoded(flower: Any, message: Any) -> bytes:
         else:
             item.CopyFrom(flower.recorddict_to_proto(flower.RecordDict({key: record})).items[0])
     return bytes(proto.SerializeToString())
+
+
+def _varint(number: int) -> bytes:
+    groups = []
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*groups, number])
 
 
 def _installed(flower: Any, fab: bytes) -> Path:

@@ -44,7 +44,7 @@ class Script:
                 pass_fds=[theirs.fileno()],
             )
 
-    def send(self, kind: bytes, data: bytes, until: float | None = None) -> None:
+    def send(self, kind: bytes, data: bytes | memoryview, until: float | None = None) -> None:
         """Send a frame; safe to use from several threads.
 
         Parameters

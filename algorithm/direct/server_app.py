@@ -134,7 +134,7 @@ class ServerApp:
             self._failure = error.message
             self.process.stop()
 
-    def _deliver(self, reply: bytes) -> None:
+    def _deliver(self, reply: memoryview) -> None:
         self._send(b"M", reply)
 
     def _tell_nodes(self, nodes: Sequence[int]) -> None:
@@ -143,7 +143,7 @@ class ServerApp:
             if self._begun:
                 self._send(b"N", json.dumps(nodes).encode())
 
-    def _send(self, kind: bytes, data: bytes) -> None:
+    def _send(self, kind: bytes, data: bytes | memoryview) -> None:
         try:
             self._script.send(kind, data)
         except EOFError:

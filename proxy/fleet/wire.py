@@ -20,6 +20,8 @@ from proxy.fleet.messages import object_id
 Value = int | bytes
 Leaf = int | float | str | bytes
 
+# How a value stands on the wire.
+_VARINT, _FIXED_64, _LENGTH_DELIMITED, _FIXED_32 = 0, 1, 2, 5
 # Longer ones are told by size and SHA-256.
 _SHOWN_BYTES = 200
 
@@ -38,9 +40,44 @@ def values(encoded: bytes, *path: int) -> list[Value]:
     return [each for data in found if isinstance(data, bytes) for each in values(data, *path[1:])]
 
 
+def first(encoded: bytes, number: int) -> memoryview:
+    """Return the first value of a field of messages or bytes, without copying it.
+
+    Raises
+    ------
+    DecodeError
+        If there is none.
+    """
+    view, place = memoryview(encoded), 0
+    while place < len(view):
+        tag, place = _read_varint(view, place)
+        if tag & 7 == _LENGTH_DELIMITED:
+            length, place = _read_varint(view, place)
+            if tag >> 3 == number and place + length <= len(view):
+                return view[place : place + length]
+            place += length
+        elif tag & 7 == _VARINT:
+            _, place = _read_varint(view, place)
+        else:
+            place += {_FIXED_64: 8, _FIXED_32: 4}.get(tag & 7, len(view))
+    raise DecodeError(f"There is no field {number}.")
+
+
+def _read_varint(view: memoryview, place: int) -> tuple[int, int]:
+    """Return a number, and where what follows it begins."""
+    number = shift = 0
+    while place < len(view):
+        byte = view[place]
+        number |= (byte & 0x7F) << shift
+        shift, place = shift + 7, place + 1
+        if byte < 0x80:
+            return number, place
+    raise DecodeError("The message is cut off.")
+
+
 def field(number: int, data: bytes) -> bytes:
     """Return a field whose value is a message or bytes, as it stands on the wire."""
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
+    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(data)) + data
 
 
 def _varint(number: int) -> bytes:

@@ -33,7 +33,7 @@ class Grid:
         self.replies: list[fleet.Message] = []
         self.nodes: list[list[int]] = []
         self.links = LinkState(
-            lambda reply: self.replies.append(fleet.Message.FromString(reply)),
+            lambda reply: self.replies.append(fleet.Message.FromString(bytes(reply))),
             lambda nodes: self.nodes.append(list(nodes)),
             lambda: self.now,
         )

@@ -1,8 +1,10 @@
 import pytest
 from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protos import fleet_pb2 as fleet
-from proxy.fleet.wire import differences, double, values, zigzag
+from proxy.fleet.wire import differences, double, field, first, values, zigzag
 
 METADATA = fleet.Metadata(run_id=7, message_id="m", ttl=2.5)
 MESSAGE = fleet.Message(metadata=METADATA, error=fleet.Error(code=-3, reason="why"))
@@ -32,6 +34,28 @@ def test_values_are_found_by_their_numbers() -> None:
 def test_what_is_no_message_has_no_values() -> None:
     with pytest.raises(DecodeError):
         values(b"abc", 1)
+
+
+@given(st.integers(1, 1 << 20), st.binary(max_size=300))
+def test_a_field_that_was_put_into_a_message_is_found_there(number: int, data: bytes) -> None:
+    before = fleet.Metadata(run_id=7, ttl=2.5).SerializeToString()
+    message = before + field(number << 4, data) + field(number << 4, b"second")
+    assert bytes(first(message, number << 4)) == data
+    assert values(message, number << 4) == [data, b"second"]
+
+
+def test_the_first_value_is_found_without_a_copy() -> None:
+    found = first(PUSHED, 2)
+    assert found.obj is PUSHED
+    assert bytes(found) == MESSAGE.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "encoded", [b"", b"\x08\x07", b"\x12", b"\x12\x05abc", b"\x08\xff", b"\x13"]
+)
+def test_what_has_no_such_field_has_no_first_value(encoded: bytes) -> None:
+    with pytest.raises(DecodeError):
+        first(encoded, 2)
 
 
 def test_equal_messages_do_not_differ() -> None:
