@@ -26,7 +26,7 @@ benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 benchmark-vantage6: .venv/installed .venv-vantage6/installed  ## the bridge in vantage6, beside a bare algorithm
 	$(BIN)/python -m benchmarks.vantage6
 
-compat: .venv/installed  ## try out every release of Flower; some 40 minutes, and 10 GB in .venv-flwr
+compat: .venv/installed  ## try out every release of Flower; some 30 minutes, and 7 GB in .venv-flwr
 	mkdir -p build
 	$(BIN)/flower-v6 compat --all --live --json --cache .venv-flwr > build/compatibility.json; \
 	    code=$$?; test -s build/compatibility.json || exit $$code; \
