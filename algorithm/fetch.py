@@ -57,7 +57,8 @@ def _outcome(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         path = Path(folder, "result")
         try:
-            server.save_result(task, path)
+            if not server.save_result(task, path):
+                raise Vantage6Error(f"Task {task} left no result.")
         except CarrierError as error:
             if status.completed:
                 raise

@@ -21,11 +21,13 @@ from proxy.vantage6.server import Organization, Server, TaskStatus
 
 log = logging.getLogger(__name__)
 
-# Status is asked for more rarely the longer a task takes: a twentieth of its age, within bounds.
-# For each answer the server reads the task's input from its database, so large ones wait longer.
+# A result is asked for more rarely the longer a task takes: a twentieth of its age, within bounds;
+# and the longer the server takes to answer, for it has the task's node to serve as well.
 _POLL_SECONDS = (0.2, 1.0)
 _POLL_SHARE = 0.05
-_POLL_BYTES_PER_SECOND = 20_000_000
+_POLL_REST = 2.0
+# A task that its node could not even start never ends, but has another status.
+_STATUS_SECONDS = 15.0
 # A node's proxy hides whether it is the server that is away or the task that is refused.
 _CREATE_PATIENCE_SECONDS = 120.0
 # Creating a task failed so often while the server answered otherwise: it refuses the task.
@@ -142,10 +144,8 @@ class Vantage6Carrier:
             payload.write(path, {"method": method, "kwargs": kwargs}, exchange.instruction)
             task = self._create(exchange.title, found, path, exchange.cancelled, ends_at)
             try:
-                status = self._await_end(
-                    task, station, path.stat().st_size, exchange.cancelled, ends_at
-                )
-                self._save_answer(task, status, station, path, exchange, ends_at)
+                self._await_result(task, station, path, exchange.cancelled, ends_at)
+                self._save_answer(task, station, path, exchange)
             except CarrierError:
                 found.doubtful = True
                 raise
@@ -262,62 +262,72 @@ class Vantage6Carrier:
             return False
         return True
 
-    def _await_end(
-        self, task: int, station: str, size: int, cancelled: threading.Event, ends_at: float
-    ) -> TaskStatus:
-        started = time.monotonic()
-        shortest, longest = _POLL_SECONDS
-        status = TaskStatus("pending")
-        while not status.ended:
-            age = time.monotonic() - started
-            pause = max(shortest, _POLL_SHARE * age, size / _POLL_BYTES_PER_SECOND)
+    def _await_result(
+        self, task: int, station: str, path: Path, cancelled: threading.Event, ends_at: float
+    ) -> None:
+        """Wait until a task has ended, and write its result to a file."""
+        started = asked = time.monotonic()
+        status_due = started + _STATUS_SECONDS
+        took = 0.0
+        while True:
+            shortest, longest = _POLL_SECONDS
+            pause = max(shortest, _POLL_SHARE * (asked - started), _POLL_REST * took)
             if cancelled.wait(min(pause, longest)):
                 self._withdraw(task)
                 raise Cancelled("Stopped while a station had a message.")
+            asked = time.monotonic()
+            trouble = ""
             try:
-                status = self._server.task_status(task)
+                if self._server.save_result(task, path):
+                    return
             except ServerUnreachable as error:
-                log.debug("the status of task %d is not known: %s", task, error)
-            if not status.ended and time.monotonic() > ends_at:
+                trouble = f" {error.message}"
+            except CarrierError as error:
+                raise self._failure(task, station, error) from error
+            now = time.monotonic()
+            took = now - asked
+            if now < min(status_due, ends_at):
+                continue
+            status_due = now + _STATUS_SECONDS
+            status = self._status(task)
+            if status is not None and status.ended and not status.ran:
+                raise CarrierError(f"Task {task} at {station} ended: {status.explained}.")
+            if now > ends_at:
                 self._withdraw(task)
                 raise CarrierError(
-                    f"{station} did not answer within {age:.0f} s: task {task} is"
-                    f" {status.name}, its node is"
-                    f" {'online' if self.online(station) else 'offline'}."
+                    f"{station} did not answer within {now - started:.0f} s: task {task} is"
+                    f" {status.name if status else 'not heard of'}, its node is"
+                    f" {'online' if self.online(station) else 'offline'}.{trouble}"
                 )
-        return status
 
-    def _save_answer(
-        self,
-        task: int,
-        status: TaskStatus,
-        station: str,
-        path: Path,
-        exchange: Exchange,
-        ends_at: float,
-    ) -> None:
-        ended = f"Task {task} at {station} ended: {status.explained}."
-        if not (status.completed or status.crashed):
-            raise CarrierError(ended)
+    def _save_answer(self, task: int, station: str, path: Path, exchange: Exchange) -> None:
+        """Take the answering bundle out of a result."""
         try:
-            retrying(
-                lambda: self._server.save_result(task, path),
-                exchange.cancelled,
-                ends_at,
-                ServerUnreachable,
-            )
             with payload.read(path) as result:
                 said = result.fields.get("error")
                 if said is None:
                     result.save_bundle(exchange.reply)
-        except Cancelled:
-            raise
         except CarrierError as error:
-            raise CarrierError(f"{ended} {error.message}") from error
+            raise self._failure(task, station, error) from error
         if said is not None:
             found = self._stations[station]
             found.doubtful = True
             raise CarrierError(f"{station}: {self._why(found, said, exchange.cancelled)}")
+
+    def _failure(self, task: int, station: str, error: CarrierError) -> CarrierError:
+        """Return what became of a task that has ended without a sound result."""
+        status = self._status(task)
+        ended = f"Task {task} at {station} ended{f': {status.explained}' if status else ''}."
+        # That it left no result is clear where no function ran to its end.
+        ran = status is None or status.ran
+        return CarrierError(f"{ended} {error.message}" if ran else ended)
+
+    def _status(self, task: int) -> TaskStatus | None:
+        """Return a task's status; None if the server does not answer now."""
+        try:
+            return self._server.task_status(task)
+        except ServerUnreachable:
+            return None
 
     def _withdraw(self, task: int) -> None:
         """End a task whose result nobody wants, where that is allowed: containers cannot."""

@@ -152,7 +152,8 @@ class Api:
         return HTTPStatus.OK, found
 
     def _list(self, kind: str, request: Request) -> Answer:
-        asked = {key: int(value) for key, value in request.query.items()}
+        dates = {key: value for key, value in request.query.items() if key == "finished_till"}
+        asked = {k: int(value) for k, value in request.query.items() if k not in dates}
         about = asked.get("task_id", asked.get("parent_id"))
         if about is not None and about not in self.model.tasks:
             return _REFUSED, {"msg": f"Task id={about} does not exist!"}
@@ -164,7 +165,11 @@ class Api:
             "node": lambda: self._nodes(asked["collaboration_id"]),
             "task": lambda: self._tasks(asked.get("parent_id")),
             "run": lambda: [self._run(self.model.tasks[asked["task_id"]])],
-            "result": lambda: [self._result(self.model.tasks[asked["task_id"]], request)],
+            "result": lambda: [
+                self._result(task, request)
+                for task in [self.model.tasks[asked["task_id"]]]
+                if task.finished or not dates
+            ],
         }
         size = asked.get("per_page", 10)
         first = (asked.get("page", 1) - 1) * size

@@ -86,6 +86,11 @@ class FakeTask:
         """Whether nothing more will happen."""
         return self.status not in _NOT_ENDED
 
+    @property
+    def finished(self) -> bool:
+        """Whether it has a date of its end: none if its node could get no token for it."""
+        return self.ended and self.status != "failed"
+
 
 # What a container would do: it returns what it writes to its output file (a mapping as JSON), or
 # None to stay "active" for ever.

@@ -105,15 +105,27 @@ def test_a_task_that_fails_says_how(tmp_path: Path) -> None:
         server = user(fake)
         task = post(server, tmp_path)
         assert result(server, task, tmp_path) == b'{"error": "too hot"}'
-        assert server.task_status(task).crashed
+        assert server.task_status(task).ran
         assert server.log(task) == "it was too hot\n"
 
 
-@pytest.mark.parametrize("left", [None, b""])
-def test_a_task_without_a_result_has_none(left: bytes | None, tmp_path: Path) -> None:
-    with FakeServer(lambda _: left) as fake:
+def test_a_result_is_there_when_the_task_has_ended(tmp_path: Path) -> None:
+    with FakeServer(wait) as fake:
+        server = container(fake)
+        task = post(server, tmp_path)
+        assert not server.save_result(task, tmp_path / "result")
+        assert not (tmp_path / "result").exists()
+        fake.tasks[task].killed.set()
+        fake.tasks[task].result, fake.tasks[task].status = b"{}", "completed"
+        assert server.save_result(task, tmp_path / "result")
+        assert (tmp_path / "result").read_bytes() == b"{}"
+
+
+def test_a_task_that_ended_without_a_result_has_none(tmp_path: Path) -> None:
+    with FakeServer(wait) as fake:
         server = user(fake)
         task = post(server, tmp_path)
+        server.kill_task(task)
         with pytest.raises(Vantage6Error, match="left no result"):
             server.save_result(task, tmp_path / "result")
 
