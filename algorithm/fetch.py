@@ -62,7 +62,8 @@ def _outcome(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
         except CarrierError as error:
             if status.completed:
                 raise
-            tail = "\n".join(server.log(task).splitlines()[-_LOG_LINES:])
+            log = server.run(server.run_of(task)).log
+            tail = "\n".join(log.splitlines()[-_LOG_LINES:])
             raise Vantage6Error(
                 f"Task {task} left no outcome: it ended as {status.explained}.",
                 f"The end of its log:\n{tail}" if tail else "",

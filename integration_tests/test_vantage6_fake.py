@@ -71,7 +71,9 @@ def answers(world: World) -> Iterator[tuple[str, int, Any]]:
         yield ask("GET", f"task/{number}")
         yield ask("GET", f"task/{number}/status")
         yield ask("GET", f"task?parent_id={number}")
-        yield ask("GET", f"run?task_id={number}")
+        _, _, runs = found = ask("GET", f"run?task_id={number}")
+        yield found
+        yield ask("GET", f"run/{runs['data'][0]['id'] if 'data' in runs else _MISSING}")
         yield ask("GET", f"result?task_id={number}")
         yield ask("GET", f"result?task_id={number}&finished_till=9999-12-31")
         yield ask("POST", "kill/task", {"id": number})

@@ -17,7 +17,7 @@ from typing import Any
 from proxy.carriers import Exchange, payload
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
 from proxy.retry import retrying
-from proxy.vantage6.server import Organization, Server, TaskStatus
+from proxy.vantage6.server import Organization, Run, Server, TaskStatus
 
 log = logging.getLogger(__name__)
 
@@ -158,13 +158,13 @@ class Vantage6Carrier:
         ended = "it never started"
         if station.host is not None:
             try:
-                status = self._host_status(station.host, station, cancelled)
+                status = self._host_status(station, station.host, cancelled)
             except ServerUnreachable:
                 return
             station.doubtful = False
             if not status.ended:
                 return
-            ended = self._words(station.host) or status.name
+            ended = self._words(station.host.task) or status.name
         log.warning(
             "station %s: its host ended (%s); a new one starts, without the ClientApp's state",
             station.organization.name,
@@ -173,14 +173,19 @@ class Vantage6Carrier:
         station.host = self._start_host(station, cancelled)
 
     def _host_status(
-        self, host: int, station: "_Station", cancelled: threading.Event
+        self, station: "_Station", host: "_Host", cancelled: threading.Event
     ) -> TaskStatus:
         """Return a host's status, which may be late where something failed."""
         give_up = time.monotonic() + (_HOST_STATUS_DELAY_SECONDS if station.doubtful else 0.0)
         while True:
-            status = self._server.task_status(host)
+            status = self._run(host).status
             if status.ended or time.monotonic() >= give_up or cancelled.wait(_POLL_SECONDS[1]):
                 return status
+
+    def _run(self, host: "_Host") -> Run:
+        """Return what became of a host."""
+        host.run = host.run or self._server.run_of(host.task)
+        return self._server.run(host.run)
 
     def _words(self, task: int) -> str:
         """Return what a function that failed said itself; empty if it said nothing."""
@@ -198,13 +203,13 @@ class Vantage6Carrier:
         if station.host is None:
             return error
         try:
-            ended = self._host_status(station.host, station, cancelled).ended
+            ended = self._host_status(station, station.host, cancelled).ended
         except ServerUnreachable:
             return error
-        words = self._words(station.host) if ended else ""
+        words = self._words(station.host.task) if ended else ""
         return f"{error} It said: {words}" if words else error
 
-    def _start_host(self, station: "_Station", cancelled: threading.Event) -> int:
+    def _start_host(self, station: "_Station", cancelled: threading.Event) -> "_Host":
         kwargs = {
             "node_id": station.node_id,
             "node_config": station.node_config,
@@ -214,7 +219,7 @@ class Vantage6Carrier:
             path = Path(folder, "payload")
             payload.write(path, {"method": "host", "kwargs": kwargs})
             ends_at = time.monotonic() + _CREATE_PATIENCE_SECONDS
-            return self._create("host", station, path, cancelled, ends_at)
+            return _Host(self._create("host", station, path, cancelled, ends_at))
 
     def _create(
         self,
@@ -346,7 +351,15 @@ class Vantage6Carrier:
         # Containers may not ask for nodes, but a run tells of its node.
         for station in self._stations.values():
             if station.host is not None:
-                station.online = self._server.node_online(station.host)
+                station.online = self._run(station.host).node_online
+
+
+@dataclass
+class _Host:
+    """A station's host: its task, and the run of that when it is known."""
+
+    task: int
+    run: int = 0
 
 
 @dataclass
@@ -356,7 +369,7 @@ class _Station:
     organization: Organization
     node_config: str
     node_id: int = 0
-    host: int | None = None
+    host: _Host | None = None
     # Something failed there: that its host is shown as active means little.
     doubtful: bool = False
     online: bool = True

@@ -340,7 +340,7 @@ def test_a_host_that_could_not_be_started_is_started_with_the_next_message(
 
 
 def test_a_server_that_is_away_is_not_taken_for_the_end_of_a_host(warm: Bench) -> None:
-    warm.fake.fail_next(Failure.ERROR, f"GET task/{warm.made[0].id}/status")
+    warm.fake.fail_next(Failure.ERROR, f"GET run/{warm.made[0].run}")
     warm.exchange()
     assert warm.methods == ["host", "courier"]
 
@@ -358,7 +358,7 @@ class Doubt:
 
     def is_asked(self, times: int) -> bool:
         """Wait until the host's status was asked for so many times more."""
-        request = f"GET task/{self._host.id}/status"
+        request = f"GET run/{self._host.run}"
         before = self._bench.asked(request)
         return wait_until(lambda: self._bench.asked(request) >= before + times)
 
@@ -383,9 +383,9 @@ def test_a_host_that_is_doubted_for_long_enough_is_trusted_again(
     with ThreadPoolExecutor(1) as pool:
         assert Doubt(warm, pool).next.result(SECONDS) == b"the reply to " + INSTRUCTION
     assert warm.methods == ["host", "courier", "courier"]
-    before = warm.asked(f"GET task/{warm.made[0].id}/status")
+    before = warm.asked(f"GET run/{warm.made[0].run}")
     warm.exchange()
-    assert warm.asked(f"GET task/{warm.made[0].id}/status") == before + 1
+    assert warm.asked(f"GET run/{warm.made[0].run}") == before + 1
 
 
 def test_a_station_that_is_called_off_while_its_host_is_doubted_does_not_wait(

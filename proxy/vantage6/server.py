@@ -78,6 +78,25 @@ class TaskStatus:
         return f"{self.name} ({meaning})" if meaning else self.name
 
 
+@dataclass(frozen=True)
+class Run:
+    """What became of a task at the only organization that it had.
+
+    Attributes
+    ----------
+    status : TaskStatus
+        The task's status.
+    node_online : bool
+        Whether the node is online that has it.
+    log : str
+        What its containers have printed so far, as far as the node shares it.
+    """
+
+    status: TaskStatus
+    node_online: bool
+    log: str
+
+
 class Server:
     """The API; safe to use from several threads.
 
@@ -146,14 +165,21 @@ class Server:
             for each in self.all("node", collaboration_id=collaboration)
         }
 
-    def node_online(self, task: int) -> bool:
-        """Return whether the node is online that has a task; containers may ask.
+    def run_of(self, task: int) -> int:
+        """Return the id of the run of a task that had one organization; containers may ask."""
+        (run,) = self.all("run", task_id=task)
+        return int(run["id"])
 
-        The answer carries the task's input, so the input had better be short.
+    def run(self, number: int) -> Run:
+        """Return what became of the run with an id; containers may ask.
+
+        The server has it at once, while for a task's status it goes through all runs that there
+        are. But the answer carries the run's input, so the input had better be short.
         """
-        runs = self.all("run", task_id=task)
+        run = self.get(f"run/{number}")
         # An organization may have taken its node off the server.
-        return all((run["node"] or {}).get("status") == _ONLINE for run in runs)
+        online = (run["node"] or {}).get("status") == _ONLINE
+        return Run(TaskStatus(run["status"]), online, run["log"] or "")
 
     def create_task(
         self, task: Mapping[str, Any], organization: Organization, payload: Path
@@ -195,13 +221,6 @@ class Server:
     def task_status(self, task: int) -> TaskStatus:
         """Return a task's status; raises as `get` does."""
         return TaskStatus(self.get(f"task/{task}/status")["status"])
-
-    def log(self, task: int) -> str:
-        """Return what the containers of a task have printed so far, as far as nodes share it.
-
-        The answer carries the task's input, so the input had better be short.
-        """
-        return "".join(run["log"] or "" for run in self.all("run", task_id=task))
 
     def save_result(self, task: int, path: Path) -> bool:
         """Write the result of a task that had one organization to a file, if the task has ended.

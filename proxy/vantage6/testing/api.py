@@ -145,6 +145,10 @@ class Api:
         found: Json | None = None
         if kind == "task" and (task := self.model.tasks.get(number)):
             found = {"status": task.status} if only_status else _task(task)
+        elif kind == "run":
+            found = next(
+                (self._run(task) for task in self.model.tasks.values() if task.run == number), None
+            )
         elif kind == "collaboration" and number in self.model.collaborations:
             found = self._collaboration(number)
         if found is None:
@@ -208,7 +212,7 @@ class Api:
         return {
             "organization": {"id": task.asked.organization},
             "node": {"id": task.asked.organization, "status": online},
-            "id": task.id,
+            "id": task.run,
             "status": task.status,
             "input": b64encode(json.dumps(task.input).encode()).decode(),
             "log": task.log or None,
@@ -219,7 +223,7 @@ class Api:
         encrypted = self.model.collaborations[task.asked.collaboration].encrypted
         if task.result is not None and encrypted and request.container is None:
             stored = sealed(task.result, _USER["organization"]["id"])
-        about: Json = {"run": {"id": task.id}, "task": {"id": task.id}, "id": task.id}
+        about: Json = {"run": {"id": task.run}, "task": {"id": task.id}, "id": task.run}
         return about | {"result": stored, "blob_storage_used": False}
 
 

@@ -77,6 +77,11 @@ class FakeTask:
     killed: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
+    def run(self) -> int:
+        """The id of its run, which is no task's."""
+        return self.id + 1_000_000
+
+    @property
     def input(self) -> dict[str, Any]:
         """Its input, as the container reads it."""
         return self.asked.input

@@ -106,7 +106,7 @@ def test_a_task_that_fails_says_how(tmp_path: Path) -> None:
         task = post(server, tmp_path)
         assert result(server, task, tmp_path) == b'{"error": "too hot"}'
         assert server.task_status(task).ran
-        assert server.log(task) == "it was too hot\n"
+        assert server.run(server.run_of(task)).log == "it was too hot\n"
 
 
 def test_a_result_is_there_when_the_task_has_ended(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_task_that_ended_without_a_result_has_none(tmp_path: Path) -> None:
 
 def test_a_log_that_is_not_there_yet_is_empty(fake: FakeServer, tmp_path: Path) -> None:
     server = user(fake)
-    assert server.log(post(server, tmp_path)) == ""
+    assert server.run(server.run_of(post(server, tmp_path))).log == ""
 
 
 def test_organizations_come_in_the_order_of_their_ids(fake: FakeServer) -> None:
@@ -160,9 +160,10 @@ def test_a_container_sees_whether_the_node_of_a_task_is_online(
 ) -> None:
     server = container(fake)
     task = post(server, tmp_path)
-    assert server.node_online(task)
+    run = server.run_of(task)
+    assert server.run(run).node_online
     fake.set_node(2, online=False)
-    assert not server.node_online(task)
+    assert not server.run(run).node_online
 
 
 def test_a_task_waits_for_its_node(fake: FakeServer, tmp_path: Path) -> None:
