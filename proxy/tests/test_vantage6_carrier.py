@@ -573,22 +573,18 @@ def test_a_server_that_stays_away_while_a_task_is_created_is_an_error(
     assert "does not answer" in said
 
 
+@pytest.mark.parametrize("status", ["told", "not told"])
 def test_a_server_that_stays_away_while_a_task_runs_is_an_error_that_names_the_task(
-    any_bench: Bench,
+    any_bench: Bench, status: str
 ) -> None:
+    any_bench.nodes.courier = stays_active
     task = len(any_bench.fake.tasks) + 1
     any_bench.fake.fail_next(Failure.LOST, "GET result", 999)
-    any_bench.fake.fail_next(Failure.LOST, f"GET task/{task}/status", 999)
+    if status == "not told":
+        any_bench.fake.fail_next(Failure.LOST, f"GET task/{task}/status", 999)
     said = any_bench.fails(timeout=0.2)
     assert "Beta did not answer" in said
-    assert f"task {task} is not heard of" in said
-    assert "does not answer" in said
-
-
-def test_a_result_that_never_comes_is_an_error_that_names_the_task(any_bench: Bench) -> None:
-    any_bench.fake.fail_next(Failure.LOST, "GET result", 999)
-    said = any_bench.fails(timeout=0.5)
-    assert f"task {any_bench.made[-1].id} is completed" in said
+    assert f"task {task} is {'active' if status == 'told' else 'not heard of'}" in said
     assert "does not answer" in said
 
 
