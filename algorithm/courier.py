@@ -38,13 +38,13 @@ def main(container: Container, task: Payload) -> None:
         task.save_bundle(part)
         message.missing.unlink(missing_ok=True)  # said of an earlier bundle
         part.replace(message.instruction)
-        print(f"message {message.message_id:.12} is with the host", flush=True)
     try:
         answer = _await_answer(job, message, arguments["timeout"])
     finally:
         message.instruction.unlink(missing_ok=True)
     payload.write_answer(container.output_file, answer, arguments.get("max_reply_bytes"))
     message.missing.unlink(missing_ok=True)
+    # One line, at the end: for each the server writes the task's row anew, input and all.
     print(f"message {message.message_id:.12} is answered", flush=True)
 
 

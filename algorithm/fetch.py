@@ -57,11 +57,13 @@ def _outcome(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         path = Path(folder, "result")
         try:
-            server.save_result(task, path)
+            if not server.save_result(task, path):
+                raise Vantage6Error(f"Task {task} left no result.")
         except CarrierError as error:
             if status.completed:
                 raise
-            tail = "\n".join(server.log(task).splitlines()[-_LOG_LINES:])
+            log = server.run(server.run_of(task)).log
+            tail = "\n".join(log.splitlines()[-_LOG_LINES:])
             raise Vantage6Error(
                 f"Task {task} left no outcome: it ended as {status.explained}.",
                 f"The end of its log:\n{tail}" if tail else "",

@@ -83,7 +83,8 @@ class _Host:
             while not self.ended(_POLL_SECONDS):
                 for message in self._job.waiting():
                     self._busy = True
-                    self._answer(message)
+                    if not self._end.is_set():  # `end` may have looked just before
+                        self._answer(message)
                     self._busy = False
         finally:
             self._warm.stop()

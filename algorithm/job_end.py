@@ -29,8 +29,8 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
         central = 0
         while True:
             try:
-                central = central or int(server.get(f"task/{task}")["parent"]["id"])
-                if server.task_status(central).ended:
+                central = central or server.run_of(server.get(f"task/{task}")["parent"]["id"])
+                if server.run(central).status.ended:
                     break
             except Vantage6Error as error:
                 log.debug("whether the job is over is not known: %s", error)

@@ -10,9 +10,10 @@ from proxy.errors import ServerUnreachable, Vantage6Error
 from proxy.vantage6.server import Server, TaskStatus
 
 _LOOK_SECONDS = 1.0
-# The server sends the whole log each time: the longer that takes, the more rarely it is asked for.
-_LOG_SHARE = 0.05
-_PAGE = 50
+# The more rarely something is asked for, the longer it takes the server, which has the task itself
+# to serve: a log comes whole each time; for the status of each subtask all runs are gone through.
+_SHARE = 0.05
+_PAGE = 10
 
 
 def watch(server: Server, task: int, screen: Screen) -> TaskStatus:
@@ -25,7 +26,7 @@ def watch(server: Server, task: int, screen: Screen) -> TaskStatus:
     """
     watcher = Watcher(server, task, screen)
     while not (status := watcher.look()).ended:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(watcher.pause)
     return status
 
 
@@ -52,25 +53,36 @@ class Watcher:
         The central task's id.
     screen : Screen
         Shows it.
+
+    Attributes
+    ----------
+    pause : float
+        Seconds after which to look again.
     """
 
     def __init__(self, server: Server, task: int, screen: Screen) -> None:
         self._server = server
         self._task = task
         self._screen = screen
+        self.pause = _LOOK_SECONDS
+        self._run = 0
         self._status = TaskStatus("pending")
         self._away = False
         self._log: list[str] = []
-        self._log_due = float("-inf")
+        self._subtasks_due = float("-inf")
         self._known: dict[int, dict[str, Any]] = {}
 
     def look(self) -> TaskStatus:
         """Show what is new; returns the task's status as far as it is known."""
         try:
+            started = time.monotonic()
+            self._run = self._run or self._server.run_of(self._task)
+            run = self._server.run(self._run)
+            self.pause = max(_LOOK_SECONDS, (time.monotonic() - started) / _SHARE)
             # First the status, so that nothing is missed of what was done before the end.
-            status = self._server.task_status(self._task)
-            self._show_log(status.ended)
-            self._show_subtasks()
+            status = run.status
+            self._show_log(run.log, status.ended)
+            self._show_subtasks(status.ended)
         except ServerUnreachable as error:
             if not self._away:
                 self._screen.status("")
@@ -83,12 +95,7 @@ class Watcher:
         self._screen.status("" if status.ended else self._summary())
         return status
 
-    def _show_log(self, to_the_end: bool) -> None:
-        started = time.monotonic()
-        if started < self._log_due and not to_the_end:
-            return
-        log = self._server.log(self._task)
-        self._log_due = started + (time.monotonic() - started) / _LOG_SHARE
+    def _show_log(self, log: str, to_the_end: bool) -> None:
         lines = (log if to_the_end else log[: log.rfind("\n") + 1]).splitlines()
         # At the end the node sends the log anew; a task that it starts again has a new one.
         pairs = zip(lines, self._log, strict=False)
@@ -97,9 +104,13 @@ class Watcher:
             self._screen.line(line)
         self._log = lines
 
-    def _show_subtasks(self) -> None:
+    def _show_subtasks(self, to_the_end: bool) -> None:
+        started = time.monotonic()
+        if started < self._subtasks_due and not to_the_end:
+            return
         before = self._known
         self._known = {each["id"]: each for each in self._subtasks()}
+        self._subtasks_due = started + (time.monotonic() - started) / _SHARE
         for number, each in sorted(self._known.items()):
             status = TaskStatus(each["status"])
             if status.ended and not _ended(before.get(number)):

@@ -71,10 +71,14 @@ def answers(world: World) -> Iterator[tuple[str, int, Any]]:
         yield ask("GET", f"task/{number}")
         yield ask("GET", f"task/{number}/status")
         yield ask("GET", f"task?parent_id={number}")
-        yield ask("GET", f"run?task_id={number}")
+        _, _, runs = found = ask("GET", f"run?task_id={number}")
+        yield found
+        yield ask("GET", f"run/{runs['data'][0]['id'] if 'data' in runs else _MISSING}")
         yield ask("GET", f"result?task_id={number}")
+        yield ask("GET", f"result?task_id={number}&finished_till=9999-12-31")
         yield ask("POST", "kill/task", {"id": number})
         yield ask("POST", "kill/task", {"id": number})
+        yield ask("GET", f"result?task_id={number}&finished_till=9999-12-31")
     for number in (world.plain, _MISSING):
         yield ask("GET", f"collaboration/{number}")
     yield ask("GET", "collaboration?page=1&per_page=2")

@@ -64,7 +64,7 @@ class Watched:
 
     def is_asked_for(self, central: FakeTask, times: int) -> bool:
         """Wait until the server was asked so often more whether the job is over."""
-        request = f"GET task/{central.id}/status"
+        request = f"GET run/{central.run}"
         before = self._fake.requests.count(request)
         return wait_until(lambda: self._fake.requests.count(request) >= before + times)
 

@@ -52,8 +52,8 @@ def watched(fake: FakeServer, central: FakeTask) -> Watched:
 
 
 @pytest.fixture(autouse=True)
-def _logs_may_be_asked_for_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("algorithm.watch._LOG_SHARE", float("inf"))
+def _the_server_may_be_asked_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("algorithm.watch._SHARE", float("inf"))
 
 
 def test_each_line_of_the_log_is_shown_once_and_whole(watched: Watched, central: FakeTask) -> None:
@@ -142,7 +142,7 @@ def test_a_server_that_is_away_is_waited_for(
     assert watched.look() == ["round 2", "flower-v6 | the vantage6 server is back"]
 
 
-@pytest.mark.parametrize("call", ["GET run", "GET task", "GET task/1/status"])
+@pytest.mark.parametrize("call", ["GET run", "GET task"])
 def test_one_answer_that_is_lost_loses_nothing(
     watched: Watched, fake: FakeServer, central: FakeTask, call: str
 ) -> None:

@@ -56,7 +56,14 @@ class Researcher:
 
     def end(self, task: int, timeout: float = PATIENCE_SECONDS) -> str:
         """Wait until a task has ended; returns its status."""
-        wait_until(lambda: self.status(task) not in _NOT_ENDED, f"task {task} has ended", timeout)
+        # A run is found by its id at once; for a task's status the server goes through all runs.
+        run = f"run/{self.run(task)['id']}"
+        wait_until(
+            lambda: self.get(run)["status"] not in _NOT_ENDED,
+            f"task {task} has ended",
+            timeout,
+            _POLL_SECONDS,
+        )
         return self.status(task)
 
     def result(self, task: int, timeout: float = PATIENCE_SECONDS) -> Any:

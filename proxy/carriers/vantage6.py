@@ -17,15 +17,17 @@ from typing import Any
 from proxy.carriers import Exchange, payload
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
 from proxy.retry import retrying
-from proxy.vantage6.server import Organization, Server, TaskStatus
+from proxy.vantage6.server import Organization, Run, Server, TaskStatus
 
 log = logging.getLogger(__name__)
 
-# Status is asked for more rarely the longer a task takes: a twentieth of its age, within bounds.
-# For each answer the server reads the task's input from its database, so large ones wait longer.
+# A result is asked for more rarely the longer a task takes: a twentieth of its age, within bounds;
+# and the longer the server takes to answer, for it has the task's node to serve as well.
 _POLL_SECONDS = (0.2, 1.0)
 _POLL_SHARE = 0.05
-_POLL_BYTES_PER_SECOND = 20_000_000
+_POLL_REST = 2.0
+# A task that its node could not even start never ends, but has another status.
+_STATUS_SECONDS = 15.0
 # A node's proxy hides whether it is the server that is away or the task that is refused.
 _CREATE_PATIENCE_SECONDS = 120.0
 # Creating a task failed so often while the server answered otherwise: it refuses the task.
@@ -149,10 +151,8 @@ class Vantage6Carrier:
             payload.write(path, {"method": method, "kwargs": kwargs}, exchange.instruction)
             task = self._create(exchange.title, found, path, exchange.cancelled, ends_at)
             try:
-                status = self._await_end(
-                    task, station, path.stat().st_size, exchange.cancelled, ends_at
-                )
-                self._save_answer(task, status, station, path, exchange, ends_at)
+                self._await_result(task, station, path, exchange.cancelled, ends_at)
+                self._save_answer(task, station, path, exchange)
             except CarrierError:
                 found.doubtful = True
                 raise
@@ -165,13 +165,13 @@ class Vantage6Carrier:
         ended = "it never started"
         if station.host is not None:
             try:
-                status = self._host_status(station.host, station, cancelled)
+                status = self._host_status(station, station.host, cancelled)
             except ServerUnreachable:
                 return
             station.doubtful = False
             if not status.ended:
                 return
-            ended = self._words(station.host) or status.name
+            ended = self._words(station.host.task) or status.name
         log.warning(
             "station %s: its host ended (%s); a new one starts, without the ClientApp's state",
             station.organization.name,
@@ -180,14 +180,19 @@ class Vantage6Carrier:
         station.host = self._start_host(station, cancelled)
 
     def _host_status(
-        self, host: int, station: "_Station", cancelled: threading.Event
+        self, station: "_Station", host: "_Host", cancelled: threading.Event
     ) -> TaskStatus:
         """Return a host's status, which may be late where something failed."""
         give_up = time.monotonic() + (_HOST_STATUS_DELAY_SECONDS if station.doubtful else 0.0)
         while True:
-            status = self._server.task_status(host)
+            status = self._run(host).status
             if status.ended or time.monotonic() >= give_up or cancelled.wait(_POLL_SECONDS[1]):
                 return status
+
+    def _run(self, host: "_Host") -> Run:
+        """Return what became of a host."""
+        host.run = host.run or self._server.run_of(host.task)
+        return self._server.run(host.run)
 
     def _words(self, task: int) -> str:
         """Return what a function that failed said itself; empty if it said nothing."""
@@ -205,13 +210,13 @@ class Vantage6Carrier:
         if station.host is None:
             return error
         try:
-            ended = self._host_status(station.host, station, cancelled).ended
+            ended = self._host_status(station, station.host, cancelled).ended
         except ServerUnreachable:
             return error
-        words = self._words(station.host) if ended else ""
+        words = self._words(station.host.task) if ended else ""
         return f"{error} It said: {words}" if words else error
 
-    def _start_host(self, station: "_Station", cancelled: threading.Event) -> int:
+    def _start_host(self, station: "_Station", cancelled: threading.Event) -> "_Host":
         kwargs = {
             "node_id": station.node_id,
             "node_config": station.node_config,
@@ -222,7 +227,7 @@ class Vantage6Carrier:
             path = Path(folder, "payload")
             payload.write(path, {"method": "host", "kwargs": kwargs})
             ends_at = time.monotonic() + _CREATE_PATIENCE_SECONDS
-            return self._create("host", station, path, cancelled, ends_at)
+            return _Host(self._create("host", station, path, cancelled, ends_at))
 
     def _create(
         self,
@@ -270,62 +275,72 @@ class Vantage6Carrier:
             return False
         return True
 
-    def _await_end(
-        self, task: int, station: str, size: int, cancelled: threading.Event, ends_at: float
-    ) -> TaskStatus:
-        started = time.monotonic()
-        shortest, longest = _POLL_SECONDS
-        status = TaskStatus("pending")
-        while not status.ended:
-            age = time.monotonic() - started
-            pause = max(shortest, _POLL_SHARE * age, size / _POLL_BYTES_PER_SECOND)
+    def _await_result(
+        self, task: int, station: str, path: Path, cancelled: threading.Event, ends_at: float
+    ) -> None:
+        """Wait until a task has ended, and write its result to a file."""
+        started = asked = time.monotonic()
+        status_due = started + _STATUS_SECONDS
+        took = 0.0
+        while True:
+            shortest, longest = _POLL_SECONDS
+            pause = max(shortest, _POLL_SHARE * (asked - started), _POLL_REST * took)
             if cancelled.wait(min(pause, longest)):
                 self._withdraw(task)
                 raise Cancelled("Stopped while a station had a message.")
+            asked = time.monotonic()
+            trouble = ""
             try:
-                status = self._server.task_status(task)
+                if self._server.save_result(task, path):
+                    return
             except ServerUnreachable as error:
-                log.debug("the status of task %d is not known: %s", task, error)
-            if not status.ended and time.monotonic() > ends_at:
+                trouble = f" {error.message}"
+            except CarrierError as error:
+                raise self._failure(task, station, error) from error
+            now = time.monotonic()
+            took = now - asked
+            if now < min(status_due, ends_at):
+                continue
+            status_due = now + _STATUS_SECONDS
+            status = self._status(task)
+            if status is not None and status.ended and not status.ran:
+                raise CarrierError(f"Task {task} at {station} ended: {status.explained}.")
+            if now > ends_at:
                 self._withdraw(task)
                 raise CarrierError(
-                    f"{station} did not answer within {age:.0f} s: task {task} is"
-                    f" {status.name}, its node is"
-                    f" {'online' if self.online(station) else 'offline'}."
+                    f"{station} did not answer within {now - started:.0f} s: task {task} is"
+                    f" {status.name if status else 'not heard of'}, its node is"
+                    f" {'online' if self.online(station) else 'offline'}.{trouble}"
                 )
-        return status
 
-    def _save_answer(
-        self,
-        task: int,
-        status: TaskStatus,
-        station: str,
-        path: Path,
-        exchange: Exchange,
-        ends_at: float,
-    ) -> None:
-        ended = f"Task {task} at {station} ended: {status.explained}."
-        if not (status.completed or status.crashed):
-            raise CarrierError(ended)
+    def _save_answer(self, task: int, station: str, path: Path, exchange: Exchange) -> None:
+        """Take the answering bundle out of a result."""
         try:
-            retrying(
-                lambda: self._server.save_result(task, path),
-                exchange.cancelled,
-                ends_at,
-                ServerUnreachable,
-            )
             with payload.read(path) as result:
                 said = result.fields.get("error")
                 if said is None:
                     result.save_bundle(exchange.reply)
-        except Cancelled:
-            raise
         except CarrierError as error:
-            raise CarrierError(f"{ended} {error.message}") from error
+            raise self._failure(task, station, error) from error
         if said is not None:
             found = self._stations[station]
             found.doubtful = True
             raise CarrierError(f"{station}: {self._why(found, said, exchange.cancelled)}")
+
+    def _failure(self, task: int, station: str, error: CarrierError) -> CarrierError:
+        """Return what became of a task that has ended without a sound result."""
+        status = self._status(task)
+        ended = f"Task {task} at {station} ended{f': {status.explained}' if status else ''}."
+        # That it left no result is clear where no function ran to its end.
+        ran = status is None or status.ran
+        return CarrierError(f"{ended} {error.message}" if ran else ended)
+
+    def _status(self, task: int) -> TaskStatus | None:
+        """Return a task's status; None if the server does not answer now."""
+        try:
+            return self._server.task_status(task)
+        except ServerUnreachable:
+            return None
 
     def _withdraw(self, task: int) -> None:
         """End a task whose result nobody wants, where that is allowed: containers cannot."""
@@ -344,7 +359,15 @@ class Vantage6Carrier:
         # Containers may not ask for nodes, but a run tells of its node.
         for station in self._stations.values():
             if station.host is not None:
-                station.online = self._server.node_online(station.host)
+                station.online = self._run(station.host).node_online
+
+
+@dataclass
+class _Host:
+    """A station's host: its task, and the run of that when it is known."""
+
+    task: int
+    run: int = 0
 
 
 @dataclass
@@ -354,7 +377,7 @@ class _Station:
     organization: Organization
     node_config: str
     node_id: int = 0
-    host: int | None = None
+    host: _Host | None = None
     # Something failed there: that its host is shown as active means little.
     doubtful: bool = False
     online: bool = True

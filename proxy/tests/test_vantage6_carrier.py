@@ -135,6 +135,7 @@ class Bench:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask often, and believe at once what the server says."""
     monkeypatch.setattr(vantage6, "_POLL_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(vantage6, "_STATUS_SECONDS", 0.05)
     monkeypatch.setattr(vantage6, "_NODES_ASKED_EVERY_SECONDS", -1.0)
     monkeypatch.setattr(vantage6, "_HOST_STATUS_DELAY_SECONDS", 0.0)
     monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.02))
@@ -340,7 +341,7 @@ def test_a_host_that_could_not_be_started_is_started_with_the_next_message(
 
 
 def test_a_server_that_is_away_is_not_taken_for_the_end_of_a_host(warm: Bench) -> None:
-    warm.fake.fail_next(Failure.ERROR, f"GET task/{warm.made[0].id}/status")
+    warm.fake.fail_next(Failure.ERROR, f"GET run/{warm.made[0].run}")
     warm.exchange()
     assert warm.methods == ["host", "courier"]
 
@@ -358,7 +359,7 @@ class Doubt:
 
     def is_asked(self, times: int) -> bool:
         """Wait until the host's status was asked for so many times more."""
-        request = f"GET task/{self._host.id}/status"
+        request = f"GET run/{self._host.run}"
         before = self._bench.asked(request)
         return wait_until(lambda: self._bench.asked(request) >= before + times)
 
@@ -383,9 +384,9 @@ def test_a_host_that_is_doubted_for_long_enough_is_trusted_again(
     with ThreadPoolExecutor(1) as pool:
         assert Doubt(warm, pool).next.result(SECONDS) == b"the reply to " + INSTRUCTION
     assert warm.methods == ["host", "courier", "courier"]
-    before = warm.asked(f"GET task/{warm.made[0].id}/status")
+    before = warm.asked(f"GET run/{warm.made[0].run}")
     warm.exchange()
-    assert warm.asked(f"GET task/{warm.made[0].id}/status") == before + 1
+    assert warm.asked(f"GET run/{warm.made[0].run}") == before + 1
 
 
 def test_a_station_that_is_called_off_while_its_host_is_doubted_does_not_wait(
@@ -440,18 +441,9 @@ def test_a_function_that_failed_is_quoted(any_bench: Bench) -> None:
     assert any_bench.fails() == 'Beta: There is no database "x".'
 
 
-@pytest.mark.parametrize("result", [b"", None], ids=["empty", "none"])
 @pytest.mark.parametrize("status", ["crashed", "completed"])
-def test_a_task_without_a_result_says_so(
-    any_bench: Bench, status: str, result: bytes | None
-) -> None:
-    def courier(task: FakeTask) -> bytes | None:
-        if result is None:
-            task.status = status
-            return None
-        raise Ended(status, result)
-
-    any_bench.nodes.courier = courier
+def test_a_task_without_a_result_says_so(any_bench: Bench, status: str) -> None:
+    any_bench.nodes.courier = ends_as(status)
     number = any_bench.first_task + any_bench.methods.count("host")
     said = any_bench.fails()
     assert f"Task {number} at Beta ended: {status}" in said
@@ -545,32 +537,20 @@ def test_a_task_that_cannot_be_killed_goes_on_with_a_warning(
 
 
 @pytest.mark.parametrize("failure", [Failure.ERROR, Failure.LOST])
-@pytest.mark.parametrize("phase", ["create", "status", "result"])
+@pytest.mark.parametrize("call", ["POST task", "GET result"])
 def test_a_server_that_is_away_for_a_while_is_waited_for(
-    any_bench: Bench, phase: str, failure: Failure
+    any_bench: Bench, call: str, failure: Failure
 ) -> None:
-    number = len(any_bench.fake.tasks) + 1
-    calls = {
-        "create": "POST task",
-        "status": f"GET task/{number}/status",
-        "result": "GET result",
-    }
-    any_bench.fake.fail_next(failure, calls[phase], times=3)
+    any_bench.fake.fail_next(failure, call, times=3)
     assert any_bench.exchange() == b"the reply to " + INSTRUCTION
-    assert any_bench.asked(calls[phase]) >= 4
+    assert any_bench.asked(call) >= 4
 
 
-@pytest.mark.parametrize("phase", ["create", "status", "result"])
+@pytest.mark.parametrize("call", ["POST task", "GET result"])
 def test_a_server_whose_answer_is_lost_on_the_way_is_asked_again(
-    any_bench: Bench, phase: str
+    any_bench: Bench, call: str
 ) -> None:
-    number = len(any_bench.fake.tasks) + 1
-    calls = {
-        "create": "POST task",
-        "status": f"GET task/{number}/status",
-        "result": "GET result",
-    }
-    any_bench.fake.fail_next(Failure.ANSWER_LOST, calls[phase])
+    any_bench.fake.fail_next(Failure.ANSWER_LOST, call)
     assert any_bench.exchange() == b"the reply to " + INSTRUCTION
 
 
@@ -594,20 +574,24 @@ def test_a_server_that_stays_away_while_a_task_is_created_is_an_error(
     assert "does not answer" in said
 
 
+@pytest.mark.parametrize("status", ["told", "not told"])
 def test_a_server_that_stays_away_while_a_task_runs_is_an_error_that_names_the_task(
-    any_bench: Bench,
+    any_bench: Bench, status: str
 ) -> None:
-    any_bench.fake.fail_next(Failure.LOST, f"GET task/{len(any_bench.fake.tasks) + 1}/status", 999)
+    any_bench.nodes.courier = stays_active
+    task = len(any_bench.fake.tasks) + 1
+    any_bench.fake.fail_next(Failure.LOST, "GET result", 999)
+    if status == "not told":
+        any_bench.fake.fail_next(Failure.LOST, f"GET task/{task}/status", 999)
     said = any_bench.fails(timeout=0.2)
     assert "Beta did not answer" in said
-    assert f"task {any_bench.made[-1].id} is" in said
-
-
-def test_a_result_that_never_comes_is_an_error_that_names_the_task(any_bench: Bench) -> None:
-    any_bench.fake.fail_next(Failure.LOST, "GET result", 999)
-    said = any_bench.fails(timeout=0.5)
-    assert f"Task {any_bench.made[-1].id} at Beta ended: completed." in said
+    assert f"task {task} is {'active' if status == 'told' else 'not heard of'}" in said
     assert "does not answer" in said
+
+
+def test_a_sound_result_needs_no_other_question(any_bench: Bench) -> None:
+    any_bench.exchange()
+    assert any_bench.asked(f"GET task/{any_bench.made[-1].id}/status") == 0
 
 
 def test_a_server_that_refuses_a_users_task_is_not_asked_again(outside: Bench) -> None:

@@ -25,6 +25,8 @@ _TIMEOUT_SECONDS = (5.0, 600.0)
 # What is asked for often is answered soon, or asked for again.
 _SHORT_TIMEOUT_SECONDS = (5.0, 60.0)
 _PAGE = 250
+# Later than any task ends.
+_FOR_EVER = "9999-12-31"
 _ONLINE = "online"
 _COMPLETED = "completed"
 _CRASHED = "crashed"
@@ -65,15 +67,34 @@ class TaskStatus:
         return self.name == _COMPLETED
 
     @property
-    def crashed(self) -> bool:
-        """Whether the function ended with an error of its own; there may be a result."""
-        return self.name == _CRASHED
+    def ran(self) -> bool:
+        """Whether the function ended by itself, if with an error: there may be a result."""
+        return self.name in {_COMPLETED, _CRASHED}
 
     @property
     def explained(self) -> str:
         """The status, and what it means to whoever reads of it for the first time."""
         meaning = _MEANINGS.get(self.name)
         return f"{self.name} ({meaning})" if meaning else self.name
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a task at the only organization that it had.
+
+    Attributes
+    ----------
+    status : TaskStatus
+        The task's status.
+    node_online : bool
+        Whether the node is online that has it.
+    log : str
+        What its containers have printed so far, as far as the node shares it.
+    """
+
+    status: TaskStatus
+    node_online: bool
+    log: str
 
 
 class Server:
@@ -144,14 +165,21 @@ class Server:
             for each in self.all("node", collaboration_id=collaboration)
         }
 
-    def node_online(self, task: int) -> bool:
-        """Return whether the node is online that has a task; containers may ask.
+    def run_of(self, task: int) -> int:
+        """Return the id of the run of a task that had one organization; containers may ask."""
+        (run,) = self.all("run", task_id=task)
+        return int(run["id"])
 
-        The answer carries the task's input, so the input had better be short.
+    def run(self, number: int) -> Run:
+        """Return what became of the run with an id; containers may ask.
+
+        The server has it at once, while for a task's status it goes through all runs that there
+        are. But the answer carries the run's input, so the input had better be short.
         """
-        runs = self.all("run", task_id=task)
+        run = self.get(f"run/{number}")
         # An organization may have taken its node off the server.
-        return all((run["node"] or {}).get("status") == _ONLINE for run in runs)
+        online = (run["node"] or {}).get("status") == _ONLINE
+        return Run(TaskStatus(run["status"]), online, run["log"] or "")
 
     def create_task(
         self, task: Mapping[str, Any], organization: Organization, payload: Path
@@ -194,36 +222,42 @@ class Server:
         """Return a task's status; raises as `get` does."""
         return TaskStatus(self.get(f"task/{task}/status")["status"])
 
-    def log(self, task: int) -> str:
-        """Return what the containers of a task have printed so far, as far as nodes share it.
+    def save_result(self, task: int, path: Path) -> bool:
+        """Write the result of a task that had one organization to a file, if the task has ended.
 
-        The answer carries the task's input, so the input had better be short.
-        """
-        return "".join(run["log"] or "" for run in self.all("run", task_id=task))
+        To whoever waits for an end this is the question to ask: until then the server only
+        compares a date. For a task's status it reads input and result, whatever their size.
 
-    def save_result(self, task: int, path: Path) -> None:
-        """Write the result of a task that had one organization to a file.
+        Returns
+        -------
+        bool
+            Whether it has ended. A task that its node could not even start may have no end: its
+            status tells.
 
         Raises
         ------
         Vantage6Error, CarrierError
-            If there is none, or it is damaged.
+            If it has left no result, or a damaged one.
         ServerUnreachable
             If the server does not answer.
         """
+        asked = {"task_id": task, "finished_till": _FOR_EVER}
         with tempfile.TemporaryFile(dir=path.parent) as body:
-            with self._call("GET", "result", params={"task_id": task}, stream=True) as response:
+            with self._call("GET", "result", params=asked, stream=True) as response:
                 try:
                     body.writelines(response.iter_content(1 << 20))
                 except requests.RequestException as error:
                     raise ServerUnreachable(f"A result was cut off: {error}.") from error
             body.seek(0)
             result = Member(body, "result")
+            if not result.found and not _listed(result.before):
+                return False
             with path.open("wb") as target:
                 if result.found:
                     target.writelines(self.encoding.unseal(result.pieces()))
         if not path.stat().st_size:
             raise Vantage6Error(f"Task {task} left no result.")
+        return True
 
     def kill_task(self, task: int) -> None:
         """End a task and its subtasks; users may."""
@@ -268,6 +302,15 @@ def _json(response: requests.Response) -> Any:
         raise Vantage6Error(
             f"{response.url} did not answer with JSON.", "Is that a vantage6 server's API?"
         ) from error
+
+
+def _listed(text: bytes) -> list[Any]:
+    """Return what is in a list that the server answers with."""
+    try:
+        found: list[Any] = json.loads(text)["data"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Vantage6Error("The vantage6 server did not answer with a list of results.") from error
+    return found
 
 
 def _message(response: requests.Response) -> str:

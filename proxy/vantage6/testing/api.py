@@ -145,6 +145,10 @@ class Api:
         found: Json | None = None
         if kind == "task" and (task := self.model.tasks.get(number)):
             found = {"status": task.status} if only_status else _task(task)
+        elif kind == "run":
+            found = next(
+                (self._run(task) for task in self.model.tasks.values() if task.run == number), None
+            )
         elif kind == "collaboration" and number in self.model.collaborations:
             found = self._collaboration(number)
         if found is None:
@@ -152,7 +156,8 @@ class Api:
         return HTTPStatus.OK, found
 
     def _list(self, kind: str, request: Request) -> Answer:
-        asked = {key: int(value) for key, value in request.query.items()}
+        dates = {key: value for key, value in request.query.items() if key == "finished_till"}
+        asked = {k: int(value) for k, value in request.query.items() if k not in dates}
         about = asked.get("task_id", asked.get("parent_id"))
         if about is not None and about not in self.model.tasks:
             return _REFUSED, {"msg": f"Task id={about} does not exist!"}
@@ -164,7 +169,11 @@ class Api:
             "node": lambda: self._nodes(asked["collaboration_id"]),
             "task": lambda: self._tasks(asked.get("parent_id")),
             "run": lambda: [self._run(self.model.tasks[asked["task_id"]])],
-            "result": lambda: [self._result(self.model.tasks[asked["task_id"]], request)],
+            "result": lambda: [
+                self._result(task, request)
+                for task in [self.model.tasks[asked["task_id"]]]
+                if task.finished or not dates
+            ],
         }
         size = asked.get("per_page", 10)
         first = (asked.get("page", 1) - 1) * size
@@ -203,7 +212,7 @@ class Api:
         return {
             "organization": {"id": task.asked.organization},
             "node": {"id": task.asked.organization, "status": online},
-            "id": task.id,
+            "id": task.run,
             "status": task.status,
             "input": b64encode(json.dumps(task.input).encode()).decode(),
             "log": task.log or None,
@@ -214,7 +223,7 @@ class Api:
         encrypted = self.model.collaborations[task.asked.collaboration].encrypted
         if task.result is not None and encrypted and request.container is None:
             stored = sealed(task.result, _USER["organization"]["id"])
-        about: Json = {"run": {"id": task.id}, "task": {"id": task.id}, "id": task.id}
+        about: Json = {"run": {"id": task.run}, "task": {"id": task.id}, "id": task.run}
         return about | {"result": stored, "blob_storage_used": False}
 
 

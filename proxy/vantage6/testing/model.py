@@ -77,6 +77,11 @@ class FakeTask:
     killed: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
+    def run(self) -> int:
+        """The id of its run, which is no task's."""
+        return self.id + 1_000_000
+
+    @property
     def input(self) -> dict[str, Any]:
         """Its input, as the container reads it."""
         return self.asked.input
@@ -85,6 +90,11 @@ class FakeTask:
     def ended(self) -> bool:
         """Whether nothing more will happen."""
         return self.status not in _NOT_ENDED
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has a date of its end: none if its node could get no token for it."""
+        return self.ended and self.status != "failed"
 
 
 # What a container would do: it returns what it writes to its output file (a mapping as JSON), or

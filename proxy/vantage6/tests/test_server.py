@@ -105,22 +105,34 @@ def test_a_task_that_fails_says_how(tmp_path: Path) -> None:
         server = user(fake)
         task = post(server, tmp_path)
         assert result(server, task, tmp_path) == b'{"error": "too hot"}'
-        assert server.task_status(task).crashed
-        assert server.log(task) == "it was too hot\n"
+        assert server.task_status(task).ran
+        assert server.run(server.run_of(task)).log == "it was too hot\n"
 
 
-@pytest.mark.parametrize("left", [None, b""])
-def test_a_task_without_a_result_has_none(left: bytes | None, tmp_path: Path) -> None:
-    with FakeServer(lambda _: left) as fake:
+def test_a_result_is_there_when_the_task_has_ended(tmp_path: Path) -> None:
+    with FakeServer(wait) as fake:
+        server = container(fake)
+        task = post(server, tmp_path)
+        assert not server.save_result(task, tmp_path / "result")
+        assert not (tmp_path / "result").exists()
+        fake.tasks[task].killed.set()
+        fake.tasks[task].result, fake.tasks[task].status = b"{}", "completed"
+        assert server.save_result(task, tmp_path / "result")
+        assert (tmp_path / "result").read_bytes() == b"{}"
+
+
+def test_a_task_that_ended_without_a_result_has_none(tmp_path: Path) -> None:
+    with FakeServer(wait) as fake:
         server = user(fake)
         task = post(server, tmp_path)
+        server.kill_task(task)
         with pytest.raises(Vantage6Error, match="left no result"):
             server.save_result(task, tmp_path / "result")
 
 
 def test_a_log_that_is_not_there_yet_is_empty(fake: FakeServer, tmp_path: Path) -> None:
     server = user(fake)
-    assert server.log(post(server, tmp_path)) == ""
+    assert server.run(server.run_of(post(server, tmp_path))).log == ""
 
 
 def test_organizations_come_in_the_order_of_their_ids(fake: FakeServer) -> None:
@@ -148,9 +160,10 @@ def test_a_container_sees_whether_the_node_of_a_task_is_online(
 ) -> None:
     server = container(fake)
     task = post(server, tmp_path)
-    assert server.node_online(task)
+    run = server.run_of(task)
+    assert server.run(run).node_online
     fake.set_node(2, online=False)
-    assert not server.node_online(task)
+    assert not server.run(run).node_online
 
 
 def test_a_task_waits_for_its_node(fake: FakeServer, tmp_path: Path) -> None:
