@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.25
 
 
 class SuperNode:
-    """A running SuperNode.
+    """Implements `algorithm.runtime.Runtime` with a running SuperNode.
 
     Parameters
     ----------
@@ -61,22 +61,7 @@ class SuperNode:
         return self._process.running
 
     def serve(self, delivery: Delivery, deadline: float) -> None:
-        """Have the ClientApp answer a message; the reply bundle is complete afterwards.
-
-        Parameters
-        ----------
-        delivery : Delivery
-            The message.
-        deadline : float
-            Seconds after which to give up.
-
-        Raises
-        ------
-        NoReply
-            If there will be no reply. The SuperNode must not be used any more.
-        Incompatible
-            If the SuperNode would not understand the message; it was not handed out.
-        """
+        """Have the ClientApp answer a message; see `Runtime.serve`."""
         check_pair(schemas_of(delivery.instruction.layout), self._release)
         ends_at = time.monotonic() + deadline
         self._server.change(lambda now: self._proxy.offer(delivery, now))

@@ -2,8 +2,9 @@
 
     python run_clientapp.py FD
 
-It imports nothing of the bridge. FD is one end of a socket pair, over which pass frames: a letter,
-a length (8 bytes, big-endian), and so many bytes. To this script come
+It imports nothing of the bridge, and so repeats what the other script has, too. FD is one end of a
+socket pair, over which pass frames: a letter, a length (8 bytes, big-endian), and so many bytes. To
+this script come
 
     S  first, once: JSON with `names` ("module:name" of what is used of Flower, by role), `node_id`,
        `node_config` (as for `flower-supernode`) and what P has

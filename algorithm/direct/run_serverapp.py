@@ -2,8 +2,9 @@
 
     python run_serverapp.py FD
 
-It imports nothing of the bridge. FD is one end of a socket pair, over which pass frames: a letter,
-a length (8 bytes, big-endian), and so many bytes. To this script come
+It imports nothing of the bridge, and so repeats what the other script has, too. FD is one end of a
+socket pair, over which pass frames: a letter, a length (8 bytes, big-endian), and so many bytes. To
+this script come
 
     S  first: JSON with `names` ("module:name" of what is used of Flower, by role), `run_id`,
        `task_id`, `run_config` (what overrides the app's), `fab_id`, `fab_version` and `fab_hash`;
