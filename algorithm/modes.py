@@ -47,13 +47,8 @@ def runtimes(
                 flower, node_id, node_config, folder, job.supernode_log, warm
             )
         case "direct":
+            life = job.generation()
             return lambda node_id: ClientApp(
-                flower,
-                node_id,
-                node_config,
-                folder,
-                job.contexts,
-                job.clientapp_log,
-                job.generation(),
+                *(flower, node_id, node_config, folder, job.contexts, job.clientapp_log, life, warm)
             )
     raise CarrierError(f"There is no mode {mode!r}.", f"There are: {', '.join(MODES)}.")

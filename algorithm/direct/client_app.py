@@ -46,6 +46,8 @@ class ClientApp:
         Where its output is appended.
     life : str
         Names the folder with the Contexts: in another one there are none.
+    warm : bool
+        Whether it is to answer more than one message.
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class ClientApp:
         contexts: Path,
         log_file: Path,
         life: str,
+        warm: bool,
     ) -> None:
         self.node_id = node_id
         self._flower = flower
         self._folder = folder
         self._contexts = contexts
         self._log_file = log_file
+        self._warm = warm
         self._proxy = ClientProxy(node_id, life)
         # What the script starts with; the last two are what makes ClientApps start soon.
         self._start: dict[str, Any] = {
@@ -102,7 +106,8 @@ class ClientApp:
             raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, str(error)) from error
         finally:
             self._proxy.withdraw()
-        self._prepare_next(seen)
+        if self._warm:
+            self._prepare_next(seen)
 
     def stop(self) -> None:
         """End it with all its descendants."""
@@ -115,13 +120,13 @@ class ClientApp:
 
     def _hand_over(self, delivery: Delivery, until: float) -> None:
         """Give the message to the process."""
-        fab, run_id = (
-            parse(fleet.GetFabResponse, delivery.fab).fab,
-            delivery.instruction.metadata.run_id,
-        )
+        fab = parse(fleet.GetFabResponse, delivery.fab).fab
+        run_id = delivery.instruction.metadata.run_id
         path = self._folder / f"{fab.hash_str}.fab"
         if not path.exists():
-            path.write_bytes(fab.content)
+            part = path.with_suffix(".part")
+            part.write_bytes(fab.content)
+            part.replace(path)
         run = wire.first(delivery.bundle.header.instruction.get_run_response, _RUN)
         # As a SuperNode does for a message that is whole; with the last call it is the ClientApp's.
         self._proxy.handle("PullMessages", b"", time.monotonic())

@@ -50,6 +50,7 @@ class Station:
             contexts=self.folder / "contexts",
             log_file=self.folder / "clientapp.log",
             life="first",
+            warm=True,
         )
 
     def ask(self, text: str, deadline: float = SECONDS) -> fleet.Message:
