@@ -14,7 +14,7 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 test: .venv/installed $(VANTAGE6)  ## all tests; those on a real vantage6 where Docker runs
 	$(BIN)/pytest
 
-test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantage6: takes hours
+test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantage6: an hour
 	CI=true $(BIN)/pytest integration_tests -k vantage6 -m ''
 
 test-direct: .venv/installed  ## all of the direct mode, on five releases of Flower: 30 minutes
