@@ -41,14 +41,20 @@ def runtimes(
         If there is no such mode.
     """
     flower = Flower.from_environment()
-    match mode:
-        case "bridge":
-            return lambda node_id: SuperNode(
-                flower, node_id, node_config, folder, job.supernode_log, warm
-            )
-        case "direct":
-            life = job.generation()
-            return lambda node_id: ClientApp(
-                *(flower, node_id, node_config, folder, job.contexts, job.clientapp_log, life, warm)
-            )
+    if mode == BRIDGE:
+        return lambda node_id: SuperNode(
+            flower, node_id, node_config, folder, job.supernode_log, warm
+        )
+    if mode == DIRECT:
+        life = job.generation()
+        return lambda node_id: ClientApp(
+            flower,
+            node_id,
+            node_config,
+            folder,
+            job.contexts,
+            job.clientapp_log,
+            life,
+            warm,
+        )
     raise CarrierError(f"There is no mode {mode!r}.", f"There are: {', '.join(MODES)}.")
