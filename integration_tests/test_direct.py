@@ -65,9 +65,9 @@ ALL: dict[str, App] = {
     "digits": (arrays, {"num_server_rounds": 1}),
     "large": (hashes, {"megabytes": 20, "evaluate": False}),
     "legacy": (arrays, {"num_server_rounds": 2}),
-    # No `workers`: forked beside gRPC's threads, as natively before flwr 1.40, most of them crash.
     "unruly": (asked, {"asks": "globals globals prints"}),
 }
+OLDER = ("1.22.0", "1.26.1", "1.32.1", "1.39.0")
 APPS_NEED = [f"{name}=={version(name)}" for name in ("scikit-learn", "torch")]
 
 
@@ -75,10 +75,7 @@ APPS_NEED = [f"{name}=={version(name)}" for name in ("scikit-learn", "torch")]
     ("release", "apps"),
     [
         ("1.22.0", WITH_NUMPY),
-        *(
-            pytest.param(release, ALL, marks=pytest.mark.thorough)
-            for release in ("1.22.0", "1.26.1", "1.32.1", "1.39.0")
-        ),
+        *(pytest.param(release, ALL, marks=pytest.mark.thorough) for release in OLDER),
     ],
     ids=lambda each: {id(WITH_NUMPY): "numpy", id(ALL): "all"}.get(id(each)),
 )
@@ -97,6 +94,16 @@ def test_apps_of_another_release_end_as_natively_and_as_through_the_bridge(
             ways: list[Federation | Direct] = [native, bridged, Direct(flower, tmp_path)]
             natively, *others = map(read, run_on(ways, app, suffix, **config))
             assert others == [natively] * 2, app
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("release", OLDER)
+def test_a_clientapp_may_fork_workers(release: str, tmp_path: Path) -> None:
+    """Not compared with native runs, as on 1.41: in those of some of these releases many crash."""
+    directly = Direct(installed(release, APPS_NEED), tmp_path)
+    (result,) = run_on([directly], "unruly", ".json", asks="workers workers")
+    totals = {answer["workers"]["total"] for station in asked(result) for answer in station}
+    assert len(totals) == 1
 
 
 def test_messages_are_encoded_as_flower_encodes_them(flower: Flower) -> None:
