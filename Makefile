@@ -1,18 +1,38 @@
-# Everything runs in .venv at the root, which is made when it is missing.
+# What anybody needs runs in .venv: Flower, PyTorch and all. Checks and unit tests run in .venv-dev,
+# which has neither. Both are made when they are missing.
 PYTHON ?= python3
 BIN := .venv/bin
+DEV := .venv-dev/bin
 PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
+UNITS := protos proxy algorithm
 
-.PHONY: demo test test-direct test-vantage6 benchmark benchmark-vantage6 compat lint protos protos-check tapes clean
+.PHONY: help demo test unit lint format test-direct test-vantage6 benchmark benchmark-vantage6 \
+    compat tapes protos protos-check clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	$(BIN)/flower-v6 run integration_tests/apps/digits --stations 2 --output demo-results \
 	    --run-config 'model="demo-results/model.pt" result="demo-results/model.npz"'
 	@echo "The final model is demo-results/model.pt; what happened is in demo-results/run.json."
 
-test: .venv/installed $(VANTAGE6)  ## all tests; those on a real vantage6 where Docker runs
-	$(BIN)/pytest
+# Integration tests mostly wait, so they run side by side; those that share a stack, one by one.
+test: unit .venv/installed $(VANTAGE6)  ## all tests; those on a real vantage6 where Docker runs
+	$(BIN)/pytest integration_tests --numprocesses 3 --dist loadgroup
+
+unit: .venv-dev/installed  ## the unit tests, and what of the code they cover: a minute
+	$(DEV)/pytest $(UNITS) --numprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
+
+lint: .venv-dev/installed protos-check  ## formatting, rules, types, generated code
+	$(DEV)/ruff format --check
+	$(DEV)/ruff check
+	$(DEV)/mypy
+
+format: .venv-dev/installed  ## format, and mend what can be mended
+	$(DEV)/ruff format
+	$(DEV)/ruff check --fix
 
 test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantage6: an hour
 	CI=true $(BIN)/pytest integration_tests -k vantage6 -m ''
@@ -33,18 +53,13 @@ compat: .venv/installed  ## try out every release of Flower; some 30 minutes, an
 	    mv build/compatibility.json docs/ && $(BIN)/python -m integration_tests.compatibility \
 	    && exit $$code
 
-lint: .venv/installed protos-check  ## formatting, rules, types, generated code
-	$(BIN)/ruff format --check
-	$(BIN)/ruff check
-	$(BIN)/mypy
-
 tapes: .venv/installed  ## record native runs of RELEASES, of all that have a tape if not given
 	$(BIN)/python -m integration_tests.record $(RELEASES)
 
 protos: .venv-protos/installed  ## generate protos/*_pb2.py
 	$(PROTO_BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/*.proto
 
-protos-check: .venv-protos/installed  ## are the generated modules those of the .proto files?
+protos-check: .venv-protos/installed
 	rm -rf build/protos && mkdir -p build/protos
 	$(PROTO_BIN)/python -m grpc_tools.protoc -I. --python_out=build --pyi_out=build protos/*.proto
 	for file in build/protos/*; do diff "$$file" "protos/$${file##*/}" || exit 1; done
@@ -53,7 +68,12 @@ protos-check: .venv-protos/installed  ## are the generated modules those of the 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --editable '.[apps,test]'
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+.venv-dev/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-dev
+	$(DEV)/pip install --quiet --editable '.[lint,unit]'
 	touch $@
 
 # The oldest code generator that will do: what it writes loads on every protobuf from 5.27 to 6.
@@ -72,5 +92,5 @@ protos-check: .venv-protos/installed  ## are the generated modules those of the 
 	    vantage6-algorithm-store==4.15.2
 	touch $@
 
-clean:
-	rm -rf .venv .venv-flwr .venv-protos .venv-vantage6 build demo-results benchmark-results
+clean:  ## remove all environments, and what commands left
+	rm -rf .venv .venv-dev .venv-flwr .venv-protos .venv-vantage6 build demo-results benchmark-results

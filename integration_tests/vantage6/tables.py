@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+from sklearn.datasets import load_digits
 
 # How many of the 1797 images each organization has.
 DIGITS = (300, 500, 997)
