@@ -11,11 +11,10 @@ from algorithm.job import Job, Message
 from algorithm.policy import Policy, Refused
 from algorithm.runtime import NoReply, Runtime
 from protos import bundle_pb2
-from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
 from proxy.client import Delivery
 from proxy.errors import BundleError, Incompatible
-from proxy.fleet.messages import ErrorCode, parse
+from proxy.fleet.messages import ErrorCode
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +61,7 @@ def answer(job: Job, message: Message, runtime: Callable[[int], Runtime], policy
                 return True
             delivery = Delivery(bundle, fab, message.reply, job.generation(), message.take)
             instruction = bundle.header.instruction
-            policy.check(
-                parse(fleet.GetRunResponse, instruction.get_run_response).run,
-                parse(fleet.GetFabResponse, fab).fab.content,
-            )
+            policy.check(delivery.run, delivery.app.content)
             runtime(instruction.node_id).serve(delivery, instruction.deadline_seconds)
     except (BundleError, Incompatible, Refused) as error:
         _write_failure(job, message, ErrorCode.MESSAGE_UNAVAILABLE, str(error))

@@ -13,15 +13,15 @@ from protos import fleet_pb2 as fleet
 from proxy.client import ClientProxy, Delivery
 from proxy.errors import BundleError, FleetError, FlowerError
 from proxy.fleet import wire
-from proxy.fleet.messages import ErrorCode, parse
+from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import names_of
 from proxy.process import GRACE_SECONDS
 
 log = logging.getLogger(__name__)
 
 _SCRIPT = Path(__file__).with_name("run_clientapp.py")
-# The numbers of `GetRunResponse.run` and `PushMessagesRequest.messages_list`.
-_RUN, _MESSAGES_LIST = 1, 2
+# The number of `PushMessagesRequest.messages_list`.
+_MESSAGES_LIST = 2
 
 
 class ClientApp:
@@ -120,14 +120,15 @@ class ClientApp:
 
     def _hand_over(self, delivery: Delivery, until: float) -> None:
         """Give the message to the process."""
-        fab = parse(fleet.GetFabResponse, delivery.fab).fab
+        fab = delivery.app
         run_id = delivery.instruction.metadata.run_id
         path = self._folder / f"{fab.hash_str}.fab"
         if not path.exists():
             part = path.with_suffix(".part")
             part.write_bytes(fab.content)
             part.replace(path)
-        run = wire.first(delivery.bundle.header.instruction.get_run_response, _RUN)
+        # What the policy has checked, encoded: nobody looks for it in the SuperLink's answer again.
+        run = delivery.run.SerializeToString()
         # As a SuperNode does for a message that is whole; with the last call it is the ClientApp's.
         self._proxy.handle("PullMessages", b"", time.monotonic())
         request = fleet.GetFabRequest(run_id=run_id, hash_str=fab.hash_str).SerializeToString()

@@ -74,6 +74,21 @@ def lead_flower_to_another_folder(central: Central) -> None:
     central.say_run()
 
 
+def name_an_evil_run_before_the_allowed_one(central: Central) -> None:
+    evil = fleet.Run(fab_id="/", fab_version="/../../../mnt/data/evil/app")
+    first = fleet.GetRunResponse(run=evil).SerializeToString()
+    central.header.instruction.get_run_response = (
+        first + central.header.instruction.get_run_response
+    )
+
+
+def name_an_evil_run_behind_the_allowed_one(central: Central) -> None:
+    evil = fleet.Run(override_config={"data-path": fleet.Scalar()})
+    central.header.instruction.get_run_response += fleet.GetRunResponse(
+        run=evil
+    ).SerializeToString()
+
+
 def override_what_no_run_may(central: Central) -> None:
     central.run.override_config["data-path"].SetInParent()
     central.say_run()
@@ -103,6 +118,8 @@ LIES = [
     send_the_allowed_app_under_another_hash,
     send_no_app,
     lead_flower_to_another_folder,
+    name_an_evil_run_before_the_allowed_one,
+    name_an_evil_run_behind_the_allowed_one,
     override_what_no_run_may,
     speak_of_another_run,
     address_another_station,
