@@ -205,7 +205,9 @@ def _check_names(archive: zipfile.ZipFile) -> None:
         is_plain = str(path) == name and not path.is_absolute() and ".." not in path.parts
         # A backslash is a separator elsewhere; a zero byte ends the name.
         if not is_plain or name == "." or "\\" in name or "\0" in name:
-            raise AppError(f"The app (FAB) has a file with an unsafe name: {name[:_NAME_LENGTH]!r}.")
+            raise AppError(
+                f"The app (FAB) has a file with an unsafe name: {name[:_NAME_LENGTH]!r}."
+            )
         # Some file systems take names for the same that differ in case or in their accents' form.
         same = unicodedata.normalize("NFC", name).casefold()
         if same in seen:

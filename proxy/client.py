@@ -21,7 +21,6 @@ Source of the calls' order and meaning: flwr 1.41, `flwr/supernode/start_client_
 """
 
 import logging
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -37,6 +36,8 @@ from proxy.fleet.releases import Layout
 
 log = logging.getLogger(__name__)
 
+# What waits takes no longer time: a year is more than anybody will wait for.
+_MAX_DEADLINE_SECONDS = 366 * 24 * 3600.0
 # An instruction has one message, with one tree of objects if it has any.
 _SINGLE = ("messages_list", "message_object_trees")
 
@@ -126,12 +127,13 @@ class ClientProxy:
         The node id that the real SuperLink gave to the station's virtual SuperNode. The SuperNode
         gets the same one, so that no message needs rewriting.
     supernode_life : str
-        Names the life of a warm SuperNode, in its replies; empty if it is not warm.
+        Names the life of a warm SuperNode, in its replies; empty if it is not warm. May be changed
+        between two messages, or before a reply is announced.
     """
 
     def __init__(self, node_id: int, supernode_life: str = "") -> None:
         self.node_id = node_id
-        self._supernode_life = supernode_life
+        self.supernode_life = supernode_life
         self.delivery: Delivery | None = None
 
     def offer(self, delivery: Delivery, now: float) -> None:
@@ -256,7 +258,7 @@ class ClientProxy:
                 message_id=delivery.instruction.message_id,
                 cache_generation=delivery.generation,
                 reply=bundle_pb2.Reply(
-                    push_messages_object_id=announcement, supernode_life=self._supernode_life
+                    push_messages_object_id=announcement, supernode_life=self.supernode_life
                 ),
             )
             delivery.reply = reply
@@ -342,7 +344,7 @@ def instruction_of(bundle: Bundle) -> tuple[messages.Instruction, fleet.Run]:
     ):
         if said != meant:
             raise BundleError(f"Bundle {bundle.path} names {what} {meant} but holds {said}.")
-    if not 0 < header.instruction.deadline_seconds < math.inf:
+    if not 0 < header.instruction.deadline_seconds <= _MAX_DEADLINE_SECONDS:
         raise BundleError(f"Bundle {bundle.path} has no sensible deadline.")
     if missing := [i for i in instruction.object_ids if i not in bundle.object_ids]:
         raise BundleError(

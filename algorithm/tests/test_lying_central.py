@@ -165,9 +165,15 @@ def test_a_lie_after_the_truth_is_refused_too(
     assert station.supernode.trained == [truth.metadata.message_id]
 
 
-def test_an_app_that_was_refused_is_refused_also_from_the_cache(station: Station) -> None:
-    station.answer(station.receive(Central(OTHER)))
-    message = station.receive(Central(OTHER), with_fab=False)
+def test_an_app_that_was_refused_is_not_kept(station: Station) -> None:
+    central = Central(OTHER)
+    station.answer(station.receive(central))
+    assert station.job.objects.get(central.header.instruction.fab_object_id) is None
+    again = Central(OTHER)
+    message = station.receive(again, with_fab=False)
+    station.answer(message)
+    assert message.missing.exists()
+    station.receive(again)
     station.answer(message)
     assert object_id(OTHER) in failure_of(message)[1]
     assert station.supernode.deadlines == []

@@ -36,7 +36,7 @@ def test_an_answer_names_the_stations_cache(station: Station) -> None:
     message = station.receive(Drained())
     station.answer(message)
     with Bundle(message.reply) as bundle:
-        assert bundle.header.cache_generation == station.job.generation()
+        assert bundle.header.cache_generation == station.job.objects.generation()
 
 
 def test_messages_follow_one_another_and_only_the_latest_reply_is_kept(station: Station) -> None:
@@ -115,7 +115,7 @@ def test_an_app_that_is_not_here_is_asked_for_and_nothing_starts(station: Statio
     assert not message.reply.exists()
     with Bundle(message.missing) as bundle:
         assert bundle.header.message_id == message.message_id
-        assert bundle.header.cache_generation == station.job.generation()
+        assert bundle.header.cache_generation == station.job.objects.generation()
         assert list(bundle.header.missing_objects.object_ids) == [
             sent.header.instruction.fab_object_id
         ]
@@ -204,7 +204,7 @@ def test_an_instruction_that_lies_is_refused_and_nothing_starts(
 def test_an_app_with_an_impossible_id_is_neither_found_nor_a_reason_to_break(
     station: Station, fab_id: str
 ) -> None:
-    station.job.generation()
+    station.job.objects.generation()
     sent = Drained()
     sent.header.instruction.fab_object_id = fab_id
     message = station.receive(sent, with_fab=False)
