@@ -36,8 +36,9 @@ def write(path: Path, content: bytes, mode: int = 0o666) -> None:
         part.touch(mode, exist_ok=False)
         part.write_bytes(content)
         publish(part, path)
-    except BaseException:
+    except OSError as error:
         part.unlink(missing_ok=True)
+        error.filename = str(path)  # nobody knows the other one
         raise
 
 
