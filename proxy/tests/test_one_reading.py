@@ -16,6 +16,7 @@ from proxy.fleet import one_reading, wire
 from proxy.fleet.messages import object_id
 from proxy.tape import read_tape
 from proxy.tests.helpers import Drained
+from proxy.tests.raw_fields import RUN_RESPONSES, raw
 
 TAPES = Path(__file__).parents[2] / "integration_tests/tapes"
 RUN = fleet.Run(run_id=7, fab_id="me/app", fab_version="1.0", fab_hash="0" * 64)
@@ -25,36 +26,7 @@ SINGLE = {(1, 1): "run_id", (1, 2): "fab_id", (1, 3): "fab_version", (1, 5): "fa
 KEYS = (1, 4, 1)
 
 
-def varint(number: int, more: int = 0) -> bytes:
-    """Encode a number; in so many bytes more than it needs."""
-    groups = [number >> shift & 0x7F for shift in range(0, max(1, number.bit_length()), 7)]
-    groups += [0] * more
-    return bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
-
-
-def raw(number: int, value: int | bytes, more: int = 0) -> bytes:
-    """Encode a field."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value, more)
-    return varint(number << 3 | 2) + varint(len(value), more) + value
-
-
-# Fields that are each sensible, in sequences that no encoder writes.
-TEXTS = st.sampled_from([b"", b"/", b"me/app", b"1.0", b"../evil"])
-MORE = st.sampled_from([0, 0, 0, 0, 0, 1])
-ENTRIES = st.lists(st.builds(raw, st.sampled_from([1, 1, 2, 3]), TEXTS), max_size=3).map(b"".join)
-RUNS = st.lists(
-    st.builds(raw, st.sampled_from([2, 3, 5, 6]), TEXTS, MORE)
-    | st.builds(raw, st.just(4), ENTRIES, MORE)
-    | st.builds(raw, st.sampled_from([1, 1, 2]), st.sampled_from([0, 7, 1 << 63]), MORE),
-    max_size=5,
-).map(b"".join)
-RESPONSES = st.lists(
-    st.builds(raw, st.sampled_from([1, 1, 1, 9]), RUNS, MORE), min_size=1, max_size=2
-).map(b"".join)
-
-
-@given(RESPONSES)
+@given(RUN_RESPONSES)
 def test_what_is_accepted_holds_each_value_once(encoded: bytes) -> None:
     """Nothing is left to choose then: whether the first counts, the last, or both merged."""
     try:
