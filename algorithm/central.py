@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from algorithm.arguments import Arguments
 from algorithm.attach import Attached, Attachment
@@ -24,6 +25,7 @@ from algorithm.on_superlink import on_superlink
 from algorithm.result import write_result
 from algorithm.run import Outcome, run_app
 from algorithm.screen import Screen
+from proxy import durable
 from proxy.carriers import Carrier
 from proxy.carriers.container import Container
 from proxy.carriers.payload import Payload
@@ -51,12 +53,11 @@ def main(container: Container, task: Payload) -> None:
     """
     # A run that ends while the server is away is started again by its node, result or not.
     left = container.temporary_folder / "central-result.json"
-    if left.exists():
+    if (ended := _ended(left)) is not None:
         log.info("this run ended before; its outcome is here")
         shutil.copyfile(left, container.output_file)
-        ended = json.loads(left.read_text())
         if ended["status"] != "completed":
-            raise AppError(ended["cause"])
+            raise AppError(str(ended.get("cause")))
         return
     image = Path(os.environ[ENVIRONMENT_VARIABLE])
     manifest = Manifest.read(image)
@@ -88,7 +89,23 @@ def main(container: Container, task: Payload) -> None:
             try:
                 write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
             finally:
-                shutil.copyfile(container.output_file, left)
+                part = left.with_suffix(".part")
+                shutil.copyfile(container.output_file, part)
+                durable.publish(part, left)
+
+
+def _ended(left: Path) -> dict[str, Any] | None:
+    """Return the outcome of this run if it has ended before; a damaged one is none."""
+    try:
+        ended = json.loads(left.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        ended = None
+    if isinstance(ended, dict) and "status" in ended:
+        return ended
+    log.warning("%s is damaged: the run begins anew", left)
+    return None
 
 
 def _app(folder: Path) -> Path:

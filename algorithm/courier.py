@@ -33,7 +33,7 @@ def main(container: Container, task: Payload) -> None:
     arguments = task.fields["kwargs"]
     job = Job(container.temporary_folder)
     message = job.message(arguments["message_id"])
-    if not message.reply.exists():
+    if not message.answered():
         part = message.instruction.with_suffix(".part")
         task.save_bundle(part)
         message.missing.unlink(missing_ok=True)  # said of an earlier bundle
@@ -55,9 +55,10 @@ def _await_answer(job: Job, message: Message, timeout: float) -> Path:
     next_check = time.monotonic()
     had_host = False
     while True:
-        for answer in (message.reply, message.missing):
-            if answer.exists():
-                return answer
+        if message.answered():
+            return message.reply
+        if message.missing.exists():
+            return message.missing
         now = time.monotonic()
         if now > give_up:
             raise CarrierError(f"The host did not answer message {message.message_id} in time.")
@@ -67,7 +68,7 @@ def _await_answer(job: Job, message: Message, timeout: float) -> Path:
                 had_host = True
             elif had_host or now > host_due:
                 # It may have answered with its last breath.
-                if message.reply.exists():
+                if message.answered():
                     return message.reply
                 raise CarrierError(
                     "The host of the warm SuperNode died."

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.02
 _SPARE_LOOK_SECONDS = 0.5
+# After a message whose answer cannot be written at all.
+_FULL_DISK_PAUSE_SECONDS = 5.0
 
 
 def main(container: Container, task: Payload) -> None:
@@ -40,7 +42,9 @@ def main(container: Container, task: Payload) -> None:
     arguments = task.fields["kwargs"]
     job, policy = Job(container.temporary_folder), Policy.from_environment(os.environ)
     config = node_config(arguments["node_config"], container)
-    warm = _Warm(runtimes(arguments.get("mode", BRIDGE), job, config, job.folder, warm=True))
+    mode = arguments.get("mode", BRIDGE)
+    start = runtimes(mode, job, config, job.folder, warm=True)
+    warm = _Warm(policy.permitting(mode, start))
     host = _Host(job, warm, policy, arguments["idle_limit"])
     when_job_ends(container, host.end)
     while not host.ended(_SPARE_LOOK_SECONDS):
@@ -79,7 +83,7 @@ class _Host:
     def serve(self, node_id: int) -> None:
         """Answer messages until it ends."""
         try:
-            self._warm.get(node_id)
+            self._warm.prepare(node_id)
             while not self.ended(_POLL_SECONDS):
                 for message in self._job.waiting():
                     self._busy = True
@@ -95,6 +99,8 @@ class _Host:
             self._warm.replace()
         self.served += 1
         self._last = time.monotonic()
+        if message.instruction.exists() and not message.answered():
+            self._end.wait(_FULL_DISK_PAUSE_SECONDS)
 
 
 class _Warm:
@@ -113,15 +119,25 @@ class _Warm:
             self._runtime = self._start(node_id)
         return self._runtime
 
+    def prepare(self, node_id: int) -> None:
+        """Start the runtime early. If that fails, the next message tries again, and is told why."""
+        try:
+            self.get(node_id)
+        except Exception as error:
+            log.warning("nothing could be started yet (%s)", type(error).__name__)
+
     def replace(self) -> None:
         """Start a new one in place of one that failed."""
         if self._runtime is not None:
             node_id = self._runtime.node_id
             self.stop()
-            self.get(node_id)
+            self.prepare(node_id)
 
     def stop(self) -> None:
         """End it."""
-        if self._runtime is not None:
-            self._runtime.stop()
-        self._runtime = None
+        ending, self._runtime = self._runtime, None
+        try:
+            if ending is not None:
+                ending.stop()
+        except Exception as error:
+            log.error("what answered messages may still run (%s)", type(error).__name__)

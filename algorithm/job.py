@@ -3,25 +3,28 @@
     supernode.log                    what the SuperNodes wrote
     clientapp.log                    what the ClientApps wrote, in direct mode
     contexts/<run id>                direct mode: what the ClientApp keeps between messages
+    contexts/life                    names this folder: in another one there are no Contexts
     host.lock                        held by the host while it lives
     messages/<message id>/
         instruction.bundle           what the courier left for the host
+        reply.complete               the answer, before the station lets it go
         reply.bundle                 the answer; kept until the next message, for repetitions
         missing.bundle               "these objects I do not hold": nothing was started
     taken/<message id>               a ClientApp has or had it: it must never be trained again
-    cache/generation                 names this cache
-    cache/<object id>                what need not be sent again
+    cache/                           what need not be sent again, see `algorithm.object_store`
 
-Files appear under their names complete. Standard library only: couriers start quickly.
+Files appear under their names complete (`proxy.durable` says which also survive a power cut).
+Standard library only: couriers start quickly.
 """
 
 import fcntl
-import os
 import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+
+from algorithm.object_store import ObjectStore
+from proxy import durable
 
 
 class Message:
@@ -30,6 +33,7 @@ class Message:
     def __init__(self, folder: Path, taken: Path) -> None:
         self.folder = folder
         self.instruction = folder / "instruction.bundle"
+        self.complete = folder / "reply.complete"
         self.reply = folder / "reply.bundle"
         self.missing = folder / "missing.bundle"
         self._taken = taken
@@ -39,14 +43,29 @@ class Message:
         """The message's id."""
         return self.folder.name
 
+    def answered(self) -> bool:
+        """Whether its answer is there; an empty one is none, and is removed."""
+        try:
+            if self.reply.stat().st_size:
+                return True
+            self.reply.unlink(missing_ok=True)
+        except FileNotFoundError:
+            pass
+        return False
+
     @property
     def taken(self) -> bool:
         """Whether a ClientApp has or had it."""
         return self._taken.exists()
 
+    def forget_instruction(self) -> None:
+        """Remove the instruction, and what was begun of an answer."""
+        for each in (self.instruction, self.missing, *self.folder.glob("*.part")):
+            each.unlink(missing_ok=True)
+
     def take(self) -> None:
-        """Note that the ClientApp has it."""
-        self._taken.touch()
+        """Note that the ClientApp has it, for good: before it does."""
+        durable.mark(self._taken)
 
 
 class Job:
@@ -65,9 +84,9 @@ class Job:
         self.contexts = folder / "contexts"
         self._messages = folder / "messages"
         self._taken = folder / "taken"
-        self._cache = folder / "cache"
+        self.objects = ObjectStore(folder / "cache")
         for each in (self._messages, self._taken):
-            each.mkdir(parents=True, exist_ok=True)
+            durable.make_folder(each)
 
     def message(self, message_id: str) -> Message:
         """Return a message's place, made if it is missing.
@@ -87,7 +106,7 @@ class Job:
     def waiting(self) -> list[Message]:
         """The messages that have an instruction but no answer."""
         messages = [self._message(each.name) for each in self._messages.iterdir()]
-        return [each for each in messages if each.instruction.exists() and not each.reply.exists()]
+        return [each for each in messages if each.instruction.exists() and not each.answered()]
 
     def forget_answered_but(self, message: Message) -> None:
         """Make room: a station has one message at a time, so older replies have arrived."""
@@ -97,29 +116,6 @@ class Job:
 
     def _message(self, message_id: str) -> Message:
         return Message(self._messages / message_id, self._taken / message_id)
-
-    def generation(self) -> str:
-        """The name of the cache, the same for all containers of the job."""
-        self._cache.mkdir(exist_ok=True)
-        name = self._cache / "generation"
-        if not name.exists():
-            mine = self._cache / uuid.uuid4().hex
-            mine.write_text(mine.name)
-            with suppress(FileExistsError):  # then another container was first
-                os.link(mine, name)
-            mine.unlink()
-        return name.read_text()
-
-    def keep(self, object_id: str, content: bytes) -> None:
-        """Keep an object in the cache."""
-        part = self._cache / f"{object_id}.{uuid.uuid4().hex}"
-        part.write_bytes(content)
-        part.replace(self._cache / object_id)
-
-    def kept(self, object_id: str) -> bytes | None:
-        """Return an object from the cache, if it is there."""
-        path = self._cache / object_id
-        return path.read_bytes() if object_id.isalnum() and path.exists() else None
 
     @contextmanager
     def hosting(self) -> Iterator[bool]:

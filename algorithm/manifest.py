@@ -13,13 +13,14 @@ import struct
 import subprocess
 import sys
 import tomllib
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
@@ -38,6 +39,7 @@ _PYPROJECT = "pyproject.toml"
 _FLOWERS_OWN_LIST = ".info/CONTENT"
 _MAX_PYPROJECT_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 20
+_NAME_LENGTH = 80  # of a name that an error quotes
 # What a damaged or hostile archive makes `zipfile` raise.
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -184,9 +186,33 @@ def _opened(fab: bytes) -> Iterator[zipfile.ZipFile]:
         raise AppError(f"The app (FAB) has too many files; the limit is {_MAX_FILES:,}.")
     try:
         with zipfile.ZipFile(BytesIO(fab)) as archive:
+            _check_names(archive)
             yield archive
     except _UNREADABLE as error:
         raise AppError(f"The app (FAB) cannot be read: {error!r}.") from error
+
+
+def _check_names(archive: zipfile.ZipFile) -> None:
+    """Check that each file is unpacked where its name says, and none over another.
+
+    What is described here Flower unpacks (flwr 1.41, `cli/archive_utils.py`). Of two files of one
+    name it has the last one, and `zipfile` drops what is `.`, `..` or empty in a name.
+    """
+    seen = set()
+    for entry in archive.infolist():
+        name = entry.orig_filename
+        path = PurePosixPath(name)
+        is_plain = str(path) == name and not path.is_absolute() and ".." not in path.parts
+        # A backslash is a separator elsewhere; a zero byte ends the name.
+        if not is_plain or name == "." or "\\" in name or "\0" in name:
+            raise AppError(
+                f"The app (FAB) has a file with an unsafe name: {name[:_NAME_LENGTH]!r}."
+            )
+        # Some file systems take names for the same that differ in case or in their accents' form.
+        same = unicodedata.normalize("NFC", name).casefold()
+        if same in seen:
+            raise AppError(f"The app (FAB) has a file twice: {name[:_NAME_LENGTH]!r}.")
+        seen.add(same)
 
 
 def _hashes(archive: zipfile.ZipFile) -> dict[str, str]:

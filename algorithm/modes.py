@@ -46,7 +46,6 @@ def runtimes(
             flower, node_id, node_config, folder, job.supernode_log, warm
         )
     if mode == DIRECT:
-        life = job.generation()
         return lambda node_id: ClientApp(
             flower,
             node_id,
@@ -54,7 +53,7 @@ def runtimes(
             folder,
             job.contexts,
             job.clientapp_log,
-            life,
+            job.objects,
             warm,
         )
     raise CarrierError(f"There is no mode {mode!r}.", f"There are: {', '.join(MODES)}.")

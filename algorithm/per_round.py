@@ -33,13 +33,14 @@ def main(container: Container, task: Payload) -> None:
     job = Job(_job_folder(container, arguments.get("job")))
     message = job.message(arguments["message_id"])
     with job.working_on(message), TemporaryDirectory(dir=job.folder) as folder:
-        if not message.reply.exists():
+        if not message.answered():
             task.save_bundle(message.instruction)
             config = node_config(arguments["node_config"], container)
-            start = runtimes(arguments.get("mode", BRIDGE), job, config, Path(folder), warm=False)
-            _answer(job, message, start)
+            mode, policy = arguments.get("mode", BRIDGE), Policy.from_environment(os.environ)
+            start = runtimes(mode, job, config, Path(folder), warm=False)
+            _answer(job, message, policy.permitting(mode, start), policy)
             message.instruction.unlink(missing_ok=True)
-        found = message.reply if message.reply.exists() else message.missing
+        found = message.reply if message.answered() else message.missing
         payload.write_answer(container.output_file, found, arguments.get("max_reply_bytes"))
         message.missing.unlink(missing_ok=True)
 
@@ -57,7 +58,7 @@ def _job_folder(container: Container, name: str | None) -> Path:
     return container.input_file.parent.parent / "flower-v6" / name
 
 
-def _answer(job: Job, message: Message, start: Callable[[int], Runtime]) -> None:
+def _answer(job: Job, message: Message, start: Callable[[int], Runtime], policy: Policy) -> None:
     with ExitStack() as stack:
 
         def runtime(node_id: int) -> Runtime:
@@ -65,4 +66,4 @@ def _answer(job: Job, message: Message, start: Callable[[int], Runtime]) -> None
             stack.callback(started.stop)
             return started
 
-        answer(job, message, runtime, Policy.from_environment(os.environ))
+        answer(job, message, runtime, policy)

@@ -5,6 +5,7 @@ run config a run may override. The station's owner says more in the node's `algo
 
     FLOWER_V6_ALLOWED_FABS        other apps (FABs) that may run too: their SHA-256, by commas
     FLOWER_V6_ALLOWED_RUN_CONFIG  only these keys may be overridden, by commas; empty: none
+    FLOWER_V6_ALLOWED_MODES       only these modes may be used, by commas
 
 Where neither says anything, as with stations on the user's own machine, everything is allowed.
 """
@@ -12,13 +13,15 @@ Where neither says anything, as with stations on the user's own machine, everyth
 import hashlib
 import logging
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from algorithm import manifest
 from algorithm.manifest import Manifest, file_hashes
+from algorithm.modes import MODES
+from algorithm.runtime import Runtime
 from protos import fleet_pb2 as fleet
 from proxy.errors import AppError, BridgeError, UsageError
 
@@ -26,6 +29,7 @@ log = logging.getLogger(__name__)
 
 ALLOWED_FABS = "FLOWER_V6_ALLOWED_FABS"
 ALLOWED_RUN_CONFIG = "FLOWER_V6_ALLOWED_RUN_CONFIG"
+ALLOWED_MODES = "FLOWER_V6_ALLOWED_MODES"
 _SHA256 = re.compile("[0-9a-f]{64}")
 # A refusal names so many files or keys; the rest is a number.
 _NAMED = 5
@@ -50,11 +54,14 @@ class Policy:
         SHA-256 of further apps that the owner allows.
     run_config_keys : frozenset[str] | None
         To which keys the owner narrows what a run may override; None if to none.
+    modes : frozenset[str]
+        Those of `algorithm.modes.MODES` that may be used.
     """
 
     manifest: Manifest | None = None
     fabs: frozenset[str] = frozenset()
     run_config_keys: frozenset[str] | None = None
+    modes: frozenset[str] = frozenset(MODES)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -73,8 +80,30 @@ class Policy:
                     f"{ALLOWED_FABS} holds {each!r}, which is no SHA-256.",
                     "The station's owner sets it in the node's algorithm_env.",
                 )
-        keys = _listed(environment, ALLOWED_RUN_CONFIG)
-        return cls(Manifest.read(Path(path)) if path else None, fabs, keys)
+        modes = _listed(environment, ALLOWED_MODES)
+        if modes is not None and not modes <= set(MODES):
+            raise UsageError(
+                f"{ALLOWED_MODES} holds {_some(sorted(modes - set(MODES)))}; there are:"
+                f" {', '.join(MODES)}.",
+                "The station's owner sets it in the node's algorithm_env.",
+            )
+        return cls(
+            Manifest.read(Path(path)) if path else None,
+            fabs,
+            _listed(environment, ALLOWED_RUN_CONFIG),
+            frozenset(MODES) if modes is None else modes,
+        )
+
+    def permitting(self, mode: str, start: Callable[[int], Runtime]) -> Callable[[int], Runtime]:
+        """Return what starts a runtime if its mode may be used; else it raises `Refused`."""
+
+        def refuse(_: int) -> Runtime:
+            raise Refused(
+                f"Refused by the station's policy: the run is in {mode} mode. The station's owner"
+                f" allows {_some(sorted(self.modes))}."
+            )
+
+        return start if mode in self.modes else refuse
 
     def check(self, run: fleet.Run, fab: bytes) -> None:
         """Check what a ClientApp is about to get.
@@ -91,7 +120,7 @@ class Policy:
         Refused
             If it may not run; the reason names what is allowed.
         """
-        if self == Policy():
+        if replace(self, modes=Policy.modes) == Policy():
             return
         actual = hashlib.sha256(fab).hexdigest()
         if self.manifest is not None and actual == self.manifest.fab_sha256:

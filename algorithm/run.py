@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from algorithm.app import copy_app
 from algorithm.screen import Progress, Screen
-from proxy import __version__
+from proxy import __version__, durable
 from proxy.errors import AppError, BridgeError
 from proxy.process import Process
 from proxy.report import MessageRecord
@@ -137,7 +137,8 @@ def write_outcome(outcome: Outcome, output: Path, folder: Path) -> None:
         If that cannot be written.
     """
     try:
-        (output / "run.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
+        text = json.dumps(asdict(outcome), indent=2) + "\n"
+        durable.write(output / "run.json", text.encode())
         for log in folder.rglob("*.log"):
             parts = [part for part in log.relative_to(folder).parts if part not in _LAYOUT]
             shutil.copyfile(log, output / "-".join(parts))

@@ -21,7 +21,6 @@ Source of the calls' order and meaning: flwr 1.41, `flwr/supernode/start_client_
 """
 
 import logging
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -31,10 +30,16 @@ from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
 from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
-from proxy.fleet import messages
+from proxy.fleet import messages, one_reading
 from proxy.fleet.messages import parse
+from proxy.fleet.releases import Layout
 
 log = logging.getLogger(__name__)
+
+# What waits takes no longer time: a year is more than anybody will wait for.
+_MAX_DEADLINE_SECONDS = 366 * 24 * 3600.0
+# An instruction has one message, with one tree of objects if it has any.
+_SINGLE = ("messages_list", "message_object_trees")
 
 
 class Stage(IntEnum):
@@ -66,7 +71,15 @@ class Delivery:
     Raises
     ------
     BundleError
-        If the bundle is not a complete instruction that agrees with itself.
+        If the bundle is not a complete instruction that agrees with itself, or if two parsers may
+        read it differently.
+
+    Attributes
+    ----------
+    run : Run
+        What the SuperLink says of the message's run. Whatever is handed over says the same.
+    app : Fab
+        The app in `fab`, of the hash that the run names.
     """
 
     def __init__(
@@ -78,8 +91,9 @@ class Delivery:
         on_confirmed: Callable[[], None],
     ) -> None:
         self.bundle = bundle
-        self.instruction = instruction_of(bundle)
+        self.instruction, self.run = instruction_of(bundle)
         self.fab = fab
+        self.app = _app_of(bundle, self.run, fab)
         self.reply_path = reply
         self.generation = generation
         self.on_confirmed = on_confirmed
@@ -89,7 +103,6 @@ class Delivery:
         self.missing: set[str] = set()
         self.writer: BundleWriter | None = None
         self.failure: BundleError | None = None
-        _check_fab(bundle, fab)
 
     def seconds(self) -> dict[str, float]:
         """Return the seconds that each stage took, of those that have passed.
@@ -114,12 +127,13 @@ class ClientProxy:
         The node id that the real SuperLink gave to the station's virtual SuperNode. The SuperNode
         gets the same one, so that no message needs rewriting.
     supernode_life : str
-        Names the life of a warm SuperNode, in its replies; empty if it is not warm.
+        Names the life of a warm SuperNode, in its replies; empty if it is not warm. May be changed
+        between two messages, or before a reply is announced.
     """
 
     def __init__(self, node_id: int, supernode_life: str = "") -> None:
         self.node_id = node_id
-        self._supernode_life = supernode_life
+        self.supernode_life = supernode_life
         self.delivery: Delivery | None = None
 
     def offer(self, delivery: Delivery, now: float) -> None:
@@ -244,7 +258,7 @@ class ClientProxy:
                 message_id=delivery.instruction.message_id,
                 cache_generation=delivery.generation,
                 reply=bundle_pb2.Reply(
-                    push_messages_object_id=announcement, supernode_life=self._supernode_life
+                    push_messages_object_id=announcement, supernode_life=self.supernode_life
                 ),
             )
             delivery.reply = reply
@@ -301,13 +315,14 @@ def _failing(delivery: Delivery) -> Iterator[None]:
         raise
 
 
-def instruction_of(bundle: Bundle) -> messages.Instruction:
-    """Return the message that an instruction bundle holds.
+def instruction_of(bundle: Bundle) -> tuple[messages.Instruction, fleet.Run]:
+    """Return the message that an instruction bundle holds, and its run.
 
     Raises
     ------
     BundleError
-        If the bundle is no instruction, or does not hold all that its message names.
+        If the bundle is no instruction, does not hold all that its message names, or may be read
+        in more than one way.
     """
     header = bundle.header
     if header.WhichOneof("content") != "instruction":
@@ -315,7 +330,7 @@ def instruction_of(bundle: Bundle) -> messages.Instruction:
     try:
         pulled = bundle.read(header.instruction.pull_messages_object_id)
         instruction = messages.Instruction.decode(pulled, header.instruction.whole)
-        run = parse(fleet.GetRunResponse, header.instruction.get_run_response).run
+        run = one_reading.read(fleet.GetRunResponse, header.instruction.get_run_response).run
     except KeyError:
         raise BundleError(f"Bundle {bundle.path} lacks the message that it names.") from None
     except FleetError as error:
@@ -329,23 +344,55 @@ def instruction_of(bundle: Bundle) -> messages.Instruction:
     ):
         if said != meant:
             raise BundleError(f"Bundle {bundle.path} names {what} {meant} but holds {said}.")
-    if not 0 < header.instruction.deadline_seconds < math.inf:
+    if not 0 < header.instruction.deadline_seconds <= _MAX_DEADLINE_SECONDS:
         raise BundleError(f"Bundle {bundle.path} has no sensible deadline.")
     if missing := [i for i in instruction.object_ids if i not in bundle.object_ids]:
         raise BundleError(
             f"Bundle {bundle.path} lacks {len(missing)} objects of its message, first {missing[0]}."
         )
-    return instruction
-
-
-def _check_fab(bundle: Bundle, response: bytes) -> None:
-    """Check that the app is the one that the run names, by its hash."""
     try:
-        fab = parse(fleet.GetFabResponse, response).fab
+        _check_one_message(bundle, instruction)
     except FleetError as error:
         raise BundleError(f"Bundle {bundle.path}: {error.message}") from error
-    named = parse(fleet.GetRunResponse, bundle.header.instruction.get_run_response).run.fab_hash
+    return instruction, run
+
+
+def _check_one_message(bundle: Bundle, instruction: messages.Instruction) -> None:
+    """Check that whoever reads the message reads the one that was checked."""
+    match instruction.layout:
+        case Layout.INLINE:
+            one_reading.check(fleet.PullMessagesResponse, instruction.encoded, _SINGLE)
+            return
+        case Layout.MAP:
+            by_message = one_reading.read(
+                fleet.MapPullMessagesResponse, instruction.encoded, _SINGLE
+            )
+            named = list(by_message.objects_to_pull)
+        case Layout.TREE:
+            as_trees = one_reading.read(fleet.PullMessagesResponse, instruction.encoded, _SINGLE)
+            named = [tree.object_id for tree in as_trees.message_object_trees]
+    if named != [instruction.message_id] or instruction.message_id not in instruction.object_ids:
+        raise FleetError("The objects are not those of the message.")
+    # A ClientApp has the message from its object, which differs in one thing only (flwr 1.19 to
+    # 1.42, `Message.deflate`): its id, which is that object's hash.
+    meant = fleet.Metadata()
+    meant.CopyFrom(instruction.metadata)
+    meant.ClearField("message_id")
+    _, _, body = bundle.read(instruction.message_id).partition(b"\0")
+    if one_reading.read(fleet.Message, body).metadata != meant:
+        raise FleetError("The message's object is not the message that was announced.")
+
+
+def _app_of(bundle: Bundle, run: fleet.Run, response: bytes) -> fleet.Fab:
+    """Return the app, if it is the one that the run names by its hash."""
+    try:
+        fab = one_reading.read(fleet.GetFabResponse, response).fab
+    except FleetError as error:
+        raise BundleError(f"Bundle {bundle.path}: {error.message}") from error
     # A SuperNode refuses one that comes under another hash than its own by ending (flwr 1.41).
     for said in (messages.object_id(fab.content), fab.hash_str):
-        if said != named:
-            raise BundleError(f"The app (FAB) {said} is not the one that the run names, {named}.")
+        if said != run.fab_hash:
+            raise BundleError(
+                f"The app (FAB) {said} is not the one that the run names, {run.fab_hash}."
+            )
+    return fab

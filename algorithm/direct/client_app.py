@@ -2,26 +2,31 @@
 
 import json
 import logging
+import re
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 from algorithm.direct.script import Script
 from algorithm.flower import Flower
+from algorithm.object_store import ObjectStore
 from algorithm.runtime import NoReply
 from protos import fleet_pb2 as fleet
+from proxy import durable
 from proxy.client import ClientProxy, Delivery
 from proxy.errors import BundleError, FleetError, FlowerError
 from proxy.fleet import wire
-from proxy.fleet.messages import ErrorCode, parse
+from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import names_of
 from proxy.process import GRACE_SECONDS
 
 log = logging.getLogger(__name__)
 
 _SCRIPT = Path(__file__).with_name("run_clientapp.py")
-# The numbers of `GetRunResponse.run` and `PushMessagesRequest.messages_list`.
-_RUN, _MESSAGES_LIST = 1, 2
+# The number of `PushMessagesRequest.messages_list`.
+_MESSAGES_LIST = 2
+_LIFE = re.compile("[0-9a-f]{32}")
 
 
 class ClientApp:
@@ -44,8 +49,8 @@ class ClientApp:
         The folder for Contexts; made if it is missing.
     log_file : Path
         Where its output is appended.
-    life : str
-        Names the folder with the Contexts: in another one there are none.
+    objects : ObjectStore
+        Where the apps are.
     warm : bool
         Whether it is to answer more than one message.
     """
@@ -58,7 +63,7 @@ class ClientApp:
         folder: Path,
         contexts: Path,
         log_file: Path,
-        life: str,
+        objects: ObjectStore,
         warm: bool,
     ) -> None:
         self.node_id = node_id
@@ -66,8 +71,8 @@ class ClientApp:
         self._folder = folder
         self._contexts = contexts
         self._log_file = log_file
+        self._objects = objects
         self._warm = warm
-        self._proxy = ClientProxy(node_id, life)
         # What the script starts with; the last two are what makes ClientApps start soon.
         self._start: dict[str, Any] = {
             "names": names_of(flower.release),
@@ -76,7 +81,10 @@ class ClientApp:
             "modules": [],
             "environ": {},
         }
-        contexts.mkdir(exist_ok=True)
+        durable.make_folder(contexts)
+        # Names the folder with the Contexts: in another one there are none.
+        self._life = contexts / "life"
+        self._proxy = ClientProxy(node_id, self._read_life() or self._new_life())
         self._script = self._started()
         log.info("started a ClientApp's process with flwr %s as node %d", flower.release, node_id)
 
@@ -92,6 +100,9 @@ class ClientApp:
         try:
             self._hand_over(delivery, until)
             seen, reply = self._reply(until)
+            if seen["state_lost"]:
+                log.warning("the ClientApp's Context was damaged: its state is a new one")
+                self._proxy.supernode_life = self._new_life()
             self._collect(seen["seconds"], reply)
         except TimeoutError as error:
             raise NoReply(
@@ -120,14 +131,10 @@ class ClientApp:
 
     def _hand_over(self, delivery: Delivery, until: float) -> None:
         """Give the message to the process."""
-        fab = parse(fleet.GetFabResponse, delivery.fab).fab
-        run_id = delivery.instruction.metadata.run_id
-        path = self._folder / f"{fab.hash_str}.fab"
-        if not path.exists():
-            part = path.with_suffix(".part")
-            part.write_bytes(fab.content)
-            part.replace(path)
-        run = wire.first(delivery.bundle.header.instruction.get_run_response, _RUN)
+        fab, run_id = delivery.app, delivery.instruction.metadata.run_id
+        path = self._objects.keep(fab.hash_str, fab.content)
+        # What the policy has checked, encoded: nobody looks for it in the SuperLink's answer again.
+        run = delivery.run.SerializeToString()
         # As a SuperNode does for a message that is whole; with the last call it is the ClientApp's.
         self._proxy.handle("PullMessages", b"", time.monotonic())
         request = fleet.GetFabRequest(run_id=run_id, hash_str=fab.hash_str).SerializeToString()
@@ -150,6 +157,20 @@ class ClientApp:
             node=fleet.Node(node_id=self.node_id), clientapp_runtime_list=[seconds]
         ).SerializeToString() + wire.field(_MESSAGES_LIST, reply)
         self._proxy.handle("PushMessages", announcement, time.monotonic())
+
+    def _read_life(self) -> str:
+        """Return the name of the Contexts' folder; empty if it has none."""
+        try:
+            name = self._life.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+        return name if _LIFE.fullmatch(name) else ""
+
+    def _new_life(self) -> str:
+        """Name the Contexts' folder anew: the central sees from it that state was lost."""
+        name = uuid.uuid4().hex
+        durable.write(self._life, name.encode())
+        return name
 
     def _prepare_next(self, seen: dict[str, Any]) -> None:
         """Let the next ClientApp start sooner."""

@@ -18,7 +18,8 @@ this script come
 and back come, for each T,
 
     A  JSON with `seconds`, what the ClientApp took; the `modules` that it imported and the
-       `environ` that it set; and `again`, whether this script takes another message; followed by
+       `environ` that it set; `state_lost`, whether its Context was there but damaged, so that it
+       began with a new one; and `again`, whether this script takes another message; followed by
     M  the reply (an encoded Message, without an id)
 
 A ClientApp finds what it finds in Flower: a new process for each message, in which no app has been
@@ -44,6 +45,7 @@ if __name__ == "__main__":
 import atexit
 import contextlib
 import gc
+import hashlib
 import importlib
 import io
 import json
@@ -63,6 +65,7 @@ from typing import Any, NoReturn
 _GRACE_SECONDS = 3.0
 # How often to look whether a child has ended; that it has replied is noticed at once.
 _LOOK_SECONDS = 0.02
+_DIGEST_BYTES = hashlib.sha256().digest_size
 # How the field `Message.content` begins (flwr/proto/message.proto: number 2).
 _CONTENT = b"\x12"
 # The folders in which libraries are.
@@ -184,8 +187,11 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
         flower.TaskIdentity.run_id = run.run_id
         flower.TaskIdentity.node_id = start["node_id"]
         flower.TaskIdentity.task_id = message.metadata.dst_task_id or 0
+    state_lost, kept = False, Path(task["context"])
     try:
-        reply = _call(flower, start, run, message, Path(task["fab"]), Path(task["context"]))
+        app = _installed(flower, Path(task["fab"]).read_bytes())
+        context, state_lost = _context(flower, start, run, app, kept)
+        reply = _call(flower, run, message, context, kept)
         encoded = _encoded(flower, reply, _encoded_content(flower, reply))
     except Exception as error:
         logging.getLogger("flwr").error("ClientApp raised an exception", exc_info=error)
@@ -199,42 +205,72 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
         "seconds": time.monotonic() - began,
         "modules": [name for name in list(sys.modules) if name not in known and _is_library(name)],
         "environ": {name: each for name, each in os.environ.items() if environ.get(name) != each},
+        "state_lost": state_lost,
         "again": again,
     }
     _send(pipe, b"A", json.dumps(seen).encode())
     _send(pipe, b"M", encoded)
 
 
-def _call(
-    flower: Any, start: Mapping[str, Any], run: Any, message: Any, fab: Path, kept: Path
-) -> Any:
+def _context(
+    flower: Any, start: Mapping[str, Any], run: Any, app: Path, kept: Path
+) -> tuple[Any, bool]:
+    """Return the ClientApp's Context, and whether what was kept of it is damaged."""
+    encoded, damaged = _kept(kept)
+    if encoded is not None:
+        return flower.context_from_proto(flower.ProtoContext.FromString(encoded)), False
+    context = flower.Context(
+        run_id=run.run_id,
+        node_id=start["node_id"],
+        node_config=flower.parse_config_args([start["node_config"]]),
+        state=flower.RecordDict(),
+        run_config=flower.get_fused_config_from_dir(app, run.override_config),
+    )
+    return context, damaged
+
+
+def _call(flower: Any, run: Any, message: Any, context: Any, kept: Path) -> Any:
     """Return the ClientApp's reply; its Context is kept, also when it raises an exception."""
-    app = _installed(flower, fab.read_bytes())
-    if kept.exists():
-        context = flower.context_from_proto(flower.ProtoContext.FromString(kept.read_bytes()))
-    else:
-        context = flower.Context(
-            run_id=run.run_id,
-            node_id=start["node_id"],
-            node_config=flower.parse_config_args([start["node_config"]]),
-            state=flower.RecordDict(),
-            run_config=flower.get_fused_config_from_dir(app, run.override_config),
-        )
     load = flower.get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
     client_app = load(run.fab_id, run.fab_version, run.fab_hash)
-
-    def keep() -> None:
-        part = kept.with_suffix(".part")
-        part.write_bytes(flower.context_to_proto(context).SerializeToString())
-        part.replace(kept)
-
     try:
         reply = client_app(message=message, context=context)
     except Exception:
-        keep()
+        _keep(kept, flower.context_to_proto(context).SerializeToString())
         raise
-    keep()
+    _keep(kept, flower.context_to_proto(context).SerializeToString())
     return reply
+
+
+def _kept(path: Path) -> tuple[bytes | None, bool]:
+    """Return what `_keep` has kept, if it is whole; and whether it is there but damaged.
+
+    An empty file, which a power cut may leave, is a Context to protobuf, hence the SHA-256.
+    """
+    try:
+        with path.open("rb") as file:
+            digest, encoded = file.read(_DIGEST_BYTES), file.read()
+    except FileNotFoundError:
+        return None, False
+    if hashlib.sha256(encoded).digest() != digest:
+        return None, True
+    return encoded, False
+
+
+def _keep(path: Path, encoded: bytes) -> None:
+    """Keep bytes in a file that is whole under its name, also after a power cut."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(hashlib.sha256(encoded).digest())
+        file.write(encoded)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _is_library(name: str) -> bool:

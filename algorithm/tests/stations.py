@@ -5,12 +5,10 @@ from pathlib import Path
 
 from algorithm.job import Job, Message
 from algorithm.policy import Policy
-from algorithm.runtime import NoReply
 from algorithm.station import answer
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.client import ClientProxy, Delivery, Stage
-from proxy.errors import Incompatible
 from proxy.testing import FakeSuperNode, Objects, record_dict
 from proxy.tests.helpers import Drained, pushed_in
 
@@ -26,8 +24,10 @@ class SuperNodeInMemory:
         The ids of the messages that reached the ClientApp.
     deadlines : list[float]
         Those that it was given.
-    trouble : NoReply | Incompatible | None
+    trouble : Exception | None
         What happens instead of a reply, after the ClientApp has the message.
+    late_trouble : Exception | None
+        What happens after the reply is complete.
     """
 
     running = True
@@ -36,7 +36,8 @@ class SuperNodeInMemory:
         self.node_id = 0
         self.trained: list[str] = []
         self.deadlines: list[float] = []
-        self.trouble: NoReply | Incompatible | None = None
+        self.trouble: Exception | None = None
+        self.late_trouble: Exception | None = None
         self.look: Callable[[], None] = lambda: None
 
     def at(self, node_id: int) -> "SuperNodeInMemory":
@@ -62,6 +63,8 @@ class SuperNodeInMemory:
         supernode.start()
         supernode.work()
         assert delivery.stage == Stage.ANSWERED
+        if self.late_trouble is not None:
+            raise self.late_trouble
 
 
 class Station:

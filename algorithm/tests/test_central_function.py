@@ -233,3 +233,14 @@ def test_a_function_that_is_started_again_after_its_end_ends_in_the_same_way_aga
         set_run(function.flower, "exit 1", [])  # it must not be submitted again
     assert outcomes[0] == outcomes[1]
     assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize("torn", ["", '{"status": "comp', "[]"])
+def test_half_an_outcome_is_none_and_the_run_begins_anew(
+    function: Central, torn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = function.container.temporary_folder / "central-result.json"
+    left.write_text(torn)
+    assert function.run({"supernodes": "per-round"})["status"] == "completed"
+    assert f"{left} is damaged" in caplog.text
+    assert left.read_bytes() == function.container.output_file.read_bytes()

@@ -8,6 +8,7 @@ import pytest
 
 from algorithm.direct.client_app import ClientApp
 from algorithm.flower import Flower
+from algorithm.object_store import ObjectStore
 from algorithm.runtime import NoReply
 from algorithm.tests.fake_flower import make_flower
 from algorithm.tests.fake_flwr import NAMES, THREAD_VARIABLE, text_of
@@ -38,6 +39,7 @@ class Station:
         (folder / "flower" / "bin" / "python").write_text(PYTHON)
         self.clientapp = self.start()
         self.taken: list[str] = []
+        self.lives: list[str] = []
         self._sent = 0
 
     def start(self) -> ClientApp:
@@ -49,7 +51,7 @@ class Station:
             folder=self.folder,
             contexts=self.folder / "contexts",
             log_file=self.folder / "clientapp.log",
-            life="first",
+            objects=ObjectStore(self.folder / "objects"),
             warm=True,
         )
 
@@ -66,7 +68,7 @@ class Station:
             delivery = Delivery(bundle, sent.fab, reply, "", lambda: self.taken.append(taken))
             self.clientapp.serve(delivery, deadline)
         with Bundle(reply) as bundle:
-            assert bundle.header.reply.supernode_life == "first"
+            self.lives.append(bundle.header.reply.supernode_life)
             pushed = fleet.PushMessagesRequest.FromString(pushed_in(bundle))
         assert pushed.messages_list[0].metadata.reply_to_message_id == taken
         return pushed.messages_list[0]
@@ -193,10 +195,58 @@ def test_a_flower_that_lacks_something_is_said(
 
 def test_a_full_disk_is_said(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     station = start()
-    monkeypatch.setattr("algorithm.direct.client_app.Path.write_bytes", _no_space)
+    monkeypatch.setattr("proxy.durable.write", _no_space)
     assert "No space left on device" in station.no_reply("count").message
     assert station.taken == []
 
 
 def _no_space(*_: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+# What a power cut leaves
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 40, None], ids=["empty", "zeros", "cut off"])
+def test_a_damaged_context_begins_anew_and_the_replies_say_so(
+    start: Start, left: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    station = start()
+    assert [text_of(station.ask("count")) for _ in range(2)] == ["1", "2"]
+    (context,) = (path for path in (station.folder / "contexts").iterdir() if path.stem != "life")
+    context.write_bytes(context.read_bytes()[:-1] if left is None else left)
+    assert text_of(station.ask("count")) == "1"
+    assert "its state is a new one" in caplog.text
+    assert text_of(station.ask("count")) == "2"
+    station.replace()
+    station.ask("count")
+    before, after = station.lives[:2], station.lives[2:]
+    assert len({*before}) == len({*after}) == 1
+    assert before[0] != after[0]
+
+
+def test_lost_state_is_said_also_where_the_clientapp_raises_an_exception(start: Start) -> None:
+    station = start()
+    station.ask("count")
+    for path in (station.folder / "contexts").iterdir():
+        path.write_bytes(b"")
+    assert station.ask("raise nothing").error.code == 2
+    assert station.lives[0] != station.lives[1]
+
+
+def test_another_process_is_no_reason_to_say_that_state_was_lost(start: Start) -> None:
+    station = start()
+    station.ask("count")
+    station.replace()
+    station.ask("count")
+    assert station.lives[0] == station.lives[1] != ""
+
+
+def test_half_an_app_is_written_anew(start: Start) -> None:
+    station = start()
+    station.ask("count")
+    (app,) = (station.folder / "objects").iterdir()
+    whole = app.read_bytes()
+    app.write_bytes(whole[:3])
+    assert text_of(station.ask("count")) == "2"
+    assert app.read_bytes() == whole

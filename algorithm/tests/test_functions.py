@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from algorithm.job import Job
+from algorithm.policy import ALLOWED_MODES
 from algorithm.tests.node import SECONDS, Node, error_in
 from proxy.carriers import payload
+from proxy.fleet.messages import ErrorCode
 from proxy.process import Process
 from proxy.tests.helpers import Drained, pid_in, runs, wait_until
 
@@ -47,6 +49,21 @@ def test_a_station_without_the_database_that_the_task_asks_for_answers_so(node: 
     assert function.wait(SECONDS)
     assert function.exit_code == 1
     assert "asks for the database 'scans'" in error_in(output)
+
+
+@pytest.mark.parametrize("method", ["courier", "per_round"])
+def test_a_mode_that_the_owner_forbids_is_refused_and_nothing_starts(
+    node: Node, method: str
+) -> None:
+    node.environment[ALLOWED_MODES] = "direct"
+    sent = Drained()
+    host, _ = node.start_host(sent)
+    with node.answer(sent, method) as reply:
+        assert reply.header.failure.code == ErrorCode.MESSAGE_UNAVAILABLE
+        assert "the run is in bridge mode" in reply.header.failure.reason
+    assert host.running
+    assert not Job(node.job).supernode_log.exists()
+    assert not (node.job / "flwr.pid").exists()
 
 
 def test_a_host_that_is_told_to_end_takes_its_supernode_with_it(node: Node) -> None:

@@ -27,8 +27,17 @@ def test_a_message_that_has_an_instruction_but_no_answer_waits(job: Job) -> None
     assert job.waiting() == []
     message.instruction.touch()
     assert [each.message_id for each in job.waiting()] == ["1f"]
-    message.reply.touch()
+    message.reply.write_bytes(b"bundle")
     assert job.waiting() == []
+
+
+def test_an_empty_answer_is_removed_and_the_message_waits(job: Job) -> None:
+    message = job.message("1f")
+    message.instruction.touch()
+    message.reply.touch()
+    assert not message.answered()
+    assert not message.reply.exists()
+    assert [each.message_id for each in job.waiting()] == ["1f"]
 
 
 def test_another_container_finds_what_one_left(job: Job) -> None:
@@ -85,34 +94,6 @@ def test_two_containers_do_not_work_on_one_message_at_once(job: Job) -> None:
                 assert not second_entered.wait(0.2)
         waiting.result(SECONDS)
     assert second_entered.is_set()
-
-
-# Cache
-
-
-def test_what_is_kept_is_found_by_all_containers(job: Job) -> None:
-    job.generation()
-    job.keep("ab12", b"content")
-    assert Job(job.folder).kept("ab12") == b"content"
-    assert Job(job.folder).kept("cd34") is None
-
-
-@pytest.mark.parametrize("object_id", ["", ".", "../secret", "/etc/hostname"])
-def test_what_cannot_be_an_object_id_is_not_there(job: Job, object_id: str) -> None:
-    job.generation()
-    (job.folder / "secret").write_text("not an object")
-    assert job.kept(object_id) is None
-
-
-def test_the_cache_has_one_name_for_all_containers_even_if_they_ask_at_once(job: Job) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        names = set(pool.map(lambda _: Job(job.folder).generation(), range(40)))
-    assert len(names) == 1
-    assert [path.name for path in (job.folder / "cache").iterdir()] == ["generation"]
-
-
-def test_every_cache_has_a_name_of_its_own(tmp_path: Path) -> None:
-    assert Job(tmp_path / "a").generation() != Job(tmp_path / "b").generation()
 
 
 # The host

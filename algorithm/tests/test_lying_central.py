@@ -74,6 +74,21 @@ def lead_flower_to_another_folder(central: Central) -> None:
     central.say_run()
 
 
+def name_an_evil_run_before_the_allowed_one(central: Central) -> None:
+    evil = fleet.Run(fab_id="/", fab_version="/../../../mnt/data/evil/app")
+    first = fleet.GetRunResponse(run=evil).SerializeToString()
+    central.header.instruction.get_run_response = (
+        first + central.header.instruction.get_run_response
+    )
+
+
+def name_an_evil_run_behind_the_allowed_one(central: Central) -> None:
+    evil = fleet.Run(override_config={"data-path": fleet.Scalar()})
+    central.header.instruction.get_run_response += fleet.GetRunResponse(
+        run=evil
+    ).SerializeToString()
+
+
 def override_what_no_run_may(central: Central) -> None:
     central.run.override_config["data-path"].SetInParent()
     central.say_run()
@@ -103,6 +118,8 @@ LIES = [
     send_the_allowed_app_under_another_hash,
     send_no_app,
     lead_flower_to_another_folder,
+    name_an_evil_run_before_the_allowed_one,
+    name_an_evil_run_behind_the_allowed_one,
     override_what_no_run_may,
     speak_of_another_run,
     address_another_station,
@@ -148,9 +165,15 @@ def test_a_lie_after_the_truth_is_refused_too(
     assert station.supernode.trained == [truth.metadata.message_id]
 
 
-def test_an_app_that_was_refused_is_refused_also_from_the_cache(station: Station) -> None:
-    station.answer(station.receive(Central(OTHER)))
-    message = station.receive(Central(OTHER), with_fab=False)
+def test_an_app_that_was_refused_is_not_kept(station: Station) -> None:
+    central = Central(OTHER)
+    station.answer(station.receive(central))
+    assert station.job.objects.get(central.header.instruction.fab_object_id) is None
+    again = Central(OTHER)
+    message = station.receive(again, with_fab=False)
+    station.answer(message)
+    assert message.missing.exists()
+    station.receive(again)
     station.answer(message)
     assert object_id(OTHER) in failure_of(message)[1]
     assert station.supernode.deadlines == []

@@ -74,6 +74,36 @@ def test_a_damaged_app_is_read_or_refused(place: int, change: int, cut: bool) ->
         Manifest.of_fab(bytes(damaged[: place if cut else None]))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../pyproject.toml", "./pyproject.toml", "app/../pyproject.toml", "/pyproject.toml"),
+        *("//pyproject.toml", "app//client.py", "app\\client.py", "a.py\0b", ".", "..", "app/"),
+    ],
+)
+def test_a_file_that_would_be_unpacked_elsewhere_than_it_says_is_refused(name: str) -> None:
+    fab = renamed(make_fab({"x" * len(name): "config"}), "x" * len(name), name)
+    for read in (Manifest.of_fab, file_hashes):
+        with pytest.raises(AppError, match="unsafe name"):
+            read(fab)
+
+
+@pytest.mark.parametrize(
+    "name", ["pyproject.toml", "PyProject.toml", "app/Client.py", "app/client.py"]
+)
+def test_a_file_that_would_be_unpacked_over_another_is_refused(name: str) -> None:
+    fab = renamed(make_fab({"x" * len(name): "config"}), "x" * len(name), name)
+    for read in (Manifest.of_fab, file_hashes):
+        with pytest.raises(AppError, match="a file twice"):
+            read(fab)
+
+
+def renamed(fab: bytes, old: str, new: str) -> bytes:
+    """Name a file in an archive as `zipfile` itself would not."""
+    assert fab.count(old.encode()) == 2
+    return fab.replace(old.encode(), new.encode())
+
+
 def test_an_app_that_expands_without_end_is_refused() -> None:
     bomb = make_fab({f"{number}.json": "0" * (20 << 20) for number in range(14)})
     assert len(bomb) < 1 << 20

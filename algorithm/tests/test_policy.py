@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from algorithm import manifest
-from algorithm.policy import ALLOWED_FABS, ALLOWED_RUN_CONFIG, Policy, Refused
+from algorithm.modes import MODES
+from algorithm.policy import ALLOWED_FABS, ALLOWED_MODES, ALLOWED_RUN_CONFIG, Policy, Refused
+from algorithm.runtime import Runtime
 from algorithm.tests.fabs import FAB, MANIFEST, PYPROJECT, make_fab
 from protos import fleet_pb2 as fleet
 from proxy.errors import BridgeError
@@ -143,6 +145,38 @@ def test_a_further_app_has_its_own_keys(tmp_path: Path) -> None:
         allowing.check(run_of(FAB, "path"), FAB)
 
 
+# Modes
+
+
+def start(node_id: int) -> Runtime:
+    raise AssertionError("something is started")
+
+
+def test_an_owner_who_says_nothing_allows_all_modes(tmp_path: Path) -> None:
+    for mode in MODES:
+        assert policy(tmp_path).permitting(mode, start) is start
+
+
+def test_an_owner_may_forbid_a_mode(tmp_path: Path) -> None:
+    bridge_only = policy(tmp_path, **{ALLOWED_MODES: "bridge"})
+    assert bridge_only.permitting("bridge", start) is start
+    with pytest.raises(Refused, match=r"in direct mode\. The station's owner allows 'bridge'"):
+        bridge_only.permitting("direct", start)(7)
+
+
+def test_an_owner_may_forbid_all_modes(tmp_path: Path) -> None:
+    closed = policy(tmp_path, **{ALLOWED_MODES: ""})
+    for mode in MODES:
+        with pytest.raises(Refused, match="allows nothing"):
+            closed.permitting(mode, start)(7)
+
+
+def test_to_allow_modes_is_not_to_check_apps() -> None:
+    both = Policy.from_environment({ALLOWED_MODES: " direct ,bridge"})
+    both.check(run_of(b"no zip", "any-key"), b"no zip")
+    Policy.from_environment({ALLOWED_MODES: "direct"}).check(run_of(b"no zip"), b"no zip")
+
+
 # The verdicts, and what cannot be understood
 
 
@@ -160,6 +194,7 @@ def test_what_is_allowed_is_one_line_in_the_log(
     "environment",
     [
         {ALLOWED_FABS: "not-a-hash"},
+        {ALLOWED_MODES: "bridge, straight"},
         {manifest.ENVIRONMENT_VARIABLE: "/nowhere/manifest.json"},
     ],
 )

@@ -1,15 +1,20 @@
 """What a data station does with an instruction: each message is trained once at most."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from algorithm.runtime import NoReply
+from algorithm.job import Message
+from algorithm.object_store import ObjectStore
+from algorithm.policy import Policy
+from algorithm.runtime import NoReply, Runtime
+from algorithm.station import answer
 from algorithm.tests.stations import Station, failure_of, reply_of
 from protos import fleet_pb2 as fleet
-from proxy.bundle import Bundle
-from proxy.errors import Incompatible
+from proxy.bundle import Bundle, BundleWriter
+from proxy.client import Delivery, Stage
+from proxy.errors import FlowerError, Incompatible
 from proxy.fleet.messages import ErrorCode, object_id
 from proxy.tests.helpers import Drained
 
@@ -36,7 +41,7 @@ def test_an_answer_names_the_stations_cache(station: Station) -> None:
     message = station.receive(Drained())
     station.answer(message)
     with Bundle(message.reply) as bundle:
-        assert bundle.header.cache_generation == station.job.generation()
+        assert bundle.header.cache_generation == station.job.objects.generation()
 
 
 def test_messages_follow_one_another_and_only_the_latest_reply_is_kept(station: Station) -> None:
@@ -115,7 +120,7 @@ def test_an_app_that_is_not_here_is_asked_for_and_nothing_starts(station: Statio
     assert not message.reply.exists()
     with Bundle(message.missing) as bundle:
         assert bundle.header.message_id == message.message_id
-        assert bundle.header.cache_generation == station.job.generation()
+        assert bundle.header.cache_generation == station.job.objects.generation()
         assert list(bundle.header.missing_objects.object_ids) == [
             sent.header.instruction.fab_object_id
         ]
@@ -186,8 +191,19 @@ def set_no_deadline(sent: Drained) -> None:
     sent.header.instruction.deadline_seconds = float("nan")
 
 
+def set_a_deadline_beyond_all_clocks(sent: Drained) -> None:
+    sent.header.instruction.deadline_seconds = 1e300
+
+
 @pytest.mark.parametrize(
-    "lie", [lie_about_the_fab, send_a_senseless_fab, lie_about_the_node, set_no_deadline]
+    "lie",
+    [
+        lie_about_the_fab,
+        send_a_senseless_fab,
+        lie_about_the_node,
+        set_no_deadline,
+        set_a_deadline_beyond_all_clocks,
+    ],
 )
 def test_an_instruction_that_lies_is_refused_and_nothing_starts(
     station: Station, lie: Callable[[Drained], None]
@@ -204,10 +220,235 @@ def test_an_instruction_that_lies_is_refused_and_nothing_starts(
 def test_an_app_with_an_impossible_id_is_neither_found_nor_a_reason_to_break(
     station: Station, fab_id: str
 ) -> None:
-    station.job.generation()
+    station.job.objects.generation()
     sent = Drained()
     sent.header.instruction.fab_object_id = fab_id
     message = station.receive(sent, with_fab=False)
     assert station.answer(message)
     assert station.supernode.deadlines == []
     assert message.missing.exists() or failure_of(message)
+
+
+# Whatever goes wrong
+
+
+class Unspeakable(Exception):
+    """It cannot even be told."""
+
+    def __str__(self) -> str:
+        raise RecursionError
+
+
+ANYTHING = [
+    RecursionError("maximum recursion depth exceeded"),
+    UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
+    OSError(28, "No space left on device"),
+    MemoryError(),
+    KeyError("seconds"),
+    ValueError("a lone surrogate: \ud800, and an escape sequence: \x1b[2J"),
+    FlowerError("Flower is not there."),
+    Unspeakable(),
+]
+
+
+@pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
+def test_whatever_the_runtime_raises_fails_its_message_and_only_that(
+    station: Station, error: Exception
+) -> None:
+    station.supernode.trouble = error
+    message = station.receive(Drained())
+    assert not station.answer(message), "nobody knows what state it is in"
+    code, reason = failure_of(message)
+    assert code == ErrorCode.NODE_UNAVAILABLE
+    assert reason.isprintable()
+    station.supernode.trouble = None
+    following = station.receive(Drained())
+    assert station.answer(following)
+    assert reply_of(following)
+
+
+@pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
+def test_a_runtime_that_cannot_be_started_fails_the_message(
+    station: Station, error: Exception
+) -> None:
+    def start(node_id: int) -> Runtime:
+        raise error
+
+    message = station.receive(Drained())
+    answer(station.job, message, start, Policy())
+    assert failure_of(message)[0] == ErrorCode.NODE_UNAVAILABLE
+    assert not message.taken
+
+
+def test_the_reason_is_one_printable_line_of_bounded_length(
+    station: Station, caplog: pytest.LogCaptureFixture
+) -> None:
+    station.supernode.trouble = NoReply(4, "first\n\x1b]0;second\x07" + 100_000 * "x")
+    message = station.receive(Drained())
+    station.answer(message)
+    reason = failure_of(message)[1]
+    assert reason.isprintable()
+    assert reason.startswith("first")
+    assert len(reason) < 2500
+    assert all(len(line) < 2500 and line.isprintable() for line in caplog.messages)
+
+
+def test_the_end_of_the_station_is_no_failure(station: Station) -> None:
+    def end() -> None:
+        raise SystemExit(143)
+
+    station.supernode.look = end
+    message = station.receive(Drained())
+    with pytest.raises(SystemExit):
+        station.answer(message)
+    assert not message.answered()
+
+
+def test_a_reply_that_is_complete_is_the_answer_whatever_goes_wrong_later(
+    station: Station,
+) -> None:
+    station.supernode.late_trouble = KeyError("modules")
+    message = station.receive(Drained())
+    assert not station.answer(message)
+    assert reply_of(message)
+
+
+def test_on_a_full_disk_a_failure_has_the_instructions_room(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = station.receive(Drained())
+
+    class NoRoom(BundleWriter):
+        def close(self, seconds: Mapping[str, float] | None = None) -> None:
+            if message.instruction.exists():
+                raise OSError(28, "No space left on device")
+            super().close(seconds)
+
+    monkeypatch.setattr("algorithm.station.BundleWriter", NoRoom)
+    monkeypatch.setattr("proxy.client.BundleWriter", NoRoom)
+    station.answer(message)
+    assert "No space left on device" in failure_of(message)[1]
+    assert sorted(path.name for path in message.folder.iterdir()) == ["reply.bundle"]
+
+
+def test_a_message_that_cannot_be_answered_at_all_does_not_wait_for_ever(
+    station: Station, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    message = station.receive(Drained())
+    monkeypatch.setattr("proxy.durable.publish", no_room)
+    station.answer(message)
+    assert not message.answered()
+    assert station.job.waiting() == []
+    assert "No space left on device" in caplog.text
+
+
+# What a crash or a power cut leaves
+
+
+def test_an_empty_reply_is_not_delivered_but_lost(station: Station) -> None:
+    sent = Drained()
+    message = station.receive(sent)
+    station.answer(message)
+    message.reply.write_bytes(b"")
+    station.receive(sent)
+    assert [each.message_id for each in station.job.waiting()] == [message.message_id]
+    assert station.answer(message)
+    assert "not trained twice" in failure_of(message)[1]
+
+
+def test_a_reply_that_was_complete_when_the_host_ended_is_let_go_by_the_next(
+    station: Station,
+) -> None:
+    message = station.receive(Drained())
+    station.answer(message)
+    message.reply.rename(message.complete)
+    assert station.answer(message)
+    assert reply_of(message)
+    assert station.supernode.trained == [message.message_id]
+
+
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_a_reply_that_was_torn_when_the_host_ended_is_lost(station: Station, left: int) -> None:
+    message = station.receive(Drained())
+    station.answer(message)
+    message.complete.write_bytes(message.reply.read_bytes()[:left])
+    message.reply.unlink()
+    assert station.answer(message)
+    assert "not trained twice" in failure_of(message)[1]
+
+
+def test_half_an_app_in_the_cache_is_asked_for_again(station: Station) -> None:
+    sent = Drained()
+    station.answer(station.receive(sent))
+    fab_id = sent.header.instruction.fab_object_id
+    (station.job.folder / "cache" / fab_id).write_bytes(sent.fab[: len(sent.fab) // 2])
+    following = Drained()
+    message = station.receive(following, with_fab=False)
+    station.answer(message)
+    assert message.missing.exists()
+    station.receive(following)
+    assert station.answer(message)
+    assert reply_of(message)
+
+
+def test_an_app_that_cannot_be_kept_costs_no_message(station: Station) -> None:
+    station.job.objects = ObjectStore(station.job.folder / "small", max_bytes=1)
+    sent = Drained()
+    message = station.receive(sent)
+    assert station.answer(message)
+    assert reply_of(message)
+    assert station.job.objects.missing([sent.header.instruction.fab_object_id])
+
+
+# Letting go
+
+
+def test_a_reply_leaves_only_when_the_runtime_is_done_with_it(station: Station) -> None:
+    seen: list[bool] = []
+    message = station.receive(Drained())
+    serve = station.supernode.serve
+
+    def watched(delivery: Delivery, deadline: float) -> None:
+        serve(delivery, deadline)
+        seen.extend([delivery.stage == Stage.ANSWERED, message.reply.exists()])
+
+    station.supernode.serve = watched  # type: ignore[method-assign]
+    station.answer(message)
+    assert seen == [True, False]
+    assert message.reply.exists()
+
+
+def test_replies_and_failures_are_let_go_in_one_place(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[str] = []
+
+    def judge(message: Message) -> None:
+        assert not message.answered()
+        judged.append(message.message_id)
+
+    monkeypatch.setattr("algorithm.station._release", judge)
+    replied, failed = station.receive(Drained()), station.job.message("1f")
+    Drained().write(failed.instruction)
+    for message in (replied, failed):
+        station.answer(message)
+        assert not message.answered()
+    assert judged == [replied.message_id, "1f"]
+
+
+# Modes
+
+
+def test_a_forbidden_mode_is_refused_and_nothing_starts(station: Station) -> None:
+    policy = Policy(modes=frozenset(["bridge"]))
+    message = station.receive(Drained())
+    assert answer(station.job, message, policy.permitting("direct", station.supernode.at), policy)
+    code, reason = failure_of(message)
+    assert code == ErrorCode.MESSAGE_UNAVAILABLE
+    assert "direct mode" in reason
+    assert "allows 'bridge'" in reason
+    assert station.supernode.node_id == 0
+    assert not message.taken

@@ -6,6 +6,9 @@ registration, both in OpenSSH's format as Flower's own commands read them (flwr 
 """
 
 import fcntl
+import logging
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -14,8 +17,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from proxy import durable
 from proxy.errors import UsageError
 from proxy.fleet.node_key import NodeKey
+
+log = logging.getLogger(__name__)
+
+_NODE_ID = re.compile(r"[0-9]{1,20}\n?")
 
 
 class Identity:
@@ -58,12 +66,17 @@ class Identity:
                 f"The key {path} is in use: another flower-v6 is the SuperNode that has it.",
                 "Stop that one, or take other keys.",
             ) from None
-        self.node_id = int(self._node_file.read_text() or 0)
+        self.node_id = _node_id(self._node_file)
 
     def remember(self, node_id: int) -> None:
         """Keep the node id that it has now."""
         self.node_id = node_id
-        self._node_file.write_text(str(node_id))
+        # In place, because this file is the lock: all digits at once, as many as there may be.
+        with self._node_file.open("r+") as file:
+            file.write(f"{node_id:020}\n")
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
 
     def close(self) -> None:
         """Let others use it."""
@@ -88,20 +101,32 @@ def make_keys(folder: Path, names: Sequence[str]) -> None:
         for name in names:
             private = NodeKey.new().private
             file = folder / name
-            file.touch(mode=0o600, exist_ok=False)
-            file.write_bytes(
-                private.private_bytes(
-                    serialization.Encoding.PEM,
-                    serialization.PrivateFormat.OpenSSH,
-                    serialization.NoEncryption(),
-                )
+            encoded = private.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.OpenSSH,
+                serialization.NoEncryption(),
             )
+            file.touch(mode=0o600, exist_ok=False)
+            durable.write(file, encoded, mode=0o600)
             public = private.public_key().public_bytes(
                 serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
             )
-            (folder / f"{name}.pub").write_bytes(public + b"\n")
+            durable.write(folder / f"{name}.pub", public + b"\n")
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from error
+
+
+def _node_id(file: Path) -> int:
+    """Return the node id that is in a file; 0 if there is none, or none that was written in full.
+
+    Without it the SuperNode registers as if it were new to this machine.
+    """
+    text = file.read_text(errors="replace")
+    if _NODE_ID.fullmatch(text):
+        return int(text)
+    if text:
+        log.warning("%s does not hold a node id: it is taken for empty", file)
+    return 0
 
 
 def _read_private(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -100,6 +100,31 @@ def test_one_key_is_one_supernode_at_a_time(path: Path) -> None:
     Identity(path).close()
 
 
+# The node id
+
+
+def test_the_node_id_is_kept(path: Path) -> None:
+    for node_id in (12345, (1 << 64) - 1, 7):
+        identity = Identity(path)
+        identity.remember(node_id)
+        identity.close()
+        again = Identity(path)
+        assert again.node_id == node_id
+        again.close()
+
+
+@pytest.mark.parametrize("torn", ["", "\0" * 21, "12\0", "-1", "0" * 99, "\udce4"])
+def test_a_node_id_that_was_not_written_in_full_is_none_and_can_be_written_anew(
+    path: Path, torn: str
+) -> None:
+    path.with_name("north.node").write_text(torn, errors="surrogateescape")
+    identity = Identity(path)
+    assert identity.node_id == 0
+    identity.remember(7)
+    identity.close()
+    assert Identity(path).node_id == 7
+
+
 # Coming and going
 
 

@@ -1,0 +1,78 @@
+"""Files that are whole under their names, whenever the machine or a process stops.
+
+A rename alone is not enough: after a power cut a file may be there by name and empty. So content
+goes to the disk first, then the name. Standard library only: couriers start quickly.
+
+What can be had again is written without it: instructions and `missing` answers (the central repeats
+the message), bundles on the central's side (they end with its process), logs, files that `fetch`
+brings home.
+"""
+
+import errno
+import os
+import uuid
+from pathlib import Path
+
+
+def write(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a file: afterwards, whatever happens, it is as it was before or has this content.
+
+    Parameters
+    ----------
+    path : Path
+        The file; what is there is replaced.
+    content : bytes
+        All that is in it afterwards.
+    mode : int
+        Who may read and write it, less the umask.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, here and below. The file is as before then.
+    """
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        part.touch(mode, exist_ok=False)
+        part.write_bytes(content)
+        publish(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        error.filename = str(path)  # nobody knows the other one
+        raise
+
+
+def publish(part: Path, path: Path) -> None:
+    """Give a complete file, which nobody writes to any more, its name in the same folder."""
+    _sync(part)
+    part.replace(path)
+    _sync(path.parent)
+
+
+def mark(path: Path) -> None:
+    """Make an empty file that says something by being there; it stays."""
+    path.touch()
+    _sync(path)
+    _sync(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it, unless it is there."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or what a folder has in it, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot do this for a folder.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
