@@ -14,20 +14,21 @@ from functools import partial
 from pathlib import Path
 
 from algorithm.arguments import Arguments
-from algorithm.attach import Attached, Attachment
+from algorithm.attach import Attached, Attachment, partitions
 from algorithm.direct.run import directly
 from algorithm.flower import Flower
 from algorithm.manifest import ENVIRONMENT_VARIABLE, Manifest
-from algorithm.modes import DIRECT
 from algorithm.node_config import pairs
 from algorithm.on_superlink import on_superlink
 from algorithm.result import write_result
 from algorithm.run import Outcome, run_app
 from algorithm.screen import Screen
+from proxy.calls import Mode
 from proxy.carriers import Carrier
 from proxy.carriers.container import Container
 from proxy.carriers.payload import Payload
-from proxy.carriers.vantage6 import MAX_STORED_BYTES, Tasks, Vantage6Carrier
+from proxy.carriers.tasks import TaskCarrier
+from proxy.carriers.vantage6 import MAX_STORED_BYTES, Vantage6Starter
 from proxy.errors import AppError, UsageError
 from proxy.process import Workspace
 from proxy.vantage6.login import ContainerLogin
@@ -71,7 +72,7 @@ def main(container: Container, task: Payload) -> None:
         mode=arguments.mode,
     )
     what = Attachment(carrier, arguments.deadline, flower.release)
-    if arguments.mode == DIRECT:
+    if arguments.mode == Mode.DIRECT:
         way = directly(arguments.run_config, flower, what)
     else:
         config = [pairs(arguments.run_config)] if arguments.run_config else []
@@ -107,12 +108,11 @@ def _vantage6(
     known = server.organizations(claims["collaboration_id"], claims.get("study_id"))
     stations = chosen(known, arguments.organizations)
     shared = ("image", "collaboration_id", "databases", "study_id", "store_id")
-    tasks = Tasks(
-        {name: claims[name] for name in shared if claims.get(name)},
-        idle_limit=arguments.host_idle_limit,
-        mode=arguments.mode,
+    members = {name: claims[name] for name in shared if claims.get(name)}
+    settings = partitions([each.name for each in stations], arguments.mode)
+    return stations, lambda folder: TaskCarrier(
+        Vantage6Starter(server, stations, members, folder), settings, arguments.host_idle_limit
     )
-    return stations, lambda folder: Vantage6Carrier(server, stations, tasks, folder)
 
 
 def chosen(known: Sequence[Organization], wanted: Sequence[int | str]) -> Sequence[Organization]:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from algorithm.app import copy_app
 from algorithm.screen import Progress, Screen
 from proxy import __version__
+from proxy.calls import DEFAULT_MODE
 from proxy.errors import AppError, BridgeError
 from proxy.process import Process
 from proxy.report import MessageRecord
@@ -27,7 +28,7 @@ class Outcome:
     Attributes
     ----------
     mode : str
-        One of `algorithm.modes.MODES`.
+        How the app ran: one of `proxy.calls.Mode`.
     status : str
         "completed", "failed" or "cancelled".
     cause : str
@@ -40,7 +41,7 @@ class Outcome:
     flower_release: str
     supernodes: str
     stations: list[str]
-    mode: str = "bridge"
+    mode: str = DEFAULT_MODE
     bridge_release: str = __version__
     status: str = "failed"
     cause: str = ""
