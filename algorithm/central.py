@@ -59,6 +59,11 @@ def main(container: Container, task: Payload) -> None:
         if ended["status"] != "completed":
             raise AppError(ended["cause"])
         return
+    if ENVIRONMENT_VARIABLE not in os.environ:
+        raise UsageError(
+            "This function runs only in an image that holds an app.",
+            "Build one with `flower-v6 image`.",
+        )
     image = Path(os.environ[ENVIRONMENT_VARIABLE])
     manifest = Manifest.read(image)
     arguments = Arguments.checked(task.fields.get("kwargs") or {}, manifest.run_config_keys)

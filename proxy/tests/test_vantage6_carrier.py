@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.calls import Settings
+from proxy.calls import LONGEST_SECONDS, Settings
 from proxy.carriers import Exchange, vantage6
 from proxy.carriers.tasks import TaskCarrier
 from proxy.carriers.vantage6 import Vantage6Starter
@@ -299,6 +299,11 @@ def test_a_host_starts_under_its_node_id_before_any_courier(warm: Bench) -> None
     assert courier.input["method"] == "courier"
     assert courier.input["kwargs"]["message_id"] == "1f"
     assert courier.input["kwargs"]["timeout"] == SECONDS
+
+
+def test_a_courier_waits_no_longer_than_the_longest(warm: Bench) -> None:
+    warm.exchange(timeout=1e300)
+    assert warm.made[1].input["kwargs"]["timeout"] == LONGEST_SECONDS
 
 
 def test_a_host_that_lives_is_kept(warm: Bench, caplog: pytest.LogCaptureFixture) -> None:
