@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from algorithm.app import copy_app
 from algorithm.screen import Progress, Screen
 from proxy import __version__
 from proxy.calls import DEFAULT_MODE
@@ -58,7 +57,7 @@ class Run:
     Attributes
     ----------
     app : Path
-        A copy of the app's folder.
+        The app's folder. It is not touched: Flower gets a copy.
     folder : Path
         For all that is written.
     progress : Progress
@@ -86,7 +85,7 @@ def run_app(app: Path, way: Way, folder: Path, screen: Screen, outcome: Outcome)
     Parameters
     ----------
     app : Path
-        The app's folder. It is not touched: Flower gets a copy.
+        The app's folder.
     way : Way
         `algorithm.on_superlink` or `algorithm.direct.run`.
     folder : Path
@@ -105,7 +104,7 @@ def run_app(app: Path, way: Way, folder: Path, screen: Screen, outcome: Outcome)
     progress = Progress(screen)
     outcome.messages = progress.records
     try:
-        way(Run(copy_app(app, folder / "app"), folder, progress, screen, outcome))
+        way(Run(app, folder, progress, screen, outcome))
         outcome.status = "completed"
     except BridgeError as error:
         outcome.cause = error.message
