@@ -2,7 +2,8 @@
 
 Every function is a module of this package with
 `main(container: Container, payload: Payload) -> None`; it is imported only when it is called,
-because a courier must not wait for imports that only a host needs.
+because a courier must not wait for imports that only a host needs. Whatever goes wrong, an error is
+the result: who waits for it may not see the log.
 """
 
 import importlib
@@ -10,15 +11,17 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 
+from proxy.calls import CourierCall, HostCall, PerRoundCall
 from proxy.carriers import payload
 from proxy.carriers.container import Container, decoded
 from proxy.errors import BridgeError, CarrierError
 
-FUNCTIONS = ("central", "courier", "host", "per_round")
 _WITHOUT_DATA = "central"
+FUNCTIONS = (_WITHOUT_DATA, *(call.method for call in (CourierCall, HostCall, PerRoundCall)))
 
 
 def main() -> int:
@@ -42,12 +45,17 @@ def main() -> int:
                 container.check_databases()
             importlib.import_module(f"algorithm.{method}").main(container, task)
     except (BridgeError, OSError) as error:
-        # In the result, too: the other side reads it there, also when it may not see the log.
         print(f"{getattr(error, 'code', 'system')}: {error}", file=sys.stderr)
-        if container is not None:
-            _leave_error(container.output_file, str(error))
-        return 1
-    return 0
+        text = str(error)
+    except Exception as error:
+        # Its text may tell of the data: that stays in the log.
+        traceback.print_exc()
+        text = f"An internal error ended the function: {type(error).__name__}; its log says more."
+    else:
+        return 0
+    if container is not None:
+        _leave_error(container.output_file, text)
+    return 1
 
 
 def _leave_error(path: Path, text: str) -> None:

@@ -1,14 +1,22 @@
 """The arguments of the central function, checked before anything starts."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
-from algorithm.modes import BRIDGE, MODES
+from proxy.calls import (
+    DEFAULT_DEADLINE_SECONDS,
+    DEFAULT_LIFETIME,
+    DEFAULT_MODE,
+    LONGEST_SECONDS,
+    Lifetime,
+    Mode,
+)
 from proxy.errors import UsageError
 
-SUPERNODES = ("warm", "per-round")
+# As a command line and a task name them.
+SUPERNODES = tuple(lifetime.value for lifetime in Lifetime)
+_MODES = tuple(mode.value for mode in Mode)
 
 
 @dataclass(frozen=True)
@@ -21,10 +29,10 @@ class Arguments:
         What overrides the app's run config, by key.
     organizations : Sequence[int | str]
         Ids or names of the organizations whose nodes are stations; empty for all.
-    supernodes : str
-        "warm" or "per-round".
-    mode : str
-        "bridge" or "direct".
+    supernodes : Lifetime
+        How long a station keeps its SuperNode.
+    mode : Mode
+        How the app runs.
     deadline : float
         Seconds that a station may take for a message.
     idle_limit : float
@@ -34,9 +42,9 @@ class Arguments:
 
     run_config: Mapping[str, Any] = field(default_factory=dict)
     organizations: Sequence[int | str] = ()
-    supernodes: str = "warm"
-    mode: str = BRIDGE
-    deadline: float = 3600.0
+    supernodes: Lifetime = DEFAULT_LIFETIME
+    mode: Mode = DEFAULT_MODE
+    deadline: float = DEFAULT_DEADLINE_SECONDS
     idle_limit: float = 0.0
 
     @classmethod
@@ -70,21 +78,23 @@ class Arguments:
             raise _unusable("organizations", made.organizations, "a list of ids or names")
         if made.supernodes not in SUPERNODES:
             raise _unusable("supernodes", made.supernodes, _all(SUPERNODES))
-        if made.mode not in MODES:
-            raise _unusable("mode", made.mode, _all(MODES))
+        if made.mode not in _MODES:
+            raise _unusable("mode", made.mode, _all(_MODES))
         for name in ("deadline", "idle_limit"):
             value = getattr(made, name)
             if given.get(name) is not None and not _is_duration(value):
-                raise _unusable(name, value, "a number of seconds above 0")
-        return made
+                raise _unusable(
+                    name, value, f"a number of seconds above 0, {LONGEST_SECONDS:.0f} at most"
+                )
+        return replace(made, supernodes=Lifetime(made.supernodes), mode=Mode(made.mode))
 
     @property
     def host_idle_limit(self) -> float | None:
         """Seconds after which a host ends; None if there are to be none."""
-        if self.supernodes != "warm":
+        if self.supernodes != Lifetime.WARM:
             return None
         # A station may have to wait for all others to take their time.
-        return self.idle_limit or 2 * self.deadline
+        return self.idle_limit or min(2 * self.deadline, LONGEST_SECONDS)
 
 
 def _check_run_config(run_config: object, allowed: Sequence[str]) -> None:
@@ -101,7 +111,9 @@ def _check_run_config(run_config: object, allowed: Sequence[str]) -> None:
 
 
 def _is_duration(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 < value <= LONGEST_SECONDS
 
 
 def _unusable(name: str, value: object, allowed: str) -> UsageError:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algorithm.flower import ENVIRONMENT_VARIABLE, Flower
-from algorithm.modes import BRIDGE
 from algorithm.node_config import parsed
+from proxy.calls import DEFAULT_MODE, LONGEST_SECONDS, Mode, Settings
 from proxy.carriers import Carrier
-from proxy.carriers.local import LocalCarrier, LocalStation
+from proxy.carriers.local import LocalStarter
+from proxy.carriers.tasks import TaskCarrier
 from proxy.central import CentralProxy
 from proxy.errors import UsageError
 from proxy.fleet.connect import connect
@@ -121,8 +122,16 @@ class Attached:
         self._closing.close()
 
 
+@dataclass(frozen=True)
+class LocalStation:
+    """A station on this machine: its name, and its SuperNode's `--node-config`."""
+
+    name: str
+    node_config: str
+
+
 def local_carrier(
-    stations: Sequence[LocalStation], flower: Flower, warm: bool, mode: str = BRIDGE
+    stations: Sequence[LocalStation], flower: Flower, warm: bool, mode: Mode = DEFAULT_MODE
 ) -> Callable[[Path], Carrier]:
     """Return what makes a carrier to stations on this machine.
 
@@ -134,11 +143,25 @@ def local_carrier(
         The environment that SuperNodes are started from.
     warm : bool
         Whether SuperNodes are kept warm.
-    mode : str
-        One of `algorithm.modes.MODES`.
+    mode : Mode
+        How the app runs.
     """
     environment = {**os.environ, ENVIRONMENT_VARIABLE: str(flower.folder)}
-    return lambda folder: LocalCarrier(stations, _PROGRAM, environment, folder, warm, mode)
+    settings = {each.name: Settings(each.node_config, mode) for each in stations}
+    # The carrier ends its hosts itself.
+    idle_limit = LONGEST_SECONDS if warm else None
+    return lambda folder: TaskCarrier(
+        LocalStarter(list(settings), _PROGRAM, environment, folder), settings, idle_limit
+    )
+
+
+def partitions(stations: Sequence[str], mode: Mode) -> dict[str, Settings]:
+    """Return the settings of stations that differ in the number of their partition only."""
+    count = len(stations)
+    return {
+        name: Settings(f"partition-id={index} num-partitions={count}", mode)
+        for index, name in enumerate(stations)
+    }
 
 
 def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStation]:

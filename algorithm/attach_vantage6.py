@@ -5,10 +5,12 @@ import logging
 import uuid
 from collections.abc import Sequence
 
-from algorithm.attach import Attachment
+from algorithm.attach import Attachment, partitions
 from algorithm.login import add_login_options
 from algorithm.researcher import enter
-from proxy.carriers.vantage6 import Tasks, Vantage6Carrier
+from proxy.calls import DEFAULT_MODE, Lifetime
+from proxy.carriers.tasks import TaskCarrier
+from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -68,7 +70,7 @@ def vantage6_attachment(options: argparse.Namespace) -> tuple[Sequence[str], Att
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses.
     """
-    if options.supernodes == "warm":
+    if options.supernodes == Lifetime.WARM:
         raise UsageError(
             "From outside vantage6 no SuperNode can be kept warm: there, tasks share no job.",
             "Use --supernodes per-round, or run the whole app in vantage6 with `flower-v6 submit`.",
@@ -80,16 +82,18 @@ def vantage6_attachment(options: argparse.Namespace) -> tuple[Sequence[str], Att
     stations = researcher.named(options.organizations) or list(researcher.organizations)
     for each in researcher.offline(stations):
         log.warning("the node of %s is offline: so is its SuperNode, until it is back", each.name)
-    tasks = Tasks(
-        {
-            "image": options.vantage6,
-            "collaboration_id": researcher.collaboration.id,
-            "databases": [{"label": label} for label in options.database],
-        },
-        job=uuid.uuid4().hex,
-    )
+    members = {
+        "image": options.vantage6,
+        "collaboration_id": researcher.collaboration.id,
+        "databases": [{"label": label} for label in options.database],
+    }
+    names, job = [each.name for each in stations], uuid.uuid4().hex
     attachment = Attachment(
-        lambda folder: Vantage6Carrier(researcher.server, stations, tasks, folder),
+        lambda folder: TaskCarrier(
+            Vantage6Starter(researcher.server, stations, members, folder, job),
+            partitions(names, DEFAULT_MODE),
+            idle_limit=None,
+        ),
         options.deadline,
     )
-    return [each.name for each in stations], attachment
+    return names, attachment

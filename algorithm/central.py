@@ -15,21 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from algorithm.arguments import Arguments
-from algorithm.attach import Attached, Attachment
+from algorithm.attach import Attached, Attachment, partitions
 from algorithm.direct.run import directly
 from algorithm.flower import Flower
 from algorithm.manifest import ENVIRONMENT_VARIABLE, Manifest
-from algorithm.modes import DIRECT
 from algorithm.node_config import pairs
 from algorithm.on_superlink import on_superlink
 from algorithm.result import write_result
 from algorithm.run import Outcome, run_app
 from algorithm.screen import Screen
 from proxy import durable
+from proxy.calls import Mode
 from proxy.carriers import Carrier
 from proxy.carriers.container import Container
 from proxy.carriers.payload import Payload
-from proxy.carriers.vantage6 import MAX_STORED_BYTES, Tasks, Vantage6Carrier
+from proxy.carriers.tasks import TaskCarrier
+from proxy.carriers.vantage6 import MAX_STORED_BYTES, Vantage6Starter
 from proxy.errors import AppError, UsageError
 from proxy.process import Workspace
 from proxy.vantage6.login import ContainerLogin
@@ -59,6 +60,11 @@ def main(container: Container, task: Payload) -> None:
         if ended["status"] != "completed":
             raise AppError(str(ended.get("cause")))
         return
+    if ENVIRONMENT_VARIABLE not in os.environ:
+        raise UsageError(
+            "This function runs only in an image that holds an app.",
+            "Build one with `flower-v6 image`.",
+        )
     image = Path(os.environ[ENVIRONMENT_VARIABLE])
     manifest = Manifest.read(image)
     arguments = Arguments.checked(task.fields.get("kwargs") or {}, manifest.run_config_keys)
@@ -72,7 +78,7 @@ def main(container: Container, task: Payload) -> None:
         mode=arguments.mode,
     )
     what = Attachment(carrier, arguments.deadline, flower.release)
-    if arguments.mode == DIRECT:
+    if arguments.mode == Mode.DIRECT:
         way = directly(arguments.run_config, flower, what)
     else:
         config = [pairs(arguments.run_config)] if arguments.run_config else []
@@ -124,12 +130,11 @@ def _vantage6(
     known = server.organizations(claims["collaboration_id"], claims.get("study_id"))
     stations = chosen(known, arguments.organizations)
     shared = ("image", "collaboration_id", "databases", "study_id", "store_id")
-    tasks = Tasks(
-        {name: claims[name] for name in shared if claims.get(name)},
-        idle_limit=arguments.host_idle_limit,
-        mode=arguments.mode,
+    members = {name: claims[name] for name in shared if claims.get(name)}
+    settings = partitions([each.name for each in stations], arguments.mode)
+    return stations, lambda folder: TaskCarrier(
+        Vantage6Starter(server, stations, members, folder), settings, arguments.host_idle_limit
     )
-    return stations, lambda folder: Vantage6Carrier(server, stations, tasks, folder)
 
 
 def chosen(known: Sequence[Organization], wanted: Sequence[int | str]) -> Sequence[Organization]:

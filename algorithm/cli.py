@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from algorithm.app import check_app
+from algorithm.arguments import SUPERNODES
 from algorithm.attach import Access, Attached, Attachment, local_carrier, local_stations
 from algorithm.attach_vantage6 import add_vantage6_options, check_local, vantage6_attachment
 from algorithm.compat.command import add_compat
@@ -24,17 +25,16 @@ from algorithm.keys import keys_for
 from algorithm.modes import BRIDGE, DIRECT, MODES
 from algorithm.node_config import run_config
 from algorithm.on_superlink import on_superlink
-from algorithm.options import positive
+from algorithm.options import positive, seconds
 from algorithm.run import Outcome, run_app, write_outcome
 from algorithm.screen import Progress, Screen
 from algorithm.tapes import add_tape_commands, add_tape_option, on_tape
 from algorithm.vantage6_commands import add_vantage6_commands
 from proxy import __version__
+from proxy.calls import DEFAULT_DEADLINE_SECONDS, DEFAULT_LIFETIME, Lifetime
 from proxy.errors import BridgeError, UsageError
 from proxy.process import Workspace
 
-# Flower's strategies give up on a round after an hour; a later reply would be of no use.
-_DEFAULT_DEADLINE_SECONDS = 3600.0
 _DEFAULT_STATIONS = 2
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace, screen: Screen) -> None:
     outcome = Outcome(
         app=str(options.app),
         flower_release=flower.release,
-        supernodes=options.supernodes or "warm",
+        supernodes=options.supernodes or DEFAULT_LIFETIME,
         stations=list(stations),
         mode=options.mode,
     )
@@ -157,7 +157,7 @@ def _local(options: argparse.Namespace) -> tuple[Flower, Sequence[str], Attachme
     """Return Flower, and the stations on this machine: their names, and how to attach them."""
     stations = local_stations(options.stations or _DEFAULT_STATIONS, options.node_config)
     flower, mode = _flower(options), getattr(options, "mode", BRIDGE)
-    warm = options.supernodes != "per-round"
+    warm = options.supernodes != Lifetime.PER_ROUND
     carrier = local_carrier(stations, flower, warm, mode)
     attachment = Attachment(carrier, options.deadline, flower.release)
     return flower, [each.name for each in stations], attachment
@@ -270,9 +270,9 @@ def _add_station_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--supernodes",
-        choices=("warm", "per-round"),
+        choices=SUPERNODES,
         help="keep each station's SuperNode, and with it the ClientApp's state, or start one for"
-        " each message (default: warm)",
+        f" each message (default: {DEFAULT_LIFETIME})",
     )
     parser.add_argument(
         "--node-config",
@@ -284,8 +284,8 @@ def _add_station_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--deadline",
-        type=positive(float),
-        default=_DEFAULT_DEADLINE_SECONDS,
+        type=seconds,
+        default=DEFAULT_DEADLINE_SECONDS,
         metavar="SECONDS",
         help="how long a station may take for a message (default: %(default)g)",
     )

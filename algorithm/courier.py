@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from algorithm.job import Job, Message
+from proxy.calls import CourierCall
 from proxy.carriers import payload
 from proxy.carriers.container import Container
 from proxy.carriers.payload import Payload
@@ -22,27 +23,26 @@ _HOST_START_SECONDS = 60.0
 def main(container: Container, task: Payload) -> None:
     """Leave the host's answer in the output file.
 
-    `task.fields["kwargs"]` holds `message_id` (str), `timeout` (seconds, float) and, where results
-    have a limit, `max_reply_bytes` (int).
+    The task is a `CourierCall`.
 
     Raises
     ------
     CarrierError
         If there is no answer.
     """
-    arguments = task.fields["kwargs"]
+    call = CourierCall.read(task.fields)
     job = Job(container.temporary_folder)
-    message = job.message(arguments["message_id"])
+    message = job.message(call.message_id)
     if not message.answered():
         part = message.instruction.with_suffix(".part")
         task.save_bundle(part)
         message.missing.unlink(missing_ok=True)  # said of an earlier bundle
         part.replace(message.instruction)
     try:
-        answer = _await_answer(job, message, arguments["timeout"])
+        answer = _await_answer(job, message, call.timeout)
     finally:
         message.instruction.unlink(missing_ok=True)
-    payload.write_answer(container.output_file, answer, arguments.get("max_reply_bytes"))
+    payload.write_answer(container.output_file, answer, call.max_reply_bytes)
     message.missing.unlink(missing_ok=True)
     # One line, at the end: for each the server writes the task's row anew, input and all.
     print(f"message {message.message_id:.12} is answered", flush=True)

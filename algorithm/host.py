@@ -15,11 +15,12 @@ from collections.abc import Callable
 
 from algorithm.job import Job, Message
 from algorithm.job_end import when_job_ends
-from algorithm.modes import BRIDGE, runtimes
+from algorithm.modes import runtimes
 from algorithm.node_config import node_config
 from algorithm.policy import Policy
 from algorithm.runtime import Runtime
 from algorithm.station import answer
+from proxy.calls import HostCall
 from proxy.carriers import payload
 from proxy.carriers.container import Container
 from proxy.carriers.payload import Payload
@@ -35,22 +36,20 @@ _FULL_DISK_PAUSE_SECONDS = 5.0
 def main(container: Container, task: Payload) -> None:
     """Be the job's host at this station.
 
-    `task.fields["kwargs"]` holds `node_id` (int), `mode` (one of `algorithm.modes.MODES`),
-    `node_config` (str) and `idle_limit` (seconds).
+    The task is a `HostCall`.
     If there is a host already, because vantage6 started this one twice, wait to take its place.
     """
-    arguments = task.fields["kwargs"]
+    call = HostCall.read(task.fields)
     job, policy = Job(container.temporary_folder), Policy.from_environment(os.environ)
-    config = node_config(arguments["node_config"], container)
-    mode = arguments.get("mode", BRIDGE)
-    start = runtimes(mode, job, config, job.folder, warm=True)
-    warm = _Warm(policy.permitting(mode, start))
-    host = _Host(job, warm, policy, arguments["idle_limit"])
+    config = node_config(call.node_config, container)
+    start = runtimes(call.mode, job, config, job.folder, warm=True)
+    warm = _Warm(policy.permitting(call.mode, start))
+    host = _Host(job, warm, policy, call.idle_limit)
     when_job_ends(container, host.end)
     while not host.ended(_SPARE_LOOK_SECONDS):
         with job.hosting() as alone:
             if alone:
-                host.serve(arguments["node_id"])
+                host.serve(call.node_id)
     payload.write(container.output_file, {"served": host.served})
 
 

@@ -69,10 +69,15 @@ class Image:
 
 def release_beside_the_bridge() -> str:
     """Return the release of the Flower that the bridge would use here; empty if there is none."""
+    flower = _flower_beside_the_bridge()
+    return flower.release if flower else ""
+
+
+def _flower_beside_the_bridge() -> Flower | None:
     try:
-        return Flower.from_environment().release
+        return Flower.from_environment()
     except FlowerError:
-        return ""
+        return None
 
 
 def build_image(
@@ -105,7 +110,8 @@ def build_image(
     _check_docker()
     with Workspace() as workspace:
         context = workspace.path / "context"
-        _write_context(app, project, context)
+        beside = _flower_beside_the_bridge()
+        stand_ins = _write_context(app, project, context, beside)
         arguments = {"FLWR_VERSION": flwr, "BASE_IMAGE": base_image}
         # Without force-rm a failed build leaves a container behind.
         command = ["docker", "build", "--force-rm", "--tag", name]
@@ -115,6 +121,12 @@ def build_image(
     manifest = Manifest.parse(
         _ask("run", "--rm", "--network=none", "--entrypoint=cat", name, _MANIFEST)
     )
+    if beside is not None and (lacking := sorted(stand_ins & manifest.files.keys())):
+        raise ImageError(
+            f"The app lacks {lacking[0]} in the image: flwr {manifest.flwr} takes it, flwr"
+            f" {beside.release} beside the bridge does not.",
+            f"Build with --flwr {beside.release}, or keep data outside of the app's folder.",
+        )
     size = int(_ask("image", "inspect", "--format={{.Size}}", name))
     return Image(name, size, manifest, store_entry(name, manifest, project))
 
@@ -134,8 +146,10 @@ def _check_docker() -> None:
         ) from error
 
 
-def _write_context(app: Path, project: Mapping[str, Any], context: Path) -> None:
-    """Write all that the Dockerfile refers to."""
+def _write_context(
+    app: Path, project: Mapping[str, Any], context: Path, flower: Flower | None
+) -> frozenset[str]:
+    """Write all that the Dockerfile refers to; returns which files of the app are stand-ins."""
     for name in ("bridge", "app", "pip"):
         (context / name).mkdir(parents=True)
     (context / "Dockerfile").write_bytes(files("images").joinpath("Dockerfile").read_bytes())
@@ -147,10 +161,14 @@ def _write_context(app: Path, project: Mapping[str, Any], context: Path) -> None
     _write_lines(
         context / "bridge" / "requirements.txt", [each for each in ours if "extra ==" not in each]
     )
-    copy_app(app, context / "app").rename(context / "app" / project["name"])
+    copy = copy_app(app, context / "app", flower)
+    # The app's history is not for all who get the image.
+    shutil.rmtree(copy.folder / ".git", ignore_errors=True)
+    copy.folder.rename(context / "app" / project["name"])
     theirs = [_SIMULATION.sub(r"\1", each) for each in project.get("dependencies", [])]
     _write_lines(context / "app" / "requirements.txt", theirs)
     write_pip_settings(context / "pip", _PIP_FOLDER)
+    return copy.stand_ins
 
 
 def _project(app: Path) -> dict[str, Any]:

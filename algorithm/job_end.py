@@ -1,4 +1,7 @@
-"""Tells a host that its job is over: a central task that ended sends no more messages."""
+"""Tells a host that its job is over: a central task that ended sends no more messages.
+
+A host that has no central task never gets any: only a central's tasks share a folder with it.
+"""
 
 import logging
 import threading
@@ -16,7 +19,7 @@ _ASK_SECONDS = 2.0
 
 
 def when_job_ends(container: Container, call: Callable[[], None]) -> None:
-    """Call something, in another thread, when the task that created ours has ended.
+    """Call something, in another thread, when no task that created ours runs.
 
     Only vantage6 4.x gives partial functions the token to ask; elsewhere nothing happens.
     """
@@ -26,16 +29,22 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
     server, task = Server(container.server, login), int(login.claims["task_id"])
 
     def ask() -> None:
-        central = 0
+        run = 0
         while True:
             try:
-                central = central or server.run_of(server.get(f"task/{task}")["parent"]["id"])
-                if server.run(central).status.ended:
+                if not run:
+                    parent = server.get(f"task/{task}")["parent"]
+                    if parent is None:
+                        log.warning("no central task created this host: it ends")
+                        break
+                    run = server.run_of(parent["id"])
+                if server.run(run).status.ended:
+                    log.info("the job is over")
                     break
-            except Vantage6Error as error:
-                log.debug("whether the job is over is not known: %s", error)
+            # An answer that makes no sense is one that tells nothing; the thread goes on.
+            except (Vantage6Error, LookupError, TypeError, ValueError) as error:
+                log.debug("whether the job is over is not known: %r", error)
             time.sleep(_ASK_SECONDS)
-        log.info("the job is over")
         call()
 
     threading.Thread(target=ask, name="job end", daemon=True).start()

@@ -8,9 +8,7 @@ only (flwr 1.41, `cli/build.py`).
 
 import hashlib
 import json
-import shutil
 import struct
-import subprocess
 import sys
 import tomllib
 import unicodedata
@@ -21,9 +19,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+from algorithm.app import build
 from algorithm.flower import Flower
 from proxy.errors import AppError, BridgeError
 
@@ -147,33 +145,6 @@ def file_hashes(fab: bytes) -> dict[str, str]:
     """
     with _opened(fab) as archive:
         return _hashes(archive)
-
-
-def build(app: Path, flower: Flower) -> bytes:
-    """Have Flower build an app; returns the FAB.
-
-    Raises
-    ------
-    AppError
-        If Flower refuses the app.
-    """
-    with TemporaryDirectory() as folder:
-        # `flwr build` takes an app only from a folder with a name that pleases it; `flwr run` any.
-        copy = shutil.copytree(app, Path(folder, "app"))
-        built = subprocess.run(
-            flower.command("flwr", "build", "--app", str(copy)),
-            cwd=folder,
-            env=dict(flower.environment(Path(folder, "flwr"))),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        fabs = list(Path(folder).glob("*.fab"))
-        if built.returncode or len(fabs) != 1:
-            raise AppError(f"Flower did not build the app at {app}:\n{built.stdout}")
-        return fabs[0].read_bytes()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The two ways in which an app runs, and what answers messages at a station in each.
+"""What answers messages at a station, in each mode in which an app runs.
 
 `bridge`: SuperLink, SuperNodes and SuperExecs run, unmodified. `direct`: none of them does; the
 ServerApp and the ClientApps run by themselves (`algorithm.direct`).
@@ -12,20 +12,22 @@ from algorithm.flower import Flower
 from algorithm.job import Job
 from algorithm.runtime import Runtime
 from algorithm.supernode import SuperNode
-from proxy.errors import CarrierError
+from proxy.calls import Mode
 
-BRIDGE, DIRECT = MODES = ("bridge", "direct")
+BRIDGE, DIRECT = Mode.BRIDGE, Mode.DIRECT
+# As a command line names them.
+MODES = tuple(mode.value for mode in Mode)
 
 
 def runtimes(
-    mode: str, job: Job, node_config: str, folder: Path, warm: bool
+    mode: Mode, job: Job, node_config: str, folder: Path, warm: bool
 ) -> Callable[[int], Runtime]:
     """Return what starts a runtime under a node id.
 
     Parameters
     ----------
-    mode : str
-        One of `MODES`.
+    mode : Mode
+        The app's.
     job : Job
         The job's folder at this station.
     node_config : str
@@ -34,26 +36,19 @@ def runtimes(
         Where its Flower home is made.
     warm : bool
         Whether it is to answer more than one message.
-
-    Raises
-    ------
-    CarrierError
-        If there is no such mode.
     """
     flower = Flower.from_environment()
     if mode == BRIDGE:
         return lambda node_id: SuperNode(
             flower, node_id, node_config, folder, job.supernode_log, warm
         )
-    if mode == DIRECT:
-        return lambda node_id: ClientApp(
-            flower,
-            node_id,
-            node_config,
-            folder,
-            job.contexts,
-            job.clientapp_log,
-            job.objects,
-            warm,
-        )
-    raise CarrierError(f"There is no mode {mode!r}.", f"There are: {', '.join(MODES)}.")
+    return lambda node_id: ClientApp(
+        flower,
+        node_id,
+        node_config,
+        folder,
+        job.contexts,
+        job.clientapp_log,
+        job.objects,
+        warm,
+    )

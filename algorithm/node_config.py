@@ -11,6 +11,8 @@ from proxy.carriers.container import Container
 from proxy.errors import UsageError
 
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
+# Integers of a node config are sint64 (flwr 1.41, `proto/transport.proto`).
+_PARTITION_LIMIT = 1 << 63
 # Source: flwr 1.41, `parse_config_args` in flwr/common/config.py.
 _PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
@@ -29,11 +31,15 @@ def node_config(given: str, container: Container) -> str:
     Raises
     ------
     UsageError
-        If a central says more than which partition the station is: what else a ClientApp reads
-        from there is the station's own business.
+        If a central says more than which partition the station is, in numbers: what else a
+        ClientApp reads from there is the station's own business.
     """
-    if container.token_file is not None and parsed(given, "node config").keys() - _FROM_CENTRAL:
-        raise UsageError(f"The task's node config {given!r} says more than the partition.")
+    if container.token_file is not None:
+        for key, value in parsed(given, "node config").items():
+            if key not in _FROM_CENTRAL:
+                raise UsageError(f"The task's node config {given!r} says more than the partition.")
+            if type(value) is not int or not 0 <= value < _PARTITION_LIMIT:
+                raise UsageError(f"In the task's node config, {key} cannot be {value!r}.")
     found: dict[str, str] = {}
     for number, (label, database) in enumerate(container.databases.items()):
         for prefix in ("database", f"database-{label}") if number == 0 else (f"database-{label}",):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from algorithm.app import copy_app
 from algorithm.flower import Flower, SuperLink
 from algorithm.run import Outcome, Run, Way, follow
 from algorithm.screen import Progress
@@ -54,9 +55,10 @@ def on_superlink(run_config: Sequence[str], flower: Flower, join: Join) -> Way:
 def _run(run: Run, run_config: Sequence[str], flower: Flower, join: Join) -> None:
     home = run.folder / "flwr"
     home.mkdir()
+    app = copy_app(run.app, run.folder, flower).folder
     run.screen.status("flower-v6 | starting a SuperLink")
     superlink = flower.start_superlink(home, run.folder / "superlink.log")
-    flower.name_superlink(_CONNECTION, superlink.control, home, run.app)
+    flower.name_superlink(_CONNECTION, superlink.control, home, app)
     attached = None
     try:
         _await_superlink(superlink)
@@ -64,7 +66,7 @@ def _run(run: Run, run_config: Sequence[str], flower: Flower, join: Join) -> Non
         run.screen.status("flower-v6 | submitting the app")
         options = [part for each in run_config for part in ("--run-config", each)]
         submission = Process(
-            flower.command("flwr", "run", str(run.app), _CONNECTION, "--stream", *options),
+            flower.command("flwr", "run", str(app), _CONNECTION, "--stream", *options),
             flower.environment(home),
             run.folder / "serverapp.log",
         )
@@ -77,7 +79,7 @@ def _run(run: Run, run_config: Sequence[str], flower: Flower, join: Join) -> Non
             follow(submission, run.screen, look)
         finally:
             submission.stop()
-        _judge(submission, _list_runs(flower, home, run.app), run.outcome)
+        _judge(submission, _list_runs(flower, home, app), run.outcome)
     finally:
         run.screen.status("")
         if attached is not None:

@@ -11,37 +11,37 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from algorithm.job import Job, Message
-from algorithm.modes import BRIDGE, runtimes
+from algorithm.modes import runtimes
 from algorithm.node_config import node_config
 from algorithm.policy import Policy
 from algorithm.runtime import Runtime
 from algorithm.station import answer
+from proxy.calls import PerRoundCall
 from proxy.carriers import payload
 from proxy.carriers.container import Container
 from proxy.carriers.payload import Payload
-from proxy.errors import CarrierError
 
 
 def main(container: Container, task: Payload) -> None:
     """Leave the answer to the bundle in the output file.
 
-    `task.fields["kwargs"]` holds `message_id` and `node_config` (str), `mode` (one of
-    `algorithm.modes.MODES`), where results have a limit `max_reply_bytes` (int), and where vantage6
-    makes no job `job` (str), its name.
+    The task is a `PerRoundCall`.
     """
-    arguments = task.fields["kwargs"]
-    job = Job(_job_folder(container, arguments.get("job")))
-    message = job.message(arguments["message_id"])
+    call = PerRoundCall.read(task.fields)
+    job = Job(_job_folder(container, call.job))
+    message = job.message(call.message_id)
     with job.working_on(message), TemporaryDirectory(dir=job.folder) as folder:
         if not message.answered():
             task.save_bundle(message.instruction)
-            config = node_config(arguments["node_config"], container)
-            mode, policy = arguments.get("mode", BRIDGE), Policy.from_environment(os.environ)
-            start = runtimes(mode, job, config, Path(folder), warm=False)
-            _answer(job, message, policy.permitting(mode, start), policy)
+            config, policy = (
+                node_config(call.node_config, container),
+                Policy.from_environment(os.environ),
+            )
+            start = runtimes(call.mode, job, config, Path(folder), warm=False)
+            _answer(job, message, policy.permitting(call.mode, start), policy)
             message.instruction.unlink(missing_ok=True)
-        found = message.reply if message.answered() else message.missing
-        payload.write_answer(container.output_file, found, arguments.get("max_reply_bytes"))
+        answer_file = message.reply if message.answered() else message.missing
+        payload.write_answer(container.output_file, answer_file, call.max_reply_bytes)
         message.missing.unlink(missing_ok=True)
 
 
@@ -51,10 +51,8 @@ def _job_folder(container: Container, name: str | None) -> Path:
     A task that a user created is a job of its own, and so is its duplicate: what tells them that
     they are the same is kept where all runs of the node have their files.
     """
-    if not name:
+    if name is None:
         return container.temporary_folder
-    if not name.isalnum():
-        raise CarrierError(f"{name!r} is no name of a job.")
     return container.input_file.parent.parent / "flower-v6" / name
 
 

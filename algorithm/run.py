@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from algorithm.app import copy_app
 from algorithm.screen import Progress, Screen
 from proxy import __version__, durable
+from proxy.calls import DEFAULT_MODE
 from proxy.errors import AppError, BridgeError
 from proxy.process import Process
 from proxy.report import MessageRecord
@@ -27,7 +27,7 @@ class Outcome:
     Attributes
     ----------
     mode : str
-        One of `algorithm.modes.MODES`.
+        How the app ran: one of `proxy.calls.Mode`.
     status : str
         "completed", "failed" or "cancelled".
     cause : str
@@ -40,7 +40,7 @@ class Outcome:
     flower_release: str
     supernodes: str
     stations: list[str]
-    mode: str = "bridge"
+    mode: str = DEFAULT_MODE
     bridge_release: str = __version__
     status: str = "failed"
     cause: str = ""
@@ -57,7 +57,7 @@ class Run:
     Attributes
     ----------
     app : Path
-        A copy of the app's folder.
+        The app's folder. It is not touched: Flower gets a copy.
     folder : Path
         For all that is written.
     progress : Progress
@@ -85,7 +85,7 @@ def run_app(app: Path, way: Way, folder: Path, screen: Screen, outcome: Outcome)
     Parameters
     ----------
     app : Path
-        The app's folder. It is not touched: Flower gets a copy.
+        The app's folder.
     way : Way
         `algorithm.on_superlink` or `algorithm.direct.run`.
     folder : Path
@@ -104,7 +104,7 @@ def run_app(app: Path, way: Way, folder: Path, screen: Screen, outcome: Outcome)
     progress = Progress(screen)
     outcome.messages = progress.records
     try:
-        way(Run(copy_app(app, folder / "app"), folder, progress, screen, outcome))
+        way(Run(app, folder, progress, screen, outcome))
         outcome.status = "completed"
     except BridgeError as error:
         outcome.cause = error.message

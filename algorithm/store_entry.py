@@ -12,6 +12,7 @@ from algorithm.arguments import SUPERNODES
 from algorithm.manifest import Manifest
 from algorithm.modes import MODES
 from algorithm.result import COLUMNS, LINE_X, LINE_Y, ROWS
+from proxy.calls import DEFAULT_DEADLINE_SECONDS, DEFAULT_LIFETIME, DEFAULT_MODE
 
 _VANTAGE6_RELEASE = "4.15"
 
@@ -36,7 +37,7 @@ _CENTRAL_ARGUMENTS = (
         "description": "warm: keep each station's SuperNode, and the ClientApp's state, for the"
         " whole run. per-round: start one for each message",
         "allowed_values": list(SUPERNODES),
-        "default_value": "warm",
+        "default_value": DEFAULT_LIFETIME.value,
     },
     {
         "name": "mode",
@@ -44,14 +45,14 @@ _CENTRAL_ARGUMENTS = (
         "type": "string",
         "description": "bridge: a real SuperLink and real SuperNodes",
         "allowed_values": list(MODES),
-        "default_value": "bridge",
+        "default_value": DEFAULT_MODE.value,
     },
     {
         "name": "deadline",
         "display_name": "Deadline (seconds)",
         "type": "float",
         "description": "How long a station may take for a message",
-        "default_value": "3600",
+        "default_value": f"{DEFAULT_DEADLINE_SECONDS:g}",
     },
     {
         "name": "idle_limit",

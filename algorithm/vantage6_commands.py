@@ -8,13 +8,14 @@ from typing import Any
 from algorithm.arguments import SUPERNODES
 from algorithm.fetch import fetch
 from algorithm.login import Settings, add_login_options
-from algorithm.modes import BRIDGE, MODES
+from algorithm.modes import MODES
 from algorithm.node_config import run_config
-from algorithm.options import positive
+from algorithm.options import positive, seconds
 from algorithm.researcher import enter, enter_by_task, existing_task
 from algorithm.screen import Screen
 from algorithm.submit import Submission, submit
 from algorithm.watch import check, watch
+from proxy.calls import DEFAULT_DEADLINE_SECONDS, DEFAULT_LIFETIME, DEFAULT_MODE
 
 Command = Callable[[argparse.Namespace, Screen], None]
 
@@ -111,23 +112,23 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=MODES,
         help="with a SuperLink and SuperNodes, or without: ServerApp and ClientApps by themselves"
-        f" (default: {BRIDGE})",
+        f" (default: {DEFAULT_MODE})",
     )
     parser.add_argument(
         "--supernodes",
         choices=SUPERNODES,
         help="keep each station's SuperNode, and with it the ClientApp's state, or start one for"
-        " each message (default: warm)",
+        f" each message (default: {DEFAULT_LIFETIME})",
     )
     parser.add_argument(
         "--deadline",
-        type=positive(float),
+        type=seconds,
         metavar="SECONDS",
-        help="how long a station may take for a message (default: 3600)",
+        help=f"how long a station may take for a message (default: {DEFAULT_DEADLINE_SECONDS:g})",
     )
     parser.add_argument(
         "--idle-limit",
-        type=positive(float),
+        type=seconds,
         metavar="SECONDS",
         help="after how long without a message a warm SuperNode ends (default: twice the deadline)",
     )

@@ -10,10 +10,11 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtobufMessage
 from hypothesis import given, settings
 
+from algorithm.app import build
 from algorithm.direct.run_clientapp import _resolve
 from algorithm.flower import Flower
 from algorithm.job import Job, Message
-from algorithm.manifest import Manifest, build
+from algorithm.manifest import Manifest
 from algorithm.modes import DIRECT, runtimes
 from algorithm.policy import Policy
 from algorithm.runtime import Runtime

@@ -16,6 +16,7 @@ from algorithm.on_superlink import on_superlink
 from algorithm.run import Outcome, Way, run_app
 from algorithm.screen import Screen
 from algorithm.tapes import on_tape
+from proxy.calls import DEFAULT_LIFETIME, Mode
 from proxy.errors import BridgeError
 from proxy.process import Workspace
 from proxy.report import Observer
@@ -105,7 +106,7 @@ def try_out(flower: Flower, tape: Path | None, direct: bool) -> tuple[str, str]:
     return failed.get("bridged", ""), failed.get("in direct mode", "")
 
 
-def _stations(flower: Flower, mode: str) -> Attachment:
+def _stations(flower: Flower, mode: Mode) -> Attachment:
     carrier = local_carrier(local_stations(_STATIONS, []), flower, warm=True, mode=mode)
     return Attachment(carrier, _DEADLINE_SECONDS, flower.release)
 
@@ -115,6 +116,6 @@ def _run(flower: Flower, folder: Path, screen: Screen, way: Callable[[str], Way]
     result = folder / "result.json"
     work = folder / "run"
     work.mkdir(parents=True)
-    outcome = Outcome(str(APP), flower.release, "warm", stations=[])
+    outcome = Outcome(str(APP), flower.release, DEFAULT_LIFETIME, stations=[])
     run_app(APP, way(str(result)), work, screen, outcome)
     return result.read_text() if result.exists() else "none"

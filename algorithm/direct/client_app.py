@@ -14,6 +14,7 @@ from algorithm.object_store import ObjectStore
 from algorithm.runtime import NoReply
 from protos import fleet_pb2 as fleet
 from proxy import durable
+from proxy.calls import LONGEST_SECONDS
 from proxy.client import ClientProxy, Delivery
 from proxy.errors import BundleError, FleetError, FlowerError
 from proxy.fleet import wire
@@ -95,7 +96,8 @@ class ClientApp:
 
     def serve(self, delivery: Delivery, deadline: float) -> None:
         """Have the ClientApp answer a message; see `Runtime.serve`."""
-        until = time.monotonic() + deadline
+        # A socket takes no more than some 292 years.
+        until = time.monotonic() + min(deadline, LONGEST_SECONDS)
         self._proxy.offer(delivery, time.monotonic())
         try:
             self._hand_over(delivery, until)

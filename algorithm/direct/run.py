@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from algorithm.app import build
 from algorithm.attach import Attachment
 from algorithm.direct.server_app import ServerApp
 from algorithm.flower import Flower
-from algorithm.manifest import build
 from algorithm.run import Run, Way, follow
 from proxy.central import CentralProxy
 from proxy.errors import AppError

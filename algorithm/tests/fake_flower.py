@@ -2,8 +2,11 @@
 
 import json
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
+
+from algorithm.flower import Flower
 
 # Answers every Fleet call as if all were well, and never has a message.
 SUPERLINK = f"""#!{sys.executable} -IS
@@ -79,6 +82,14 @@ def make_flower(
     (programs / "build").write_text(build)
     set_run(folder, "echo loading; echo training", [COMPLETED])
     return folder
+
+
+def flower_that_takes(folder: Path, *names: str) -> Flower:
+    """Return a Flower whose builder takes only the files of these names."""
+    with zipfile.ZipFile(folder / "a.fab", "w") as fab:
+        for name in names:
+            fab.writestr(name, "")
+    return Flower(make_flower(folder / "flower", build=f'cp "{folder}/a.fab" .'))
 
 
 def set_run(folder: Path, script: str, runs: list[dict[str, Any]] | str) -> None:

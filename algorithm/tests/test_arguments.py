@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from algorithm.arguments import Arguments
+from proxy.calls import LONGEST_SECONDS, Lifetime, Mode
 from proxy.errors import UsageError
 
 KEYS = ["rounds", "optimizer.name"]
@@ -20,8 +21,8 @@ def test_without_arguments_all_have_their_defaults() -> None:
     assert Arguments.checked({}, KEYS) == Arguments(
         run_config={},
         organizations=(),
-        supernodes="warm",
-        mode="bridge",
+        supernodes=Lifetime.WARM,
+        mode=Mode.BRIDGE,
         deadline=3600.0,
         idle_limit=0.0,
     )
@@ -89,9 +90,13 @@ def test_a_value_that_an_argument_cannot_have_is_refused_saying_what_it_can(
     assert allowed in error.hint
 
 
-@pytest.mark.parametrize("value", [0, -1, "60", True, float("inf"), float("nan"), [60]])
+@pytest.mark.parametrize(
+    "value", [0, -1, "60", True, float("inf"), float("nan"), 1e308, 10**400, [60]]
+)
 @pytest.mark.parametrize("name", ["deadline", "idle_limit"])
-def test_a_duration_is_a_number_above_zero(name: str, value: object) -> None:
+def test_a_duration_is_a_number_above_zero_and_no_longer_than_the_longest(
+    name: str, value: object
+) -> None:
     error = refused({name: value})
     assert f"{name} cannot be {value!r}" in error.message
     assert "a number of seconds above 0" in error.hint
@@ -112,6 +117,10 @@ def test_an_app_without_a_run_config_says_so() -> None:
 
 def test_a_host_stays_for_twice_the_deadline_of_a_message() -> None:
     assert Arguments.checked({"deadline": 60}, KEYS).host_idle_limit == 120.0
+
+
+def test_no_host_stays_for_longer_than_the_longest() -> None:
+    assert Arguments.checked({"deadline": LONGEST_SECONDS}, KEYS).host_idle_limit == LONGEST_SECONDS
 
 
 def test_a_host_stays_for_as_long_as_was_asked_for() -> None:

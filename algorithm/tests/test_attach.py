@@ -116,3 +116,35 @@ def test_a_clientapp_finds_the_uri_of_its_database_as_the_owner_wrote_it(uri: st
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])))
 def test_any_uri_survives(uri: str) -> None:
     assert as_flower_reads(node_config("", container(default=uri)))["database-uri"] == uri
+
+
+# What a central may say
+
+
+def from_central(config: str) -> str:
+    return node_config(
+        config, Container(Path("in"), Path("out"), Path("tmp"), token_file=Path("t"))
+    )
+
+
+def test_a_central_says_which_partition_a_station_is() -> None:
+    config = "partition-id=1 num-partitions=3"
+    assert from_central(config) == config
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        'partition-id="../../mnt/data"',
+        "partition-id=-1",
+        "partition-id=1.5",
+        "partition-id=true",
+        "num-partitions=9223372036854775808",
+        "partition-id=[1]",
+        "partition-id=1 data='/mnt/data'",
+        "partition-id.x=1",
+    ],
+)
+def test_whatever_else_a_central_says_is_refused(config: str) -> None:
+    with pytest.raises(UsageError):
+        from_central(config)

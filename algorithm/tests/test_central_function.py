@@ -149,6 +149,13 @@ def test_outside_of_a_vantage6_node_the_function_says_what_it_lacks(function: Ce
     assert "needs a vantage6 node's token" in function.refuses({})
 
 
+def test_outside_of_an_image_the_function_says_what_it_lacks(
+    function: Central, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(MANIFEST_VARIABLE)
+    assert "flower-v6 image" in function.refuses({})
+
+
 def test_a_token_that_is_none_is_an_error(function: Central) -> None:
     assert function.container.token_file is not None
     function.container.token_file.write_text("no token")

@@ -109,6 +109,10 @@ def test_a_message_is_answered_and_was_noted_before(start: Start) -> None:
     assert len(station.taken) == 1
 
 
+def test_a_deadline_beyond_all_bounds_is_like_a_long_one(start: Start) -> None:
+    assert text_of(start().ask("repeat a 3", deadline=1e300)) == "aaa"
+
+
 def test_a_clientapp_finds_the_stations_node_config(start: Start) -> None:
     assert text_of(start().ask("config")) == "{'partition-id': '0'}"
 

@@ -82,6 +82,14 @@ def test_a_host_to_which_nothing_comes_ends_by_itself(node: Node) -> None:
         assert result.fields == {"served": 0}
 
 
+@pytest.mark.parametrize("idle_limit", [float("nan"), 1e308, -1.0])
+def test_a_host_that_would_never_end_is_refused(node: Node, idle_limit: float) -> None:
+    host, output = node.start_host(Drained(), idle_limit=idle_limit)
+    assert host.wait(SECONDS)
+    assert host.exit_code == 1
+    assert f"cannot have {idle_limit!r} as idle_limit" in error_in(output)
+
+
 def test_a_second_host_waits_to_take_the_place_of_the_first(node: Node) -> None:
     sent = Drained()
     first, _ = node.start_host(sent)

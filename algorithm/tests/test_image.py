@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from algorithm import app as app_module
 from algorithm.cli import main
+from algorithm.flower import ENVIRONMENT_VARIABLE
 from algorithm.image import ImageError, build_image
 from algorithm.tests.fabs import MANIFEST
-from algorithm.tests.fake_flower import make_app
+from algorithm.tests.fake_flower import flower_that_takes, make_app
 from proxy.errors import AppError, BridgeError, FlowerError, UsageError
 
 PYPROJECT = """
@@ -94,12 +96,27 @@ def test_the_bridge_comes_as_it_is_installed_without_its_tests(bench: Bench) -> 
 
 def test_the_app_comes_under_its_own_name_with_what_it_needs(bench: Bench) -> None:
     (bench.app / ".git").mkdir()
+    (bench.app / ".git" / "config").write_text("password")
     bench.build()
     app = bench.context / "app"
     assert sorted(each.name for each in app.iterdir()) == ["app", "requirements.txt"]
     assert sorted(each.name for each in (app / "app").iterdir()) == ["app.py", "pyproject.toml"]
     # Simulations are no business of an image's.
     assert (app / "requirements.txt").read_text() == "flwr>=1.41\nnumpy\n"
+
+
+def test_an_app_that_lacks_a_file_because_another_release_was_asked_is_refused(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = flower_that_takes(tmp_path, "app.py")
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(beside.folder))
+    monkeypatch.setattr(app_module, "_COPIED_BYTES", 1000)
+    (name,) = {"app/client.py"} & MANIFEST.files.keys()
+    (bench.app / "app").mkdir()
+    (bench.app / name).write_text("x" * 2000)
+    with pytest.raises(ImageError, match=f"The app lacks {name} in the image") as caught:
+        bench.build()
+    assert "--flwr 1.41.0" in caught.value.hint
 
 
 def test_all_that_the_dockerfile_copies_is_there(bench: Bench) -> None:

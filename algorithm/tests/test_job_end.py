@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -15,6 +16,7 @@ from proxy.carriers import payload
 from proxy.carriers.container import Container
 from proxy.process import Process
 from proxy.tests.helpers import Drained, pid_in, runs, wait_until
+from proxy.vantage6.server import Server
 from proxy.vantage6.testing import FakeServer, FakeTask
 
 # Notes that it has a message, and never answers it.
@@ -100,6 +102,28 @@ def test_a_server_that_is_away_does_not_end_a_job(
     assert watched.over.wait(SECONDS)
 
 
+def test_a_job_that_no_central_task_began_is_over_at_once(
+    fake: FakeServer, central: FakeTask, tmp_path: Path
+) -> None:
+    assert Watched(fake, central, tmp_path).over.wait(SECONDS)
+
+
+def test_an_answer_that_makes_no_sense_does_not_end_the_asking(
+    watched: Watched, central: FakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        nonsense = threading.Event()
+
+        def run(*_: object) -> NoReturn:
+            nonsense.set()
+            raise KeyError("status")
+
+        patched.setattr(Server, "run", run)
+        assert nonsense.wait(SECONDS)
+    central.status = "completed"
+    assert watched.over.wait(SECONDS)
+
+
 def test_without_a_token_nobody_is_asked(tmp_path: Path) -> None:
     before = threading.active_count()
     container = Container(tmp_path / "in", tmp_path / "out", tmp_path)
@@ -157,6 +181,18 @@ def test_an_idle_host_ends_well_when_its_job_is_over(station: Station, central: 
     with payload.read(output) as result:
         assert result.fields == {"served": 0}
     assert not runs(supernode)
+
+
+def test_a_host_that_a_user_made_ends_though_its_idle_limit_is_long(
+    tmp_path: Path, fake: FakeServer, central: FakeTask
+) -> None:
+    node = Node(tmp_path, supernode=HANGING)
+    node.give_token(fake, central)  # a task without a parent
+    host, output = node.start_host(Drained(), idle_limit=3600.0)
+    assert host.wait(SECONDS)
+    with payload.read(output) as result:
+        assert result.fields == {"served": 0}
+    node.close()
 
 
 def test_a_host_whose_clientapp_is_at_work_ends_when_nobody_wants_the_answer_any_more(

@@ -30,7 +30,8 @@ class Run:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.output = folder / "output"
         container = Container(folder / "input", self.output, folder)
-        payload.write(container.input_file, {"method": "per_round", "kwargs": {}})
+        self.input = container.input_file
+        self.is_asked("per_round", {})
         self.environment = {"PATH": "/usr/bin:/bin", **container.environment()}
         self._folder = folder
         self._monkeypatch = monkeypatch
@@ -45,6 +46,10 @@ class Run:
         said = {"TOKEN_FILE": str(self._folder / "token"), "HOST": "http://proxy", "PORT": "8080"}
         self.environment |= {name: encoded(value) for name, value in said.items()}
         self.environment["API_PATH"] = encoded("")
+
+    def is_asked(self, method: object, kwargs: object) -> None:
+        """Have a task's input."""
+        payload.write(self.input, {"method": method, "kwargs": kwargs})
 
     def of(self, function: Function) -> int:
         """Run a function; returns the exit code."""
@@ -110,6 +115,40 @@ def test_an_output_that_cannot_be_written_is_still_an_error_in_the_log(
     run.output.mkdir()
     assert run.of(raising(CarrierError("The host died."))) == 1
     assert "The host died." in capsys.readouterr().err
+
+
+def test_an_error_that_nobody_thought_of_is_left_too_and_what_it_says_stays_in_the_log(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.of(raising(KeyError("patient 17"))) == 1
+    assert "patient 17" in capsys.readouterr().err
+    assert "An internal error ended the function: KeyError" in error_in(run.output)
+    assert "patient 17" not in error_in(run.output)
+
+
+@pytest.mark.parametrize("method", program.FUNCTIONS)
+@pytest.mark.parametrize(
+    "kwargs", [[], "x", 1, {"message_id": []}, {"node_config": {}}, {"mode": 1}, {"deadline": "x"}]
+)
+def test_every_function_leaves_an_error_when_its_arguments_are_wrong(
+    run: Run, method: str, kwargs: object
+) -> None:
+    run.is_asked(method, kwargs)
+    assert program.main() == 1
+    assert "internal error" not in error_in(run.output)
+
+
+@pytest.mark.parametrize("method", [None, [], {}, 7, "train", "../host", "__main__"])
+def test_what_is_no_function_is_refused(run: Run, method: object) -> None:
+    run.is_asked(method, {})
+    assert program.main() == 1
+    assert "There is no function" in error_in(run.output)
+
+
+def test_an_input_that_is_nested_too_deeply_is_an_error(run: Run) -> None:
+    run.input.write_text('{"kwargs": ' + "[" * 100_000)
+    assert program.main() == 1
+    assert error_in(run.output)
 
 
 # The node's variables

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algorithm.app import build
 from algorithm.flower import Flower
-from algorithm.manifest import Manifest, build, file_hashes
+from algorithm.manifest import Manifest, file_hashes
 from algorithm.tests.fabs import FAB, MANIFEST, make_fab
 from algorithm.tests.fake_flower import make_app, make_flower
 from proxy.errors import AppError

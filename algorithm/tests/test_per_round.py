@@ -87,7 +87,7 @@ def test_a_job_whose_name_leads_elsewhere_is_refused(node: UsersNode, name: str)
     function, output = node.send(Drained(), name)
     assert function.wait(SECONDS)
     assert function.exit_code == 1
-    assert f"{name!r} is no name of a job" in error_in(output)
+    assert f"cannot have {name!r} as job" in error_in(output)
     assert not (node.folder / "flower-v6").exists()
     assert not (node.folder / "elsewhere").exists()
 

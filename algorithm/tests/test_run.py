@@ -126,18 +126,6 @@ def test_flower_gets_a_copy_of_the_app_and_the_run_config(bench: Bench) -> None:
     assert (bench.flower / "bin" / "app" / "app.py").exists()
 
 
-def test_what_is_no_part_of_an_app_is_not_copied(bench: Bench) -> None:
-    for name in (".git", ".venv", "__pycache__"):
-        (bench.app / name).mkdir()
-        (bench.app / name / "file").touch()
-    (bench.app / "dangling").symlink_to("nowhere")
-    with (bench.app / "data.bin").open("wb") as file:
-        file.truncate(11 << 20)
-    bench.run()
-    copied = {path.name for path in (bench.flower / "bin" / "app").iterdir()}
-    assert copied == {"pyproject.toml", "app.py"}
-
-
 def test_a_run_that_failed_is_an_error_that_says_why_and_shows_its_log(bench: Bench) -> None:
     failed = {"run-id": "42", "status": "finished:failed", "status-details": "No clients."}
     set_run(bench.flower, "echo loading; echo Traceback", [failed])

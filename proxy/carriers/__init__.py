@@ -1,7 +1,9 @@
 """Carriers move bundles between the central and the stations. They know nothing of Flower.
 
-`Carrier` is the whole protocol. `local` runs every station on this machine, `vantage6` reaches the
-organizations of a collaboration. A carrier never imports `proxy.central` or `proxy.client`.
+`Carrier` is all that the central needs. `tasks.TaskCarrier` is one: it has a function run at a
+station for each bundle, and keeps warm hosts there, by a `Starter`: `local` starts processes on
+this machine, `vantage6` tasks at the organizations of a collaboration. A carrier to stations that
+are there already needs no starter. Nothing here imports `proxy.central` or `proxy.client`.
 """
 
 import threading
@@ -9,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from proxy.calls import Call
+from proxy.errors import CarrierError
 
 
 @dataclass(frozen=True)
@@ -74,4 +79,128 @@ class Carrier(Protocol):
 
     def close(self) -> None:
         """End whatever runs at the stations for this job."""
+        ...
+
+
+class FunctionFailed(CarrierError):
+    """A function at a station left an error as its result; the message is the function's own."""
+
+    code = "function-failed"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a function ended.
+
+    Attributes
+    ----------
+    status : str
+        In the words of what ran it, for example "exit code 1" or "crashed".
+    error : str
+        What the function said itself; empty if it said nothing.
+    """
+
+    status: str
+    error: str
+
+
+class Function(Protocol):
+    """A function that was started at a station."""
+
+    def save_reply(self, path: Path, ends_at: float, cancelled: threading.Event) -> None:
+        """Wait for the bundle that the function leaves, and write it to a file.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        ends_at : float
+            When to give up, in seconds of `time.monotonic`.
+        cancelled : threading.Event
+            Set when nobody wants the bundle any more.
+
+        Raises
+        ------
+        FunctionFailed
+            If the function left an error.
+        CarrierError
+            If there is no sound bundle, with the reason. `Cancelled` if it was called off.
+        """
+        ...
+
+    def ending(self, doubtful: bool, cancelled: threading.Event) -> Ending | None:
+        """Return how the function ended; None while it runs.
+
+        Parameters
+        ----------
+        doubtful : bool
+            Whether there is reason to believe that it has ended: news of that may be late.
+        cancelled : threading.Event
+            Ends the waiting for such news.
+
+        Raises
+        ------
+        ServerUnreachable
+            If that is not known now.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End the function if it still runs, where that is allowed."""
+        ...
+
+
+class Starter(Protocol):
+    """Has functions run at stations; safe to use from several threads."""
+
+    @property
+    def job(self) -> str | None:
+        """The job's name, where functions do not share a folder; None where they do."""
+        ...
+
+    def online(self, station: str) -> bool:
+        """Whether a station can be reached, as far as is known."""
+        ...
+
+    def room_for_reply(self, station: str, exchange: Exchange) -> int | None:
+        """Return how many bytes a message leaves for its reply; None for any number.
+
+        Raises
+        ------
+        CarrierError
+            If the message itself is too large.
+        """
+        ...
+
+    def start(
+        self,
+        station: str,
+        title: str,
+        call: Call,
+        bundle: Path | None,
+        ends_at: float,
+        cancelled: threading.Event,
+    ) -> Function:
+        """Start a function; it may be started twice.
+
+        Parameters
+        ----------
+        station : str
+            Where.
+        title : str
+            Says to people what it is for.
+        call : Call
+            The function and its arguments.
+        bundle : Path | None
+            What it gets beside them.
+        ends_at : float
+            When to give up, in seconds of `time.monotonic`.
+        cancelled : threading.Event
+            Set when nobody wants it any more.
+
+        Raises
+        ------
+        CarrierError
+            If it cannot be started. `Cancelled` if it was called off.
+        """
         ...

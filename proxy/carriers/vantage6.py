@@ -1,6 +1,6 @@
-"""The carrier through a vantage6 server: every organization is a station, every bundle a task.
+"""Starts functions as tasks of a vantage6 server: every organization is a station.
 
-One task for one organization and bundle, because when one run of a task fails, vantage6 fails the
+One task for one organization and function, because when one run of a task fails, vantage6 fails the
 others with it. A task that was created twice trains nobody twice: the station knows the message's
 id. Nothing here waits for ever: a run can stay "active" after its node lost it.
 """
@@ -9,12 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from proxy.carriers import Exchange, payload
+from proxy.calls import Call
+from proxy.carriers import Ending, Exchange, FunctionFailed, payload
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
 from proxy.retry import retrying
 from proxy.vantage6.server import Organization, Run, Server, TaskStatus
@@ -33,81 +33,51 @@ _CREATE_PATIENCE_SECONDS = 120.0
 # Creating a task failed so often while the server answered otherwise: it refuses the task.
 _REFUSALS = 5
 _NODES_ASKED_EVERY_SECONDS = 5.0
-# How long a host that died may be shown as active.
-_HOST_STATUS_DELAY_SECONDS = 5.0
+# How long a function that died may be shown as active.
+_ENDING_DELAY_SECONDS = 5.0
 # The server keeps a run's input and result in one row; SQLite's rows end at 10^9 bytes. Both are
 # stored as base64 of the payload.
 MAX_STORED_BYTES = 950_000_000
 
 
-@dataclass(frozen=True)
-class Tasks:
-    """What all tasks of a carrier have in common.
-
-    Attributes
-    ----------
-    members : Mapping[str, Any]
-        Vantage6's own: `image`, `collaboration_id`, `databases`, and `study_id` and `store_id` if
-        there are any.
-    job : str
-        Names the job where vantage6 makes none: tasks of a user share no temporary folder, so
-        stations keep what must not be lost under this name. Empty below a central container.
-    idle_limit : float | None
-        Seconds without a message after which a host ends; None to do without hosts: per-round.
-    mode : str
-        What the functions `host` and `per_round` take as `mode`.
-    """
-
-    members: Mapping[str, Any]
-    job: str = ""
-    idle_limit: float | None = None
-    mode: str = "bridge"
-
-
-class Vantage6Carrier:
-    """Implements `proxy.carriers.Carrier` over a vantage6 server.
+class Vantage6Starter:
+    """Implements `proxy.carriers.Starter` with tasks.
 
     Parameters
     ----------
     server : Server
         As a user or as a central container sees it.
     organizations : Sequence[Organization]
-        The stations, in the order of their partitions.
-    tasks : Tasks
-        How their tasks are made.
+        The stations.
+    members : Mapping[str, Any]
+        What all tasks have in common, as vantage6 names it: `image`, `collaboration_id`,
+        `databases`, and `study_id` and `store_id` if there are any.
     folder : Path
         An existing folder for payloads on their way.
+    job : str | None
+        Names the job of a user's tasks, for which vantage6 makes none: they share no temporary
+        folder, so stations keep what must not be lost under this name. None below a central
+        container.
     """
 
     def __init__(
         self,
         server: Server,
         organizations: Sequence[Organization],
-        tasks: Tasks,
+        members: Mapping[str, Any],
         folder: Path,
+        job: str | None = None,
     ) -> None:
+        self.job = job
+        self.folder = folder
         self._server = server
-        self._tasks = tasks
-        self._folder = folder
-        count = len(organizations)
-        self._stations = {
-            each.name: _Station(each, f"partition-id={index} num-partitions={count}")
-            for index, each in enumerate(organizations)
-        }
+        self._organizations = {each.name: each for each in organizations}
+        self._members = members
+        self._online = dict.fromkeys(self._organizations, True)
+        # The last tasks without a bundle: a run that is asked for comes with its input.
+        self._small_tasks: dict[str, _Task] = {}
         self._nodes_asked = threading.Lock()
         self._nodes_asked_at = float("-inf")
-
-    @property
-    def stations(self) -> Sequence[str]:
-        """The organizations' names."""
-        return list(self._stations)
-
-    def prepare(self, station: str, node_id: int) -> None:
-        """Start the station's host, if SuperNodes are kept warm."""
-        found = self._stations[station]
-        found.node_id = node_id
-        if self._tasks.idle_limit is not None:
-            found.host = self._start_host(found, threading.Event())
 
     def online(self, station: str) -> bool:
         """Whether the station's node is online, as the server said a few seconds ago."""
@@ -118,167 +88,111 @@ class Vantage6Carrier:
                 except Vantage6Error as error:
                     log.debug("which nodes are online is not known: %s", error)
                 self._nodes_asked_at = time.monotonic()
-        return self._stations[station].online
+        return self._online[station]
 
-    def exchange(self, station: str, exchange: Exchange) -> None:
-        """Run the partial function on a bundle; see `Carrier.exchange`."""
-        if exchange.cancelled.is_set():
-            raise Cancelled("Stopped before a station got its message.")
-        found = self._stations[station]
-        ends_at = time.monotonic() + exchange.timeout
-        size, limit = exchange.instruction.stat().st_size, _unstored(MAX_STORED_BYTES)
+    def _ask_for_nodes(self) -> None:
+        if self.job is not None:
+            nodes = self._server.nodes(self._members["collaboration_id"])
+            for name, organization in self._organizations.items():
+                self._online[name] = nodes.get(organization.id, False)
+            return
+        # Containers may not ask for nodes, but a run tells of its node.
+        for name, task in list(self._small_tasks.items()):
+            self._online[name] = task.run().node_online
+
+    def room_for_reply(self, station: str, exchange: Exchange) -> int:
+        """Return how much the server can store beside a message; see `Starter.room_for_reply`."""
+        # The server stores base64 of JSON with base64 in it.
+        size, limit = exchange.instruction.stat().st_size, MAX_STORED_BYTES * 9 // 16
         if size > limit:
             raise CarrierError(
                 f"{exchange.title} for {station} takes {size} bytes, more than the vantage6 server"
                 f" can store: {limit} for a message and its reply."
             )
-        kwargs: dict[str, Any] = {
-            "message_id": exchange.message_id,
-            "max_reply_bytes": limit - size,
-        }
-        if self._tasks.idle_limit is not None:
-            self._ensure_host(found, exchange.cancelled)
-            kwargs["timeout"] = exchange.timeout
-        else:
-            kwargs |= {
-                "node_config": found.node_config,
-                "mode": self._tasks.mode,
-                "job": self._tasks.job,
-            }
-        method = "courier" if "timeout" in kwargs else "per_round"
-        with TemporaryDirectory(dir=self._folder) as folder:
-            path = Path(folder, "payload")
-            payload.write(path, {"method": method, "kwargs": kwargs}, exchange.instruction)
-            task = self._create(exchange.title, found, path, exchange.cancelled, ends_at)
-            try:
-                self._await_result(task, station, path, exchange.cancelled, ends_at)
-                self._save_answer(task, station, path, exchange)
-            except CarrierError:
-                found.doubtful = True
-                raise
+        return limit - size
 
-    def close(self) -> None:
-        """Do nothing: hosts see for themselves that their job is over."""
-
-    def _ensure_host(self, station: "_Station", cancelled: threading.Event) -> None:
-        """Start a new host if the station's has ended."""
-        ended = "it never started"
-        if station.host is not None:
-            try:
-                status = self._host_status(station, station.host, cancelled)
-            except ServerUnreachable:
-                return
-            station.doubtful = False
-            if not status.ended:
-                return
-            ended = self._words(station.host.task) or status.name
-        log.warning(
-            "station %s: its host ended (%s); a new one starts, without the ClientApp's state",
-            station.organization.name,
-            ended,
-        )
-        station.host = self._start_host(station, cancelled)
-
-    def _host_status(
-        self, station: "_Station", host: "_Host", cancelled: threading.Event
-    ) -> TaskStatus:
-        """Return a host's status, which may be late where something failed."""
-        give_up = time.monotonic() + (_HOST_STATUS_DELAY_SECONDS if station.doubtful else 0.0)
-        while True:
-            status = self._run(host).status
-            if status.ended or time.monotonic() >= give_up or cancelled.wait(_POLL_SECONDS[1]):
-                return status
-
-    def _run(self, host: "_Host") -> Run:
-        """Return what became of a host."""
-        host.run = host.run or self._server.run_of(host.task)
-        return self._server.run(host.run)
-
-    def _words(self, task: int) -> str:
-        """Return what a function that failed said itself; empty if it said nothing."""
-        with TemporaryDirectory(dir=self._folder) as folder:
-            path = Path(folder, "result")
-            try:
-                self._server.save_result(task, path)
-                with payload.read(path) as result:
-                    return str(result.fields.get("error", ""))
-            except CarrierError:
-                return ""
-
-    def _why(self, station: "_Station", error: str, cancelled: threading.Event) -> str:
-        """Return what a courier said, and its host, of which it only sees that it is gone."""
-        if station.host is None:
-            return error
-        try:
-            ended = self._host_status(station, station.host, cancelled).ended
-        except ServerUnreachable:
-            return error
-        words = self._words(station.host.task) if ended else ""
-        return f"{error} It said: {words}" if words else error
-
-    def _start_host(self, station: "_Station", cancelled: threading.Event) -> "_Host":
-        kwargs = {
-            "node_id": station.node_id,
-            "node_config": station.node_config,
-            "mode": self._tasks.mode,
-            "idle_limit": self._tasks.idle_limit,
-        }
-        with TemporaryDirectory(dir=self._folder) as folder:
-            path = Path(folder, "payload")
-            payload.write(path, {"method": "host", "kwargs": kwargs})
-            ends_at = time.monotonic() + _CREATE_PATIENCE_SECONDS
-            return _Host(self._create("host", station, path, cancelled, ends_at))
-
-    def _create(
+    def start(
         self,
+        station: str,
         title: str,
-        station: "_Station",
-        path: Path,
-        cancelled: threading.Event,
+        call: Call,
+        bundle: Path | None,
         ends_at: float,
-    ) -> int:
-        """Create a task at a station; returns its id."""
-        name = station.organization.name
+        cancelled: threading.Event,
+    ) -> "_Task":
+        """Create a task at a station."""
         members = {
-            **self._tasks.members,
-            "name": f"{title}: {name}",
-            "description": f"A Flower SuperNode at {name}"
-            if title == "host"
-            else f"A Flower message for the ClientApp at {name}",
+            **self._members,
+            "name": f"{title}: {station}",
+            "description": f"A Flower message for the ClientApp at {station}"
+            if bundle is not None
+            else f"A Flower SuperNode at {station}",
         }
-        refusals = 0
+        organization, refusals = self._organizations[station], 0
+        with TemporaryDirectory(dir=self.folder) as folder:
+            path = Path(folder, "payload")
+            payload.write(path, call.task(), bundle)
 
-        def create() -> int:
-            nonlocal refusals
-            try:
-                return self._server.create_task(members, station.organization, path)
-            except ServerUnreachable as error:
-                refusals += self._server_answers()
-                if refusals < _REFUSALS:
-                    raise
-                raise CarrierError(
-                    f"The vantage6 server answers, but creates no task for {name}. Perhaps {name}"
-                    " has no node in this collaboration; the log of the node that runs this"
-                    f" function says what the server said. {error.message}"
-                ) from error
+            def create() -> int:
+                nonlocal refusals
+                try:
+                    return self._server.create_task(members, organization, path)
+                except ServerUnreachable as error:
+                    refusals += self._server_answers()
+                    if refusals < _REFUSALS:
+                        raise
+                    raise CarrierError(
+                        f"The vantage6 server answers, but creates no task for {station}. Perhaps"
+                        f" {station} has no node in this collaboration; the log of the node that"
+                        f" runs this function says what the server said. {error.message}"
+                    ) from error
 
-        until = min(ends_at, time.monotonic() + _CREATE_PATIENCE_SECONDS)
-        task = retrying(create, cancelled, until, ServerUnreachable)
-        log.info("%s: task %d", members["name"], task)
+            until = min(ends_at, time.monotonic() + _CREATE_PATIENCE_SECONDS)
+            number = retrying(create, cancelled, until, ServerUnreachable)
+        log.info("%s: task %d", members["name"], number)
+        task = _Task(self, self._server, number, station)
+        if bundle is None:
+            self._small_tasks[station] = task
         return task
 
     def _server_answers(self) -> bool:
         """Whether the server can be reached."""
         try:
-            self._server.organizations(self._tasks.members["collaboration_id"])
+            self._server.organizations(self._members["collaboration_id"])
         except ServerUnreachable:
             return False
         return True
 
-    def _await_result(
-        self, task: int, station: str, path: Path, cancelled: threading.Event, ends_at: float
-    ) -> None:
-        """Wait until a task has ended, and write its result to a file."""
+
+class _Task:
+    """Implements `proxy.carriers.Function` with a task."""
+
+    def __init__(self, starter: Vantage6Starter, server: Server, number: int, station: str) -> None:
+        self._starter = starter
+        self._server = server
+        self._number = number
+        self._station = station
+        self._run_number = 0
+        self._ended = False
+
+    def save_reply(self, path: Path, ends_at: float, cancelled: threading.Event) -> None:
+        """Wait for the bundle that the function leaves; see `Function.save_reply`."""
+        with TemporaryDirectory(dir=self._starter.folder) as folder:
+            result_file = Path(folder, "result")
+            self._await_result(result_file, ends_at, cancelled)
+            self._ended = True
+            try:
+                with payload.read(result_file) as result:
+                    error = result.fields.get("error")
+                    if error is None:
+                        result.save_bundle(path)
+            except CarrierError as damage:
+                raise self._failure(damage) from damage
+        if error is not None:
+            raise FunctionFailed(str(error))
+
+    def _await_result(self, path: Path, ends_at: float, cancelled: threading.Event) -> None:
+        """Wait until the task has ended, and write its result to a file."""
         started = asked = time.monotonic()
         status_due = started + _STATUS_SECONDS
         took = 0.0
@@ -286,103 +200,81 @@ class Vantage6Carrier:
             shortest, longest = _POLL_SECONDS
             pause = max(shortest, _POLL_SHARE * (asked - started), _POLL_REST * took)
             if cancelled.wait(min(pause, longest)):
-                self._withdraw(task)
                 raise Cancelled("Stopped while a station had a message.")
             asked = time.monotonic()
             trouble = ""
             try:
-                if self._server.save_result(task, path):
+                if self._server.save_result(self._number, path):
                     return
             except ServerUnreachable as error:
                 trouble = f" {error.message}"
             except CarrierError as error:
-                raise self._failure(task, station, error) from error
+                raise self._failure(error) from error
             now = time.monotonic()
             took = now - asked
             if now < min(status_due, ends_at):
                 continue
             status_due = now + _STATUS_SECONDS
-            status = self._status(task)
+            status = self._status()
             if status is not None and status.ended and not status.ran:
-                raise CarrierError(f"Task {task} at {station} ended: {status.explained}.")
+                self._ended = True
+                raise CarrierError(f"{self._name} ended: {status.explained}.")
             if now > ends_at:
-                self._withdraw(task)
+                online = self._starter.online(self._station)
                 raise CarrierError(
-                    f"{station} did not answer within {now - started:.0f} s: task {task} is"
-                    f" {status.name if status else 'not heard of'}, its node is"
-                    f" {'online' if self.online(station) else 'offline'}.{trouble}"
+                    f"{self._station} did not answer within {now - started:.0f} s: task"
+                    f" {self._number} is {status.name if status else 'not heard of'}, its node is"
+                    f" {'online' if online else 'offline'}.{trouble}"
                 )
 
-    def _save_answer(self, task: int, station: str, path: Path, exchange: Exchange) -> None:
-        """Take the answering bundle out of a result."""
-        try:
-            with payload.read(path) as result:
-                said = result.fields.get("error")
-                if said is None:
-                    result.save_bundle(exchange.reply)
-        except CarrierError as error:
-            raise self._failure(task, station, error) from error
-        if said is not None:
-            found = self._stations[station]
-            found.doubtful = True
-            raise CarrierError(f"{station}: {self._why(found, said, exchange.cancelled)}")
-
-    def _failure(self, task: int, station: str, error: CarrierError) -> CarrierError:
-        """Return what became of a task that has ended without a sound result."""
-        status = self._status(task)
-        ended = f"Task {task} at {station} ended{f': {status.explained}' if status else ''}."
+    def _failure(self, error: CarrierError) -> CarrierError:
+        """Return what became of the task, which has ended without a sound result."""
+        self._ended = True
+        status = self._status()
+        ended = f"{self._name} ended{f': {status.explained}' if status else ''}."
         # That it left no result is clear where no function ran to its end.
         ran = status is None or status.ran
         return CarrierError(f"{ended} {error.message}" if ran else ended)
 
-    def _status(self, task: int) -> TaskStatus | None:
-        """Return a task's status; None if the server does not answer now."""
+    @property
+    def _name(self) -> str:
+        return f"Task {self._number} at {self._station}"
+
+    def _status(self) -> TaskStatus | None:
+        """Return the task's status; None if the server does not answer now."""
         try:
-            return self._server.task_status(task)
+            return self._server.task_status(self._number)
         except ServerUnreachable:
             return None
 
-    def _withdraw(self, task: int) -> None:
-        """End a task whose result nobody wants, where that is allowed: containers cannot."""
-        if self._tasks.job:
+    def run(self) -> Run:
+        """Return what became of the task at its organization."""
+        self._run_number = self._run_number or self._server.run_of(self._number)
+        return self._server.run(self._run_number)
+
+    def ending(self, doubtful: bool, cancelled: threading.Event) -> Ending | None:
+        """Return how the function ended; where something failed, that may be known late."""
+        give_up = time.monotonic() + (_ENDING_DELAY_SECONDS if doubtful else 0.0)
+        while not (status := self.run().status).ended:
+            if time.monotonic() >= give_up or cancelled.wait(_POLL_SECONDS[1]):
+                return None
+        return Ending(status.name, self._error())
+
+    def _error(self) -> str:
+        """Return the error that the function left; empty if it left none."""
+        with TemporaryDirectory(dir=self._starter.folder) as folder:
+            path = Path(folder, "result")
             try:
-                self._server.kill_task(task)
+                self._server.save_result(self._number, path)
+                with payload.read(path) as result:
+                    return str(result.fields.get("error", ""))
+            except CarrierError:
+                return ""
+
+    def stop(self) -> None:
+        """Kill the task if nobody saw it end; containers may not."""
+        if self._starter.job is not None and not self._ended:
+            try:
+                self._server.kill_task(self._number)
             except Vantage6Error as error:
-                log.warning("task %d goes on: %s", task, error)
-
-    def _ask_for_nodes(self) -> None:
-        if self._tasks.job:
-            nodes = self._server.nodes(self._tasks.members["collaboration_id"])
-            for station in self._stations.values():
-                station.online = nodes.get(station.organization.id, False)
-            return
-        # Containers may not ask for nodes, but a run tells of its node.
-        for station in self._stations.values():
-            if station.host is not None:
-                station.online = self._run(station.host).node_online
-
-
-@dataclass
-class _Host:
-    """A station's host: its task, and the run of that when it is known."""
-
-    task: int
-    run: int = 0
-
-
-@dataclass
-class _Station:
-    """What is known of one."""
-
-    organization: Organization
-    node_config: str
-    node_id: int = 0
-    host: _Host | None = None
-    # Something failed there: that its host is shown as active means little.
-    doubtful: bool = False
-    online: bool = True
-
-
-def _unstored(size: int) -> int:
-    """Return how large a bundle may be: the server stores base64 of JSON with base64 in it."""
-    return size * 9 // 16
+                log.warning("task %d goes on: %s", self._number, error)

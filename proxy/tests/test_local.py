@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from proxy.calls import Settings
 from proxy.carriers import Exchange
 from proxy.carriers.container import Database
-from proxy.carriers.local import LocalCarrier, LocalStation
+from proxy.carriers.local import LocalStarter
+from proxy.carriers.tasks import TaskCarrier
 from proxy.errors import Cancelled, CarrierError
 from proxy.tests.helpers import runs, wait_until
 
@@ -62,7 +64,7 @@ with payload.read(container.input_file) as task:
 
 
 class Carried:
-    """A LocalCarrier whose stations run the program above."""
+    """A carrier whose stations run the program above."""
 
     def __init__(self, folder: Path, warm: bool, names: tuple[str, ...] = ("north",)) -> None:
         self.folder = folder
@@ -71,10 +73,11 @@ class Carried:
         program = folder / "program.py"
         program.write_text(PROGRAM)
         databases = {"default": Database("/data.csv", "csv")}
-        stations = [LocalStation(name, f"name='{name}'", databases) for name in names]
         environment = {"PATH": os.environ["PATH"], "GREETING": "hello"}
         command = [sys.executable, "-P", str(program)]
-        self.carrier = LocalCarrier(stations, command, environment, folder, warm)
+        starter = LocalStarter(names, command, environment, folder, databases)
+        stations = {name: Settings(f"name='{name}'") for name in names}
+        self.carrier = TaskCarrier(starter, stations, 600.0 if warm else None)
 
     def exchange(self, message_id: str, station: str = "north", timeout: float = SECONDS) -> bytes:
         """Bring "the instruction" to a station; returns what comes back."""
@@ -155,7 +158,7 @@ def test_a_function_that_says_itself_why_it_failed_is_quoted_and_its_log_is_not(
 ) -> None:
     with pytest.raises(CarrierError) as caught:
         carried.exchange("refuses")
-    assert str(caught.value) == "Station north: The station is closed."
+    assert str(caught.value) == "north: The station is closed."
     assert "it is the holidays" in caplog.text
 
 

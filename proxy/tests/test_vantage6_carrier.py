@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from proxy.calls import LONGEST_SECONDS, Settings
 from proxy.carriers import Exchange, vantage6
-from proxy.carriers.vantage6 import Tasks, Vantage6Carrier
+from proxy.carriers.tasks import TaskCarrier
+from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
 from proxy.tests.helpers import noise, wait_until
 from proxy.vantage6.encryption import Encrypted
@@ -25,6 +27,7 @@ MEMBERS = {
     "collaboration_id": 1,
     "databases": [{"label": "default"}, {"label": "scans"}],
 }
+STATIONS = {name: Settings(f"name='{name}'") for name in ("Alpha", "Beta", "Gamma")}
 INSTRUCTION = b"the instruction"
 
 Courier = Callable[[FakeTask], bytes | Mapping[str, Any] | None]
@@ -78,10 +81,11 @@ class Bench:
         self._folder = folder
         self.payloads = folder / "payloads"
         self.payloads.mkdir()
-        tasks = Tasks(MEMBERS, JOB if outside else "", 60.0 if warm else None)
         server = self._user() if outside else self._container()
         self.first_task = len(fake.tasks) + 1
-        self.carrier = Vantage6Carrier(server, server.organizations(1), tasks, self.payloads)
+        job = JOB if outside else None
+        starter = Vantage6Starter(server, server.organizations(1), MEMBERS, self.payloads, job)
+        self.carrier = TaskCarrier(starter, STATIONS, 60.0 if warm else None)
 
     def _user(self) -> Server:
         login = UserLogin(self.fake.url, "ada", self.fake.api.password)
@@ -137,7 +141,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vantage6, "_POLL_SECONDS", (0.01, 0.02))
     monkeypatch.setattr(vantage6, "_STATUS_SECONDS", 0.05)
     monkeypatch.setattr(vantage6, "_NODES_ASKED_EVERY_SECONDS", -1.0)
-    monkeypatch.setattr(vantage6, "_HOST_STATUS_DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(vantage6, "_ENDING_DELAY_SECONDS", 0.0)
     monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.02))
 
 
@@ -257,17 +261,17 @@ def test_stations_have_their_exchanges_at_the_same_time(bench: Bench) -> None:
 # Per-round
 
 
-@pytest.mark.parametrize(("kind", "job"), [("inside", ""), ("outside", JOB)])
-def test_a_per_round_function_is_told_its_partition_and_the_job_that_vantage6_does_not_make(
-    make: Make, kind: str, job: str
+@pytest.mark.parametrize(("kind", "job"), [("inside", None), ("outside", JOB)])
+def test_a_per_round_function_is_told_its_node_config_and_the_job_that_vantage6_does_not_make(
+    make: Make, kind: str, job: str | None
 ) -> None:
     bench = make(outside=kind == "outside")
     bench.exchange()
     (task,) = bench.made
     assert task.input["method"] == "per_round"
     assert task.input["kwargs"]["message_id"] == "1f"
-    assert task.input["kwargs"]["node_config"] == "partition-id=1 num-partitions=3"
-    assert task.input["kwargs"]["job"] == job
+    assert task.input["kwargs"]["node_config"] == "name='Beta'"
+    assert task.input["kwargs"].get("job") == job
 
 
 def test_no_host_starts_per_round(bench: Bench) -> None:
@@ -286,7 +290,7 @@ def test_a_host_starts_under_its_node_id_before_any_courier(warm: Bench) -> None
         "method": "host",
         "kwargs": {
             "node_id": 7,
-            "node_config": "partition-id=1 num-partitions=3",
+            "node_config": "name='Beta'",
             "mode": "bridge",
             "idle_limit": 60.0,
         },
@@ -295,6 +299,11 @@ def test_a_host_starts_under_its_node_id_before_any_courier(warm: Bench) -> None
     assert courier.input["method"] == "courier"
     assert courier.input["kwargs"]["message_id"] == "1f"
     assert courier.input["kwargs"]["timeout"] == SECONDS
+
+
+def test_a_courier_waits_no_longer_than_the_longest(warm: Bench) -> None:
+    warm.exchange(timeout=1e300)
+    assert warm.made[1].input["kwargs"]["timeout"] == LONGEST_SECONDS
 
 
 def test_a_host_that_lives_is_kept(warm: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -367,7 +376,7 @@ class Doubt:
 def test_after_a_couriers_failure_a_host_that_is_shown_as_active_is_doubted(
     warm: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vantage6, "_HOST_STATUS_DELAY_SECONDS", SECONDS)
+    monkeypatch.setattr(vantage6, "_ENDING_DELAY_SECONDS", SECONDS)
     with ThreadPoolExecutor(1) as pool:
         doubt = Doubt(warm, pool)
         assert doubt.is_asked(3)
@@ -380,7 +389,7 @@ def test_after_a_couriers_failure_a_host_that_is_shown_as_active_is_doubted(
 def test_a_host_that_is_doubted_for_long_enough_is_trusted_again(
     warm: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vantage6, "_HOST_STATUS_DELAY_SECONDS", 0.1)
+    monkeypatch.setattr(vantage6, "_ENDING_DELAY_SECONDS", 0.1)
     with ThreadPoolExecutor(1) as pool:
         assert Doubt(warm, pool).next.result(SECONDS) == b"the reply to " + INSTRUCTION
     assert warm.methods == ["host", "courier", "courier"]
@@ -392,7 +401,7 @@ def test_a_host_that_is_doubted_for_long_enough_is_trusted_again(
 def test_a_station_that_is_called_off_while_its_host_is_doubted_does_not_wait(
     warm: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vantage6, "_HOST_STATUS_DELAY_SECONDS", SECONDS)
+    monkeypatch.setattr(vantage6, "_ENDING_DELAY_SECONDS", SECONDS)
     with ThreadPoolExecutor(1) as pool:
         doubt = Doubt(warm, pool)
         assert doubt.is_asked(1)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from proxy.calls import Settings
 from proxy.carriers import Exchange, vantage6
-from proxy.carriers.vantage6 import Tasks, Vantage6Carrier
+from proxy.carriers.tasks import TaskCarrier
+from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import CarrierError
 from proxy.vantage6.login import UserLogin
 from proxy.vantage6.server import Server
@@ -31,7 +33,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 def exchange(fake: FakeServer, folder: Path, size: int) -> bytes:
     """Bring a bundle to a station; returns its answer."""
     server = Server(fake.url, UserLogin(fake.url, "ada", fake.api.password))
-    carrier = Vantage6Carrier(server, server.organizations(1), Tasks(TASK, job="job"), folder)
+    starter = Vantage6Starter(server, server.organizations(1), TASK, folder, job="job")
+    carrier = TaskCarrier(starter, {"Beta": Settings("")}, idle_limit=None)
     (folder / "instruction").write_bytes(b"x" * size)
     carrier.exchange(
         "Beta",

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from proxy import retry
+from proxy.calls import Settings
 from proxy.carriers import Exchange
-from proxy.carriers.vantage6 import Tasks, Vantage6Carrier
+from proxy.carriers.tasks import TaskCarrier
+from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import CarrierError
 from proxy.vantage6.login import ContainerLogin
 from proxy.vantage6.server import Server
@@ -21,14 +23,15 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_PAUSE_SECONDS", (0.01, 0.01))
 
 
-def carrier_in(fake: FakeServer, folder: Path) -> Vantage6Carrier:
+def carrier_in(fake: FakeServer, folder: Path) -> TaskCarrier:
     """Return the carrier of a central function that keeps SuperNodes warm."""
     login = ContainerLogin(fake.container_token(fake.start_central()))
     server = Server(fake.proxy_url, login)
-    return Vantage6Carrier(server, server.organizations(1), Tasks(TASK, idle_limit=60.0), folder)
+    starter = Vantage6Starter(server, server.organizations(1), TASK, folder)
+    return TaskCarrier(starter, {"Beta": Settings("")}, idle_limit=60.0)
 
 
-def failure_of_an_exchange(carrier: Vantage6Carrier, folder: Path) -> str:
+def failure_of_an_exchange(carrier: TaskCarrier, folder: Path) -> str:
     """Bring a bundle to a station; returns why it is not answered."""
     instruction = folder / "instruction"
     instruction.write_bytes(b"bundle")

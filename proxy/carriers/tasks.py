@@ -1,0 +1,154 @@
+"""The carrier that has a function run at a station for each bundle, and keeps warm hosts there."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from proxy.calls import LONGEST_SECONDS, Call, CourierCall, HostCall, PerRoundCall, Settings
+from proxy.carriers import Exchange, Function, FunctionFailed, Starter
+from proxy.errors import Cancelled, CarrierError, ServerUnreachable
+
+log = logging.getLogger(__name__)
+
+
+class TaskCarrier:
+    """Implements `proxy.carriers.Carrier` with functions that a starter starts.
+
+    Parameters
+    ----------
+    starter : Starter
+        Has functions run at the stations.
+    stations : Mapping[str, Settings]
+        The stations, by name.
+    idle_limit : float | None
+        Seconds without a message after which a station's warm host ends; None to do without hosts:
+        then a runtime is started for each message.
+    """
+
+    def __init__(
+        self, starter: Starter, stations: Mapping[str, Settings], idle_limit: float | None
+    ) -> None:
+        self._starter = starter
+        self._settings = stations
+        self._hosts: dict[str, _Host] = {}
+        if idle_limit is not None:
+            self._hosts = {
+                name: _Host(starter, name, settings, idle_limit)
+                for name, settings in stations.items()
+            }
+
+    @property
+    def stations(self) -> Sequence[str]:
+        """The names of the stations."""
+        return list(self._settings)
+
+    def prepare(self, station: str, node_id: int) -> None:
+        """Start the station's host, if there are to be hosts."""
+        if host := self._hosts.get(station):
+            host.node_id = node_id
+            host.start(threading.Event())
+
+    def online(self, station: str) -> bool:
+        """Whether a station can be reached, as far as is known."""
+        return self._starter.online(station)
+
+    def exchange(self, station: str, exchange: Exchange) -> None:
+        """Run the partial function on a bundle; see `Carrier.exchange`."""
+        if exchange.cancelled.is_set():
+            raise Cancelled("Stopped before a station got its message.")
+        timeout = max(0.0, min(exchange.timeout, LONGEST_SECONDS))
+        ends_at = time.monotonic() + timeout
+        room = self._starter.room_for_reply(station, exchange)
+        host = self._hosts.get(station)
+        call: Call
+        if host is not None:
+            host.ensure(exchange.cancelled)
+            call = CourierCall(exchange.message_id, timeout, room)
+        else:
+            config, mode = self._settings[station].node_config, self._settings[station].mode
+            call = PerRoundCall(exchange.message_id, config, mode, self._starter.job, room)
+        function = self._starter.start(
+            station, exchange.title, call, exchange.instruction, ends_at, exchange.cancelled
+        )
+        try:
+            function.save_reply(exchange.reply, ends_at, exchange.cancelled)
+        except CarrierError as error:
+            if host is not None:
+                host.doubtful = True
+            if not isinstance(error, FunctionFailed):
+                raise
+            last_words = host.last_words(exchange.cancelled) if host is not None else ""
+            raise CarrierError(f"{station}: {error.message}{last_words}") from error
+        finally:
+            function.stop()
+
+    def close(self) -> None:
+        """End all hosts, at once."""
+        enders = [threading.Thread(target=host.stop) for host in self._hosts.values()]
+        for ender in enders:
+            ender.start()
+        for ender in enders:
+            ender.join()
+
+
+class _Host:
+    """A station's warm host, started anew when it has ended.
+
+    Attributes
+    ----------
+    node_id : int
+        What it serves under.
+    doubtful : bool
+        Whether something failed at the station: that the host is shown as running means little.
+    """
+
+    def __init__(self, starter: Starter, name: str, settings: Settings, idle_limit: float) -> None:
+        self.node_id = 0
+        self.doubtful = False
+        self._starter = starter
+        self._name = name
+        self._settings = settings
+        self._idle_limit = idle_limit
+        self._function: Function | None = None
+
+    def start(self, cancelled: threading.Event) -> None:
+        """Start it, in place of one that is there."""
+        self.stop()
+        settings = self._settings
+        call = HostCall(self.node_id, settings.node_config, self._idle_limit, settings.mode)
+        ends_at = time.monotonic() + LONGEST_SECONDS
+        self._function = self._starter.start(self._name, "host", call, None, ends_at, cancelled)
+
+    def ensure(self, cancelled: threading.Event) -> None:
+        """Start a new one if it has ended."""
+        status = "it never started"
+        if self._function is not None:
+            try:
+                ending = self._function.ending(self.doubtful, cancelled)
+            except ServerUnreachable:
+                return
+            self.doubtful = False
+            if ending is None:
+                return
+            status = ending.error or ending.status
+        log.warning(
+            "station %s: its host ended (%s); a new one starts, without the ClientApp's state",
+            self._name,
+            status,
+        )
+        self.start(cancelled)
+
+    def last_words(self, cancelled: threading.Event) -> str:
+        """Return what it said at its end: a courier only sees that it is gone."""
+        try:
+            ending = self._function.ending(self.doubtful, cancelled) if self._function else None
+        except ServerUnreachable:
+            return ""
+        return f" It said: {ending.error}" if ending is not None and ending.error else ""
+
+    def stop(self) -> None:
+        """End it, where that is allowed."""
+        if self._function is not None:
+            self._function.stop()
+        self._function = None
