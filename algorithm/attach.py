@@ -111,6 +111,7 @@ class Attached:
                 folder,
                 what.deadline,
                 observer,
+                identities,
             )
             stack.callback(central.stop)
             central.start()

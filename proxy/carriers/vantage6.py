@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from proxy.carriers import Exchange, payload
+from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
 from proxy.retry import retrying
 from proxy.vantage6.server import Organization, Run, Server, TaskStatus
@@ -263,7 +264,7 @@ class Vantage6Carrier:
                 ) from error
 
         until = min(ends_at, time.monotonic() + _CREATE_PATIENCE_SECONDS)
-        task = retrying(create, cancelled, until, ServerUnreachable)
+        task = retrying(create, cancelled, Deadline(SYSTEM_CLOCK, until), ServerUnreachable)
         log.info("%s: task %d", members["name"], task)
         return task
 

@@ -2,10 +2,12 @@
 
 A folder holds for each SuperNode `NAME`, its private key, `NAME.pub`, its public key for
 registration, both in OpenSSH's format as Flower's own commands read them (flwr 1.23 to 1.41,
-`flwr/cli/supernode/register.py`), and `NAME.node`, the node id that it last had.
+`flwr/cli/supernode/register.py`), `NAME.node`, the node id that it last had, `NAME.message`, the
+message that it has under way, and `NAME.lock`, which is locked while it is in use.
 """
 
 import fcntl
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -14,6 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from proxy.durable import read_or_nothing, write_durably
 from proxy.errors import UsageError
 from proxy.fleet.node_key import NodeKey
 
@@ -42,9 +45,10 @@ class Identity:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._node_file = path.with_name(f"{path.name}.node")
+        self._message_file = path.with_name(f"{path.name}.message")
         try:
             self.key = NodeKey(_read_private(path))
-            self._lock: TextIO = self._node_file.open("a+")
+            self._lock: TextIO = path.with_name(f"{path.name}.lock").open("a")
         except OSError as error:
             raise UsageError(
                 f"The key {error.filename} cannot be used: {error.strerror}.",
@@ -58,12 +62,26 @@ class Identity:
                 f"The key {path} is in use: another flower-v6 is the SuperNode that has it.",
                 "Stop that one, or take other keys.",
             ) from None
-        self.node_id = int(self._node_file.read_text() or 0)
+        node_id = read_or_nothing(self._node_file)
+        # Without its node id it can still be activated, once the SuperLink takes it for offline.
+        self.node_id = int(node_id) if re.fullmatch(rb"\d{1,20}", node_id) else 0
 
     def remember(self, node_id: int) -> None:
         """Keep the node id that it has now."""
         self.node_id = node_id
-        self._node_file.write_text(str(node_id))
+        write_durably(self._node_file, str(node_id).encode())
+
+    def keep_message(self, pulled: bytes) -> None:
+        """Keep the message that it has under way: the SuperLink's answer to PullMessages."""
+        write_durably(self._message_file, pulled)
+
+    def kept_message(self) -> bytes:
+        """Return the message that was under way when it was last in use; empty if there is none."""
+        return read_or_nothing(self._message_file)
+
+    def forget_message(self) -> None:
+        """Keep no message any more."""
+        self._message_file.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let others use it."""

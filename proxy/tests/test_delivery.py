@@ -1,7 +1,7 @@
 """A message's way to a station and its reply's way back: exactly one reply, whatever happens."""
 
 import json
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from proxy.errors import (
     Cancelled,
     CarrierError,
     RunNotRunning,
+    Undelivered,
     UnknownNode,
-    Unreachable,
 )
 from proxy.fleet.messages import ErrorCode, Instruction, Reply, object_id, parse
 from proxy.testing import (
@@ -512,7 +512,7 @@ def test_a_stations_own_failure_is_passed_on_with_its_code_and_reason(
 def test_an_object_that_is_never_uploaded_becomes_an_error_reply(
     carrier: WatchedCarrier, tmp_path: Path
 ) -> None:
-    pair = ProxyPair(carrier, tmp_path, deadline=0.05)
+    pair = ProxyPair(carrier, tmp_path)
     pair.superlink.withheld.update(MODEL.contents)
     said = pair.send(MODEL)
     assert isinstance(said, fleet.Error)
@@ -549,7 +549,7 @@ def test_a_full_disk_on_this_side_becomes_an_error_reply(
 def test_a_superlink_out_of_reach_while_a_message_is_fetched_becomes_an_error_reply(
     carrier: WatchedCarrier, tmp_path: Path
 ) -> None:
-    pair = ProxyPair(carrier, tmp_path, deadline=0.05)
+    pair = ProxyPair(carrier, tmp_path)
     pair.superlink.be_unreachable(1000, "GetFab")
     said = pair.send(MODEL)
     assert isinstance(said, fleet.Error)
@@ -598,11 +598,55 @@ def test_an_error_reply_that_is_pushed_again_is_the_same_bytes(
 def test_no_error_reply_follows_a_real_one_that_cannot_be_delivered(
     carrier: WatchedCarrier, tmp_path: Path
 ) -> None:
-    pair = ProxyPair(carrier, tmp_path, deadline=0.05)
+    pair = ProxyPair(carrier, tmp_path)
     pair.superlink.be_unreachable(10**6, "PushObject")
-    with pytest.raises(Unreachable):
-        pair.send(MODEL, ttl=5.0)
+    with pytest.raises(Undelivered):
+        pair.send(MODEL)
     assert [reply.error for reply in pushed(pair) if reply.error] == []
+
+
+# The bridge is stopped
+
+
+def test_an_exchange_that_was_called_off_is_answered_with_an_error(
+    pair: ProxyPair, carrier: WatchedCarrier, tmp_path: Path
+) -> None:
+    carrier.instead = raising(Cancelled("stopped"))
+    assert pair.send(MODEL) == fleet.Error(code=5, reason="stopped")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_message_is_answered_at_once_even_if_its_exchange_goes_on(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    message_id = pair.superlink.push_instruction(MODEL, pair.node.node_id)
+    delivery = pair.delivery()
+    assert delivery is not None
+
+    def stop() -> None:
+        stopping = threading.Thread(target=delivery.fail, args=[Cancelled("The bridge stops.")])
+        stopping.start()
+        stopping.join()
+        assert pair.superlink.reply_to(message_id) == fleet.Error(
+            code=5, reason="The bridge stops."
+        )
+
+    carrier.before = stop
+    delivery.run()
+    assert len(pushed(pair)) == 1
+    assert pair.records[0].error == "The bridge stops."
+
+
+def test_a_message_that_has_its_answer_is_not_called_off(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    message_id = pair.superlink.push_instruction(MODEL, pair.node.node_id)
+    delivery = pair.delivery()
+    assert delivery is not None
+    delivery.run()
+    delivery.fail(Cancelled("The bridge stops."))
+    assert pair.superlink.reply_to(message_id) == TRAINED
+    assert len(pushed(pair)) == 1
 
 
 # Nobody wants a reply
@@ -640,16 +684,6 @@ def test_a_message_of_a_run_that_has_ended_does_not_reach_the_station(
     assert pushed(pair) == []
 
 
-def test_an_exchange_that_was_called_off_gets_no_reply(
-    pair: ProxyPair, carrier: WatchedCarrier, tmp_path: Path
-) -> None:
-    carrier.instead = raising(Cancelled("stopped"))
-    with pytest.raises(Cancelled):
-        pair.send(MODEL)
-    assert pushed(pair) == []
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_messages_after_trouble_are_served_as_if_nothing_had_been(
     pair: ProxyPair, carrier: WatchedCarrier
 ) -> None:
@@ -666,4 +700,4 @@ def test_an_error_reply_does_not_outlive_its_message(
     pair = ProxyPair(carrier, tmp_path)
     pair.send(MODEL, ttl=30.0)
     (reply,) = pushed(pair)
-    assert reply.metadata.created_at + reply.metadata.ttl <= time.time() + 30.1
+    assert reply.metadata.created_at + reply.metadata.ttl <= pair.clock.time() + 30.1
