@@ -622,14 +622,13 @@ def test_a_message_is_answered_at_once_even_if_its_exchange_goes_on(
     message_id = pair.superlink.push_instruction(MODEL, pair.node.node_id)
     delivery = pair.delivery()
     assert delivery is not None
+    stopped = fleet.Error(code=5, reason="The bridge stops.")
 
     def stop() -> None:
         stopping = threading.Thread(target=delivery.fail, args=[Cancelled("The bridge stops.")])
         stopping.start()
         stopping.join()
-        assert pair.superlink.reply_to(message_id) == fleet.Error(
-            code=5, reason="The bridge stops."
-        )
+        assert pair.superlink.reply_to(message_id) == stopped
 
     carrier.before = stop
     delivery.run()
