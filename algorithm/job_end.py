@@ -34,6 +34,9 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
                     break
             except Vantage6Error as error:
                 log.debug("whether the job is over is not known: %s", error)
+            except Exception:
+                # The server said what no server should; it may say otherwise later.
+                log.exception("whether the job is over is not known: internal error")
             time.sleep(_ASK_SECONDS)
         log.info("the job is over")
         call()

@@ -100,6 +100,23 @@ def test_a_server_that_is_away_does_not_end_a_job(
     assert watched.over.wait(SECONDS)
 
 
+def test_an_answer_that_no_server_should_give_does_not_end_the_asking(
+    watched: Watched, central: FakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert watched.is_asked_for(central, 1)
+    asked = threading.Semaphore(0)
+
+    def senseless(*_: object) -> None:
+        asked.release()
+        raise KeyError("status")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("algorithm.job_end.Server.run", senseless)
+        assert all(asked.acquire(timeout=SECONDS) for _ in range(3))
+    central.status = "completed"
+    assert watched.over.wait(SECONDS)
+
+
 def test_without_a_token_nobody_is_asked(tmp_path: Path) -> None:
     before = threading.active_count()
     container = Container(tmp_path / "in", tmp_path / "out", tmp_path)

@@ -258,7 +258,7 @@ def test_whatever_a_superlink_answers_a_message_is_answered_or_dropped_for_a_rea
         else:
             raised = None
         last = pair.events[-1]
-        assert isinstance(last, Dropped) and last.error is raised or isinstance(last, Pushed)
+        assert (isinstance(last, Dropped) and last.error is raised) or isinstance(last, Pushed)
         assert list(Path(folder).iterdir()) == []
     assert pair.clock.passed <= HOUR
     assert [event.stage for event in pair.events].count(Stage.PULLED) == 1
