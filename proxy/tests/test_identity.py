@@ -100,6 +100,24 @@ def test_one_key_is_one_supernode_at_a_time(path: Path) -> None:
     Identity(path).close()
 
 
+@pytest.mark.parametrize("torn", [b"", b"12\0", b"-5", b"twelve"])
+def test_a_node_id_that_was_not_written_in_full_is_as_good_as_none(path: Path, torn: bytes) -> None:
+    path.with_name("north.node").write_bytes(torn)
+    assert Identity(path).node_id == 0
+
+
+def test_a_message_is_kept_until_it_is_forgotten(path: Path) -> None:
+    first = Identity(path)
+    assert first.kept_message() == b""
+    first.keep_message(b"a message")
+    first.close()
+    second = Identity(path)
+    assert second.kept_message() == b"a message"
+    second.forget_message()
+    second.forget_message()
+    assert second.kept_message() == b""
+
+
 # Coming and going
 
 
