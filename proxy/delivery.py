@@ -10,6 +10,7 @@ The stages of a delivery, and what each may become, are in `proxy.events`.
 """
 
 import logging
+import math
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -57,6 +58,9 @@ log = logging.getLogger(__name__)
 
 # The station's own deadline comes this much before the central's: it knows better what went wrong.
 _GRACE_SECONDS = 10.0
+
+# What a station measures; see `proxy.client.Delivery.seconds`.
+_STATION_STAGES = frozenset({"handover", "clientapp", "collect"})
 
 # The code of the error reply that an exception becomes; the nearest of its base classes decides.
 # None: nobody is owed a reply, or none can be delivered.
@@ -188,8 +192,10 @@ class Delivery:
             answer = opened.enter_context(Bundle(reply))
         self._bytes_back += reply.stat().st_size
         for stage, seconds in answer.seconds.items():
-            self._seconds[stage] = seconds
-            self._seconds["carry"] -= seconds
+            # A station's own word: it shall not put nonsense into the report.
+            if stage in _STATION_STAGES and 0 <= seconds < math.inf:
+                self._seconds[stage] = seconds
+                self._seconds["carry"] -= seconds
         if answer.header.message_id != instruction.message_id:
             raise BundleError(f"The station answered message {answer.header.message_id} instead.")
         self._station.held.in_cache(answer.header.cache_generation)

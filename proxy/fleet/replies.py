@@ -69,7 +69,7 @@ def check_reply(
     ):
         if value != expected:
             raise ReplyRefused(f"The station's reply names {name} {value} instead of {expected}.")
-    if not said.message_type:
+    if asked.message_type and not said.message_type:
         raise ReplyRefused("The station's reply has no message type.")
     if not 0 <= reply.clientapp_runtime < math.inf:
         raise ReplyRefused(

@@ -1,6 +1,8 @@
 """A message's way to a station and its reply's way back: exactly one reply, whatever happens."""
 
+import gc
 import json
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from protos.records_pb2 import MetricRecord
-from proxy.bundle import Bundle
+from proxy.bundle import Bundle, BundleWriter
 from proxy.carriers import Exchange
 from proxy.errors import (
     Cancelled,
@@ -19,6 +21,7 @@ from proxy.errors import (
     Undelivered,
     UnknownNode,
 )
+from proxy.events import NEXT, Answered, Stage
 from proxy.fleet.messages import ErrorCode, Instruction, Reply, object_id, parse
 from proxy.testing import (
     MemoryCarrier,
@@ -196,6 +199,91 @@ def test_the_record_tells_what_was_moved(pair: ProxyPair) -> None:
     assert record.seconds.keys() == {
         *("drain", "carry", "handover", "clientapp", "collect", "store")
     }
+
+
+def test_what_is_no_time_in_a_stations_answer_does_not_reach_the_record(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    def exchange(instruction: Path, reply: Path) -> None:
+        asked = asked_in(instruction)
+        answer, contents = make_reply(asked, TRAINED)
+        header = bundle_pb2.Header(message_id=asked.message_id)
+        header.reply.push_messages_object_id = object_id(answer.encoded)
+        with BundleWriter(reply, header) as writer:
+            for each in (answer.encoded, *contents.values()):
+                writer.add(object_id(each), each)
+            writer.close({"clientapp": math.nan, "collect": -1.0, "handover": 0.5, "nonsense": 1.0})
+
+    carrier.instead = exchange
+    pair.send(MODEL)
+    assert pair.records[0].seconds.keys() == {"drain", "carry", "handover", "store"}
+
+
+# Stages
+
+
+def test_a_message_that_is_answered_goes_through_its_stages_once(pair: ProxyPair) -> None:
+    pair.send(MODEL)
+    assert [event.stage for event in pair.events] == [
+        *(Stage.PULLED, Stage.DRAINED, Stage.SENT, Stage.ANSWERED, Stage.PUSHED)
+    ]
+
+
+def test_what_a_station_lacks_is_drained_and_sent_again(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    pair.send(MODEL)
+    carrier.lose_cache("station-1")
+    pair.events.clear()
+    pair.send(MODEL)
+    assert [event.stage for event in pair.events][1:5] == [
+        *(Stage.DRAINED, Stage.SENT, Stage.DRAINED, Stage.SENT)
+    ]
+
+
+def test_a_reply_that_the_superlink_refuses_is_followed_by_an_error_reply(
+    pair: ProxyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever we did not think of when we checked it."""
+    monkeypatch.setattr("proxy.delivery.check_reply", lambda *_: None)
+    carrier = pair.carrier
+    assert isinstance(carrier, WatchedCarrier)
+    carrier.instead = named_otherwise(dst_node_id=5)
+    said = pair.send(MODEL)
+    assert isinstance(said, fleet.Error)
+    assert "did not take the reply" in said.reason
+    assert [event.stage for event in pair.events][-4:] == [
+        *(Stage.ANSWERED, Stage.REFUSED, Stage.ANSWERED, Stage.PUSHED)
+    ]
+    assert pair.records[0].error_code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+
+
+def test_every_stage_but_the_last_may_end_in_a_dropped_message() -> None:
+    ends = {stage for stage, following in NEXT.items() if not following}
+    assert ends == {Stage.PUSHED, Stage.DROPPED}
+    assert all(
+        Stage.DROPPED in following
+        for stage, following in NEXT.items()
+        if stage is not None and following
+    )
+
+
+def test_events_hold_what_a_journal_needs(pair: ProxyPair) -> None:
+    pair.send(MODEL)
+    pulled, *_, answered, _ = pair.events
+    assert pulled.instruction.encoded
+    assert isinstance(answered, Answered)
+    assert answered.reply.encoded == pushed(pair)[0].encoded
+    assert answered.bundle is not None
+
+
+@pytest.mark.filterwarnings("error")
+def test_bundles_are_closed_whatever_a_station_answered(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    carrier.instead = lambda _, reply: fail(reply, pair.records[-1].message_id)
+    pair.send(MODEL)
+    gc.collect()  # warns of files that nobody closed
 
 
 def test_an_object_that_is_still_being_uploaded_is_waited_for(
