@@ -32,7 +32,7 @@ from proxy.events import Dropped, Event, Pulled, Pushed, Trace, told_to
 from proxy.fleet.identity import Identity
 from proxy.fleet.link import HEARTBEAT_INTERVAL_SECONDS, Link
 from proxy.fleet.messages import Instruction
-from proxy.report import Observer, Reporter
+from proxy.report import Observer, Reporter, log_trouble
 from proxy.retry import retrying
 from proxy.stations import Station, Terms
 
@@ -137,7 +137,7 @@ class VirtualSuperNode:
         self._stop, self._clock = terms.stop, terms.clock
         self._pulse = pulse
         self._identity = identity
-        listeners = [pulse.trace, trace]
+        listeners = [pulse.trace, trace, log_trouble]
         if identity is not None:
             listeners.insert(0, _Memory(identity).trace)
         self._trace = told_to(listeners)

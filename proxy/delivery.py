@@ -194,8 +194,8 @@ class Delivery:
         for stage, seconds in answer.seconds.items():
             # A station's own word: it shall not put nonsense into the report.
             if stage in _STATION_STAGES and 0 <= seconds < math.inf:
-                self._seconds[stage] = seconds
-                self._seconds["carry"] -= seconds
+                self._seconds[stage] = min(seconds, self._seconds["carry"])
+                self._seconds["carry"] -= self._seconds[stage]
         if answer.header.message_id != instruction.message_id:
             raise BundleError(f"The station answered message {answer.header.message_id} instead.")
         self._station.held.in_cache(answer.header.cache_generation)
@@ -227,12 +227,6 @@ class Delivery:
             *(reply, self._instruction, answer.head, answer.read),
             *(self._pulled_at, self._clock.time()),
         )
-        state_lost = self._station.held.lost_state(header.supernode_life)
-        if state_lost:
-            log.warning(
-                "station %s: its SuperNode was replaced; the ClientApp's state is a new one",
-                self._station.name,
-            )
         return Answered(
             **self._event(),
             reply=reply,
@@ -241,7 +235,7 @@ class Delivery:
             bytes=self._bytes_back,
             object_bytes=answer.object_bytes,
             metrics=_metrics(reply, answer),
-            state_lost=state_lost,
+            state_lost=self._station.held.lost_state(header.supernode_life),
         )
 
     def _error_answer(self, error: Exception) -> Answered:
@@ -253,7 +247,6 @@ class Delivery:
             raise Undelivered(f"The message has expired. Before that: {error}") from error
         reason = error.message if isinstance(error, BridgeError) else str(error)
         if code == ErrorCode.UNKNOWN:
-            log.error("station %s: internal error", self._station.name, exc_info=error)
             reason = f"The bridge failed. {type(error).__name__}: {reason}"
         return self._failure(code, reason, error)
 

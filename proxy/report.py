@@ -5,8 +5,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Self
 
-from proxy.errors import RunNotRunning
-from proxy.events import Answered, Drained, Dropped, Event, Pulled, Pushed, Sent
+from proxy.errors import BridgeError, RunNotRunning
+from proxy.events import Answered, Drained, Dropped, Event, Pulled, Pushed, Refused, Sent
 from proxy.fleet.metrics import Metrics
 from proxy.steps import title_of
 
@@ -142,6 +142,20 @@ class Reporter:
             case Pushed() | Dropped():
                 with self._lock:
                     del self._records[key]
-                if isinstance(event, Dropped):
-                    log.info("station %s, %s: %s", record.station, record.title, record.error)
                 self._observer.answered(record)
+
+
+def log_trouble(event: Event) -> None:
+    """Log what an operator has to know of a message, besides its record."""
+    match event:
+        case Answered(state_lost=True):
+            log.warning(
+                "station %s: its SuperNode was replaced; the ClientApp's state is a new one",
+                event.station,
+            )
+        case Answered(error=Exception() as error) if not isinstance(error, BridgeError | OSError):
+            log.error("station %s: internal error; please report it", event.station, exc_info=error)
+        case Refused(error=error):
+            log.error("station %s: %s", event.station, error)
+        case Dropped(error=error):
+            log.info("station %s: no reply: %s", event.station, error)

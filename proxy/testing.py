@@ -39,7 +39,7 @@ from proxy.fleet.testing import (
     read_objects,
     record_dict,
 )
-from proxy.report import MessageRecord, Observer, Reporter
+from proxy.report import MessageRecord, Observer, Reporter, log_trouble
 from proxy.stations import Station, Terms
 
 __all__ = [
@@ -329,7 +329,7 @@ class ProxyPair(Observer):
         carrier.prepare(name, self.node.node_id)
         self._station = Station(name, self.node, carrier, folder)
         self._terms = Terms(deadline, self.stop, self.clock)
-        self._trace = told_to([self.events.append, Reporter(self).trace])
+        self._trace = told_to([self.events.append, Reporter(self).trace, log_trouble])
 
     def taken(self, record: MessageRecord) -> None:
         """Keep the record."""
