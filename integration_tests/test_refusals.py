@@ -28,7 +28,6 @@ REFUSED_IN_SILENCE = (
     "another sender",
     "another receiver",
     "a reply to another message",
-    "no message type",
     "lives longer than its message",
     "lives not at all",
     "expired",
