@@ -152,22 +152,20 @@ class VirtualSuperNode:
     def call_off(self) -> None:
         """Answer the message at hand, if there is one, with an error reply."""
         delivery = self._delivery
-        if delivery is None:
-            return
-        try:
-            delivery.fail(
-                Cancelled(f"The bridge was stopped while station {self.name} had the message.")
-            )
-        except (BridgeError, OSError) as error:
-            log.warning("station %s: %s", self.name, error)
+        if delivery is not None:
+            with self._going_on():
+                delivery.fail(
+                    Cancelled(f"The bridge was stopped while station {self.name} had the message.")
+                )
 
     def leave(self) -> None:
         """Take the node off the SuperLink, if it is on it and that still answers."""
-        try:
-            if self._superlink.node_id:
-                self._superlink.unregister()
-        except FleetError as error:
-            log.debug("station %s could not unregister: %s", self.name, error)
+        with self._going_on():
+            try:
+                if self._superlink.node_id:
+                    self._superlink.unregister()
+            except FleetError as error:
+                log.debug("station %s could not unregister: %s", self.name, error)
         self._superlink.close()
 
     def stay_online(self) -> None:
