@@ -112,6 +112,7 @@ class Attached:
                 folder,
                 what.deadline,
                 observer,
+                identities,
             )
             stack.callback(central.stop)
             central.start()

@@ -41,9 +41,11 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
                 if server.run(run).status.ended:
                     log.info("the job is over")
                     break
-            # An answer that makes no sense is one that tells nothing; the thread goes on.
-            except (Vantage6Error, LookupError, TypeError, ValueError) as error:
-                log.debug("whether the job is over is not known: %r", error)
+            except Vantage6Error as error:
+                log.debug("whether the job is over is not known: %s", error)
+            except Exception:
+                # The server said what no server should; it may say otherwise later.
+                log.exception("whether the job is over is not known: internal error")
             time.sleep(_ASK_SECONDS)
         call()
 

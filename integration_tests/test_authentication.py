@@ -19,12 +19,15 @@ from algorithm.flower import Flower
 from integration_tests.harness import (
     COMMAND,
     Federation,
+    alive,
     attached,
     descendants,
+    finish,
     flower_v6,
     installed,
     run_on,
     superlink,
+    wait_until,
     with_command_line,
 )
 
@@ -152,6 +155,45 @@ def test_stations_with_registered_keys_work_and_come_back_as_the_nodes_that_they
         os.kill(bridge, signal.SIGKILL)  # no goodbye: the SuperLink takes them for online
     with attached(secure, *options(secure, "known")):
         assert node_ids(secure) == before
+
+
+@pytest.mark.parametrize(
+    ("end", "reasons"),
+    [
+        (signal.SIGKILL, ("The bridge ended while station station-",)),
+        # A SuperLink says so itself as long as the nodes are offline, whatever replies it has.
+        (
+            signal.SIGTERM,
+            ("The bridge was stopped while station station-", "Error: Node Unavailable"),
+        ),
+    ],
+    ids=["killed", "stopped"],
+)
+def test_messages_under_way_when_attach_ends_are_answered_though_it_starts_again_at_once(
+    secure: Federation, tmp_path: Path, end: signal.Signals, reasons: tuple[str, ...]
+) -> None:
+    """Without an answer the ServerApp would wait twelve hours: the nodes are never offline."""
+    result = tmp_path / "result.json"
+    with attached(secure, *options(secure, "known")):
+        submission = secure.submit(
+            "faults",
+            result=result,
+            pid_dir=tmp_path,
+            journal=tmp_path / "journal",
+            hold="0-1 1-1",
+            num_server_rounds=1,
+        )
+        wait_until(lambda: all((tmp_path / f"{i}-1").exists() for i in (0, 1)), "they train")
+        command = f"{COMMAND} attach --superlink {secure.address}"
+        (bridge,) = with_command_line(descendants(os.getpid()), command)
+        os.kill(bridge, end)
+        wait_until(lambda: not alive({bridge}), "the bridge has ended")
+    with attached(secure, *options(secure, "known")):
+        finish(submission)
+    assert submission.exit_code == 0, submission.log_tail(40)
+    (first,) = json.loads(result.read_text())["rounds"]
+    assert [reply["error"] for reply in first["replies"]] == [5, 5]
+    assert all(reply["reason"].startswith(reasons) for reply in first["replies"])
 
 
 def test_a_key_that_was_not_registered_is_refused_with_what_to_do(secure: Federation) -> None:

@@ -13,9 +13,11 @@ import pytest
 
 from algorithm.flower import Flower
 from integration_tests.harness import PATIENCE_SECONDS, Federation, finish, superlink
+from proxy import client
 from proxy.bundle import Bundle
 from proxy.carriers import Exchange
-from proxy.client import ClientProxy, Delivery, Stage
+from proxy.client import ClientProxy
+from proxy.delivery import Delivery
 from proxy.errors import FleetError
 from proxy.fleet.http import HttpTransport
 from proxy.fleet.link import HEARTBEAT_INTERVAL_SECONDS
@@ -23,8 +25,7 @@ from proxy.fleet.messages import ErrorCode, Instruction, error_reply
 from proxy.fleet.server import FleetServer
 from proxy.fleet.superlink import SuperLink
 from proxy.process import Process
-from proxy.relay import Fabs, Relay
-from proxy.report import MessageRecord
+from proxy.stations import Station, Terms
 from proxy.testing import FakeSuperLink, FakeSuperNode, record_dict
 
 
@@ -109,13 +110,13 @@ def conversation(
     first, contents = error_reply(instruction, ErrorCode.UNKNOWN, "first", time.time())
     second, _ = error_reply(instruction, ErrorCode.UNKNOWN, "second", time.time())
     for reply in (first, first, second):
-        wanted, session_id = node.push_messages(reply, layout)
-        yield f"wants {len(wanted)} of {len(reply.object_ids)} objects"
-        if wanted:
-            last_session = session_id
+        answer = node.push_messages(reply, layout)
+        yield f"wants {len(answer.wanted)} of {len(reply.object_ids)} objects"
+        if answer.wanted:
+            last_session = answer.session_id
     for each, content in contents.items():
         node.push_object(run_id, last_session, each, content)
-    yield f"wants {len(node.push_messages(first, layout)[0])} objects of what it has"
+    yield f"wants {len(node.push_messages(first, layout).wanted)} objects of what it has"
 
     end_run()
     yield f"its run, once it ended: {outcome(lambda: node.get_run(run_id))}"
@@ -200,9 +201,11 @@ class RealSuperNode:
         self.instruction.write_bytes(exchange.instruction.read_bytes())
         with Bundle(exchange.instruction) as bundle:
             self.fab = bundle.read(bundle.header.instruction.fab_object_id)
-            delivery = Delivery(bundle, self.fab, exchange.reply, "cache", lambda: None)
+            delivery = client.Delivery(bundle, self.fab, exchange.reply, "cache", lambda: None)
             self._server.change(lambda now: self.recorder.proxy.offer(delivery, now))
-            assert self._server.wait(lambda: delivery.stage == Stage.ANSWERED, exchange.timeout)
+            assert self._server.wait(
+                lambda: delivery.stage == client.Stage.ANSWERED, exchange.timeout
+            )
 
     def close(self) -> None:
         """End it."""
@@ -223,12 +226,9 @@ def test_the_fake_supernode_calls_as_the_real_one(
             instruction = pulled(node)
             bundles = tmp_path / "bundles"
             bundles.mkdir()
-            relay = Relay("station", node, carrier, bundles, 600.0, Fabs(), threading.Event())
-            about = instruction.metadata
-            record = MessageRecord(
-                "station", str(about.run_id), about.message_type, about.group_id, about.message_id
-            )
-            relay.serve(instruction, record)
+            station = Station("station", node, carrier, bundles)
+            terms = Terms(600.0, threading.Event())
+            Delivery(station, terms, instruction, lambda _: None).run()
             finish(submission)
     finally:
         carrier.close()
@@ -240,7 +240,9 @@ def test_the_fake_supernode_calls_as_the_real_one(
     fake = FakeSuperNode(recorder.handle, lambda content: content)
     fake.start()
     with Bundle(carrier.instruction) as bundle:
-        delivery = Delivery(bundle, carrier.fab, tmp_path / "reply", "cache", lambda: None)
+        delivery = client.Delivery(
+            *(bundle, carrier.fab, tmp_path / "reply", "cache", lambda: None)
+        )
         recorder.proxy.offer(delivery, 0.0)
         assert fake.work()
         recorder.proxy.withdraw()

@@ -170,12 +170,21 @@ class PushMessagesRequest(_message.Message):
     def __init__(self, node: _Optional[_Union[Node, _Mapping]] = ..., messages_list: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., message_object_trees: _Optional[_Iterable[_Union[ObjectTree, _Mapping]]] = ..., clientapp_runtime_list: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class PushMessagesResponse(_message.Message):
-    __slots__ = ("objects_to_push", "session_id")
+    __slots__ = ("results", "objects_to_push", "session_id")
+    class ResultsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
     OBJECTS_TO_PUSH_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.ScalarMap[str, int]
     objects_to_push: _containers.RepeatedScalarFieldContainer[str]
     session_id: str
-    def __init__(self, objects_to_push: _Optional[_Iterable[str]] = ..., session_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, results: _Optional[_Mapping[str, int]] = ..., objects_to_push: _Optional[_Iterable[str]] = ..., session_id: _Optional[str] = ...) -> None: ...
 
 class ObjectIds(_message.Message):
     __slots__ = ("object_ids",)
@@ -199,7 +208,14 @@ class MapPullMessagesResponse(_message.Message):
     def __init__(self, messages_list: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., objects_to_pull: _Optional[_Mapping[str, ObjectIds]] = ...) -> None: ...
 
 class MapPushMessagesResponse(_message.Message):
-    __slots__ = ("objects_to_push",)
+    __slots__ = ("results", "objects_to_push")
+    class ResultsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     class ObjectsToPushEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -207,9 +223,11 @@ class MapPushMessagesResponse(_message.Message):
         key: str
         value: ObjectIds
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ObjectIds, _Mapping]] = ...) -> None: ...
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
     OBJECTS_TO_PUSH_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.ScalarMap[str, int]
     objects_to_push: _containers.MessageMap[str, ObjectIds]
-    def __init__(self, objects_to_push: _Optional[_Mapping[str, ObjectIds]] = ...) -> None: ...
+    def __init__(self, results: _Optional[_Mapping[str, int]] = ..., objects_to_push: _Optional[_Mapping[str, ObjectIds]] = ...) -> None: ...
 
 class ConfirmMessageReceivedRequest(_message.Message):
     __slots__ = ("node", "run_id", "message_object_id")

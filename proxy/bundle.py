@@ -48,6 +48,8 @@ _OBJECT_TAG, _END_TAG = b"O", b"E"
 # Their last tenth is not worth the time, 35 ms a megabyte.
 _SAMPLE_BYTES = 4096
 _WORTH_COMPRESSING = 0.7
+# A head names an object's children, 65 bytes each.
+_MAX_HEAD_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class BundleWriter:
         self._written: set[str] = set()
         self._digest = hashlib.sha256()
         try:
-            self._file = self._part.open("wb")
+            self._file: BinaryIO = self._part.open("wb")
         except OSError as error:
             raise _unwritable(path, error) from error
         self._write(_PREFIX.pack(MAGIC, FORMAT_VERSION, len(encoded)) + encoded)
@@ -121,6 +123,7 @@ class BundleWriter:
         """Complete the bundle; `seconds` by stage are kept in its footer."""
         footer = Footer(seconds=seconds or {}).SerializeToString()
         with self._lock:
+            self._end = (self._file.tell(), self._digest.copy())
             self._write(_END_TAG + _LENGTH.pack(len(footer)) + footer)
             self._write(self._digest.digest(), hashed=False)
             try:
@@ -128,6 +131,23 @@ class BundleWriter:
                 self._part.replace(self.path)
             except OSError as error:
                 raise _unwritable(self.path, error) from error
+
+    def reopen(self) -> None:
+        """Let more objects be added to a complete bundle; it has to be closed again.
+
+        Raises
+        ------
+        BundleError
+            If the file cannot be written.
+        """
+        offset, self._digest = self._end
+        try:
+            self.path.replace(self._part)
+            self._file = self._part.open("r+b")
+            self._file.truncate(offset)
+            self._file.seek(offset)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def discard(self) -> None:
         """Remove what was written, unless the bundle is complete."""
@@ -210,6 +230,24 @@ class Bundle:
         with self._lock:
             self._file.seek(offset)
             return b"".join(_blocks(_Source(self._file, self.path), size))
+
+    def head(self, object_id: str) -> tuple[bytes, int]:
+        """Return what stands before an object's first NUL, and the object's size.
+
+        Raises
+        ------
+        KeyError
+            If the bundle does not hold the object.
+        """
+        offset, size = self._places[object_id]
+        head = bytearray()
+        with self._lock:
+            self._file.seek(offset)
+            for block in _blocks(_Source(self._file, self.path), size):
+                head += block
+                if b"\0" in block or len(head) > _MAX_HEAD_BYTES:
+                    break
+        return bytes(head.partition(b"\0")[0]), size
 
     def close(self) -> None:
         """Close the file."""

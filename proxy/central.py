@@ -1,37 +1,54 @@
 """CentralProxy: impersonates one SuperNode for each station towards a real SuperLink.
 
 Each `VirtualSuperNode` behaves as a SuperNode does: it registers, stays online with heartbeats and
-works on one message at a time. Only that the work is done elsewhere (`proxy.relay`). Stations do
+works on one message at a time. Only that the work is done elsewhere (`proxy.delivery`). Stations do
 not wait for each other: replies are pushed as they come.
+
+A fault of ours, or of a carrier, in one of its threads is logged, and the thread goes on: a thread
+that ended would leave a SuperNode that is online and deaf.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from proxy.carriers import Carrier
-from proxy.errors import BridgeError, Cancelled, FleetError, RunNotRunning, UnknownNode
+from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
+from proxy.delivery import Delivery
+from proxy.errors import (
+    BridgeError,
+    Cancelled,
+    FleetError,
+    ReplyRefused,
+    RunNotRunning,
+    Undelivered,
+    UnknownNode,
+)
+from proxy.events import Dropped, Event, Pulled, Pushed, Trace, told_to
+from proxy.fleet.identity import Identity
 from proxy.fleet.link import HEARTBEAT_INTERVAL_SECONDS, Link
 from proxy.fleet.messages import Instruction
-from proxy.relay import Fabs, Relay
-from proxy.report import MessageRecord, Observer, Steps
+from proxy.report import Observer, Reporter, log_trouble
 from proxy.retry import retrying
+from proxy.stations import Station, Terms
 
 log = logging.getLogger(__name__)
 
 # Polls get rarer the longer nothing happens: the pause is a twentieth of the idle time.
 _POLL_SECONDS = (0.1, 1.0)
 _POLL_SHARE = 0.05
-# After the SuperLink refused something, before asking again.
-_REFUSED_PAUSE_SECONDS = 5.0
+# After something failed, before trying again.
+_TROUBLE_PAUSE_SECONDS = 5.0
 # How long calls that are under way may delay the end.
 _STOP_SECONDS = 3.0
 
 
 class CentralProxy:
-    """Keeps one virtual SuperNode per station of a carrier, each in a thread of its own.
+    """Keeps one virtual SuperNode per station of a carrier, each in threads of its own.
 
     Parameters
     ----------
@@ -45,6 +62,10 @@ class CentralProxy:
         Seconds that a station may take for a message; a message's own time to live may be less.
     observer : Observer
         Hears of every message.
+    identities : Mapping[str, Identity]
+        The SuperNodes that the SuperLink was told of beforehand, by station.
+    clock : Clock
+        Tells the time, and waits.
     """
 
     def __init__(
@@ -54,20 +75,20 @@ class CentralProxy:
         folder: Path,
         deadline: float,
         observer: Observer,
+        identities: Mapping[str, Identity] = MappingProxyType({}),
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._stop = threading.Event()
+        terms = Terms(deadline, threading.Event(), clock)
+        self._stop = terms.stop
         self._threads: list[threading.Thread] = []
-        fabs, pulse, steps = Fabs(), _Pulse(), Steps()
+        reporter, pulse = Reporter(observer), _Pulse(clock)
         self._nodes = []
-        for number, station in enumerate(carrier.stations, start=1):
-            superlink = connect(station)
+        for number, name in enumerate(carrier.stations, start=1):
             bundles = folder / f"central-{number}"
             bundles.mkdir(parents=True)
-            relay = Relay(station, superlink, carrier, bundles, deadline, fabs, self._stop)
+            station = Station(name, connect(name), carrier, bundles)
             self._nodes.append(
-                VirtualSuperNode(
-                    station, superlink, carrier, relay, observer, pulse, steps, self._stop
-                )
+                VirtualSuperNode(station, terms, reporter.trace, pulse, identities.get(name))
             )
 
     def start(self) -> None:
@@ -82,19 +103,20 @@ class CentralProxy:
             node.register()
         for node in self._nodes:
             for target in (node.work, node.stay_online):
-                name = f"{target.__name__} {node.station}"
+                name = f"{target.__name__} {node.name}"
                 self._threads.append(threading.Thread(target=target, name=name, daemon=True))
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Call off what is under way and take the virtual SuperNodes off the SuperLink."""
+        """Answer what is under way with errors and take the virtual SuperNodes off the SuperLink.
+
+        A reply that is being pushed is given some seconds.
+        """
         self._stop.set()
+        _join([_started(node.call_off, node.name) for node in self._nodes])
         _join(self._threads)
-        leavers = [threading.Thread(target=node.leave, daemon=True) for node in self._nodes]
-        for leaver in leavers:
-            leaver.start()
-        _join(leavers)
+        _join([_started(node.leave, node.name) for node in self._nodes])
 
 
 class VirtualSuperNode:
@@ -102,38 +124,48 @@ class VirtualSuperNode:
 
     def __init__(
         self,
-        station: str,
-        superlink: Link,
-        carrier: Carrier,
-        relay: Relay,
-        observer: Observer,
+        station: Station,
+        terms: Terms,
+        trace: Trace,
         pulse: "_Pulse",
-        steps: Steps,
-        stop: threading.Event,
+        identity: Identity | None,
     ) -> None:
-        self.station = station
-        self._superlink = superlink
-        self._carrier = carrier
-        self._relay = relay
-        self._observer = observer
+        self.name = station.name
+        self._station = station
+        self._superlink = station.superlink
+        self._terms = terms
+        self._stop, self._clock = terms.stop, terms.clock
         self._pulse = pulse
-        self._steps = steps
-        self._stop = stop
-        self._busy = False
+        self._identity = identity
+        listeners = [pulse.trace, trace, log_trouble]
+        if identity is not None:
+            listeners.insert(0, _Memory(identity).trace)
+        self._trace = told_to(listeners)
+        self._delivery: Delivery | None = None
 
     def register(self) -> None:
         """Get a node id from the SuperLink, and let the station get ready under it."""
         self._superlink.register()
-        log.info("station %s is SuperNode %d", self.station, self._superlink.node_id)
-        self._carrier.prepare(self.station, self._superlink.node_id)
+        log.info("station %s is SuperNode %d", self.name, self._superlink.node_id)
+        self._station.carrier.prepare(self.name, self._superlink.node_id)
+
+    def call_off(self) -> None:
+        """Answer the message at hand, if there is one, with an error reply."""
+        delivery = self._delivery
+        if delivery is not None:
+            with self._going_on():
+                delivery.fail(
+                    Cancelled(f"The bridge was stopped while station {self.name} had the message.")
+                )
 
     def leave(self) -> None:
         """Take the node off the SuperLink, if it is on it and that still answers."""
-        try:
-            if self._superlink.node_id:
-                self._superlink.unregister()
-        except FleetError as error:
-            log.debug("station %s could not unregister: %s", self.station, error)
+        with self._going_on():
+            try:
+                if self._superlink.node_id:
+                    self._superlink.unregister()
+            except FleetError as error:
+                log.debug("station %s could not unregister: %s", self.name, error)
         self._superlink.close()
 
     def stay_online(self) -> None:
@@ -141,77 +173,123 @@ class VirtualSuperNode:
 
         The SuperLink takes that for offline after a while, and for online with the next heartbeat.
         """
-        while not self._stop.wait(HEARTBEAT_INTERVAL_SECONDS / 3):
-            if not (self._busy or self._carrier.online(self.station)):
-                continue
-            try:
-                self._superlink.heartbeat()
-            except FleetError as error:
-                # `work` meets the same trouble, and deals with it.
-                log.debug("heartbeat of station %s failed: %s", self.station, error)
+        while not self._clock.wait(self._stop, HEARTBEAT_INTERVAL_SECONDS / 3):
+            with self._going_on():
+                if self._delivery is None and not self._online():
+                    continue
+                try:
+                    self._superlink.heartbeat()
+                except FleetError as error:
+                    # `work` meets the same trouble, and deals with it.
+                    log.debug("heartbeat of station %s failed: %s", self.name, error)
 
     def work(self) -> None:
         """Serve messages until stopped."""
-        while not self._stop.wait(self._pause()):
-            if not self._carrier.online(self.station):
-                continue
-            try:
-                instruction = retrying(self._superlink.pull_messages, self._stop)
-                if instruction is not None:
-                    self._serve(instruction)
-            except Cancelled:
-                return
-            except UnknownNode:
-                log.warning("the SuperLink forgot station %s: registering anew", self.station)
-                self._register_anew()
-            except (BridgeError, OSError) as error:
-                log.error("station %s: %s", self.station, error)
-                self._stop.wait(_REFUSED_PAUSE_SECONDS)
-            except Exception:
-                # A fault of ours must not leave a SuperNode that is online and deaf.
-                log.exception("station %s: this ought not to happen", self.station)
-                self._stop.wait(_REFUSED_PAUSE_SECONDS)
+        with self._going_on():
+            self._answer_for_predecessor()
+        while not self._stop.is_set():
+            with self._going_on():
+                if not self._clock.wait(self._stop, self._pause()) and self._online():
+                    self._serve_next()
+
+    def _serve_next(self) -> None:
+        """Serve a message, if there is one."""
+        try:
+            never = Deadline(self._clock)
+            instruction = retrying(self._superlink.pull_messages, self._stop, never)
+            if instruction is not None:
+                self._deliver(instruction, Delivery.run)
+        except UnknownNode as error:
+            log.warning(
+                "the SuperLink does not know station %s any more, registering anew: %s",
+                self.name,
+                error,
+            )
+            retrying(self.register, self._stop, Deadline(self._clock))
+
+    def _answer_for_predecessor(self) -> None:
+        """Answer the message that another process had under way with our key when it ended.
+
+        The SuperLink does not hand it out again, and takes the station for online.
+        """
+        if self._identity is None or not (encoded := self._identity.kept_message()):
+            return
+        try:
+            instruction = Instruction.decode(encoded)
+        except FleetError:
+            instruction = None
+        if (
+            instruction is None
+            or instruction.metadata.dst_node_id != self._superlink.node_id
+            or instruction.expires_at <= self._clock.time()
+        ):
+            self._identity.forget_message()
+            return
+        lost = Cancelled(f"The bridge ended while station {self.name} had the message.")
+        try:
+            self._deliver(instruction, lambda delivery: delivery.fail(lost))
+        except ReplyRefused:
+            log.info("station %s: message %s had its answer", self.name, instruction.message_id)
+        else:
+            log.warning("station %s: answered a message that was under way before", self.name)
+
+    def _deliver(self, instruction: Instruction, deliver: Callable[[Delivery], None]) -> None:
+        self._delivery = Delivery(self._station, self._terms, instruction, self._trace)
+        try:
+            deliver(self._delivery)
+        except RunNotRunning as error:
+            log.debug("station %s: %s", self.name, error)  # the report says it
+        finally:
+            self._delivery = None
 
     def _pause(self) -> float:
         """Seconds to wait before asking for a message again."""
-        if self._superlink.long_polls and self._carrier.online(self.station):
+        if self._superlink.long_polls and self._online():
             return 0.0
         return self._pulse.pause()
 
-    def _serve(self, instruction: Instruction) -> None:
-        metadata = instruction.metadata
-        record = MessageRecord(
-            self.station,
-            str(metadata.run_id),
-            metadata.message_type,
-            metadata.group_id,
-            metadata.message_id,
-        )
-        record.step = self._steps.number(record)
-        self._observer.taken(record)
-        self._pulse.beat()
-        self._busy = True
-        try:
-            self._relay.serve(instruction, record)
-        except RunNotRunning as error:
-            record.error = f"no reply is wanted any more: {error.message}"
-            log.info("station %s: %s", self.station, record.error)
-        except (BridgeError, OSError) as error:
-            record.error = f"the reply is lost: {error}"
-            raise
-        finally:
-            self._busy = False
-            self._observer.answered(record)
-            self._pulse.beat()
+    def _online(self) -> bool:
+        return self._station.carrier.online(self.name)
 
-    def _register_anew(self) -> None:
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Log what the body raises, and wait a moment: the thread goes on."""
         try:
-            retrying(self.register, self._stop)
-        except Cancelled:
-            pass
+            yield
+        except Cancelled as error:
+            log.debug("station %s: %s", self.name, error)
         except (BridgeError, OSError) as error:
-            log.error("station %s cannot register: %s", self.station, error)
-            self._stop.wait(_REFUSED_PAUSE_SECONDS)
+            log.error("station %s: %s", self.name, error)
+            self._clock.wait(self._stop, _TROUBLE_PAUSE_SECONDS)
+        except Exception:
+            log.exception("station %s: internal error; please report it", self.name)
+            self._clock.wait(self._stop, _TROUBLE_PAUSE_SECONDS)
+
+
+class _Memory:
+    """Keeps a station's message with its key, from before anything is done until it is answered."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    def trace(self, event: Event) -> None:
+        """Take an event."""
+        match event:
+            case Pulled():
+                self._identity.keep_message(event.instruction.encoded)
+            case Pushed():
+                self._identity.forget_message()
+            case Dropped():
+                expired = event.at >= event.instruction.expires_at
+                # A successor may still deliver an error reply.
+                if expired or not isinstance(event.error, Undelivered):
+                    self._identity.forget_message()
+
+
+def _started(target: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=target, name=f"{target.__name__} {name}", daemon=True)
+    thread.start()
+    return thread
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:
@@ -224,15 +302,16 @@ def _join(threads: Sequence[threading.Thread]) -> None:
 class _Pulse:
     """When something last happened at any station: the others may be next."""
 
-    def __init__(self) -> None:
-        self._last = time.monotonic()
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = clock.monotonic()
 
-    def beat(self) -> None:
+    def trace(self, _: Event) -> None:
         """Something happened."""
-        self._last = time.monotonic()
+        self._last = self._clock.monotonic()
 
     def pause(self) -> float:
         """Seconds to wait before asking the SuperLink for a message again."""
         shortest, longest = _POLL_SECONDS
-        idle = time.monotonic() - self._last
+        idle = self._clock.monotonic() - self._last
         return min(max(shortest, _POLL_SHARE * idle), longest)

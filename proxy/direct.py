@@ -20,6 +20,7 @@ from proxy.fleet.messages import (
     SUPERLINK_NODE_ID,
     ErrorCode,
     Instruction,
+    PushAnswer,
     Reply,
     error_reply,
 )
@@ -209,10 +210,10 @@ class DirectLink:
         """Return the answer to GetFab."""
         return self._state.get_fab_response
 
-    def push_messages(self, reply: Reply, layout: Layout) -> tuple[frozenset[str], str]:
+    def push_messages(self, reply: Reply, layout: Layout) -> PushAnswer:
         """Deliver a reply; it is whole, so there is nothing to push."""
         self._state.answer(reply)
-        return frozenset(), ""
+        return PushAnswer()
 
     def pull_object(self, run_id: int, object_id: str) -> bytes | None:
         """Raise: messages are whole."""

@@ -52,6 +52,12 @@ class Unreachable(FleetError):
     code = "unreachable"
 
 
+class ClocksDiffer(Unreachable):
+    """The SuperLink refuses all calls because its clock and ours differ; a clock may be set."""
+
+    code = "clocks-differ"
+
+
 class RunNotRunning(FleetError):
     """The SuperLink says that the run of a message is not (or no longer) running."""
 
@@ -74,6 +80,18 @@ class Incompatible(FleetError):
     """The SuperLink and the SuperNodes are of releases that do not understand each other."""
 
     code = "incompatible"
+
+
+class ReplyRefused(FleetError):
+    """The SuperLink did not take a station's reply, or would not: the reply does not fit."""
+
+    code = "reply-refused"
+
+
+class Undelivered(FleetError):
+    """A reply could not be delivered before its message expired, or the bridge was stopped."""
+
+    code = "undelivered"
 
 
 class BundleError(BridgeError):

@@ -1,12 +1,16 @@
-"""What became of the messages: one record each, told to whoever observes."""
+"""What became of the messages: one record each, made of its events, told to whoever observes."""
 
+import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import monotonic
+from typing import Self
 
+from proxy.errors import BridgeError, RunNotRunning
+from proxy.events import Answered, Drained, Dropped, Event, Pulled, Pushed, Refused, Sent
 from proxy.fleet.metrics import Metrics
+from proxy.steps import title_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -65,34 +69,41 @@ class MessageRecord:
     @property
     def title(self) -> str:
         """What people call it: "train 3"."""
-        return f"{self.message_type} {self.group_id or self.step}"
+        return title_of(self.message_type, self.group_id, self.step)
 
-    @contextmanager
-    def measured(self, stage: str) -> Iterator[None]:
-        """Add the seconds that the body takes to a stage."""
-        start = monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + monotonic() - start
+    @classmethod
+    def begin(cls, event: Event) -> Self:
+        """Return the record of a message of which nothing more is known than its first event."""
+        about = event.instruction.metadata
+        return cls(
+            event.station,
+            str(about.run_id),
+            about.message_type,
+            about.group_id,
+            about.message_id,
+            event.step,
+        )
 
-
-class Steps:
-    """Finds out which messages go out together: one to each station, at most."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._latest: dict[tuple[str, str], tuple[int, set[str]]] = {}
-
-    def number(self, record: MessageRecord) -> int:
-        """Return the step of a message that was just pulled."""
-        key = (record.flower_run, record.message_type)
-        with self._lock:
-            step, stations = self._latest.get(key, (1, set()))
-            if record.station in stations:
-                step, stations = step + 1, set()
-            self._latest[key] = (step, stations | {record.station})
-        return step
+    def add(self, event: Event) -> None:
+        """Take what an event says."""
+        for stage, seconds in event.seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        match event:
+            case Drained():
+                self.object_bytes_out, self.fab_bytes = event.object_bytes, event.fab_bytes
+            case Sent():
+                self.bytes_out += event.bytes
+            case Answered(reply=reply):
+                self.bytes_back, self.object_bytes_back = event.bytes, event.object_bytes
+                self.clientapp_runtime = reply.clientapp_runtime
+                self.metrics = event.metrics
+                self.state_lost = self.state_lost or event.state_lost
+                if reply.error is not None:
+                    self.error_code, self.error = reply.error.code, reply.error.reason
+            case Dropped(error=RunNotRunning() as error):
+                self.error = f"no reply is wanted any more: {error.message}"
+            case Dropped(error=error):
+                self.error = f"the reply is lost: {error}"
 
 
 class Observer:
@@ -103,3 +114,48 @@ class Observer:
 
     def answered(self, record: MessageRecord) -> None:
         """Its reply is stored at the SuperLink, or nobody is owed one any more."""
+
+
+class Reporter:
+    """Makes records of the events of all messages, and tells them to an observer.
+
+    Parameters
+    ----------
+    observer : Observer
+        Hears of every message.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._lock = threading.Lock()
+        self._records: dict[tuple[str, str], MessageRecord] = {}  # by station and message
+
+    def trace(self, event: Event) -> None:
+        """Take an event."""
+        key = (event.station, event.instruction.message_id)
+        with self._lock:
+            record = self._records.setdefault(key, MessageRecord.begin(event))
+        record.add(event)
+        match event:
+            case Pulled():
+                self._observer.taken(record)
+            case Pushed() | Dropped():
+                with self._lock:
+                    del self._records[key]
+                self._observer.answered(record)
+
+
+def log_trouble(event: Event) -> None:
+    """Log what an operator has to know of a message, besides its record."""
+    match event:
+        case Answered(state_lost=True):
+            log.warning(
+                "station %s: its SuperNode was replaced; the ClientApp's state is a new one",
+                event.station,
+            )
+        case Answered(error=Exception() as error) if not isinstance(error, BridgeError | OSError):
+            log.error("station %s: internal error; please report it", event.station, exc_info=error)
+        case Refused(error=error):
+            log.error("station %s: %s", event.station, error)
+        case Dropped(error=error):
+            log.info("station %s: no reply: %s", event.station, error)

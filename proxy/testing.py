@@ -5,20 +5,25 @@
 
 `FakeSuperLink` (`proxy.fleet.testing`) answers as a SuperLink does, `FakeSuperNode` calls as a
 SuperNode does. `MemoryCarrier` has a SuperNode with a real `ClientProxy` at each of its stations,
-`ProxyPair` puts a SuperLink and a real `Relay` before a carrier: this one, or the one to test.
+`ProxyPair` puts a SuperLink and real deliveries before a carrier: this one, or the one to test.
+`FakeClock` has time pass only while somebody waits.
 """
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
+from proxy import client
 from proxy.bundle import Bundle, BundleWriter
 from proxy.carriers import Carrier, Exchange
-from proxy.client import ClientProxy, Delivery, Stage
+from proxy.client import ClientProxy
+from proxy.delivery import Delivery
 from proxy.errors import CarrierError, RunNotRunning, Unimplemented
+from proxy.events import Event, told_to
 from proxy.fleet.messages import Instruction, Reply, parse
 from proxy.fleet.node_key import NodeKey
 from proxy.fleet.releases import SCHEMAS, Layout, Schema
@@ -34,16 +39,16 @@ from proxy.fleet.testing import (
     read_objects,
     record_dict,
 )
-from proxy.relay import Fabs, Relay
-from proxy.report import MessageRecord
+from proxy.report import MessageRecord, Observer, Reporter, log_trouble
+from proxy.stations import Station, Terms
 
 __all__ = [
     "ClientApp",
     "Content",
+    "FakeClock",
     "FakeSuperLink",
     "FakeSuperNode",
     "MemoryCarrier",
-    "NoWaiting",
     "Objects",
     "ProxyPair",
     "make_message",
@@ -150,10 +155,13 @@ class FakeSuperNode:
 
     def reply(self, instruction: Instruction, reply: Reply, contents: Mapping[str, bytes]) -> None:
         """Push the reply to a message, and those of its objects that are asked for."""
-        wanted, session_id = self._superlink.push_messages(reply, instruction.layout)
+        answer, run_id = (
+            self._superlink.push_messages(reply, instruction.layout),
+            reply.metadata.run_id,
+        )
         for each, content in contents.items():
-            if each in wanted:
-                self._superlink.push_object(reply.metadata.run_id, session_id, each, content)
+            if each in answer.wanted:
+                self._superlink.push_object(run_id, answer.session_id, each, content)
 
     def call(self, method: str, request: bytes) -> bytes:
         """Make one call; see `proxy.fleet.superlink.Transport`."""
@@ -235,19 +243,49 @@ class MemoryCarrier:
                 header.missing_objects.object_ids.append(fab_id)
                 BundleWriter(exchange.reply, header).close()
                 return
-            delivery = Delivery(bundle, kept[fab_id], exchange.reply, generation, lambda: None)
+            delivery = client.Delivery(
+                *(bundle, kept[fab_id], exchange.reply, generation, lambda: None)
+            )
             proxy.offer(delivery, supernode.now)
             supernode.work()
             proxy.withdraw()
-        if delivery.stage != Stage.ANSWERED:
+        if delivery.stage != client.Stage.ANSWERED:
             raise CarrierError(f"Station {station} did not answer.")
 
     def close(self) -> None:
         """Do nothing: a SuperNode in memory works only when it is called."""
 
 
-class ProxyPair:
-    """A FakeSuperLink with a real `Relay`, which serve a carrier's first station.
+class FakeClock:
+    """Implements `proxy.clock.Clock`: time passes only while somebody waits, and then at once.
+
+    Attributes
+    ----------
+    passed : float
+        Seconds that have passed; a test may move it.
+    """
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self._start = time.time()
+
+    def time(self) -> float:
+        """Return the seconds since the epoch."""
+        return self._start + self.passed
+
+    def monotonic(self) -> float:
+        """Return the seconds that have passed."""
+        return self.passed
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Let time pass, unless an event is set; returns whether it is."""
+        if not event.is_set():
+            self.passed += seconds
+        return event.is_set()
+
+
+class ProxyPair(Observer):
+    """A FakeSuperLink with real deliveries to a carrier's first station.
 
     Parameters
     ----------
@@ -262,8 +300,14 @@ class ProxyPair:
 
     Attributes
     ----------
+    clock : FakeClock
+        Time, as the bridge and the SuperLink see it.
+    stop : threading.Event
+        Set it to stop the bridge.
+    events : list[Event]
+        What happened to the messages so far.
     records : list[MessageRecord]
-        What became of the messages so far.
+        What became of them.
     """
 
     def __init__(
@@ -274,13 +318,22 @@ class ProxyPair:
         schema: Schema = SCHEMAS[-1],
     ) -> None:
         self.carrier = carrier
-        self.superlink = FakeSuperLink(schema=schema)
+        self.clock = FakeClock()
+        self.stop = threading.Event()
+        self.superlink = FakeSuperLink(schema=schema, clock=self.clock.time)
+        self.events: list[Event] = []
         self.records: list[MessageRecord] = []
         self.node = SuperLink(self.superlink)
         self.node.register()
-        station = carrier.stations[0]
-        carrier.prepare(station, self.node.node_id)
-        self.relay = Relay(station, self.node, carrier, folder, deadline, Fabs(), NoWaiting())
+        name = carrier.stations[0]
+        carrier.prepare(name, self.node.node_id)
+        self._station = Station(name, self.node, carrier, folder)
+        self._terms = Terms(deadline, self.stop, self.clock)
+        self._trace = told_to([self.events.append, Reporter(self).trace, log_trouble])
+
+    def taken(self, record: MessageRecord) -> None:
+        """Keep the record."""
+        self.records.append(record)
 
     def send(self, content: Objects, ttl: float = 3600.0, run_id: int = 0) -> Content:
         """Have a message answered; returns what the reply at the SuperLink says.
@@ -288,23 +341,16 @@ class ProxyPair:
         Raises
         ------
         Exception
-            What `Relay.serve` raises; `KeyError` if the SuperLink has no complete reply then.
+            What `Delivery.run` raises; `KeyError` if the SuperLink has no complete reply then.
         """
         message_id = self.superlink.push_instruction(content, self.node.node_id, ttl, run_id)
-        instruction = self.node.pull_messages()
-        if instruction is not None:
-            about = instruction.metadata
-            kind, group_id = about.message_type, about.group_id
-            station, run = self.carrier.stations[0], str(about.run_id)
-            record = MessageRecord(station, run, kind, group_id, message_id)
-            self.records.append(record)
-            self.relay.serve(instruction, record)
+        if (delivery := self.delivery()) is not None:
+            delivery.run()
         return self.superlink.reply_to(message_id)
 
-
-class NoWaiting(threading.Event):
-    """An event for which nobody waits: what is to be tried again is tried again at once."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Return whether it is set."""
-        return self.is_set()
+    def delivery(self) -> Delivery | None:
+        """Return the delivery of the next message; None if there is none."""
+        instruction = self.node.pull_messages()
+        if instruction is None:
+            return None
+        return Delivery(self._station, self._terms, instruction, self._trace)

@@ -150,6 +150,8 @@ class _Mailbox:
                     self._replies[reply.metadata.reply_to_message_id] = reply
                     self.changed.notify_all()
         except (EOFError, OSError):
+            pass
+        finally:  # whatever ended it: nobody shall wait for what no longer comes
             with self.changed:
                 self._closed = True
                 self.changed.notify_all()

@@ -133,6 +133,11 @@ class ServerApp:
         except (FleetError, FlowerError) as error:
             self._failure = error.message
             self.process.stop()
+        except Exception as error:
+            # Without this thread the ServerApp would wait for ever.
+            log.exception("internal error; please report it")
+            self._failure = f"The bridge failed: {type(error).__name__}."
+            self.process.stop()
 
     def _deliver(self, reply: memoryview) -> None:
         self._send(b"M", reply)

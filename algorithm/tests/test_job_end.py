@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -16,7 +15,6 @@ from proxy.carriers import payload
 from proxy.carriers.container import Container
 from proxy.process import Process
 from proxy.tests.helpers import Drained, pid_in, runs, wait_until
-from proxy.vantage6.server import Server
 from proxy.vantage6.testing import FakeServer, FakeTask
 
 # Notes that it has a message, and never answers it.
@@ -108,18 +106,19 @@ def test_a_job_that_no_central_task_began_is_over_at_once(
     assert Watched(fake, central, tmp_path).over.wait(SECONDS)
 
 
-def test_an_answer_that_makes_no_sense_does_not_end_the_asking(
+def test_an_answer_that_no_server_should_give_does_not_end_the_asking(
     watched: Watched, central: FakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        nonsense = threading.Event()
+    assert watched.is_asked_for(central, 1)
+    asked = threading.Semaphore(0)
 
-        def run(*_: object) -> NoReturn:
-            nonsense.set()
-            raise KeyError("status")
+    def senseless(*_: object) -> None:
+        asked.release()
+        raise KeyError("status")
 
-        patched.setattr(Server, "run", run)
-        assert nonsense.wait(SECONDS)
+    with monkeypatch.context() as patch:
+        patch.setattr("algorithm.job_end.Server.run", senseless)
+        assert all(asked.acquire(timeout=SECONDS) for _ in range(3))
     central.status = "completed"
     assert watched.over.wait(SECONDS)
 

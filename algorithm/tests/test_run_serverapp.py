@@ -162,6 +162,14 @@ def test_who_waits_for_a_bridge_that_has_ended_hears_it(bridge: Bridge) -> None:
         bridge.mailbox.wait([sent], None)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_who_waits_hears_it_if_what_came_is_no_reply(bridge: Bridge) -> None:
+    (sent,) = bridge.grid.push_messages([Message("hello", 4)])
+    _send(bridge.pipe, b"M", b"no message")
+    with pytest.raises(ConnectionError, match="the bridge has ended"):
+        bridge.mailbox.wait([sent], None)
+
+
 def test_the_run_of_a_grid_cannot_be_changed_by_an_app(bridge: Bridge) -> None:
     run = fake_flwr.Context(7, 1, {}, None, {})
     bridge.grid.set_run(run)

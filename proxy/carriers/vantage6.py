@@ -15,6 +15,7 @@ from typing import Any
 
 from proxy.calls import Call
 from proxy.carriers import Ending, Exchange, FunctionFailed, payload
+from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
 from proxy.retry import retrying
 from proxy.vantage6.server import Organization, Run, Server, TaskStatus
@@ -148,7 +149,8 @@ class Vantage6Starter:
                     ) from error
 
             until = min(ends_at, time.monotonic() + _CREATE_PATIENCE_SECONDS)
-            number = retrying(create, cancelled, until, ServerUnreachable)
+            deadline = Deadline(SYSTEM_CLOCK, until)
+            number = retrying(create, cancelled, deadline, ServerUnreachable)
         log.info("%s: task %d", members["name"], number)
         task = _Task(self, self._server, number, station)
         if bundle is None:

@@ -13,13 +13,14 @@ import grpc
 
 from proxy.errors import (
     BridgeError,
+    ClocksDiffer,
     FleetError,
     RunNotRunning,
     Unimplemented,
     UnknownNode,
     Unreachable,
 )
-from proxy.fleet.node_key import NodeKey
+from proxy.fleet.node_key import CLOCKS_HINT, NodeKey
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +64,9 @@ class GrpcTransport:
     def __init__(self, superlink: str, root_certificates: Path | None = None) -> None:
         self.superlink = superlink
         self._key = NodeKey.new()
-        self._hint = ""
+        self._hints: dict[type[FleetError], str] = {ClocksDiffer: CLOCKS_HINT}
         if root_certificates is None:
-            self._hint = "If it has TLS, name its certificates (--root-certificates)."
+            self._hints[Unreachable] = "If it has TLS, name its certificates (--root-certificates)."
             self._channel = grpc.insecure_channel(superlink, options=_OPTIONS)
         else:
             trusted = grpc.ssl_channel_credentials(root_certificates.read_bytes())
@@ -99,10 +100,13 @@ class GrpcTransport:
             )
         except grpc.RpcError as error:
             kind = _REFUSALS.get(error.code(), FleetError)
+            # "Invalid timestamp", as all releases say: by how much, none does.
+            if kind is UnknownNode and "timestamp" in (error.details() or "").lower():
+                kind = ClocksDiffer
             raise kind(
                 f"The SuperLink at {self.superlink} answered {method} with gRPC"
                 f" {error.code().name}: {error.details()}",
-                self._hint if kind is Unreachable else "",
+                self._hints.get(kind, ""),
             ) from error
 
     def close(self) -> None:

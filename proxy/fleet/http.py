@@ -9,8 +9,10 @@ import json
 import logging
 import re
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +27,7 @@ from proxy.errors import (
     UnknownNode,
     Unreachable,
 )
-from proxy.fleet.node_key import NodeKey
+from proxy.fleet.node_key import NodeKey, clocks_differ
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,8 @@ class HttpTransport:
         ------
         Unreachable
             If nobody answers, or the SuperLink asks to come back later.
+        ClocksDiffer
+            If the SuperLink refuses the call because our clock is not its own.
         RunNotRunning, UnknownNode, FleetError
             If the SuperLink refuses the call.
         """
@@ -129,10 +133,19 @@ def _refusal(method: str, superlink: str, response: requests.Response) -> FleetE
     if response.status_code == HTTPStatus.NOT_FOUND:
         return Unimplemented(text)
     if response.status_code == HTTPStatus.UNAUTHORIZED:
-        return UnknownNode(text)
+        return clocks_differ(superlink, _seconds_ahead(response)) or UnknownNode(text)
     if response.status_code in _COME_BACK_LATER:
         return Unreachable(text)
     return FleetError(text)
+
+
+def _seconds_ahead(response: requests.Response) -> float:
+    """Return by how much our clock is ahead of the SuperLink's, as far as it says."""
+    try:
+        theirs = parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return 0.0
+    return time.time() - theirs
 
 
 class HttpListener:
@@ -199,6 +212,10 @@ class _Handler(BaseHTTPRequestHandler):
         except BridgeError as error:
             log.error("%s failed: %s", self.path, error)
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, error.message)
+        except Exception:
+            # Without an answer the SuperNode would call again and again.
+            log.exception("%s failed: internal error; please report it", self.path)
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
         else:
             self._send(HTTPStatus.OK, "application/protobuf", answer)
 

@@ -2,12 +2,11 @@
 
 A folder holds for each SuperNode `NAME`, its private key, `NAME.pub`, its public key for
 registration, both in OpenSSH's format as Flower's own commands read them (flwr 1.23 to 1.41,
-`flwr/cli/supernode/register.py`), and `NAME.node`, the node id that it last had.
+`flwr/cli/supernode/register.py`), `NAME.node`, the node id that it last had, `NAME.message`, the
+message that it has under way, and `NAME.lock`, which is locked while it is in use.
 """
 
 import fcntl
-import logging
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +19,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from proxy import durable
 from proxy.errors import UsageError
 from proxy.fleet.node_key import NodeKey
-
-log = logging.getLogger(__name__)
-
-_NODE_ID = re.compile(r"[0-9]{1,20}\n?")
 
 
 class Identity:
@@ -50,9 +45,10 @@ class Identity:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._node_file = path.with_name(f"{path.name}.node")
+        self._message_file = path.with_name(f"{path.name}.message")
         try:
             self.key = NodeKey(_read_private(path))
-            self._lock: TextIO = self._node_file.open("a+")
+            self._lock: TextIO = path.with_name(f"{path.name}.lock").open("a")
         except OSError as error:
             raise UsageError(
                 f"The key {error.filename} cannot be used: {error.strerror}.",
@@ -66,17 +62,26 @@ class Identity:
                 f"The key {path} is in use: another flower-v6 is the SuperNode that has it.",
                 "Stop that one, or take other keys.",
             ) from None
-        self.node_id = _node_id(self._node_file)
+        node_id = _read_or_nothing(self._node_file)
+        # Without its node id it can still be activated, once the SuperLink takes it for offline.
+        self.node_id = int(node_id) if re.fullmatch(rb"\d{1,20}", node_id) else 0
 
     def remember(self, node_id: int) -> None:
         """Keep the node id that it has now."""
         self.node_id = node_id
-        # In place, because this file is the lock: all digits at once, as many as there may be.
-        with self._node_file.open("r+") as file:
-            file.write(f"{node_id:020}\n")
-            file.truncate()
-            file.flush()
-            os.fsync(file.fileno())
+        durable.write(self._node_file, str(node_id).encode())
+
+    def keep_message(self, pulled: bytes) -> None:
+        """Keep the message that it has under way: the SuperLink's answer to PullMessages."""
+        durable.write(self._message_file, pulled)
+
+    def kept_message(self) -> bytes:
+        """Return the message that was under way when it was last in use; empty if there is none."""
+        return _read_or_nothing(self._message_file)
+
+    def forget_message(self) -> None:
+        """Keep no message any more."""
+        self._message_file.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let others use it."""
@@ -116,17 +121,11 @@ def make_keys(folder: Path, names: Sequence[str]) -> None:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from error
 
 
-def _node_id(file: Path) -> int:
-    """Return the node id that is in a file; 0 if there is none, or none that was written in full.
-
-    Without it the SuperNode registers as if it were new to this machine.
-    """
-    text = file.read_text(errors="replace")
-    if _NODE_ID.fullmatch(text):
-        return int(text)
-    if text:
-        log.warning("%s does not hold a node id: it is taken for empty", file)
-    return 0
+def _read_or_nothing(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _read_private(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -5,7 +5,7 @@
 
 from typing import Protocol
 
-from proxy.fleet.messages import Instruction, Reply
+from proxy.fleet.messages import Instruction, PushAnswer, Reply
 from proxy.fleet.releases import Layout
 
 # Flower's own default; a node is taken for offline after twice this time without one.
@@ -60,8 +60,8 @@ class Link(Protocol):
         """Let a message's objects be forgotten."""
         ...
 
-    def push_messages(self, reply: Reply, layout: Layout) -> tuple[frozenset[str], str]:
-        """Announce a reply; returns the ids of the objects to push, and the session for that."""
+    def push_messages(self, reply: Reply, layout: Layout) -> PushAnswer:
+        """Announce a reply."""
         ...
 
     def push_object(self, run_id: int, session_id: str, object_id: str, content: bytes) -> None:

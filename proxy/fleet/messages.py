@@ -26,6 +26,8 @@ SUPERLINK_NODE_ID = 1
 # A reply may outlive its instruction by this many seconds before the SuperLink refuses it.
 # flwr 1.41: MESSAGE_TTL_TOLERANCE in flwr/common/constant.py.
 TTL_TOLERANCE = 0.1
+# A ServerApp and its log get no longer reason than this from the bridge.
+_MAX_REASON_CHARACTERS = 10_000
 
 
 class ErrorCode(IntEnum):
@@ -112,20 +114,26 @@ class Reply:
     ----------
     encoded : bytes
         The SuperNode's whole PushMessages request.
+    node_id : int
+        The node that pushed it, as the request says.
     metadata : Metadata
         The reply's metadata.
     error : Error | None
         What the reply reports instead of content.
     clientapp_runtime : float
         Seconds that the ClientApp took, as the SuperNode measured them.
+    tree : ObjectTree | None
+        Its objects; None if it came whole.
     object_ids : tuple[str, ...]
         Ids of all objects of its tree, children before parents, each once; none if it came whole.
     """
 
     encoded: bytes
+    node_id: int
     metadata: fleet.Metadata
     error: fleet.Error | None
     clientapp_runtime: float
+    tree: fleet.ObjectTree | None
     object_ids: tuple[str, ...]
 
     @classmethod
@@ -145,10 +153,12 @@ class Reply:
         message = replies[0]
         return cls(
             encoded,
+            request.node.node_id,
             message.metadata,
             message.error if message.HasField("error") else None,
             sum(request.clientapp_runtime_list),
-            tuple(dict.fromkeys(each for tree in trees for each in tree_ids(tree))),
+            trees[0] if trees else None,
+            tuple(tree_ids(trees[0])) if trees else (),
         )
 
 
@@ -186,8 +196,33 @@ def object_id(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def objects_to_push(answer: bytes, reply: Reply, layout: Layout) -> tuple[frozenset[str], str]:
+@dataclass(frozen=True)
+class PushAnswer:
+    """A SuperLink's answer to PushMessages.
+
+    Attributes
+    ----------
+    wanted : frozenset[str]
+        The ids of the objects that it wants pushed.
+    session_id : str
+        The session for that (from 1.33 on).
+    refused : bool
+        Whether it says that it did not store the reply (until 1.32); a SuperLink with a database
+        says so of a repeated reply, too.
+    """
+
+    wanted: frozenset[str] = frozenset()
+    session_id: str = ""
+    refused: bool = False
+
+
+def read_push_answer(answer: bytes, reply: Reply, layout: Layout) -> PushAnswer:
     """Read an answer to PushMessages.
+
+    A SuperLink names what it stored by the keys of `results`: until 1.32 "None" stands for a reply
+    that it refused. From 1.33 on it names the reply anyway, but wants none of its objects. (flwr
+    1.18, 1.22 and 1.32, `server/superlink/fleet/message_handler/message_handler.py`; flwr 1.41,
+    `superlink/servicer/fleet/fleet_handlers.py`.)
 
     Parameters
     ----------
@@ -198,25 +233,23 @@ def objects_to_push(answer: bytes, reply: Reply, layout: Layout) -> tuple[frozen
     layout : Layout
         That of the message that the reply is for.
 
-    Returns
-    -------
-    tuple[frozenset[str], str]
-        The ids of the objects that it wants pushed, and the session for that (from 1.33 on).
-
     Raises
     ------
     FleetError
         If it is not such an answer.
     """
     if layout == Layout.MAP:
-        by_message = parse(fleet.MapPushMessagesResponse, answer).objects_to_push
-        return frozenset(by_message[reply.metadata.message_id].object_ids), ""
+        mapped = parse(fleet.MapPushMessagesResponse, answer)
+        wanted = mapped.objects_to_push[reply.metadata.message_id].object_ids
+        return PushAnswer(frozenset(wanted), "", "None" in mapped.results)
     response = parse(fleet.PushMessagesResponse, answer)
-    return frozenset(response.objects_to_push), response.session_id
+    return PushAnswer(
+        frozenset(response.objects_to_push), response.session_id, "None" in response.results
+    )
 
 
 def answer_to_push(reply: Reply, wanted: Iterable[str], session_id: str, layout: Layout) -> bytes:
-    """Make what `objects_to_push` reads."""
+    """Make what `read_push_answer` reads."""
     if layout == Layout.MAP:
         ids = fleet.ObjectIds(object_ids=wanted)
         by_message = {reply.metadata.message_id: ids}
@@ -238,7 +271,8 @@ def error_reply(
     code : int
         One of Flower's error codes.
     reason : str
-        What happened, for the ServerApp to read.
+        What happened, for the ServerApp to read; what UTF-8 has no form for is replaced, and what
+        is too long is cut off.
     now : float
         Seconds since the epoch; the reply's time of creation.
 
@@ -260,7 +294,7 @@ def error_reply(
             created_at=now,
             ttl=max(expires_at - now, TTL_TOLERANCE / 2),
         ),
-        error=fleet.Error(code=code, reason=reason),
+        error=fleet.Error(code=code, reason=_encodable(reason)),
     )
     request = fleet.PushMessagesRequest(
         node=fleet.Node(node_id=asked.dst_node_id), clientapp_runtime_list=[0.0]
@@ -274,6 +308,10 @@ def error_reply(
         request.message_object_trees.add(object_id=message.metadata.message_id)
     request.messages_list.append(message)
     return Reply.decode(request.SerializeToString()), contents
+
+
+def _encodable(reason: str) -> str:
+    return reason[:_MAX_REASON_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def _is_uuid(text: str) -> bool:

@@ -11,6 +11,38 @@ from typing import Self
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from proxy.errors import ClocksDiffer
+
+# A SuperLink takes a timestamp from its own time -5 s to +305 s (flwr 1.15 to 1.41,
+# SYSTEM_TIME_TOLERANCE and TIMESTAMP_TOLERANCE in flwr/common/constant.py); dates in HTTP headers
+# are whole seconds.
+_MAX_AHEAD_SECONDS = 4.0
+_MAX_BEHIND_SECONDS = 304.0
+CLOCKS_HINT = (
+    "Set the clocks of both machines (NTP): a SuperLink refuses what was signed more than 5 s ahead"
+    " of its clock, or 5 minutes behind it."
+)
+
+
+def clocks_differ(superlink: str, ahead: float) -> ClocksDiffer | None:
+    """Return what to raise when a SuperLink refuses a signature; None if it is not the clocks.
+
+    Parameters
+    ----------
+    superlink : str
+        Its address.
+    ahead : float
+        By how many seconds our clock is ahead of the SuperLink's.
+    """
+    if -_MAX_BEHIND_SECONDS < ahead < _MAX_AHEAD_SECONDS:
+        return None
+    direction = "ahead of" if ahead > 0 else "behind"
+    return ClocksDiffer(
+        f"This machine's clock is {abs(ahead):.0f} s {direction} that of the SuperLink at"
+        f" {superlink}, which therefore refuses all calls.",
+        CLOCKS_HINT,
+    )
+
 
 @dataclass(frozen=True)
 class Signed:

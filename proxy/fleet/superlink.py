@@ -11,7 +11,7 @@ from protos import fleet_pb2 as fleet
 from proxy.errors import FleetError, RunNotRunning, Unimplemented, UnknownNode, Unreachable
 from proxy.fleet.identity import Identity
 from proxy.fleet.link import HEARTBEAT_INTERVAL_SECONDS
-from proxy.fleet.messages import Instruction, Reply, objects_to_push, parse
+from proxy.fleet.messages import Instruction, PushAnswer, Reply, parse, read_push_answer
 from proxy.fleet.node_key import NodeKey
 from proxy.fleet.releases import SCHEMAS, Layout, Schema, check_pair
 
@@ -207,8 +207,8 @@ class SuperLink:
         )
         self._call("ConfirmMessageReceived", request)
 
-    def push_messages(self, reply: Reply, layout: Layout) -> tuple[frozenset[str], str]:
-        """Announce a reply; returns the ids of the objects to push, and the session for that.
+    def push_messages(self, reply: Reply, layout: Layout) -> PushAnswer:
+        """Announce a reply.
 
         Parameters
         ----------
@@ -218,7 +218,7 @@ class SuperLink:
             That of the message that the reply is for.
         """
         answer = self._transport.call("PushMessages", reply.encoded)
-        return objects_to_push(answer, reply, layout)
+        return read_push_answer(answer, reply, layout)
 
     def push_object(self, run_id: int, session_id: str, object_id: str, content: bytes) -> None:
         """Store an object of an announced reply.

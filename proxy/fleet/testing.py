@@ -8,7 +8,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,9 @@ from proxy.fleet.releases import SCHEMAS, Layout, Schema
 # `Message.content`, which says that the content travels as objects.
 _RECONNECT, _SRC_TASK_ID, _CONTENT = b"\x0a\x02\x08\x05", b"\x50\x07", b"\x12\x00"
 _CONTENT_FIELD = 2
+_EARLIEST_CREATION = 1740700800.0  # flwr 1.41, server/utils/validator.py
+# What says until 1.32 that a reply was not stored.
+_REFUSED = fleet.PushMessagesResponse(results={"None": 0}).SerializeToString()
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,8 @@ class FakeSuperLink:
         The app of its run.
     schema : Schema
         What it speaks.
+    clock : Callable[[], float]
+        Tells the time, in seconds since the epoch.
 
     Attributes
     ----------
@@ -176,8 +181,14 @@ class FakeSuperLink:
         Whether it lets in only SuperNodes that it was told of by `know`.
     """
 
-    def __init__(self, fab: bytes = b"a Flower app", schema: Schema = SCHEMAS[-1]) -> None:
+    def __init__(
+        self,
+        fab: bytes = b"a Flower app",
+        schema: Schema = SCHEMAS[-1],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.schema = schema
+        self._clock = clock
         self.online: set[int] = set()
         self.withheld: set[str] = set()
         self.replies: dict[str, Reply] = {}
@@ -226,7 +237,9 @@ class FakeSuperLink:
         metadata = fleet.Metadata.FromString(_SRC_TASK_ID)
         metadata.run_id, metadata.message_type = run_id or self.run_id, "train"
         metadata.src_node_id, metadata.dst_node_id = SUPERLINK_NODE_ID, node_id
-        metadata.group_id, metadata.created_at, metadata.ttl = "1", time.time(), ttl
+        metadata.group_id, metadata.ttl = "1", ttl
+        # No two messages are the same, even if no time passes between them.
+        metadata.created_at = self._clock() + len(self._instructions) / 1e6
         message_id, answer = self._instruct(metadata, content)
         with self._lock:
             self._instructions[message_id] = metadata
@@ -343,14 +356,14 @@ class FakeSuperLink:
     def _pull_messages(self, node_id: int) -> bytes:
         for each in self._waiting:
             said, answer = each
-            expired = said.created_at + said.ttl <= time.time()
+            expired = said.created_at + said.ttl <= self._clock()
             if said.dst_node_id == node_id and said.run_id in self._fabs and not expired:
                 self._waiting.remove(each)
                 return answer
         return b""
 
     def _push_messages(self, reply: Reply) -> bytes:
-        said, now = reply.metadata, time.time()
+        said, now = reply.metadata, self._clock()
         self._check_run(said.run_id)
         asked = self._instructions.get(said.reply_to_message_id, fleet.Metadata())
         first = self.replies.get(said.reply_to_message_id, reply)
@@ -359,6 +372,11 @@ class FakeSuperLink:
         wanted: list[str] = []
         if (
             (said.run_id, said.src_node_id) == (asked.run_id, asked.dst_node_id)
+            and said.dst_node_id == SUPERLINK_NODE_ID
+            and said.message_type
+            and said.created_at >= _EARLIEST_CREATION
+            and said.ttl > 0
+            and bool(said.message_id) == (self.schema.layout != Layout.INLINE)
             and said.message_id == first.metadata.message_id
             and now < expires_at
             and now < said.created_at + said.ttl <= expires_at + TTL_TOLERANCE
@@ -370,6 +388,10 @@ class FakeSuperLink:
             self._sessions[said.message_id] = (session_id, set(wanted))
         else:
             self.refused.append(reply)
+            if session_id == "":
+                return _REFUSED + answer_to_push(
+                    reply, reply.object_ids, session_id, self.schema.layout
+                )
         return answer_to_push(reply, wanted, session_id, self.schema.layout)
 
     def _of_run(self, method: str, said: Any) -> bytes:

@@ -1,6 +1,6 @@
 """Replaying a tape: whether the bridge still says what SuperNode and SuperLink said to each other.
 
-    SuperLink of the tape <- Relay -> bundles -> ClientProxy <- SuperNode of the tape
+    SuperLink of the tape <- Delivery -> bundles -> ClientProxy <- SuperNode of the tape
 
 The bridge stands between the two ends of the tape, in memory and without Flower. It is to make the
 calls of the SuperNode, with the same requests, and to give the answers of the SuperLink, field by
@@ -37,10 +37,13 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
+from proxy.clock import SystemClock
+from proxy.delivery import Delivery
 from proxy.errors import BridgeError, TapeError
+from proxy.events import Answered, Event, Pulled
+from proxy.fabs import Fabs
 from proxy.fleet.superlink import SuperLink
 from proxy.fleet.wire import values
-from proxy.relay import Fabs, Relay
 from proxy.replay.report import check_error_reply, check_report
 from proxy.replay.rules import (
     FREE_CALLS,
@@ -55,6 +58,7 @@ from proxy.replay.story import Story, stories_on
 from proxy.replay.superlink import RecordedSuperLink
 from proxy.replay.supernode import RecordedSuperNode
 from proxy.report import MessageRecord
+from proxy.stations import Station, Terms
 from proxy.tape import Call, Tape
 
 _DEADLINE_SECONDS = 3600.0
@@ -132,17 +136,9 @@ class _Replay:
         self._supernode = RecordedSuperNode(story.node_id, contents)
         self._node = SuperLink(superlink)
         self._heartbeats = scene(story.heartbeats)
-        self._now = 0.0
-        self._relay = Relay(
-            "tape",
-            self._node,
-            self._supernode,
-            folder,
-            _DEADLINE_SECONDS,
-            fabs,
-            threading.Event(),
-            lambda: self._now,
-        )
+        self._clock = _TapeClock()
+        self._station = Station("tape", self._node, self._supernode, folder)
+        self._terms = Terms(_DEADLINE_SECONDS, threading.Event(), self._clock, fabs)
 
     def run(self) -> None:
         """Replay from joining to leaving."""
@@ -170,21 +166,43 @@ class _Replay:
 
     def _serve(self, calls: Sequence[Call]) -> None:
         """Replay one message."""
-        self._now = calls[0].at
+        self._clock.now = calls[0].at
         expected = scene(calls)
         self._superlink.expect(expected + self._heartbeats)
         self._supernode.expect(expected)
         instruction = self._node.pull_messages()
         if instruction is None:
             raise Difference(f"The bridge finds no message in the answer to {told(calls[0])}.")
-        about = instruction.metadata
-        record = MessageRecord(
-            "tape", str(about.run_id), about.message_type, about.group_id, about.message_id
-        )
-        self._relay.serve(instruction, record)
+        record = MessageRecord("tape", "", "", "", "")
+
+        def trace(event: Event) -> None:
+            nonlocal record
+            if isinstance(event, Pulled):
+                record = MessageRecord.begin(event)
+            if isinstance(event, Answered) and isinstance(event.error, Difference):
+                raise event.error
+            record.add(event)
+
+        Delivery(self._station, self._terms, instruction, trace).run()
         self._superlink.finish()
         check_report(record, calls)
         check_error_reply(instruction, calls)
+
+
+class _TapeClock(SystemClock):
+    """Has the wall clock stand where the tape is.
+
+    Attributes
+    ----------
+    now : float
+        Seconds since the epoch.
+    """
+
+    now = 0.0
+
+    def time(self) -> float:
+        """Return the seconds since the epoch."""
+        return self.now
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Stand-ins for what a tape names but does not hold."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -22,15 +22,17 @@ def filled(tape: Tape) -> tuple[list[Call], dict[str, bytes]]:
     can check everything. Nothing changes on a tape that holds all that it names.
     """
     held = _contents(tape.calls)
-    # In capitals, so that the id in it is not taken for one and made anew.
-    stand_ins = {each: f"for {each.upper()}".encode() for each in _named(tape) - held.keys()}
+    children = dict(_children(tape))
+    stand_ins = {
+        each: _stand_in(each, children.get(each, [])) for each in _named(tape) - held.keys()
+    }
     if not stand_ins:
         return list(tape.calls), held
 
     @cache
     def renamed(old: bytes) -> bytes:
         before = held.get(old.decode(), b"")
-        now = stand_ins.get(old.decode()) or anew(before)
+        now = anew(stand_ins.get(old.decode(), before))
         return old if now == before else object_id(now).encode()
 
     def anew(encoded: bytes) -> bytes:
@@ -41,7 +43,7 @@ def filled(tape: Tape) -> tuple[list[Call], dict[str, bytes]]:
         whole = _put_back(call, stand_ins)
         answer = None if whole.answer is None else anew(whole.answer)
         calls.append(replace(whole, request=anew(whole.request), answer=answer))
-    contents = [*stand_ins.values(), *map(anew, held.values())]
+    contents = [anew(each) for each in (*stand_ins.values(), *held.values())]
     return calls, {object_id(content): content for content in contents}
 
 
@@ -70,6 +72,24 @@ def _named(tape: Tape) -> set[str]:
             for tree in values(trees or b"", 3):
                 named.update(match.decode() for match in _ID.findall(bytes(tree)))
     return named
+
+
+def _children(tape: Tape) -> Iterator[tuple[str, list[str]]]:
+    """Yield the ids of the objects in the trees of replies, each with those of its children."""
+    for call in tape.calls:
+        if call.method == "PushMessages":
+            nodes = list(fleet.PushMessagesRequest.FromString(call.request).message_object_trees)
+            while nodes:
+                node = nodes.pop()
+                yield node.object_id, [child.object_id for child in node.children]
+                nodes.extend(node.children)
+
+
+def _stand_in(named: str, children: Sequence[str]) -> bytes:
+    """Return what has the form of a Flower object; in an app's place it does no harm."""
+    # In capitals, so that the id in it is not taken for one and made anew.
+    body = f"for {named.upper()}"
+    return f"ArrayChunk {','.join(children)} {len(body)}\0{body}".encode()
 
 
 def _left_out_id(call: Call) -> str:

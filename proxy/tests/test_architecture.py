@@ -40,8 +40,10 @@ def importers(of: str, among: str) -> list[str]:
 
 
 def test_the_modules_are_found() -> None:
-    assert {"protos", "proxy", "proxy.relay", "proxy.carriers.local", "algorithm.cli"} <= set(OURS)
-    assert "proxy.relay" in importers("proxy.bundle", among="proxy")
+    assert {"protos", "proxy", "proxy.delivery", "proxy.carriers.local", "algorithm.cli"} <= set(
+        OURS
+    )
+    assert "proxy.delivery" in importers("proxy.bundle", among="proxy")
 
 
 @pytest.mark.parametrize("name", list(MODULES))
@@ -57,7 +59,7 @@ def test_no_module_imports_flower(name: str) -> None:
         ("proxy", "protos"),
         ("proxy.central", "proxy.carriers"),
         ("proxy.client", "proxy.carriers"),
-        ("proxy.relay", "proxy.carriers"),
+        ("proxy.delivery", "proxy.carriers"),
         ("proxy.central", "proxy.fleet.server"),
         ("proxy.client", "proxy.fleet.server"),
         ("proxy.testing", "algorithm"),

@@ -1,6 +1,7 @@
 """The CentralProxy keeps one SuperNode online for each station, and each works on its own."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -11,7 +12,9 @@ import pytest
 from protos import fleet_pb2 as fleet
 from proxy.carriers import Exchange
 from proxy.central import CentralProxy
+from proxy.clock import SystemClock
 from proxy.errors import Cancelled, CarrierError, Unreachable
+from proxy.fleet.identity import Identity, make_keys
 from proxy.fleet.superlink import SuperLink
 from proxy.report import MessageRecord, Observer
 from proxy.testing import ClientApp, Content, FakeSuperLink, MemoryCarrier, Objects, record_dict
@@ -48,6 +51,18 @@ class Watch(Observer):
             )
 
 
+class QuickClock(SystemClock):
+    """Has an hour pass in four seconds."""
+
+    speed = 1000.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() * self.speed
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        return event.wait(seconds / self.speed)
+
+
 class Bridge:
     """A FakeSuperLink, a CentralProxy and a carrier's stations as its SuperNodes."""
 
@@ -61,6 +76,7 @@ class Bridge:
             folder,
             deadline=60.0,
             observer=self.watch,
+            clock=QuickClock(),
         )
 
     def node_id(self, station: str) -> int:
@@ -258,9 +274,8 @@ def test_a_superlink_that_started_anew_gets_its_supernodes_back(start: Start) ->
 
 @pytest.mark.parametrize("method", ["RegisterNode", "ActivateNode"])
 def test_a_supernode_comes_back_even_if_an_answer_is_lost_on_the_way(
-    start: Start, method: str, monkeypatch: pytest.MonkeyPatch
+    start: Start, method: str
 ) -> None:
-    monkeypatch.setattr("proxy.central._REFUSED_PAUSE_SECONDS", 0.1)
     bridge = start(stations=("north",))
     before = bridge.node_id("north")
     bridge.superlink.be_unreachable(1, method, answers=True)
@@ -268,13 +283,19 @@ def test_a_supernode_comes_back_even_if_an_answer_is_lost_on_the_way(
     assert wait_until(lambda: bridge.node_id("north") != before)
 
 
-def test_stopping_calls_off_what_is_under_way(start: Start) -> None:
+def test_stopping_answers_what_is_under_way_with_an_error_before_the_station_leaves(
+    start: Start,
+) -> None:
     bridge = start(carrier=Troubled(hang))
-    bridge.push("north")
+    message_id = bridge.push("north")
     bridge.watch.wait(takings=1)
     bridge.central.stop()
-    assert bridge.superlink.replies == {}
-    assert "Stopped" in bridge.watch.answers[0].error
+    said = bridge.superlink.reply_to(message_id)
+    assert said == fleet.Error(
+        code=5, reason="The bridge was stopped while station north had the message."
+    )
+    methods = [method for method, _ in bridge.superlink.calls]
+    assert methods.index("PushObject") < methods.index("DeactivateNode")
 
 
 class Sometimes(MemoryCarrier):
@@ -304,15 +325,6 @@ class Sometimes(MemoryCarrier):
         )
 
 
-@pytest.fixture
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have heartbeats and polls come often."""
-    monkeypatch.setattr("proxy.central.HEARTBEAT_INTERVAL_SECONDS", 0.03)
-    monkeypatch.setattr("proxy.central._POLL_SECONDS", (0.01, 0.01))
-    monkeypatch.setattr("proxy.central._REFUSED_PAUSE_SECONDS", 0.01)
-
-
-@pytest.mark.usefixtures("_quick")
 def test_an_idle_station_that_cannot_be_reached_is_offline_until_it_can(start: Start) -> None:
     carrier = Sometimes()
     bridge = start(carrier=carrier)
@@ -328,7 +340,6 @@ def test_an_idle_station_that_cannot_be_reached_is_offline_until_it_can(start: S
     assert wait_until(lambda: "SendNodeHeartbeat" in dict(bridge.superlink.calls))
 
 
-@pytest.mark.usefixtures("_quick")
 def test_a_station_that_cannot_be_reached_while_it_has_a_message_stays_online(
     start: Start,
 ) -> None:
@@ -351,7 +362,6 @@ def test_a_station_that_cannot_be_reached_while_it_has_a_message_stays_online(
     assert bridge.superlink.reply_to(message_id) == TRAINED
 
 
-@pytest.mark.usefixtures("_quick")
 def test_a_station_that_cannot_get_ready_under_its_new_node_id_is_served_nevertheless(
     start: Start,
 ) -> None:
@@ -369,3 +379,154 @@ def test_a_station_that_cannot_get_ready_under_its_new_node_id_is_served_neverth
     message_id = bridge.push("north")
     bridge.watch.wait(answers=1)
     assert bridge.superlink.reply_to(message_id) == TRAINED
+
+
+# No thread ends silently
+
+
+class Faulty(MemoryCarrier):
+    """Raises what no carrier should, for a while.
+
+    Attributes
+    ----------
+    faults : Counter[str]
+        How often it is yet to raise, by the names of the threads that ask.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: TRAINED, ("north",))
+        self.faults = Counter({"work north": 3, "stay_online north": 3})
+
+    def online(self, station: str) -> bool:
+        thread = threading.current_thread().name
+        if self.faults[thread] > 0:
+            self.faults[thread] -= 1
+            raise ZeroDivisionError("a fault of the carrier")
+        return True
+
+
+def test_a_fault_in_a_carrier_ends_neither_messages_nor_heartbeats(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    carrier = Faulty()
+    bridge = start(carrier=carrier)
+    message_id = bridge.push("north")
+    bridge.watch.wait(answers=1)
+    assert bridge.superlink.reply_to(message_id) == TRAINED
+    assert wait_until(lambda: carrier.faults.total() == 0)
+    bridge.superlink.calls.clear()
+    assert wait_until(lambda: "SendNodeHeartbeat" in dict(bridge.superlink.calls))
+    assert "internal error" in caplog.text
+
+
+def test_a_fault_in_an_observer_costs_no_message(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = start(stations=("north",))
+    monkeypatch.setattr(bridge.watch, "taken", lambda _: 1 / 0)
+    message_id = bridge.push("north")
+    bridge.watch.wait(answers=1)
+    assert bridge.superlink.reply_to(message_id) == TRAINED
+
+
+# What a predecessor left
+
+
+@pytest.fixture
+def identity(tmp_path: Path) -> Iterator[Identity]:
+    """The key of a SuperNode that the SuperLink is told of beforehand."""
+    make_keys(tmp_path / "keys", ["north"])
+    identity = Identity(tmp_path / "keys" / "north")
+    yield identity
+    identity.close()
+
+
+class Attached:
+    """A bridge with a key, which can be killed and started anew."""
+
+    def __init__(self, identity: Identity, folder: Path) -> None:
+        self.superlink = FakeSuperLink()
+        self.superlink.told_beforehand = True
+        self.superlink.know(identity.key)
+        self.identity = identity
+        self.folder = folder
+        self.watch = Watch()
+
+    def start(self, carrier: MemoryCarrier) -> CentralProxy:
+        """Start one more bridge; what was started before is as good as killed."""
+        folder = self.folder / f"bridge-{time.monotonic_ns()}"
+        central = CentralProxy(
+            lambda _: SuperLink(self.superlink, identity=self.identity),
+            *(carrier, folder, 60.0, self.watch, {"north": self.identity}, QuickClock()),
+        )
+        central.start()
+        return central
+
+
+def test_a_successor_answers_what_was_under_way_when_a_bridge_was_killed(
+    identity: Identity, tmp_path: Path
+) -> None:
+    attached = Attached(identity, tmp_path)
+    over = threading.Event()
+
+    def never_answer(_: threading.Event) -> None:
+        assert over.wait(SECONDS)
+        raise CarrierError("Too late.")
+
+    killed = attached.start(Troubled(never_answer))
+    message_id = attached.superlink.push_instruction(MODEL, identity.node_id)
+    attached.watch.wait(takings=1)
+    assert wait_until(identity.kept_message)
+
+    successor = attached.start(MemoryCarrier(lambda _: TRAINED, ("north",)))
+    assert wait_until(lambda: message_id in attached.superlink.replies)
+    assert wait_until(lambda: not identity.kept_message())
+    said = attached.superlink.reply_to(message_id)
+    assert said == fleet.Error(
+        code=5, reason="The bridge ended while station north had the message."
+    )
+    next_id = attached.superlink.push_instruction(MODEL, identity.node_id)
+    assert wait_until(lambda: next_id in attached.superlink.replies)
+    over.set()
+    killed.stop()
+    successor.stop()
+    assert attached.superlink.reply_to(message_id) == said
+
+
+def test_nothing_is_kept_of_a_message_that_has_its_answer(
+    identity: Identity, tmp_path: Path
+) -> None:
+    attached = Attached(identity, tmp_path)
+    central = attached.start(MemoryCarrier(lambda _: TRAINED, ("north",)))
+    attached.superlink.push_instruction(MODEL, identity.node_id)
+    attached.watch.wait(answers=1)
+    central.stop()
+    assert identity.kept_message() == b""
+
+
+def test_a_message_that_could_not_be_answered_at_the_end_is_kept_for_a_successor(
+    identity: Identity, tmp_path: Path
+) -> None:
+    attached = Attached(identity, tmp_path)
+    central = attached.start(Troubled(hang))
+    message_id = attached.superlink.push_instruction(MODEL, identity.node_id)
+    attached.watch.wait(takings=1)
+    attached.superlink.be_unreachable(10**6)
+    central.stop()
+    attached.superlink.be_unreachable(0)
+    successor = attached.start(MemoryCarrier(lambda _: TRAINED, ("north",)))
+    assert wait_until(lambda: message_id in attached.superlink.replies)
+    successor.stop()
+
+
+@pytest.mark.parametrize("kept", [b"damaged", b""])
+def test_what_is_no_message_is_not_kept_for_ever(
+    identity: Identity, tmp_path: Path, kept: bytes
+) -> None:
+    identity.keep_message(kept)
+    attached = Attached(identity, tmp_path)
+    central = attached.start(MemoryCarrier(lambda _: TRAINED, ("north",)))
+    attached.superlink.push_instruction(MODEL, identity.node_id)
+    attached.watch.wait(answers=1)
+    central.stop()
+    assert identity.kept_message() == b""

@@ -10,7 +10,14 @@ from protos import fleet_pb2 as fleet
 from proxy.central import CentralProxy
 from proxy.direct import DirectLink, LinkState
 from proxy.errors import FleetError
-from proxy.fleet.messages import SUPERLINK_NODE_ID, ErrorCode, Instruction, Reply, parse
+from proxy.fleet.messages import (
+    SUPERLINK_NODE_ID,
+    ErrorCode,
+    Instruction,
+    PushAnswer,
+    Reply,
+    parse,
+)
 from proxy.fleet.releases import SCHEMAS, Layout
 from proxy.fleet.testing import inline_content, make_whole_message
 from proxy.report import MessageRecord, Observer
@@ -105,7 +112,7 @@ def test_a_reply_is_delivered_as_it_came(grid: Grid) -> None:
     node = grid.join()
     grid.links.push(grid.message(node.node_id))
     reply = reply_to(pulled(node))
-    assert node.push_messages(reply, Layout.INLINE) == (frozenset(), "")
+    assert node.push_messages(reply, Layout.INLINE) == PushAnswer()
     (delivered,) = grid.replies
     assert delivered == parse(fleet.PushMessagesRequest, reply.encoded).messages_list[0]
 

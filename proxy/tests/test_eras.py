@@ -1,4 +1,4 @@
-"""Every era of the Fleet API goes through the same bridge: relay, bundles, ClientProxy.
+"""Every era of the Fleet API goes through the same bridge: deliveries, bundles, ClientProxy.
 
 A fake SuperLink and a fake SuperNode speak it at the two ends; only what eras have in common is
 promised here, and what is particular to one of them.
@@ -164,7 +164,7 @@ def test_the_answer_to_a_reply_is_as_the_superlinks_would_be(
     proxy = ClientProxy(sent.metadata.dst_node_id)
     proxy.offer(Delivery(bundle, sent.fab, tmp_path / "reply", "", lambda: None), now=0.0)
     station = SuperLink(FakeSuperNode(proxy.handle, lambda _: TRAINED, schema))
-    wanted, _ = station.push_messages(reply, schema.layout)
+    wanted = station.push_messages(reply, schema.layout).wanted
     assert wanted == contents.keys()
 
 

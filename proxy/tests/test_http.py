@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from proxy.errors import FleetError, RunNotRunning, Unimplemented, UnknownNode, Unreachable
+from proxy.errors import (
+    ClocksDiffer,
+    FleetError,
+    RunNotRunning,
+    Unimplemented,
+    UnknownNode,
+    Unreachable,
+)
 from proxy.fleet.http import HttpTransport
 from proxy.fleet.node_key import NodeKey
 from proxy.tests.helpers import PATHS
@@ -25,6 +33,7 @@ class Listener(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status, self.answer = 200, b"the answer"
+        self.clock_ahead = 0.0
         self.paths: list[str] = []
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
@@ -42,6 +51,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(self.server.answer)))
         self.end_headers()
         self.wfile.write(self.server.answer)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(time.time() + self.server.clock_ahead)
 
     def log_message(self, *args: object) -> None:
         pass
@@ -182,3 +194,34 @@ def test_a_connection_that_breaks_is_unreachable() -> None:
         with pytest.raises(Unreachable):
             HttpTransport(f"127.0.0.1:{server.getsockname()[1]}").call("GetRun", b"")
         thread.join()
+
+
+# Clocks
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told"),
+    [
+        (3600.0, r"(36|35)\d\d s behind"),
+        (400.0, r"\d+ s behind"),
+        (-3600.0, r"(36|35)\d\d s ahead of"),
+    ],
+)
+def test_an_authentication_that_fails_because_of_the_clocks_says_so_and_by_how_much(
+    transport: HttpTransport, listener: Listener, ahead: float, told: str
+) -> None:
+    listener.status, listener.clock_ahead = 401, ahead
+    listener.answer = b'{"detail": "Invalid SuperNode authentication"}'
+    with pytest.raises(ClocksDiffer, match=told) as caught:
+        transport.call("PullMessages", b"")
+    assert "NTP" in caught.value.hint
+
+
+@pytest.mark.parametrize("ahead", [0.0, 2.0, 200.0])
+def test_an_authentication_that_fails_though_the_clocks_agree_is_an_unknown_node(
+    transport: HttpTransport, listener: Listener, ahead: float
+) -> None:
+    listener.status, listener.clock_ahead = 401, ahead
+    listener.answer = b'{"detail": "Invalid SuperNode authentication"}'
+    with pytest.raises(UnknownNode):
+        transport.call("PullMessages", b"")

@@ -100,7 +100,7 @@ def test_one_key_is_one_supernode_at_a_time(path: Path) -> None:
     Identity(path).close()
 
 
-# The node id
+# What is kept
 
 
 def test_the_node_id_is_kept(path: Path) -> None:
@@ -123,6 +123,18 @@ def test_a_node_id_that_was_not_written_in_full_is_none_and_can_be_written_anew(
     identity.remember(7)
     identity.close()
     assert Identity(path).node_id == 7
+
+
+def test_a_message_is_kept_until_it_is_forgotten(path: Path) -> None:
+    first = Identity(path)
+    assert first.kept_message() == b""
+    first.keep_message(b"a message")
+    first.close()
+    second = Identity(path)
+    assert second.kept_message() == b"a message"
+    second.forget_message()
+    second.forget_message()
+    assert second.kept_message() == b""
 
 
 # Coming and going

@@ -143,10 +143,10 @@ def test_a_superlink_takes_an_error_reply_as_the_answer() -> None:
     reply, contents = error_reply(
         pulled, ErrorCode.NODE_UNAVAILABLE, "The station is closed.", time.time()
     )
-    wanted, session_id = node.push_messages(reply, pulled.layout)
-    assert wanted == set(reply.object_ids) == contents.keys()
-    for each in wanted:
-        node.push_object(pulled.metadata.run_id, session_id, each, contents[each])
+    answer = node.push_messages(reply, pulled.layout)
+    assert answer.wanted == set(reply.object_ids) == contents.keys()
+    for each in answer.wanted:
+        node.push_object(pulled.metadata.run_id, answer.session_id, each, contents[each])
     assert superlink.reply_to(pulled.message_id) == fleet.Error(
         code=5, reason="The station is closed."
     )

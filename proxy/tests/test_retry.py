@@ -1,78 +1,94 @@
 """Calling a SuperLink that may be out of reach for a while."""
 
 import threading
-import time
 
 import pytest
 
+from proxy.clock import Deadline
 from proxy.errors import Cancelled, FleetError, Unreachable
 from proxy.retry import retrying
-from proxy.testing import NoWaiting
+from proxy.testing import FakeClock
 
 
 class Call:
-    """Fails some times, then returns 42."""
+    """Fails some times, then returns 42.
 
-    def __init__(self, failures: int, error: type[FleetError] = Unreachable) -> None:
-        self.failures, self.error, self.times = failures, error, 0
+    Attributes
+    ----------
+    at : list[float]
+        When it was called.
+    """
+
+    def __init__(
+        self, clock: FakeClock, failures: int, error: type[FleetError] = Unreachable
+    ) -> None:
+        self.clock, self.failures, self.error = clock, failures, error
+        self.at: list[float] = []
 
     def __call__(self) -> int:
-        self.times += 1
-        if self.times <= self.failures:
+        self.at.append(self.clock.monotonic())
+        if len(self.at) <= self.failures:
             raise self.error("failed")
         return 42
 
 
-class Pauses(NoWaiting):
-    """Notes how long it would have been waited for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.noted: list[float] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        assert timeout is not None
-        self.noted.append(timeout)
-        return super().wait(timeout)
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
-def test_a_call_that_succeeds_is_made_once() -> None:
-    call = Call(failures=0)
-    assert retrying(call, threading.Event()) == 42
-    assert call.times == 1
+def test_a_call_that_succeeds_is_made_once(clock: FakeClock) -> None:
+    call = Call(clock, failures=0)
+    assert retrying(call, threading.Event(), Deadline(clock)) == 42
+    assert call.at == [0.0]
 
 
-def test_an_unreachable_superlink_is_called_again_until_it_answers() -> None:
-    call = Call(failures=20)
-    assert retrying(call, NoWaiting()) == 42
-    assert call.times == 21
+def test_an_unreachable_superlink_is_called_again_until_it_answers(clock: FakeClock) -> None:
+    call = Call(clock, failures=20)
+    assert retrying(call, threading.Event(), Deadline(clock)) == 42
+    assert len(call.at) == 21
 
 
-def test_pauses_grow_but_not_for_ever() -> None:
-    pauses = Pauses()
-    retrying(Call(failures=12), pauses)
-    assert pauses.noted == sorted(pauses.noted)
-    assert 0 < pauses.noted[0] < pauses.noted[-1] == pauses.noted[-2] <= 60
+def test_pauses_grow_but_not_for_ever(clock: FakeClock) -> None:
+    call = Call(clock, failures=30)
+    retrying(call, threading.Event(), Deadline(clock))
+    pauses = [after - before for before, after in zip(call.at, call.at[1:], strict=False)]
+    assert 0 < pauses[0] < min(pauses[5:])
+    assert max(pauses) <= 15
 
 
-def test_a_refusal_is_not_tried_again() -> None:
-    call = Call(failures=1, error=FleetError)
+def test_two_who_lost_the_same_superlink_do_not_come_back_in_step() -> None:
+    calls = [Call(FakeClock(), failures=5) for _ in range(2)]
+    for call in calls:
+        retrying(call, threading.Event(), Deadline(call.clock))
+    assert calls[0].at != calls[1].at
+
+
+def test_a_refusal_is_not_tried_again(clock: FakeClock) -> None:
+    call = Call(clock, failures=1, error=FleetError)
     with pytest.raises(FleetError):
-        retrying(call, NoWaiting())
-    assert call.times == 1
+        retrying(call, threading.Event(), Deadline(clock))
+    assert len(call.at) == 1
 
 
-def test_waiting_ends_when_it_is_stopped() -> None:
+def test_waiting_ends_when_it_is_stopped(clock: FakeClock) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        retrying(Call(failures=5), stop)
+        retrying(Call(clock, failures=5), stop, Deadline(clock))
 
 
-def test_the_last_error_is_raised_when_the_time_is_over() -> None:
+def test_the_last_error_is_raised_when_the_time_is_over(clock: FakeClock) -> None:
+    call = Call(clock, failures=10**9)
     with pytest.raises(Unreachable, match="failed"):
-        retrying(Call(failures=10**9), NoWaiting(), until=time.monotonic() + 0.05)
+        retrying(call, threading.Event(), Deadline.after(60.0, clock))
+    assert 40 < call.at[-1] <= 60
 
 
-def test_a_call_is_made_once_even_if_the_time_is_over() -> None:
-    assert retrying(Call(failures=0), NoWaiting(), until=time.monotonic() - 1) == 42
+def test_a_call_is_made_once_even_if_the_time_is_over(clock: FakeClock) -> None:
+    call = Call(clock, failures=0)
+    assert retrying(call, threading.Event(), Deadline.after(-1.0, clock)) == 42
+
+
+def test_a_deadline_that_is_no_number_has_passed(clock: FakeClock) -> None:
+    assert Deadline.after(float("nan"), clock).passed

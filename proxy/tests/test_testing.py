@@ -42,9 +42,9 @@ def pulled(node: SuperLink) -> Instruction:
 
 
 def push(node: SuperLink, reply: Reply, contents: Mapping[str, bytes]) -> None:
-    wanted, session_id = node.push_messages(reply, Layout.TREE)
-    for each in wanted:
-        node.push_object(reply.metadata.run_id, session_id, each, contents[each])
+    answer = node.push_messages(reply, Layout.TREE)
+    for each in answer.wanted:
+        node.push_object(reply.metadata.run_id, answer.session_id, each, contents[each])
 
 
 # Objects
@@ -164,8 +164,7 @@ def test_a_reply_that_does_not_fit_its_message_is_refused(
     value = {"run_id": other_run, "src_node_id": 5, "reply_to_message_id": "ff", "ttl": 1e5}
     setattr(request.messages_list[0].metadata, field, value[field])
     altered = Reply.decode(request.SerializeToString())
-    wanted, _ = node.push_messages(altered, Layout.TREE)
-    assert not wanted
+    assert not node.push_messages(altered, Layout.TREE).wanted
     assert superlink.refused == [altered]
 
 
@@ -174,8 +173,8 @@ def test_an_object_is_stored_only_in_the_latest_session_and_if_it_is_what_its_id
 ) -> None:
     message_id = superlink.push_instruction(MODEL, node.node_id)
     reply, contents = make_reply(pulled(node), TRAINED)
-    _, old_session = node.push_messages(reply, Layout.TREE)
-    _, session = node.push_messages(reply, Layout.TREE)
+    old_session = node.push_messages(reply, Layout.TREE).session_id
+    session = node.push_messages(reply, Layout.TREE).session_id
     first = next(iter(contents))
     for session_id, content in ((old_session, contents[first]), (session, b"altered")):
         with pytest.raises(FleetError, match="did not store"):

@@ -2,9 +2,11 @@
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -14,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from proxy.errors import (
     BridgeError,
+    ClocksDiffer,
     FleetError,
     RunNotRunning,
     Unimplemented,
@@ -113,6 +116,28 @@ def test_a_refusal_arrives_as_what_it_was(
     assert error.message in caught.value.message
     client.close()
     server.close()
+
+
+class Refusing(grpc.GenericRpcHandler):
+    """Refuses each call as SuperLinks until 1.39 do whose clock is another."""
+
+    def service(self, _: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        def refuse(_: bytes, context: grpc.ServicerContext) -> bytes:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "Invalid timestamp")
+
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+
+def test_a_timestamp_that_is_refused_over_grpc_means_that_the_clocks_differ() -> None:
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Refusing()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    client = GrpcTransport(f"127.0.0.1:{port}")
+    with pytest.raises(ClocksDiffer, match="Invalid timestamp") as caught:
+        client.call("PullMessages", b"")
+    assert "NTP" in caught.value.hint
+    client.close()
+    server.stop(None)
 
 
 def test_large_objects_pass(core: Core, node: SuperLink) -> None:

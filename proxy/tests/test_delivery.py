@@ -1,7 +1,9 @@
 """A message's way to a station and its reply's way back: exactly one reply, whatever happens."""
 
+import gc
 import json
-import time
+import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,15 +12,16 @@ import pytest
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from protos.records_pb2 import MetricRecord
-from proxy.bundle import Bundle
+from proxy.bundle import Bundle, BundleWriter
 from proxy.carriers import Exchange
 from proxy.errors import (
     Cancelled,
     CarrierError,
     RunNotRunning,
+    Undelivered,
     UnknownNode,
-    Unreachable,
 )
+from proxy.events import NEXT, Answered, Stage
 from proxy.fleet.messages import ErrorCode, Instruction, Reply, object_id, parse
 from proxy.testing import (
     MemoryCarrier,
@@ -196,6 +199,91 @@ def test_the_record_tells_what_was_moved(pair: ProxyPair) -> None:
     assert record.seconds.keys() == {
         *("drain", "carry", "handover", "clientapp", "collect", "store")
     }
+
+
+def test_what_is_no_time_in_a_stations_answer_does_not_reach_the_record(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    def exchange(instruction: Path, reply: Path) -> None:
+        asked = asked_in(instruction)
+        answer, contents = make_reply(asked, TRAINED)
+        header = bundle_pb2.Header(message_id=asked.message_id)
+        header.reply.push_messages_object_id = object_id(answer.encoded)
+        with BundleWriter(reply, header) as writer:
+            for each in (answer.encoded, *contents.values()):
+                writer.add(object_id(each), each)
+            writer.close({"clientapp": math.nan, "collect": -1.0, "handover": 0.5, "nonsense": 1.0})
+
+    carrier.instead = exchange
+    pair.send(MODEL)
+    assert pair.records[0].seconds.keys() == {"drain", "carry", "handover", "store"}
+
+
+# Stages
+
+
+def test_a_message_that_is_answered_goes_through_its_stages_once(pair: ProxyPair) -> None:
+    pair.send(MODEL)
+    assert [event.stage for event in pair.events] == [
+        *(Stage.PULLED, Stage.DRAINED, Stage.SENT, Stage.ANSWERED, Stage.PUSHED)
+    ]
+
+
+def test_what_a_station_lacks_is_drained_and_sent_again(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    pair.send(MODEL)
+    carrier.lose_cache("station-1")
+    pair.events.clear()
+    pair.send(MODEL)
+    assert [event.stage for event in pair.events][1:5] == [
+        *(Stage.DRAINED, Stage.SENT, Stage.DRAINED, Stage.SENT)
+    ]
+
+
+def test_a_reply_that_the_superlink_refuses_is_followed_by_an_error_reply(
+    pair: ProxyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever we did not think of when we checked it."""
+    monkeypatch.setattr("proxy.delivery.check_reply", lambda *_: None)
+    carrier = pair.carrier
+    assert isinstance(carrier, WatchedCarrier)
+    carrier.instead = named_otherwise(dst_node_id=5)
+    said = pair.send(MODEL)
+    assert isinstance(said, fleet.Error)
+    assert "did not take the reply" in said.reason
+    assert [event.stage for event in pair.events][-4:] == [
+        *(Stage.ANSWERED, Stage.REFUSED, Stage.ANSWERED, Stage.PUSHED)
+    ]
+    assert pair.records[0].error_code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+
+
+def test_every_stage_but_the_last_may_end_in_a_dropped_message() -> None:
+    ends = {stage for stage, following in NEXT.items() if not following}
+    assert ends == {Stage.PUSHED, Stage.DROPPED}
+    assert all(
+        Stage.DROPPED in following
+        for stage, following in NEXT.items()
+        if stage is not None and following
+    )
+
+
+def test_events_hold_what_a_journal_needs(pair: ProxyPair) -> None:
+    pair.send(MODEL)
+    pulled, *_, answered, _ = pair.events
+    assert pulled.instruction.encoded
+    assert isinstance(answered, Answered)
+    assert answered.reply.encoded == pushed(pair)[0].encoded
+    assert answered.bundle is not None
+
+
+@pytest.mark.filterwarnings("error")
+def test_bundles_are_closed_whatever_a_station_answered(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    carrier.instead = lambda _, reply: fail(reply, pair.records[-1].message_id)
+    pair.send(MODEL)
+    gc.collect()  # warns of files that nobody closed
 
 
 def test_an_object_that_is_still_being_uploaded_is_waited_for(
@@ -512,7 +600,7 @@ def test_a_stations_own_failure_is_passed_on_with_its_code_and_reason(
 def test_an_object_that_is_never_uploaded_becomes_an_error_reply(
     carrier: WatchedCarrier, tmp_path: Path
 ) -> None:
-    pair = ProxyPair(carrier, tmp_path, deadline=0.05)
+    pair = ProxyPair(carrier, tmp_path)
     pair.superlink.withheld.update(MODEL.contents)
     said = pair.send(MODEL)
     assert isinstance(said, fleet.Error)
@@ -549,7 +637,7 @@ def test_a_full_disk_on_this_side_becomes_an_error_reply(
 def test_a_superlink_out_of_reach_while_a_message_is_fetched_becomes_an_error_reply(
     carrier: WatchedCarrier, tmp_path: Path
 ) -> None:
-    pair = ProxyPair(carrier, tmp_path, deadline=0.05)
+    pair = ProxyPair(carrier, tmp_path)
     pair.superlink.be_unreachable(1000, "GetFab")
     said = pair.send(MODEL)
     assert isinstance(said, fleet.Error)
@@ -598,11 +686,54 @@ def test_an_error_reply_that_is_pushed_again_is_the_same_bytes(
 def test_no_error_reply_follows_a_real_one_that_cannot_be_delivered(
     carrier: WatchedCarrier, tmp_path: Path
 ) -> None:
-    pair = ProxyPair(carrier, tmp_path, deadline=0.05)
+    pair = ProxyPair(carrier, tmp_path)
     pair.superlink.be_unreachable(10**6, "PushObject")
-    with pytest.raises(Unreachable):
-        pair.send(MODEL, ttl=5.0)
+    with pytest.raises(Undelivered):
+        pair.send(MODEL)
     assert [reply.error for reply in pushed(pair) if reply.error] == []
+
+
+# The bridge is stopped
+
+
+def test_an_exchange_that_was_called_off_is_answered_with_an_error(
+    pair: ProxyPair, carrier: WatchedCarrier, tmp_path: Path
+) -> None:
+    carrier.instead = raising(Cancelled("stopped"))
+    assert pair.send(MODEL) == fleet.Error(code=5, reason="stopped")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_message_is_answered_at_once_even_if_its_exchange_goes_on(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    message_id = pair.superlink.push_instruction(MODEL, pair.node.node_id)
+    delivery = pair.delivery()
+    assert delivery is not None
+    stopped = fleet.Error(code=5, reason="The bridge stops.")
+
+    def stop() -> None:
+        stopping = threading.Thread(target=delivery.fail, args=[Cancelled("The bridge stops.")])
+        stopping.start()
+        stopping.join()
+        assert pair.superlink.reply_to(message_id) == stopped
+
+    carrier.before = stop
+    delivery.run()
+    assert len(pushed(pair)) == 1
+    assert pair.records[0].error == "The bridge stops."
+
+
+def test_a_message_that_has_its_answer_is_not_called_off(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    message_id = pair.superlink.push_instruction(MODEL, pair.node.node_id)
+    delivery = pair.delivery()
+    assert delivery is not None
+    delivery.run()
+    delivery.fail(Cancelled("The bridge stops."))
+    assert pair.superlink.reply_to(message_id) == TRAINED
+    assert len(pushed(pair)) == 1
 
 
 # Nobody wants a reply
@@ -640,16 +771,6 @@ def test_a_message_of_a_run_that_has_ended_does_not_reach_the_station(
     assert pushed(pair) == []
 
 
-def test_an_exchange_that_was_called_off_gets_no_reply(
-    pair: ProxyPair, carrier: WatchedCarrier, tmp_path: Path
-) -> None:
-    carrier.instead = raising(Cancelled("stopped"))
-    with pytest.raises(Cancelled):
-        pair.send(MODEL)
-    assert pushed(pair) == []
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_messages_after_trouble_are_served_as_if_nothing_had_been(
     pair: ProxyPair, carrier: WatchedCarrier
 ) -> None:
@@ -666,4 +787,4 @@ def test_an_error_reply_does_not_outlive_its_message(
     pair = ProxyPair(carrier, tmp_path)
     pair.send(MODEL, ttl=30.0)
     (reply,) = pushed(pair)
-    assert reply.metadata.created_at + reply.metadata.ttl <= time.time() + 30.1
+    assert reply.metadata.created_at + reply.metadata.ttl <= pair.clock.time() + 30.1

@@ -1,0 +1,31 @@
+"""Which messages go out together: what people call a round."""
+
+import threading
+
+from proxy.fleet.messages import Instruction
+
+
+def title_of(message_type: str, group_id: str, step: int) -> str:
+    """Return what people call a message: "train 3"."""
+    return f"{message_type} {group_id or step}"
+
+
+class Steps:
+    """Numbers the messages of each run and type: those that go out together have the same number.
+
+    A station gets one of them, at most.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._latest: dict[tuple[int, str], tuple[int, set[str]]] = {}
+
+    def number(self, station: str, instruction: Instruction) -> int:
+        """Return the step of a message that was just pulled for a station."""
+        key = (instruction.metadata.run_id, instruction.metadata.message_type)
+        with self._lock:
+            step, stations = self._latest.get(key, (1, set()))
+            if station in stations:
+                step, stations = step + 1, set()
+            self._latest[key] = (step, stations | {station})
+        return step
