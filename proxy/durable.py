@@ -52,8 +52,7 @@ def publish(part: Path, path: Path) -> None:
 def mark(path: Path) -> None:
     """Make an empty file that says something by being there; it stays."""
     path.touch()
-    _sync(path)
-    _sync(path.parent)
+    _sync(path.parent)  # it has no content that could be lost
 
 
 def make_folder(path: Path) -> None:

@@ -5,8 +5,11 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from algorithm import manifest
 from algorithm.flower import ENVIRONMENT_VARIABLE
@@ -22,6 +25,7 @@ from proxy.fleet.messages import ErrorCode, object_id
 from proxy.process import Process
 from proxy.testing import FakeSuperLink
 from proxy.tests.helpers import Drained
+from proxy.tests.raw_fields import FAB_RESPONSES, PULLED, RUN_RESPONSES
 
 SECONDS = 60.0
 OTHER = make_fab({"app/client.py": "steal()"})
@@ -201,6 +205,45 @@ def test_what_a_central_says_cannot_forge_lines_in_the_log(
     central.say_run()
     station.answer(station.receive(central))
     assert all("\n" not in line for line in caplog.messages)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.none() | RUN_RESPONSES,
+    st.none() | FAB_RESPONSES,
+    st.none() | PULLED,
+    st.none() | st.floats(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_whatever_a_central_sends_has_one_answer(
+    run: bytes | None,
+    fab: bytes | None,
+    pulled: bytes | None,
+    deadline: float | None,
+    whole: bool,
+    with_fab: bool,
+) -> None:
+    central = Central()
+    instruction = central.header.instruction
+    if run is not None:
+        instruction.get_run_response = run
+    if fab is not None:
+        central.fab, instruction.fab_object_id = fab, object_id(fab)
+    central.pulled = central.pulled if pulled is None else pulled
+    instruction.deadline_seconds = 60.0 if deadline is None else deadline
+    instruction.whole = whole
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)  # nothing is cut off here, and it takes long
+        station = Station(Path(folder), Policy(MANIFEST))
+        message = station.receive(central, with_fab)
+        station.answer(message)
+        assert message.answered() != message.missing.exists()
+        if message.answered() and station.supernode.trained:
+            assert (run, fab, pulled) == (None, None, None)
+            assert reply_of(message)
+        elif message.answered():
+            assert failure_of(message)[0] == ErrorCode.MESSAGE_UNAVAILABLE
 
 
 # The program in the container

@@ -1,5 +1,6 @@
 """What a data station does with an instruction: each message is trained once at most."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -401,6 +402,47 @@ def test_an_app_that_cannot_be_kept_costs_no_message(station: Station) -> None:
     assert station.answer(message)
     assert reply_of(message)
     assert station.job.objects.missing([sent.header.instruction.fab_object_id])
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files and folders that are on the disk for sure, in their order."""
+    paths: list[Path] = []
+
+    def sync(descriptor: int) -> None:
+        paths.append(Path(f"/proc/self/fd/{descriptor}").resolve())
+
+    monkeypatch.setattr(os, "fsync", sync)
+    return paths
+
+
+def test_that_a_message_was_taken_is_on_the_disk_before_the_clientapp_has_it(
+    station: Station, synced: list[Path]
+) -> None:
+    message = station.receive(Drained())
+    at_the_clientapp: list[Path] = []
+    station.supernode.look = lambda: at_the_clientapp.extend(synced)
+    station.answer(message)
+    assert station.job.folder / "taken" in at_the_clientapp
+
+
+def test_a_reply_is_on_the_disk_before_it_has_its_name(
+    station: Station, synced: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = station.receive(Drained())
+    named: list[list[Path]] = []
+    replace = Path.replace
+
+    def renamed(path: Path, target: Path) -> Path:
+        if target == message.reply:
+            named.append(list(synced))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", renamed)
+    station.answer(message)
+    (before,) = named
+    assert before[-1] == message.complete
+    assert synced[-1] == message.folder
 
 
 # Letting go
