@@ -25,6 +25,9 @@ _COPY = "app"
 # An app's folder up to this size is copied as a whole. A larger one may hold data: there Flower is
 # asked which files it takes, at the cost of a build, and the others are empty in the copy.
 _COPIED_BYTES = 64 << 20
+# A folder with this file is a virtual environment (PEP 405): tens of thousands of files. flwr 1.41
+# does not take them; older releases do without a .gitignore, and then refuse the app for its size.
+_ENVIRONMENT = "pyvenv.cfg"
 # What Flower looks into to decide.
 _SOURCES = (".py", ".toml")
 
@@ -82,7 +85,7 @@ def copy_app(app: Path, folder: Path, flower: Flower | None) -> AppCopy:
     """Copy an app into a folder.
 
     Links stay links: releases differ in what they make of them. What no release can take is left
-    out: links that lead nowhere, sockets, pipes and devices.
+    out: links that lead nowhere, sockets, pipes and devices. So are virtual environments.
 
     Parameters
     ----------
@@ -143,6 +146,9 @@ def build(app: Path, flower: Flower) -> bytes:
 def _files(source: Path, copy: Path) -> Iterator[tuple[str, int]]:
     """Yield the names and sizes of an app's files; copy its links."""
     for parent, folders, names in os.walk(source):
+        if _ENVIRONMENT in names and Path(parent) != source:
+            # It is there by this name, for a pattern like "venv/**" has to match something.
+            folders[:], names[:] = [], [_ENVIRONMENT]
         for name in (*folders, *names):
             path = Path(parent, name)
             if path.is_symlink():

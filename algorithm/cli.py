@@ -264,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_station_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stations",
-        type=positive(int),
+        type=positive,
         metavar="N",
         help=f"how many on this machine (default: {_DEFAULT_STATIONS})",
     )

@@ -1,25 +1,16 @@
 """What several commands' options have in common."""
 
 import argparse
-import math
-from collections.abc import Callable
-from typing import TypeVar
 
 from proxy.calls import LONGEST_SECONDS
 
-Number = TypeVar("Number", int, float)
 
-
-def positive(kind: type[Number]) -> Callable[[str], Number]:
-    """Return an argparse type: a finite number above zero."""
-
-    def positive(text: str) -> Number:
-        value = kind(text)
-        if not 0 < value < math.inf:
-            raise ValueError(text)
-        return value
-
-    return positive
+def positive(text: str) -> int:
+    """Return a whole number above zero: an argparse type."""
+    value = int(text)
+    if value <= 0:
+        raise ValueError(text)
+    return value
 
 
 def seconds(text: str) -> float:

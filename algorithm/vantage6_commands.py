@@ -27,7 +27,7 @@ def add_vantage6_commands(commands: "argparse._SubParsersAction[Any]") -> None:
     fetching = _added(commands, "fetch", _fetch, "bring a task's outcome home")
     for each in (watching, fetching):
         each.add_argument(
-            "task", type=positive(int), metavar="TASK", help="the number that `submit` printed"
+            "task", type=positive, metavar="TASK", help="the number that `submit` printed"
         )
     _add_output(fetching, required=True)
 

@@ -151,6 +151,8 @@ def test_an_app_that_names_its_files_is_the_one_that_flower_builds(
     folder: Path, flower: Flower, patterns: str, large: bool
 ) -> None:
     (folder / "pyproject.toml").write_text(PYPROJECT.format(patterns=patterns))
+    for environment in ("venv", ".venv"):
+        (folder / environment / "pyvenv.cfg").touch()
     assert hash_of(build(folder, flower)) == hash_of(built_by_flower(folder, flower))
 
 

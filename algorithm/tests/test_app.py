@@ -54,6 +54,15 @@ def test_what_is_no_file_is_left_out(app: Path, tmp_path: Path) -> None:
     assert {path.name for path in copy.folder.iterdir()} == {"pyproject.toml", "app.py"}
 
 
+def test_a_virtual_environment_is_left_out(app: Path, tmp_path: Path) -> None:
+    for name in (".venv/pyvenv.cfg", ".venv/lib/a.py", "pkg/env/pyvenv.cfg", "pkg/env/bin/b"):
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).touch()
+    copy = copy_app(app, tmp_path / "copy", None)
+    names = {"pyproject.toml", "app.py", ".venv/pyvenv.cfg", "pkg/env/pyvenv.cfg"}
+    assert contents(copy.folder).keys() == names
+
+
 @pytest.mark.parametrize("absolute", [False, True])
 def test_a_link_within_the_app_is_one_within_the_copy(
     app: Path, tmp_path: Path, absolute: bool
