@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from algorithm.flower import Flower
 from integration_tests.harness import Federation, finish, superlink
 from protos import fleet_pb2 as fleet
 from proxy.central import CentralProxy
-from proxy.errors import Unreachable
+from proxy.errors import ClocksDiffer, Unreachable
 from proxy.fleet.http import HttpTransport
 from proxy.fleet.node_key import NodeKey
 from proxy.fleet.superlink import SuperLink
@@ -136,6 +137,26 @@ def test_a_reply_whose_push_is_repeated_because_answers_are_lost_is_not_taken_fo
     with bridged(lonely, tmp_path / "bridge", lies, lambda _: SuperLink(Forgetful(address))):
         answers, _ = replies(lonely, len(lies), tmp_path / "result.json")
     assert [answer["reason"] for answer in answers] == ["honest", "honest"]
+
+
+class Ahead(datetime):
+    """Is an hour ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Ahead":
+        """Return what it takes for the present."""
+        return super().now(tz) + timedelta(hours=1)
+
+
+def test_a_clock_that_is_an_hour_ahead_is_named_and_by_how_much(
+    lonely: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present = time.time
+    monkeypatch.setattr("proxy.fleet.node_key.datetime", Ahead)
+    monkeypatch.setattr("proxy.fleet.http.time.time", lambda: present() + 3600)
+    node = SuperLink(HttpTransport(lonely.address))
+    with pytest.raises(ClocksDiffer, match=r"clock is (3600|3601|3599) s ahead of"):
+        node.register()
 
 
 def _says_nothing(request: fleet.PushMessagesRequest, contents: dict[str, bytes]) -> None:
