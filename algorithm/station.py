@@ -12,7 +12,7 @@ from algorithm.policy import Policy, Refused
 from algorithm.runtime import NoReply, Runtime
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
-from proxy.bundle import Bundle, BundleWriter
+from proxy.bundle import APP_BYTES, Bundle, BundleWriter
 from proxy.client import Delivery
 from proxy.errors import BundleError, Incompatible
 from proxy.fleet.messages import ErrorCode, parse
@@ -82,7 +82,7 @@ def _fab(job: Job, bundle: Bundle) -> bytes | None:
     fab_id = bundle.header.instruction.fab_object_id
     if fab_id not in bundle.object_ids:
         return job.kept(fab_id)
-    fab = bundle.read(fab_id)
+    fab = bundle.read(fab_id, APP_BYTES)
     job.generation()
     job.keep(fab_id, fab)
     return fab

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
-from proxy.bundle import Bundle, BundleWriter
+from proxy.bundle import ANNOUNCEMENT_BYTES, Bundle, BundleWriter
 from proxy.carriers import Carrier, Exchange
 from proxy.errors import (
     BundleError,
@@ -27,7 +28,7 @@ from proxy.errors import (
 )
 from proxy.fleet.link import Link
 from proxy.fleet.messages import ErrorCode, Instruction, Reply, error_reply, object_id, parse
-from proxy.fleet.metrics import metrics_in, metrics_of
+from proxy.fleet.metrics import OBJECT_BYTES, metrics_in, metrics_of
 from proxy.fleet.releases import Layout
 from proxy.report import MessageRecord
 from proxy.retry import Answer, retrying
@@ -170,7 +171,7 @@ class Relay:
             with bundle:
                 self._notice_lost_state(bundle.header.reply.supernode_life, errand.record)
                 errand.record.metrics = (
-                    metrics_of(reply.object_ids, bundle.read)
+                    metrics_of(reply.object_ids, partial(bundle.read, at_most=OBJECT_BYTES))
                     if reply.object_ids
                     else metrics_in(reply.encoded)
                 )
@@ -283,9 +284,10 @@ class Relay:
             self._carrier.exchange(self._station, exchange)
             answer = Bundle(path)
         record.bytes_back += path.stat().st_size
-        for stage, seconds in answer.seconds.items():
-            record.seconds[stage] = seconds
-            record.seconds["carry"] -= seconds
+        at_the_station = sum(answer.seconds.values())
+        if at_the_station <= record.seconds["carry"]:  # else the station's clock is of no use
+            record.seconds |= answer.seconds
+            record.seconds["carry"] -= at_the_station
         if answer.header.cache_generation != self._generation:
             self._generation = answer.header.cache_generation
             self._held.clear()
@@ -339,7 +341,11 @@ def _reply_in(bundle: Bundle, errand: _Errand) -> Reply:
             raise StationFailure(header.failure)
         case "reply":
             try:
-                reply = Reply.decode(bundle.read(header.reply.push_messages_object_id))
+                whole = errand.instruction.layout == Layout.INLINE
+                pushed = bundle.read(
+                    header.reply.push_messages_object_id, None if whole else ANNOUNCEMENT_BYTES
+                )
+                reply = Reply.decode(pushed)
             except KeyError:
                 raise BundleError("The station's answer lacks the reply that it names.") from None
             except FleetError as error:
