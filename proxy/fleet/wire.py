@@ -109,6 +109,11 @@ def texts(encoded: bytes | memoryview, *path: int) -> list[str]:
         raise DecodeError(f"Field {path[-1]} is no text.") from error
 
 
+def numbers(encoded: bytes, *path: int) -> list[int]:
+    """Return all values at a path that are numbers; see `values`."""
+    return [each for each in values(encoded, *path) if isinstance(each, int)]
+
+
 def first(encoded: bytes, number: int) -> memoryview:
     """Return the first value of a field of messages or bytes, without copying it.
 
@@ -172,7 +177,7 @@ def _varint(number: int) -> bytes:
     return bytes([*groups, number])
 
 
-def double(data: Value) -> float:
+def double(data: int) -> float:
     """Return what a value stands for in a field of type double."""
     (number,) = struct.unpack("<d", struct.pack("<Q", data))
     return float(number)

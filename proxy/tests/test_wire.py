@@ -26,7 +26,7 @@ def pushed() -> fleet.PushMessagesRequest:
 def test_values_are_found_by_their_numbers() -> None:
     assert values(PUSHED, 2, 1, 1) == [7, 7]
     assert values(PUSHED, 2, 1, 2) == [b"m", b"m"]
-    assert [double(each) for each in values(PUSHED, 2, 1, 7)] == [2.5, 2.5]
+    assert [double(int(each)) for each in values(PUSHED, 2, 1, 7)] == [2.5, 2.5]
     assert [zigzag(int(each)) for each in values(PUSHED, 2, 3, 1)] == [-3, -3]
     assert values(PUSHED, 9) == []
 
