@@ -4,7 +4,6 @@ It starts a SuperLink in its own container, makes each organization a SuperNode 
 app, and leaves the outcome (`algorithm.result`). A failed run is a failed task with an outcome.
 """
 
-import json
 import logging
 import os
 import shutil
@@ -21,9 +20,11 @@ from algorithm.manifest import ENVIRONMENT_VARIABLE, Manifest
 from algorithm.modes import DIRECT
 from algorithm.node_config import pairs
 from algorithm.on_superlink import on_superlink
+from algorithm.outcome import Outcome
 from algorithm.result import write_result
-from algorithm.run import Outcome, run_app
+from algorithm.run import run_app
 from algorithm.screen import Screen
+from proxy import strict_json
 from proxy.carriers import Carrier
 from proxy.carriers.container import Container
 from proxy.carriers.payload import Payload
@@ -54,9 +55,9 @@ def main(container: Container, task: Payload) -> None:
     if left.exists():
         log.info("this run ended before; its outcome is here")
         shutil.copyfile(left, container.output_file)
-        ended = json.loads(left.read_text())
-        if ended["status"] != "completed":
-            raise AppError(ended["cause"])
+        ended = Outcome.checked(strict_json.loads(left.read_bytes()))
+        if ended.status != "completed":
+            raise AppError(ended.cause)
         return
     image = Path(os.environ[ENVIRONMENT_VARIABLE])
     manifest = Manifest.read(image)

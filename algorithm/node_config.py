@@ -2,15 +2,16 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from algorithm import strict_toml
 from proxy.carriers.container import Container
 from proxy.errors import UsageError
 
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
+_MOST_CHARACTERS = 10_000
 # Source: flwr 1.41, `parse_config_args` in flwr/common/config.py.
 _PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
@@ -64,9 +65,16 @@ def parsed(text: str, what: str) -> dict[str, Any]:
     UsageError
         If they have a syntax error.
     """
+    # The pattern takes the square of a text without "=".
+    if len(text) > _MOST_CHARACTERS:
+        raise UsageError(
+            f"The {what} has {len(text):,} characters; the limit is {_MOST_CHARACTERS:,}."
+        )
     try:
-        found = tomllib.loads("\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text)))
-    except tomllib.TOMLDecodeError as error:
+        found = strict_toml.loads(
+            "\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text))
+        )
+    except ValueError as error:
         raise UsageError(
             f"The {what} {text!r} is not understood: {error}.",
             "Write key=value pairs with TOML values: 'device=\"cpu\" partition-id=0'.",
@@ -86,7 +94,7 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
     """
     if len(given) == 1 and given[0].endswith(".toml"):
         try:
-            return flat(tomllib.loads(Path(given[0]).expanduser().read_text()))
+            return flat(strict_toml.loads(Path(given[0]).expanduser().read_text()))
         except (OSError, ValueError) as error:
             raise UsageError(f"The run config {given[0]} cannot be read: {error}.") from error
     found: dict[str, Any] = {}

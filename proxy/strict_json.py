@@ -30,7 +30,7 @@ def loads(text: bytes) -> Any:
 
 
 def dumps(value: object, indent: int | None = None) -> str:
-    """Return a value as JSON; a number that JSON does not have becomes null."""
+    """Return a value as JSON, without members whose number JSON does not have."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 
@@ -39,10 +39,12 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _finite(value: object) -> object:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: _finite(each) for key, each in value.items() if _is_json(each)}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [_finite(each) if _is_json(each) else None for each in value]
     return value
+
+
+def _is_json(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
