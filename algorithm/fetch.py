@@ -32,13 +32,15 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
         If the task was refused before anything started; if the outcome is not to be written; or if
         it says that the run did not complete, which is known only when it is written.
     """
-    number, status = int(task["id"]), TaskStatus(task["status"])
+    with researcher.server.understanding():
+        number, status = int(task["id"]), TaskStatus(str(task["status"]))
+        creator = task["init_org"]["id"]
     if not status.ended:
         raise UsageError(
             f"Task {number} is {status.name}: its result is there when it has ended.",
             f"Wait for it with: flower-v6 watch {number}",
         )
-    if researcher.collaboration.encrypted and task["init_org"]["id"] != researcher.own.id:
+    if researcher.collaboration.encrypted and creator != researcher.own.id:
         raise UsageError(
             f"The result of task {number} is encrypted for the organization that created it, which"
             f" is not {researcher.own.name}.",

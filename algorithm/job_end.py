@@ -29,7 +29,10 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
         central = 0
         while True:
             try:
-                central = central or server.run_of(server.get(f"task/{task}")["parent"]["id"])
+                if not central:
+                    found = server.get(f"task/{task}")
+                    with server.understanding():
+                        central = server.run_of(int(found["parent"]["id"]))
                 if server.run(central).status.ended:
                     break
             except Vantage6Error as error:

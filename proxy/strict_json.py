@@ -1,12 +1,12 @@
 """JSON of others, read within bounds; and our own, which every JSON reader understands.
 
-Python reads and writes numbers that JSON does not have (NaN, Infinity), and reads nested text by
-recursion. Small values take many times their text in memory, so their number is limited.
+Python reads nested text by recursion, and writes numbers that JSON does not have (NaN, Infinity).
+Small values take many times their text in memory, so their number is limited.
 """
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import Any
 
 # A value takes up to 100 bytes in memory. No answer or result of a sensible size has so many.
 MOST_VALUES = 2_000_000
@@ -18,13 +18,13 @@ def loads(text: bytes) -> Any:
     Raises
     ------
     ValueError
-        If it is no JSON, or is nested too deeply, or has too many values.
+        If it is no JSON but for NaN and Infinity, or is nested too deeply, or has too many values.
     """
     # Each value but the first stands behind one of these; more of them may stand in strings.
     if sum(map(text.count, (b"[", b"{", b",", b":"))) > MOST_VALUES:
         raise ValueError(f"it may have more than {MOST_VALUES:,} values")
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -32,10 +32,6 @@ def loads(text: bytes) -> Any:
 def dumps(value: object, indent: int | None = None) -> str:
     """Return a value as JSON, without members whose number JSON does not have."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _finite(value: object) -> object:

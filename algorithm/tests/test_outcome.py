@@ -81,9 +81,7 @@ def test_what_is_no_outcome_is_refused(changed: dict[str, Any]) -> None:
         Outcome.checked({**OUTCOME.members(), **changed})
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"[" * 100_000, b"NaN", b'{"a": -Infinity}', b"[" + b"[]," * 2_000_000 + b"0]"]
-)
+@pytest.mark.parametrize("text", [b"", b"[" * 100_000, b"\xff", b"[" + b"[]," * 2_000_000 + b"0]"])
 def test_json_of_others_is_refused_where_it_is_none_or_takes_too_much(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         strict_json.loads(text)

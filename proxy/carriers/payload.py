@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from proxy import strict_json
 from proxy.carriers.members import Member, decoded, encoded, pieces_of, with_member
 from proxy.errors import CarrierError
 
@@ -48,7 +49,7 @@ class Payload:
         self._bundle = Member(file, "bundle")
         head = self._bundle.before + (b'"bundle": ""}' if self.has_bundle else b"")
         try:
-            self.fields = json.loads(head)
+            self.fields: Any = strict_json.loads(head)
         except ValueError as error:
             raise CarrierError(f"{path} does not hold JSON as it should: {error}.") from error
         if not isinstance(self.fields, dict):
