@@ -118,18 +118,11 @@ def _result(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
 def _write(members: Mapping[str, Any], files: Mapping[str, object], output: Path) -> None:
     """Write run.json and the files, or nothing at all if one is not to be in the folder."""
     folder = output.resolve()
-    for name in files:
-        if not _is_inside(name, folder):
-            raise AppError(
-                f"The outcome has a file {name!r}, which would not be in {output}, or be its"
-                f" {_REPORT}. Nothing was written.",
-                "The app's author decides what a ServerApp writes.",
-            )
-        if (folder / name).exists():
-            raise _already_there(output, name)
     contents = {name: _decoded(name, content) for name, content in files.items()}
     contents[_REPORT] = strict_json.dumps(members, indent=2).encode() + b"\n"
     try:
+        for name in files:
+            _check_name(name, output, folder)
         for name, content in contents.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,15 +130,27 @@ def _write(members: Mapping[str, Any], files: Mapping[str, object], output: Path
                 file.write(content)
     except FileExistsError as error:
         raise _already_there(output, name) from error
-    except OSError as error:
-        raise AppError(f"{output} cannot be written: {error}.") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in the folder lead in a circle
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise AppError(f"{output} cannot be written: {reason}: {name[:80]!r}.") from error
+
+
+def _check_name(name: str, output: Path, folder: Path) -> None:
+    if not _is_inside(name, folder):
+        raise AppError(
+            f"The outcome has a file {name[:80]!r}, which would not be in {output}, or be its"
+            f" {_REPORT}. Nothing was written.",
+            "The app's author decides what a ServerApp writes.",
+        )
+    if (folder / name).exists():
+        raise _already_there(output, name)
 
 
 def _decoded(name: str, content: object) -> bytes:
     try:
         return b64decode(str(content), validate=True)
     except ValueError as error:
-        raise AppError(f"The file {name!r} in the outcome is damaged: {error}.") from error
+        raise AppError(f"The file {name[:80]!r} in the outcome is damaged: {error}.") from error
 
 
 def _already_there(output: Path, name: str) -> UsageError:

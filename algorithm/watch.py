@@ -120,12 +120,12 @@ class Watcher:
 
     def _subtasks(self) -> Iterator[dict[str, Any]]:
         """Yield all subtasks; of those that ended before, what was known of them."""
-        asked = set()
+        asked = set[int]()
         for page in range(1, _MOST_PAGES + 1):
             # The newest come first, so what is new stands before what is known.
             found = self._server.get("task", parent_id=self._task, page=page, per_page=_PAGE)
             with self._server.understanding():
-                subtasks = [
+                subtasks: list[dict[str, Any]] = [
                     {
                         "id": int(each["id"]),
                         "name": str(each["name"]),

@@ -39,7 +39,7 @@ KEPT_BYTES = 64 << 10
 # A tape is held in memory. Real ones expand ten times; many SuperNodes that got the same, more.
 FREE_BYTES = 64 << 20
 MOST_EXPANDED = 100
-_MOST_CALLS = 250_000
+_MOST_CALLS = 100_000
 # What was compressed with the largest of xz's presets needs half.
 _MOST_MEMORY = 128 << 20
 _PIECE_BYTES = 1 << 20

@@ -167,7 +167,11 @@ class Server:
                 items += answer["data"]
                 if len(answer["data"]) < _PAGE:
                     return items
-        raise Vantage6Error(f"{self.url}/{path} lists more than {len(items):,} items.")
+            if len(items) > page * _PAGE:
+                break
+        raise Vantage6Error(
+            f"{self.url}/{path} lists more than the {len(items):,} items asked for."
+        )
 
     def organizations(self, collaboration: int, study: int | None = None) -> list[Organization]:
         """Return the organizations of a collaboration, or of a study in it, by their ids."""
