@@ -184,3 +184,10 @@ def test_an_answer_above_the_limit_is_refused_with_both_sizes_and_nothing_is_wri
     said = "The reply takes 100 bytes; the carrier can bring 99 bytes back."
     assert refused.value.message == said
     assert not (folder / "too large").exists()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' + "[" * 100_000])
+def test_members_that_are_nested_without_end_are_refused(folder: Path, text: str) -> None:
+    (folder / "nested").write_text(text)
+    with pytest.raises(CarrierError, match="nested too deeply"), payload.read(folder / "nested"):
+        pass

@@ -10,7 +10,7 @@ import pytest
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from protos.records_pb2 import MetricRecord
-from proxy.bundle import Bundle
+from proxy.bundle import Bundle, BundleWriter
 from proxy.carriers import Exchange
 from proxy.errors import (
     Cancelled,
@@ -19,6 +19,7 @@ from proxy.errors import (
     UnknownNode,
     Unreachable,
 )
+from proxy.fleet import wire
 from proxy.fleet.messages import ErrorCode, Instruction, Reply, object_id, parse
 from proxy.testing import (
     MemoryCarrier,
@@ -196,6 +197,25 @@ def test_the_record_tells_what_was_moved(pair: ProxyPair) -> None:
     assert record.seconds.keys() == {
         *("drain", "carry", "handover", "clientapp", "collect", "store")
     }
+
+
+def test_a_station_that_has_measured_more_time_than_has_passed_is_not_believed(
+    tmp_path: Path,
+) -> None:
+    def exchange(instruction: Path, reply: Path) -> None:
+        asked = asked_in(instruction)
+        answer, contents = make_reply(asked, TRAINED)
+        header = bundle_pb2.Header(message_id=asked.message_id)
+        header.reply.push_messages_object_id = object_id(answer.encoded)
+        with BundleWriter(reply, header) as writer:
+            for content in (answer.encoded, *contents.values()):
+                writer.add(object_id(content), content)
+            writer.close({"clientapp": 1e300})
+
+    pair = ProxyPair(WatchedCarrier(exchange), tmp_path)
+    assert pair.send(MODEL) == TRAINED
+    assert pair.records[0].seconds.keys() == {"drain", "carry", "store"}
+    assert pair.records[0].seconds["carry"] > 0
 
 
 def test_an_object_that_is_still_being_uploaded_is_waited_for(
@@ -446,6 +466,16 @@ def garbage(_: Path, reply: Path) -> None:
     reply.write_bytes(b"no bundle")
 
 
+def announcing(more: bytes) -> Answering:
+    """Announce more than a reply."""
+
+    def exchange(instruction: Path, reply: Path) -> None:
+        answer, contents = make_reply(asked_in(instruction), TRAINED)
+        write_reply(reply, asked_in(instruction).message_id, answer.encoded + more, contents)
+
+    return exchange
+
+
 NO_REPLY = ErrorCode.REPLY_MESSAGE_UNAVAILABLE
 
 
@@ -484,6 +514,16 @@ NO_REPLY = ErrorCode.REPLY_MESSAGE_UNAVAILABLE
             answer_with(lambda request: request.ClearField("messages_list")),
             *(NO_REPLY, "not exactly one reply"),
             id="its reply is empty",
+        ),
+        pytest.param(
+            announcing(wire.field(15, bytes(17 << 20))),
+            *(NO_REPLY, "the limit is 16,777,216"),
+            id="its reply is announced with megabytes of nothing",
+        ),
+        pytest.param(
+            announcing(b"\x1a\x00" * 2000),
+            *(NO_REPLY, "more than 1,000 fields"),
+            id="its reply has many trees of nothing",
         ),
         pytest.param(missing_forever, NO_REPLY, "missing_objects", id="it always lacks the app"),
     ],
