@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 
-.PHONY: demo test test-direct test-vantage6 benchmark benchmark-vantage6 compat lint protos protos-check tapes clean
+.PHONY: demo test test-direct test-vantage6 benchmark benchmark-vantage6 compat fuzz lint protos protos-check tapes clean
 
 demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	$(BIN)/flower-v6 run integration_tests/apps/digits --stations 2 --output demo-results \
@@ -25,6 +25,12 @@ benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 
 benchmark-vantage6: .venv/installed .venv-vantage6/installed  ## the bridge in vantage6, beside a bare algorithm
 	$(BIN)/python -m benchmarks.vantage6
+
+SECONDS ?= 60
+fuzz: .venv/installed  ## parsers of others' bytes, for SECONDS; what breaks one is left in build/fuzz
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet 'atheris>=3' || \
+	    echo "atheris cannot be installed here: hypothesis mutates the inputs"
+	$(BIN)/python -m integration_tests.fuzz $(SECONDS)
 
 compat: .venv/installed  ## try out every release of Flower; some 30 minutes, and 7 GB in .venv-flwr
 	mkdir -p build
