@@ -11,7 +11,7 @@ from proxy.carriers.container import Container
 from proxy.errors import UsageError
 
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
-_MOST_CHARACTERS = 10_000
+_MOST_CHARACTERS = 1000
 # Source: flwr 1.41, `parse_config_args` in flwr/common/config.py.
 _PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
@@ -33,6 +33,9 @@ def node_config(given: str, container: Container) -> str:
         If a central says more than which partition the station is: what else a ClientApp reads
         from there is the station's own business.
     """
+    # The pattern takes the square of a text without "=", so what a central says is kept short.
+    if container.token_file is not None and len(given) > _MOST_CHARACTERS:
+        raise UsageError(f"The task's node config has {len(given):,} characters: too many.")
     if container.token_file is not None and parsed(given, "node config").keys() - _FROM_CENTRAL:
         raise UsageError(f"The task's node config {given!r} says more than the partition.")
     found: dict[str, str] = {}
@@ -65,11 +68,6 @@ def parsed(text: str, what: str) -> dict[str, Any]:
     UsageError
         If they have a syntax error.
     """
-    # The pattern takes the square of a text without "=".
-    if len(text) > _MOST_CHARACTERS:
-        raise UsageError(
-            f"The {what} has {len(text):,} characters; the limit is {_MOST_CHARACTERS:,}."
-        )
     try:
         found = strict_toml.loads(
             "\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text))
