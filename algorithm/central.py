@@ -52,10 +52,9 @@ def main(container: Container, task: Payload) -> None:
     """
     # A run that ends while the server is away is started again by its node, result or not.
     left = container.temporary_folder / "central-result.json"
-    if left.exists():
+    if (ended := _ended(left)) is not None:
         log.info("this run ended before; its outcome is here")
         shutil.copyfile(left, container.output_file)
-        ended = Outcome.checked(strict_json.loads(left.read_bytes()))
         if ended.status != "completed":
             raise AppError(ended.cause)
         return
@@ -89,7 +88,19 @@ def main(container: Container, task: Payload) -> None:
             try:
                 write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
             finally:
-                shutil.copyfile(container.output_file, left)
+                if container.output_file.stat().st_size:  # else it could not be written
+                    shutil.copyfile(container.output_file, left)
+
+
+def _ended(left: Path) -> Outcome | None:
+    """Return the outcome of this run if it has ended before; a damaged one is none."""
+    try:
+        return Outcome.checked(strict_json.loads(left.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        log.warning("%s is damaged, %s: the run begins anew", left, error)
+        return None
 
 
 def _app(folder: Path) -> Path:

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -110,6 +112,8 @@ def _write(path: Path, text: str, files: Mapping[str, Path], outcome: Outcome) -
                 target.write(b'"')
             target.write(b"}}")
     except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, 0)  # makes room for the reason, which is left in its place
         ended = f"The run {outcome.status}. {outcome.cause}".rstrip()
         raise AppError(f"The result cannot be written: {error.strerror}.", ended) from error
 

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,17 @@ def test_members_that_are_nested_without_end_are_refused(folder: Path, text: str
     (folder / "nested").write_text(text)
     with pytest.raises(CarrierError, match="nested too deeply"), payload.read(folder / "nested"):
         pass
+
+
+def test_a_payload_that_a_full_disk_does_not_take_leaves_room_for_the_reason(folder: Path) -> None:
+    bundle = folder / "a.bundle"
+    bundle.write_bytes(bytes(3 << 20))
+    target = folder / "output"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(CarrierError, match="output cannot be written: File too large"):
+            payload.write(target, FIELDS, bundle)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert target.read_bytes() == b""
