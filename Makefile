@@ -7,7 +7,7 @@ PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 UNITS := protos proxy algorithm
 
-.PHONY: help demo test unit lint format test-direct test-vantage6 benchmark benchmark-vantage6 \
+.PHONY: help demo test unit lint format test-direct test-vantage6 benchmark benchmark-vantage6 fuzz \
     compat tapes protos protos-check clean
 
 help:  ## this list
@@ -45,6 +45,12 @@ benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 
 benchmark-vantage6: .venv/installed .venv-vantage6/installed  ## the bridge in vantage6, beside a bare algorithm
 	$(BIN)/python -m benchmarks.vantage6
+
+SECONDS ?= 60
+fuzz: .venv/installed  ## parsers of others' bytes, for SECONDS; what breaks one is left in build/fuzz
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet 'atheris>=3' || \
+	    echo "atheris cannot be installed here: hypothesis mutates the inputs"
+	$(BIN)/python -m integration_tests.fuzz $(SECONDS)
 
 compat: .venv/installed  ## try out every release of Flower; some 30 minutes, and 7 GB in .venv-flwr
 	mkdir -p build

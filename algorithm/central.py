@@ -4,7 +4,6 @@ It starts a SuperLink in its own container, makes each organization a SuperNode 
 app, and leaves the outcome (`algorithm.result`). A failed run is a failed task with an outcome.
 """
 
-import json
 import logging
 import os
 import shutil
@@ -12,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from algorithm.arguments import Arguments
 from algorithm.attach import Attached, Attachment, partitions
@@ -21,10 +19,11 @@ from algorithm.flower import Flower
 from algorithm.manifest import ENVIRONMENT_VARIABLE, Manifest
 from algorithm.node_config import pairs
 from algorithm.on_superlink import on_superlink
+from algorithm.outcome import Outcome
 from algorithm.result import write_result
-from algorithm.run import Outcome, run_app
+from algorithm.run import run_app
 from algorithm.screen import Screen
-from proxy import durable
+from proxy import durable, strict_json
 from proxy.calls import Mode
 from proxy.carriers import Carrier
 from proxy.carriers.container import Container
@@ -57,8 +56,8 @@ def main(container: Container, task: Payload) -> None:
     if (ended := _ended(left)) is not None:
         log.info("this run ended before; its outcome is here")
         shutil.copyfile(left, container.output_file)
-        if ended["status"] != "completed":
-            raise AppError(str(ended.get("cause")))
+        if ended.status != "completed":
+            raise AppError(ended.cause)
         return
     if ENVIRONMENT_VARIABLE not in os.environ:
         raise UsageError(
@@ -95,23 +94,21 @@ def main(container: Container, task: Payload) -> None:
             try:
                 write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
             finally:
-                part = left.with_suffix(".part")
-                shutil.copyfile(container.output_file, part)
-                durable.publish(part, left)
+                if container.output_file.stat().st_size:  # else it could not be written
+                    part = left.with_suffix(".part")
+                    shutil.copyfile(container.output_file, part)
+                    durable.publish(part, left)
 
 
-def _ended(left: Path) -> dict[str, Any] | None:
+def _ended(left: Path) -> Outcome | None:
     """Return the outcome of this run if it has ended before; a damaged one is none."""
     try:
-        ended = json.loads(left.read_text())
+        return Outcome.checked(strict_json.loads(left.read_bytes()))
     except FileNotFoundError:
         return None
-    except ValueError:
-        ended = None
-    if isinstance(ended, dict) and "status" in ended:
-        return ended
-    log.warning("%s is damaged: the run begins anew", left)
-    return None
+    except ValueError as error:
+        log.warning("%s is damaged, %s: the run begins anew", left, error)
+        return None
 
 
 def _app(folder: Path) -> Path:

@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -26,7 +25,8 @@ from algorithm.modes import BRIDGE, DIRECT, MODES
 from algorithm.node_config import run_config
 from algorithm.on_superlink import on_superlink
 from algorithm.options import positive, seconds
-from algorithm.run import Outcome, run_app, write_outcome
+from algorithm.outcome import Outcome
+from algorithm.run import run_app, write_outcome
 from algorithm.screen import Progress, Screen
 from algorithm.tapes import add_tape_commands, add_tape_option, on_tape
 from algorithm.vantage6_commands import add_vantage6_commands
@@ -131,7 +131,7 @@ def _run(options: argparse.Namespace, screen: Screen) -> None:
             if options.output is not None:
                 write_outcome(outcome, options.output, workspace.path)
             if options.json:
-                print(json.dumps(asdict(outcome)))
+                print(outcome.text())
     screen.line(f"flower-v6 | the run completed in {outcome.seconds:.1f} s")
 
 

@@ -1,14 +1,16 @@
 """Brings the outcome of a central task home: run.json, and the files that the ServerApp wrote."""
 
-import json
 from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from algorithm.outcome import Outcome
 from algorithm.researcher import Researcher
+from algorithm.result import FILES
 from algorithm.screen import Screen
+from proxy import strict_json
 from proxy.errors import AppError, CarrierError, UsageError, Vantage6Error
 from proxy.vantage6.server import Server, TaskStatus
 
@@ -17,42 +19,70 @@ _REPORT = "run.json"
 
 
 def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen: Screen) -> None:
-    """Write a task's outcome to a folder; files that are there already are replaced.
+    """Write a task's outcome to a folder; a file that is there already is never replaced.
 
     Raises
     ------
     UsageError
-        If the task has not ended yet, or its result was encrypted for another organization.
+        If the task has not ended yet, or its result was encrypted for another organization, or
+        a file of its outcome is in the folder already.
     Vantage6Error
         If it left no outcome.
     AppError
         If the task was refused before anything started; if the outcome is not to be written; or if
         it says that the run did not complete, which is known only when it is written.
     """
-    number, status = int(task["id"]), TaskStatus(task["status"])
+    with researcher.server.understanding():
+        number, status = int(task["id"]), TaskStatus(str(task["status"]))
+        creator = task["init_org"]["id"]
     if not status.ended:
         raise UsageError(
             f"Task {number} is {status.name}: its result is there when it has ended.",
             f"Wait for it with: flower-v6 watch {number}",
         )
-    if researcher.collaboration.encrypted and task["init_org"]["id"] != researcher.own.id:
+    if researcher.collaboration.encrypted and creator != researcher.own.id:
         raise UsageError(
             f"The result of task {number} is encrypted for the organization that created it, which"
             f" is not {researcher.own.name}.",
             "Log in as a user of that organization, with its key.",
         )
-    outcome = _outcome(researcher.server, number, status)
-    files = outcome.pop("files")
-    _write(outcome, files, output)
+    check_output(output)
+    result = _result(researcher.server, number, status)
+    try:
+        outcome = Outcome.checked(result)
+    except ValueError as error:
+        raise Vantage6Error(
+            f"The result of task {number} is not the outcome of a Flower app: {error}.",
+            "Give the number that `flower-v6 submit` printed.",
+        ) from error
+    files = result.pop(FILES)
+    _write({**result, **outcome.members()}, files, output)
     screen.line(f"flower-v6 | {output} has {_REPORT} and {len(files)} files of the ServerApp")
-    if outcome.get("status") != "completed":
+    if outcome.left_out:
+        screen.line(
+            f"flower-v6 | {_REPORT} lacks {', '.join(outcome.left_out)}: with the files, the result"
+            " would have been too large"
+        )
+    if outcome.status != "completed":
         raise AppError(
-            f"The run of task {number} did not complete: {outcome.get('cause')}",
-            f"The end of its log:\n{outcome.get('log')}" if outcome.get("log") else "",
+            f"The run of task {number} did not complete: {outcome.cause}",
+            f"The end of its log:\n{outcome.log}" if outcome.log else "",
         )
 
 
-def _outcome(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
+def check_output(output: Path) -> None:
+    """Refuse a folder that has an outcome already.
+
+    Raises
+    ------
+    UsageError
+        If it has a `run.json`.
+    """
+    if (output / _REPORT).exists():
+        raise _already_there(output, _REPORT)
+
+
+def _result(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
     """Return the task's result."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "result")
@@ -69,7 +99,7 @@ def _outcome(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
                 f"The end of its log:\n{tail}" if tail else "",
             ) from error
         try:
-            found = json.loads(path.read_bytes())
+            found = strict_json.loads(path.read_bytes())
         except ValueError as error:
             raise Vantage6Error(
                 f"The result of task {task} is no JSON: it is not from a Flower app's image, or"
@@ -77,7 +107,7 @@ def _outcome(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
             ) from error
     if isinstance(found, dict) and "error" in found:
         raise AppError(f"Task {task} did nothing: {found['error']}")
-    if not (isinstance(found, dict) and isinstance(found.get("files"), dict)):
+    if not (isinstance(found, dict) and isinstance(found.get(FILES), dict)):
         raise Vantage6Error(
             f"The result of task {task} is not the outcome of a Flower app.",
             "Give the number that `flower-v6 submit` printed.",
@@ -85,33 +115,66 @@ def _outcome(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
     return found
 
 
-def _write(outcome: Mapping[str, Any], files: Mapping[str, str], output: Path) -> None:
+def _write(members: Mapping[str, Any], files: Mapping[str, object], output: Path) -> None:
     """Write run.json and the files, or nothing at all if one is not to be in the folder."""
-    output.mkdir(parents=True, exist_ok=True)
     folder = output.resolve()
-    for name in files:
-        if not _is_inside(name, folder):
-            raise AppError(
-                f"The outcome has a file {name!r}, which would not be in {output}, or be its"
-                f" {_REPORT}. Nothing was written.",
-                "The app's author decides what a ServerApp writes.",
-            )
+    contents = {name: _decoded(name, content) for name, content in files.items()}
+    contents[_REPORT] = strict_json.dumps(members, indent=2).encode() + b"\n"
     try:
-        for name, content in files.items():
+        for name in files:
+            _check_name(name, output, folder)
+        for name, content in contents.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b64decode(content, validate=True))
-        (folder / _REPORT).write_text(json.dumps(outcome, indent=2) + "\n")
-    except OSError as error:
-        raise AppError(f"{output} cannot be written: {error}.") from error
-    except (ValueError, TypeError) as error:
-        raise AppError(f"A file in the outcome is damaged: {error}.") from error
+            with path.open("xb") as file:  # also if two names are one to this system
+                file.write(content)
+    except FileExistsError as error:
+        raise _already_there(output, name) from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in the folder lead in a circle
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise AppError(f"{output} cannot be written: {reason}: {name[:80]!r}.") from error
+
+
+def _check_name(name: str, output: Path, folder: Path) -> None:
+    if not _is_inside(name, folder):
+        raise AppError(
+            f"The outcome has a file {name[:80]!r}, which would not be in {output}, or be its"
+            f" {_REPORT}. Nothing was written.",
+            "The app's author decides what a ServerApp writes.",
+        )
+    if (folder / name).exists():
+        raise _already_there(output, name)
+
+
+def _decoded(name: str, content: object) -> bytes:
+    try:
+        return b64decode(str(content), validate=True)
+    except ValueError as error:
+        raise AppError(f"The file {name[:80]!r} in the outcome is damaged: {error}.") from error
+
+
+def _already_there(output: Path, name: str) -> UsageError:
+    return UsageError(
+        f"{output} has a file {name!r} already, which is not overwritten.",
+        "Give a new folder with --output, or move the file away.",
+    )
 
 
 def _is_inside(name: str, folder: Path) -> bool:
     """Whether a file of this name is in the folder, on whatever system, and is not ours."""
     parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
-    if "\0" in name or ".." in parts or PureWindowsPath(name).drive or not parts:
+    if (
+        not _is_text(name)
+        or "\0" in name
+        or ".." in parts
+        or PureWindowsPath(name).drive
+        or not parts
+    ):
         return False
     path = (folder / name).resolve()
     return path.is_relative_to(folder) and path not in (folder, folder / _REPORT)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name has no lone surrogate, with which no file can be named."""
+    return name.encode(errors="replace").decode() == name

@@ -33,11 +33,13 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
         while True:
             try:
                 if not run:
-                    parent = server.get(f"task/{task}")["parent"]
-                    if parent is None:
+                    with server.understanding():
+                        parent = server.get(f"task/{task}")["parent"]
+                        central = None if parent is None else int(parent["id"])
+                    if central is None:
                         log.warning("no central task created this host: it ends")
                         break
-                    run = server.run_of(parent["id"])
+                    run = server.run_of(central)
                 if server.run(run).status.ended:
                     log.info("the job is over")
                     break

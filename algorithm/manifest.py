@@ -10,7 +10,6 @@ import hashlib
 import json
 import struct
 import sys
-import tomllib
 import unicodedata
 import zipfile
 import zlib
@@ -21,8 +20,10 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
+from algorithm import strict_toml
 from algorithm.app import build
 from algorithm.flower import Flower
+from proxy import strict_json
 from proxy.errors import AppError, BridgeError
 
 # Where a container finds its image's manifest; set in the image, so not encoded as what the node
@@ -31,11 +32,16 @@ ENVIRONMENT_VARIABLE = "FLOWER_V6_MANIFEST"
 # Flower builds no larger FAB (FAB_MAX_SIZE, flwr 1.41, `common/constant.py`).
 _MAX_FAB_BYTES = 10 << 20
 _MAX_FILES = 10_000
+# All files together, expanded: so much, and so many times the FAB, but never more than the last.
+_FREE_BYTES = 16 << 20
+_MAX_EXPANSION = 100
 _MAX_EXPANDED_BYTES = 256 << 20
+# Keys of a run config that the app declares.
+_MAX_KEYS = 1000
+_MAX_KEY_LENGTH = 1000
 _PYPROJECT = "pyproject.toml"
 # Flower's list of the files; it is in every FAB and follows from the rest.
 _FLOWERS_OWN_LIST = ".info/CONTENT"
-_MAX_PYPROJECT_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 20
 _NAME_LENGTH = 80  # of a name that an error quotes
 # What a damaged or hostile archive makes `zipfile` raise.
@@ -89,8 +95,8 @@ class Manifest:
             If it is none, or larger than one can be.
         """
         with _opened(fab) as archive:
-            config = tomllib.loads(
-                b"".join(_content(archive, _PYPROJECT, _MAX_PYPROJECT_BYTES)).decode()
+            config = strict_toml.loads(
+                b"".join(_content(archive, _PYPROJECT, strict_toml.MOST_BYTES)).decode()
             )
             try:
                 project, app = config["project"], config["tool"]["flwr"]["app"]
@@ -100,7 +106,7 @@ class Manifest:
                     version=str(project["version"]),
                     flwr=flwr,
                     fab_sha256=hashlib.sha256(fab).hexdigest(),
-                    files=_hashes(archive),
+                    files=_hashes(archive, len(fab)),
                     run_config_keys=sorted(_flat_keys(app.get("config", {}))),
                 )
             except (KeyError, TypeError, AttributeError) as error:
@@ -128,7 +134,15 @@ class Manifest:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the manifest that stands in a file; `ValueError` or `TypeError` if none does."""
-        return cls(**json.loads(text))
+        manifest = cls(**strict_json.loads(text.encode()))
+        files, keys = manifest.files, manifest.run_config_keys
+        if not isinstance(files, dict) or not isinstance(keys, list):
+            raise ValueError("it does not describe an app")
+        texts = [*files, *files.values(), *keys]
+        texts += [manifest.publisher, manifest.name, manifest.version, manifest.fab_sha256]
+        if not all(isinstance(each, str) for each in texts):
+            raise ValueError("it does not describe an app")
+        return manifest
 
     def write(self, path: Path) -> None:
         """Write it."""
@@ -144,7 +158,7 @@ def file_hashes(fab: bytes) -> dict[str, str]:
         If it is no FAB, or larger than one can be.
     """
     with _opened(fab) as archive:
-        return _hashes(archive)
+        return _hashes(archive, len(fab))
 
 
 @contextmanager
@@ -186,11 +200,14 @@ def _check_names(archive: zipfile.ZipFile) -> None:
         seen.add(same)
 
 
-def _hashes(archive: zipfile.ZipFile) -> dict[str, str]:
-    left, hashes = _MAX_EXPANDED_BYTES, {}
+def _hashes(archive: zipfile.ZipFile, fab_bytes: int) -> dict[str, str]:
+    left = min(_FREE_BYTES + _MAX_EXPANSION * fab_bytes, _MAX_EXPANDED_BYTES)
+    hashes: dict[str, str] = {}
     for name in archive.namelist():
         if name == _FLOWERS_OWN_LIST:
             continue
+        if name in hashes:
+            raise AppError(f"The app (FAB) has a file twice: {name[:80]!r}.")
         digest = hashlib.sha256()
         for piece in _content(archive, name, left):
             digest.update(piece)
@@ -204,23 +221,38 @@ def _content(archive: zipfile.ZipFile, name: str, limit: int) -> Iterator[bytes]
     try:
         entry = archive.getinfo(name)
     except KeyError:
-        raise AppError(f"The app (FAB) has no {name}.") from None
+        raise AppError(f"The app (FAB) has no {name[:80]!r}.") from None
     # zipfile expands what is compressed otherwise without any limit. Flower uses these two.
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise AppError(f"The app (FAB) is compressed in a way that Flower does not use: {name!r}.")
+        raise AppError(
+            f"The app (FAB) is compressed in a way that Flower does not use: {name[:80]!r}."
+        )
     if entry.file_size > limit:
-        raise AppError(f"The app (FAB) is too large once expanded; {name!r} does not fit.")
+        raise AppError(f"The app (FAB) is too large once expanded; {name[:80]!r} does not fit.")
     with archive.open(entry) as file:
         while piece := file.read(_PIECE_BYTES):
             yield piece
 
 
-def _flat_keys(config: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat_keys(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}"
+def _flat_keys(config: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a run config, nested ones joined by dots."""
+    keys: list[str] = []
+    nested = [("", config)]
+    while nested:
+        above, table = nested.pop()
+        for key, value in table.items():
+            name = f"{above}{key}"
+            # Keys below a long one would each repeat it.
+            if len(name) > _MAX_KEY_LENGTH or len(keys) + len(nested) >= _MAX_KEYS:
+                raise AppError(
+                    f"The app's run config has more than {_MAX_KEYS:,} keys, or one of more than"
+                    f" {_MAX_KEY_LENGTH:,} characters."
+                )
+            if isinstance(value, Mapping):
+                nested.append((f"{name}.", value))
+            else:
+                keys.append(name)
+    return keys
 
 
 def main() -> int:

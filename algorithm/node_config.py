@@ -2,17 +2,18 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from algorithm import strict_toml
 from proxy.carriers.container import Container
 from proxy.errors import UsageError
 
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
 # Integers of a node config are sint64 (flwr 1.41, `proto/transport.proto`).
 _PARTITION_LIMIT = 1 << 63
+_MOST_CHARACTERS = 1000
 # Source: flwr 1.41, `parse_config_args` in flwr/common/config.py.
 _PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
@@ -35,6 +36,9 @@ def node_config(given: str, container: Container) -> str:
         ClientApp reads from there is the station's own business.
     """
     if container.token_file is not None:
+        # The pattern takes the square of a text without "=", so what a central says is kept short.
+        if len(given) > _MOST_CHARACTERS:
+            raise UsageError(f"The task's node config has {len(given):,} characters: too many.")
         for key, value in parsed(given, "node config").items():
             if key not in _FROM_CENTRAL:
                 raise UsageError(f"The task's node config {given!r} says more than the partition.")
@@ -71,8 +75,10 @@ def parsed(text: str, what: str) -> dict[str, Any]:
         If they have a syntax error.
     """
     try:
-        found = tomllib.loads("\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text)))
-    except tomllib.TOMLDecodeError as error:
+        found = strict_toml.loads(
+            "\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text))
+        )
+    except ValueError as error:
         raise UsageError(
             f"The {what} {text!r} is not understood: {error}.",
             "Write key=value pairs with TOML values: 'device=\"cpu\" partition-id=0'.",
@@ -92,7 +98,7 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
     """
     if len(given) == 1 and given[0].endswith(".toml"):
         try:
-            return flat(tomllib.loads(Path(given[0]).expanduser().read_text()))
+            return flat(strict_toml.loads(Path(given[0]).expanduser().read_text()))
         except (OSError, ValueError) as error:
             raise UsageError(f"The run config {given[0]} cannot be read: {error}.") from error
     found: dict[str, Any] = {}

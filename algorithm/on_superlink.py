@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeAlias
 
 from algorithm.app import copy_app
 from algorithm.flower import Flower, SuperLink
-from algorithm.run import Outcome, Run, Way, follow
+from algorithm.outcome import Outcome
+from algorithm.run import Run, Way, follow
 from algorithm.screen import Progress
 from proxy.errors import AppError, FleetError, FlowerError
 from proxy.process import Process

@@ -23,7 +23,7 @@ class Collaboration:
     @classmethod
     def of(cls, found: dict[str, Any]) -> Self:
         """Return what the server's JSON says."""
-        return cls(found["id"], found["name"], bool(found["encrypted"]))
+        return cls(int(found["id"]), str(found["name"]), bool(found["encrypted"]))
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,9 @@ def enter(options: argparse.Namespace) -> Researcher:
     """
     settings = Settings.gathered(options)
     server = settings.log_in()
-    known = [Collaboration.of(each) for each in server.all("collaboration")]
+    answer = server.all("collaboration")
+    with server.understanding():
+        known = [Collaboration.of(each) for each in answer]
     wanted = settings.collaboration
     found = next((each for each in known if wanted in (each.name, str(each.id))), None)
     if found is None:
@@ -129,8 +131,12 @@ def enter_by_task(options: argparse.Namespace) -> tuple[Researcher, dict[str, An
     settings = Settings.gathered(options)
     server = settings.log_in()
     task = existing_task(server, options.task)
-    found = server.get(f"collaboration/{task['collaboration']['id']}")
-    return _entered(server, settings, Collaboration.of(found)), task
+    with server.understanding():
+        number = int(task["collaboration"]["id"])
+    found = server.get(f"collaboration/{number}")
+    with server.understanding():
+        collaboration = Collaboration.of(found)
+    return _entered(server, settings, collaboration), task
 
 
 def existing_task(server: Server, number: int) -> dict[str, Any]:

@@ -1,20 +1,36 @@
 """What a central function leaves: JSON that vantage6's UI can show, and the ServerApp's files."""
 
 import json
-from base64 import b64encode
+import logging
+import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from algorithm.run import Outcome
-from proxy.errors import CarrierError
+from algorithm.outcome import Outcome
+from proxy import strict_json
+from proxy.carriers.members import encoded, pieces_of
+from proxy.errors import AppError, CarrierError
 from proxy.report import MessageRecord
+
+log = logging.getLogger(__name__)
 
 # What the algorithm store's entry (`algorithm.store_entry`) tells the UI to show, and as a line.
 ROWS, COLUMNS = "metrics", "rounds"
 LINE_X, LINE_Y = "round", "loss"
+FILES = "files"
+# What makes room for the files, in this order, and what stands in its place. The UI fails where
+# there is no such column.
+_DISPENSABLE: Sequence[Mapping[str, Any]] = (
+    {ROWS: [], COLUMNS: {LINE_X: [], LINE_Y: []}},
+    {"messages": []},
+)
+_MOST_DIGITS = 10
+# More lines are no picture.
+_MOST_COLUMNS = 1000
 
 
 def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) -> None:
@@ -26,6 +42,8 @@ def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) ->
       reply's metrics;
     - `rounds`: for each of these numbers, the list of its means over the stations, by round;
     - `files`: the base64 of each file, by its name.
+
+    If that is too large, `metrics` and `rounds` are left empty, and then `messages`.
 
     Parameters
     ----------
@@ -41,26 +59,63 @@ def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) ->
     Raises
     ------
     CarrierError
-        If it would be larger. What is left then has no files.
+        If the files alone are too large. They are left out then.
+    AppError
+        If the result cannot be written; it says how the run ended.
     """
     rows = [_row(record) for record in outcome.messages if not record.error]
-    result = {**asdict(outcome), ROWS: rows, COLUMNS: _columns(rows)}
+    members = {**outcome.members(), ROWS: rows, COLUMNS: _columns(rows)}
     files = {_name(each.relative_to(written)): each for each in _files(written)}
+    # Base64 takes a third more, and a name its quotes.
+    taken = sum(
+        (each.stat().st_size + 2) // 3 * 4 + len(json.dumps(name)) + len(': "", ')
+        for name, each in files.items()
+    )
+    text = _fitting(members, max_bytes - taken)
+    if text is not None:
+        _write(path, text, files, outcome)
+        return
     size = sum(each.stat().st_size for each in files.values())
-    # Base64 takes a third more.
-    fits = size * 4 // 3 + len(json.dumps(result)) < max_bytes
-    contents = {name: b64encode(each.read_bytes()).decode() for name, each in files.items() if fits}
-    if not fits:
-        result |= {
-            "status": "failed",
-            "cause": f"The ServerApp's files take {size} bytes; a result can have"
-            f" {max_bytes * 3 // 4}. They are left out: {', '.join(sorted(files))}.",
-        }
-    path.write_text(json.dumps({**result, "files": contents}))
-    if not fits:
-        raise CarrierError(
-            str(result["cause"]), "Have the ServerApp write less: the final model only, say."
-        )
+    cause = (
+        f"The ServerApp's files take {size} bytes; a result can have {max_bytes * 3 // 4}."
+        f" They are left out: {', '.join(sorted(files))}."
+    )
+    failed = {**members, "status": "failed", "cause": cause}
+    _write(path, _fitting(failed, max_bytes) or strict_json.dumps({"error": cause}), {}, outcome)
+    raise CarrierError(cause, "Have the ServerApp write less: the final model only, say.")
+
+
+def _fitting(members: Mapping[str, Any], max_bytes: int) -> str | None:
+    """Return the members as JSON, with as many of the dispensable ones as fit."""
+    fitting = dict(members)
+    left_out: list[str] = []
+    for emptied in ({}, *_DISPENSABLE):
+        left_out += emptied
+        text = strict_json.dumps({**fitting, **emptied, "left_out": left_out, FILES: {}})
+        fitting |= emptied
+        if len(text) < max_bytes:
+            if left_out:
+                log.warning("the result has no %s: it would be too large", ", ".join(left_out))
+            return text
+    return None
+
+
+def _write(path: Path, text: str, files: Mapping[str, Path], outcome: Outcome) -> None:
+    """Write the members, with the files in the last one."""
+    try:
+        with path.open("wb") as target:
+            target.write(text.encode().removesuffix(b"}}"))
+            for number, (name, file) in enumerate(files.items()):
+                target.write(b", " * bool(number) + json.dumps(name).encode() + b': "')
+                with file.open("rb") as source:
+                    target.writelines(encoded(pieces_of(source)))
+                target.write(b'"')
+            target.write(b"}}")
+    except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, 0)  # makes room for the reason, which is left in its place
+        ended = f"The run {outcome.status}. {outcome.cause}".rstrip()
+        raise AppError(f"The result cannot be written: {error.strerror}.", ended) from error
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -70,14 +125,23 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _name(path: Path) -> str:
-    """Return a file's name; `run.json` is the report's own where a result is fetched."""
-    return "serverapp-run.json" if str(path) == "run.json" else str(path)
+    """Return a file's name, with "%FF" for a byte that is no UTF-8.
+
+    `run.json` is the report's own where a result is fetched.
+    """
+    if str(path) == "run.json":
+        return "serverapp-run.json"
+    # Python has such a byte as a lone surrogate, U+DC80 to U+DCFF.
+    return "".join(
+        f"%{ord(each) & 0xFF:02X}" if "\ud800" <= each <= "\udfff" else each for each in str(path)
+    )
 
 
 def _row(record: MessageRecord) -> dict[str, Any]:
     """Return a row of the UI's table; a metric does not take the place of what makes it a row."""
+    group = record.group_id
     own = {
-        "round": int(record.group_id) if record.group_id.isdecimal() else record.step,
+        "round": int(group) if group.isdecimal() and len(group) < _MOST_DIGITS else record.step,
         "message_type": record.message_type,
         "organization": record.station,
     }
@@ -86,17 +150,16 @@ def _row(record: MessageRecord) -> dict[str, Any]:
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
     """Return the columns of the UI's line: rounds, and each metric's mean over the stations."""
+    values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        for name, value in row.items():
+            if name != "round" and isinstance(value, int | float):
+                values[name][row["round"]].append(value)
     rounds = sorted({row["round"] for row in rows})
-    names = sorted({name for row in rows for name, value in row.items() if _is_metric(name, value)})
     # The UI draws `LINE_Y` and fails where there is no such column.
     columns: dict[str, list[float | None]] = {LINE_X: list(rounds), LINE_Y: [None] * len(rounds)}
-    for name in names:
-        by_round = [
-            [row[name] for row in rows if row["round"] == each and name in row] for each in rounds
+    for name in sorted(values)[:_MOST_COLUMNS]:
+        columns[name] = [
+            mean(values[name][each]) if each in values[name] else None for each in rounds
         ]
-        columns[name] = [mean(values) if values else None for values in by_round]
     return columns
-
-
-def _is_metric(name: str, value: object) -> bool:
-    return name != "round" and isinstance(value, (int, float))

@@ -1,53 +1,21 @@
-"""One Flower app, from start to end: its outcome, whatever way it is run in."""
+"""One Flower app, from start to end, whatever way it is run in."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from algorithm.outcome import Outcome
 from algorithm.screen import Progress, Screen
-from proxy import __version__, durable
-from proxy.calls import DEFAULT_MODE
+from proxy import durable
 from proxy.errors import AppError, BridgeError
 from proxy.process import Process
-from proxy.report import MessageRecord
 
 _LOOK_SECONDS = 0.1
 # Folders that mean nothing to the reader of a log's name.
 _LAYOUT = frozenset({"stations", "job"})
-
-
-@dataclass
-class Outcome:
-    """How a run ended; this is `run.json`.
-
-    Attributes
-    ----------
-    mode : str
-        How the app ran: one of `proxy.calls.Mode`.
-    status : str
-        "completed", "failed" or "cancelled".
-    cause : str
-        Why, unless it is completed.
-    log : str
-        The end of the log that shows it.
-    """
-
-    app: str
-    flower_release: str
-    supernodes: str
-    stations: list[str]
-    mode: str = DEFAULT_MODE
-    bridge_release: str = __version__
-    status: str = "failed"
-    cause: str = ""
-    log: str = ""
-    flower_run: str = ""
-    seconds: float = 0.0
-    messages: list[MessageRecord] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -134,13 +102,14 @@ def write_outcome(outcome: Outcome, output: Path, folder: Path) -> None:
     Raises
     ------
     AppError
-        If that cannot be written.
+        If that cannot be written; it says how the run ended.
     """
     try:
-        text = json.dumps(asdict(outcome), indent=2) + "\n"
+        text = outcome.text(indent=2) + "\n"
         durable.write(output / "run.json", text.encode())
         for log in folder.rglob("*.log"):
             parts = [part for part in log.relative_to(folder).parts if part not in _LAYOUT]
             shutil.copyfile(log, output / "-".join(parts))
     except OSError as error:
-        raise AppError(f"{output} cannot be written: {error.strerror}.") from error
+        ended = f"The run {outcome.status}. {outcome.cause}".rstrip()
+        raise AppError(f"{output} cannot be written: {error.strerror}.", ended) from error

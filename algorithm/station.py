@@ -16,7 +16,7 @@ from algorithm.policy import Policy, Refused
 from algorithm.runtime import NoReply, Runtime
 from protos import bundle_pb2
 from proxy import durable
-from proxy.bundle import Bundle, BundleWriter
+from proxy.bundle import APP_BYTES, Bundle, BundleWriter
 from proxy.client import Delivery
 from proxy.errors import BridgeError, BundleError, FleetError
 from proxy.fleet.messages import ErrorCode
@@ -138,7 +138,7 @@ def _have_answered(
 def _read(job: Job, bundle: Bundle, object_id: str) -> bytes:
     """Return an object from the bundle, or else from what the station holds."""
     if object_id in bundle.object_ids:
-        return bundle.read(object_id)
+        return bundle.read(object_id, APP_BYTES)
     content = job.objects.get(object_id)
     if content is None:
         raise BundleError(f"Object {object_id} was removed from the station's cache just now.")
@@ -150,7 +150,7 @@ def _keep(job: Job, bundle: Bundle, object_ids: list[str]) -> None:
     for each in object_ids:
         try:
             if each in bundle.object_ids:
-                job.objects.keep(each, bundle.read(each))
+                job.objects.keep(each, bundle.read(each, APP_BYTES))
         except (BundleError, OSError) as error:
             log.warning("the app will have to be sent again: %s", _clean(str(error)))
 

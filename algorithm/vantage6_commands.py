@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from algorithm.arguments import SUPERNODES
-from algorithm.fetch import fetch
+from algorithm.fetch import check_output, fetch
 from algorithm.login import Settings, add_login_options
 from algorithm.modes import MODES
 from algorithm.node_config import run_config
@@ -39,6 +39,7 @@ def _submit(options: argparse.Namespace, screen: Screen) -> None:
         if (value := getattr(options, name)) is not None:
             arguments[name] = value
     if options.output is not None:
+        check_output(options.output)
         options.output.mkdir(parents=True, exist_ok=True)
     researcher = enter(options)
     what = Submission(

@@ -14,6 +14,8 @@ _LOOK_SECONDS = 1.0
 # to serve: a log comes whole each time; for the status of each subtask all runs are gone through.
 _SHARE = 0.05
 _PAGE = 10
+# Of more subtasks the older ones are not shown.
+_MOST_PAGES = 10_000
 
 
 def watch(server: Server, task: int, screen: Screen) -> TaskStatus:
@@ -118,18 +120,23 @@ class Watcher:
 
     def _subtasks(self) -> Iterator[dict[str, Any]]:
         """Yield all subtasks; of those that ended before, what was known of them."""
-        page, asked = 1, set()
-        while True:
+        asked = set[int]()
+        for page in range(1, _MOST_PAGES + 1):
             # The newest come first, so what is new stands before what is known.
             found = self._server.get("task", parent_id=self._task, page=page, per_page=_PAGE)
-            for each in found["data"]:
-                asked.add(each["id"])
-                yield each
-            if len(found["data"]) < _PAGE or any(
-                each["id"] in self._known for each in found["data"]
-            ):
+            with self._server.understanding():
+                subtasks: list[dict[str, Any]] = [
+                    {
+                        "id": int(each["id"]),
+                        "name": str(each["name"]),
+                        "status": str(each["status"]),
+                    }
+                    for each in found["data"]
+                ]
+            asked.update(each["id"] for each in subtasks)
+            yield from subtasks
+            if len(subtasks) < _PAGE or any(each["id"] in self._known for each in subtasks):
                 break
-            page += 1
         for number, each in self._known.items():
             if number not in asked:
                 known = each["status"] if _ended(each) else self._server.task_status(number).name

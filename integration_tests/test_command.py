@@ -15,7 +15,8 @@ import pytest
 from algorithm.attach import Attached, Attachment, local_carrier, local_stations
 from algorithm.flower import Flower
 from algorithm.on_superlink import on_superlink
-from algorithm.run import Outcome, run_app
+from algorithm.outcome import Outcome
+from algorithm.run import run_app
 from algorithm.screen import Screen
 from integration_tests.harness import (
     APPS,

@@ -15,15 +15,25 @@ the object's id, that is by their own SHA-256: so one pass of hashing covers eve
 
 Both ends work object by object: `BundleWriter` appends them as they come, `Bundle` checks a whole
 file once and then reads single objects from it. Memory does not grow with the model.
+
+What a bundle may expand to is bounded by what came: all objects together have at most `FREE_BYTES`
+plus `MOST_EXPANDED` times the bytes of the bundle. Models of zeros keep to that, because the writer
+does: where a block, compressed, would break the rule, it is stored as it is, so a gigabyte of zeros
+takes ten megabytes. Checking needs memory for one block. Memory for an object is taken only when it
+is read, and the reader says how many bytes an object of that kind may have: arrays are limited by
+the rule alone, `ANNOUNCEMENT_BYTES` and `APP_BYTES` are for what protobuf or zip would expand
+further. Header and footer have small limits of their own.
 """
 
 import hashlib
+import math
 import os
 import threading
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from struct import Struct
 from types import TracebackType
@@ -39,6 +49,16 @@ MAGIC = b"FLWRV6B\n"
 FORMAT_VERSION = 2
 BLOCK_BYTES = 1 << 20
 WRITER = f"flower-v6 {__version__}"
+
+FREE_BYTES = 16 << 20
+MOST_EXPANDED = 100
+# A message's object tree, with which it is pulled or pushed: the ids of some 100,000 arrays.
+ANNOUNCEMENT_BYTES = 16 << 20
+# An answer to GetFab: Flower builds no FAB above 10 MiB (FAB_MAX_SIZE, flwr 1.41,
+# `common/constant.py`).
+APP_BYTES = 11 << 20
+# The stages that a station measures. Others, of a newer release or invented, are left out.
+STAGES = ("handover", "clientapp", "collect")
 
 _PREFIX = Struct(">8sHI")
 _OBJECT = Struct(">32sQ")
@@ -60,7 +80,9 @@ class Limits:
     """
 
     bundle_bytes: int = 64 << 30
-    header_bytes: int = 64 << 20
+    # It holds the answer to GetRun, or the reason of a failure.
+    header_bytes: int = 4 << 20
+    footer_bytes: int = 64 << 10
     objects: int = 1_000_000
     object_bytes: int = 2 << 30
     expanded_bytes: int = 128 << 30
@@ -78,12 +100,14 @@ class BundleWriter:
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
         self.object_bytes = 0
+        self._expanded = 0
         header.writer = WRITER
         encoded = header.SerializeToString()
         self._part = path.with_name(path.name + ".part")
         self._lock = threading.Lock()
         self._written: set[str] = set()
         self._digest = hashlib.sha256()
+        _limit("Bundle's header", len(encoded), "bytes", DEFAULT_LIMITS.header_bytes)
         try:
             self._file: BinaryIO = self._part.open("wb")
         except OSError as error:
@@ -114,7 +138,7 @@ class BundleWriter:
             self._write(_OBJECT_TAG + _OBJECT.pack(bytes.fromhex(object_id), len(content)))
             view = memoryview(content)
             for offset in range(0, len(view), BLOCK_BYTES):
-                stored = _pack_block(view[offset : offset + BLOCK_BYTES])
+                stored = self._packed(view[offset : offset + BLOCK_BYTES])
                 self._write(_LENGTH.pack(len(stored)), hashed=False)
                 self._write(stored, hashed=False)
             return self._file.tell() - start
@@ -155,6 +179,14 @@ class BundleWriter:
             self._file.close()
         self._part.unlink(missing_ok=True)
 
+    def _packed(self, block: memoryview) -> bytes | memoryview:
+        """Return a block as it is stored: compressed where that pays and the rule allows it."""
+        self._expanded += len(block)
+        packed = _pack_block(block)
+        if self._expanded > _expansion(self._file.tell() + len(packed)):
+            return block
+        return packed
+
     def _write(self, data: bytes | memoryview, hashed: bool = True) -> None:
         if hashed:
             self._digest.update(data)
@@ -192,6 +224,7 @@ class Bundle:
     """
 
     header: Header
+    # By stage; what is no number of seconds is left out.
     seconds: Mapping[str, float]
 
     def __init__(self, path: Path, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -218,18 +251,32 @@ class Bundle:
         """The size of all objects together, uncompressed."""
         return sum(size for _, size in self._places.values())
 
-    def read(self, object_id: str) -> bytes:
+    def read(self, object_id: str, at_most: int | None = None) -> bytes:
         """Return an object's content.
+
+        Parameters
+        ----------
+        object_id : str
+            Its id.
+        at_most : int | None
+            How many bytes an object of this kind may have; None for an array's.
 
         Raises
         ------
         KeyError
             If the bundle does not hold the object.
+        BundleError
+            If it is larger.
         """
         offset, size = self._places[object_id]
+        if at_most is not None:
+            _limit(f"Object {object_id}", size, "bytes", at_most)
+        content = BytesIO()  # gives its bytes away without a copy, which joining blocks would be
         with self._lock:
             self._file.seek(offset)
-            return b"".join(_blocks(_Source(self._file, self.path), size))
+            for block in _blocks(_Source(self._file, self.path), size):
+                content.write(block)
+        return content.getvalue()
 
     def head(self, object_id: str) -> tuple[bytes, int]:
         """Return what stands before an object's first NUL, and the object's size.
@@ -279,7 +326,7 @@ class Bundle:
         _limit("Bundle's header", length, "bytes", limits.header_bytes)
         encoded = source.take(length)
         digest = hashlib.sha256(_PREFIX.pack(magic, version, length) + encoded)
-        expanded = 0
+        expanded, most_expanded = 0, min(limits.expanded_bytes, _expansion(total))
         while (tag := source.take(1)) == _OBJECT_TAG:
             place = source.take(_OBJECT.size)
             digest.update(tag + place)
@@ -288,7 +335,9 @@ class Bundle:
             expanded += size
             _limit("Bundle", len(self._places) + 1, "objects", limits.objects)
             _limit(f"Object {object_id}", size, "bytes", limits.object_bytes)
-            _limit("Bundle", expanded, "bytes once expanded", limits.expanded_bytes)
+            _limit("Bundle", expanded, "bytes once expanded", most_expanded)
+            if object_id in self._places:
+                raise BundleError(f"Bundle {self.path} is damaged: it holds {object_id} twice.")
             self._places[object_id] = (source.tell(), size)
             content = hashlib.sha256()
             for block in _blocks(source, size):
@@ -299,7 +348,7 @@ class Bundle:
             raise BundleError(f"Bundle {self.path} is damaged: {tag!r} where an object may start.")
         length_field = source.take(_LENGTH.size)
         (length,) = _LENGTH.unpack(length_field)
-        _limit("Bundle's footer", length, "bytes", limits.header_bytes)
+        _limit("Bundle's footer", length, "bytes", limits.footer_bytes)
         footer = source.take(length)
         digest.update(tag + length_field + footer)
         if source.take(digest.digest_size) != digest.digest():
@@ -308,7 +357,7 @@ class Bundle:
             raise BundleError(f"Bundle {self.path} is damaged: there are bytes behind its end.")
         try:
             self.header = Header.FromString(encoded)
-            self.seconds = dict(Footer.FromString(footer).seconds)
+            self.seconds = _sensible(Footer.FromString(footer).seconds)
         except DecodeError as error:
             raise BundleError(f"Bundle {self.path} has an unreadable header or footer.") from error
 
@@ -357,6 +406,19 @@ def _blocks(source: _Source, size: int) -> Iterator[bytes]:
                 )
         yield block
         size -= expected
+
+
+def _expansion(stored: int) -> int:
+    """Return how many bytes a bundle of some size may expand to."""
+    return FREE_BYTES + MOST_EXPANDED * stored
+
+
+def _sensible(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {
+        stage: value
+        for stage, value in seconds.items()
+        if stage in STAGES and math.isfinite(value) and value >= 0
+    }
 
 
 def _limit(what: str, value: int, unit: str, limit: int) -> None:

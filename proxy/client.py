@@ -28,7 +28,7 @@ from pathlib import Path
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
-from proxy.bundle import Bundle, BundleWriter
+from proxy.bundle import ANNOUNCEMENT_BYTES, STAGES, Bundle, BundleWriter
 from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
 from proxy.fleet import messages, one_reading
 from proxy.fleet.messages import parse
@@ -111,10 +111,9 @@ class Delivery:
         reply, and `collect` until the reply's last object.
         """
         stages = (Stage.OFFERED, Stage.CONFIRMED, Stage.PUSHING, Stage.ANSWERED)
-        names = ("handover", "clientapp", "collect")
         passed = [self.times[stage] for stage in stages if stage in self.times]
         return {
-            name: end - start for name, start, end in zip(names, passed, passed[1:], strict=False)
+            name: end - start for name, start, end in zip(STAGES, passed, passed[1:], strict=False)
         }
 
 
@@ -328,7 +327,10 @@ def instruction_of(bundle: Bundle) -> tuple[messages.Instruction, fleet.Run]:
     if header.WhichOneof("content") != "instruction":
         raise BundleError(f"Bundle {bundle.path} is no instruction.")
     try:
-        pulled = bundle.read(header.instruction.pull_messages_object_id)
+        pulled = bundle.read(
+            header.instruction.pull_messages_object_id,
+            None if header.instruction.whole else ANNOUNCEMENT_BYTES,
+        )
         instruction = messages.Instruction.decode(pulled, header.instruction.whole)
         run = one_reading.read(fleet.GetRunResponse, header.instruction.get_run_response).run
     except KeyError:

@@ -10,14 +10,14 @@ The stages of a delivery, and what each may become, are in `proxy.events`.
 """
 
 import logging
-import math
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from protos import bundle_pb2
-from proxy.bundle import Bundle
+from proxy.bundle import ANNOUNCEMENT_BYTES, Bundle
 from proxy.carriers import Exchange
 from proxy.clock import Deadline
 from proxy.drain import Drain
@@ -47,7 +47,8 @@ from proxy.events import (
     Trace,
 )
 from proxy.fleet.messages import ErrorCode, Instruction, Reply, error_reply
-from proxy.fleet.metrics import Metrics, metrics_in, metrics_of
+from proxy.fleet.metrics import OBJECT_BYTES, Metrics, metrics_in, metrics_of
+from proxy.fleet.releases import Layout
 from proxy.fleet.replies import check_reply
 from proxy.push import Push
 from proxy.retry import retrying
@@ -58,9 +59,6 @@ log = logging.getLogger(__name__)
 
 # The station's own deadline comes this much before the central's: it knows better what went wrong.
 _GRACE_SECONDS = 10.0
-
-# What a station measures; see `proxy.client.Delivery.seconds`.
-_STATION_STAGES = frozenset({"handover", "clientapp", "collect"})
 
 # The code of the error reply that an exception becomes; the nearest of its base classes decides.
 # None: nobody is owed a reply, or none can be delivered.
@@ -191,11 +189,10 @@ class Delivery:
             self._station.carrier.exchange(self._station.name, exchange)
             answer = opened.enter_context(Bundle(reply))
         self._bytes_back += reply.stat().st_size
-        for stage, seconds in answer.seconds.items():
-            # A station's own word: it shall not put nonsense into the report.
-            if stage in _STATION_STAGES and 0 <= seconds < math.inf:
-                self._seconds[stage] = min(seconds, self._seconds["carry"])
-                self._seconds["carry"] -= self._seconds[stage]
+        at_the_station = sum(answer.seconds.values())
+        if at_the_station <= self._seconds["carry"]:  # else the station's clock is of no use
+            self._seconds |= answer.seconds
+            self._seconds["carry"] -= at_the_station
         if answer.header.message_id != instruction.message_id:
             raise BundleError(f"The station answered message {answer.header.message_id} instead.")
         self._station.held.in_cache(answer.header.cache_generation)
@@ -217,8 +214,11 @@ class Delivery:
     def _reply(self, answer: Bundle, header: bundle_pb2.Reply) -> Answered:
         if header.push_messages_object_id not in answer.object_ids:
             raise BundleError("The station's answer lacks the reply that it names.")
+        whole = self._instruction.layout == Layout.INLINE
         try:
-            reply = Reply.decode(answer.read(header.push_messages_object_id))
+            reply = Reply.decode(
+                answer.read(header.push_messages_object_id, None if whole else ANNOUNCEMENT_BYTES)
+            )
         except FleetError as error:
             raise BundleError(error.message) from error
         if missing := [i for i in reply.object_ids if i not in answer.object_ids]:
@@ -341,7 +341,7 @@ def _metrics(reply: Reply, answer: Bundle) -> Metrics:
     """Return a reply's metrics; what cannot be read is no reason to withhold the reply."""
     try:
         if reply.object_ids:
-            return metrics_of(reply.object_ids, answer.read)
+            return metrics_of(reply.object_ids, partial(answer.read, at_most=OBJECT_BYTES))
         return metrics_in(reply.encoded)
     except Exception:
         log.exception("the metrics of a reply cannot be read")

@@ -14,14 +14,16 @@ A tape is replayed as if nothing were left out, see `proxy.replay.stand_ins`.
 """
 
 import lzma
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from struct import Struct
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from google.protobuf.message import DecodeError, Message
 
@@ -33,8 +35,14 @@ from proxy.errors import TapeError
 MAGIC = b"flower-v6 tape 1\n"
 # Far more than an app's code and a small model's arrays take: tapes for tests hold everything.
 KEPT_BYTES = 64 << 10
-# A record is a call with at most one object, and protobuf ends at 2 GiB.
-_MAX_RECORD_BYTES = 2 << 30
+
+# A tape is held in memory. Real ones expand ten times; many SuperNodes that got the same, more.
+FREE_BYTES = 64 << 20
+MOST_EXPANDED = 100
+_MOST_CALLS = 100_000
+# What was compressed with the largest of xz's presets needs half.
+_MOST_MEMORY = 128 << 20
+_PIECE_BYTES = 1 << 20
 
 _LENGTH = Struct(">I")
 
@@ -158,28 +166,62 @@ def read_tape(path: Path) -> Tape:
         If it is not one, or is damaged, or was cut off.
     """
     try:
-        with lzma.open(path, "rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise TapeError(f"{path} is no tape of this format.")
-            records = list(_records(file.read))
-        header = tape_pb2.Header.FromString(records[0])
-        calls = [tape_pb2.Call.FromString(record) for record in records[1:]]
-    except (lzma.LZMAError, EOFError, DecodeError, IndexError) as error:
+        with path.open("rb") as file:
+            most = FREE_BYTES + MOST_EXPANDED * os.fstat(file.fileno()).st_size
+            records = _records(_Expanding(file, most))
+            header = tape_pb2.Header.FromString(next(records))
+            calls = [
+                _call(number, tape_pb2.Call.FromString(record))
+                for number, record in enumerate(islice(records, _MOST_CALLS), start=1)
+            ]
+            if next(records, None) is not None:
+                raise TapeError(f"{path} has more than {_MOST_CALLS:,} calls.")
+    except (lzma.LZMAError, EOFError, DecodeError, StopIteration) as error:
         raise TapeError(
             f"{path} is no tape, is damaged, or was cut off: {error}.",
             "A tape is complete only when its recorder was stopped by Ctrl-C or SIGTERM.",
         ) from error
     except OSError as error:
         raise TapeError(f"Tape {path} cannot be read: {error.strerror}.") from error
-    return Tape(
-        path.name, header, tuple(_call(number, call) for number, call in enumerate(calls, start=1))
-    )
+    return Tape(path.name, header, tuple(calls))
 
 
-def _records(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    while length_field := read(_LENGTH.size):
+class _Expanding:
+    """Reads an xz stream, up to a number of bytes."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file = file
+        self._most = most
+        # An xz stream says how much memory its reader needs.
+        self._xz = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_MEMORY)
+
+    def take(self, length: int) -> bytes:
+        """Return so many bytes; fewer at the end only.
+
+        Raises
+        ------
+        EOFError
+            If the stream ends before it should, or has more bytes than a tape of its size.
+        """
+        data = bytearray()
+        length = min(length, self._most + 1)
+        while len(data) < length and not self._xz.eof:
+            more = b""
+            if self._xz.needs_input and not (more := self._file.read(_PIECE_BYTES)):
+                raise EOFError("its end is missing")
+            data += self._xz.decompress(more, min(length - len(data), _PIECE_BYTES))
+        self._most -= len(data)
+        if self._most < 0:
+            raise EOFError("it expands to more than a tape of its size can hold")
+        return bytes(data)
+
+
+def _records(tape: _Expanding) -> Iterator[bytes]:
+    if tape.take(len(MAGIC)) != MAGIC:
+        raise EOFError("it does not start as one of this format")
+    while length_field := tape.take(_LENGTH.size):
         (length,) = _LENGTH.unpack(length_field.ljust(_LENGTH.size, b"\0"))
-        record = read(min(length, _MAX_RECORD_BYTES))
+        record = tape.take(length)
         if len(length_field) != _LENGTH.size or len(record) != length:
             raise EOFError("its last record is not whole")
         yield record

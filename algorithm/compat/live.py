@@ -13,7 +13,8 @@ from algorithm.direct.run import directly
 from algorithm.flower import Flower
 from algorithm.modes import BRIDGE, DIRECT
 from algorithm.on_superlink import on_superlink
-from algorithm.run import Outcome, Way, run_app
+from algorithm.outcome import Outcome
+from algorithm.run import Way, run_app
 from algorithm.screen import Screen
 from algorithm.tapes import on_tape
 from proxy.calls import DEFAULT_LIFETIME, Mode

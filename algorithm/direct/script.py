@@ -16,6 +16,7 @@ from proxy.process import Process
 
 # No frame is larger: a message in protobuf's form has less than 2 GiB.
 _MAX_BYTES = 2 << 30
+_FIRST_BYTES, _MORE_BYTES = 1 << 20, 64 << 20
 
 
 class Script:
@@ -91,14 +92,17 @@ class Script:
         self._pipe.close()
 
     def _exactly(self, length: int) -> memoryview:
-        data = memoryview(bytearray(length))
-        filled = 0
+        data, filled = bytearray(), 0
         while filled < length:
-            received = self._pipe.recv_into(data[filled:])
+            # Memory is taken for what comes, not for what is announced.
+            if filled == len(data):
+                data += bytes(min(length - filled, max(filled, _FIRST_BYTES), _MORE_BYTES))
+            with memoryview(data) as view, view[filled:] as rest:
+                received = self._pipe.recv_into(rest)
             if not received:
                 raise EOFError
             filled += received
-        return data
+        return memoryview(data)
 
     @contextmanager
     def _ending_at(self, until: float | None) -> Iterator[None]:

@@ -1,8 +1,13 @@
 """What an image says of its app, and how an app (FAB) from anybody is read."""
 
 import hashlib
+import json
+import tracemalloc
+import warnings
 import zipfile
 from contextlib import suppress
+from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -12,7 +17,7 @@ from hypothesis import strategies as st
 from algorithm.app import build
 from algorithm.flower import Flower
 from algorithm.manifest import Manifest, file_hashes
-from algorithm.tests.fabs import FAB, MANIFEST, make_fab
+from algorithm.tests.fabs import FAB, MANIFEST, PYPROJECT, make_fab
 from algorithm.tests.fake_flower import make_app, make_flower
 from proxy.errors import AppError
 
@@ -131,3 +136,38 @@ def test_an_app_with_too_many_files_is_refused() -> None:
 def test_an_app_that_is_larger_than_any_is_refused() -> None:
     with pytest.raises(AppError, match="the limit is"):
         file_hashes(bytes((10 << 20) + 1))
+
+
+DOTTED = "a." * 60_000 + "a = 1"
+LONG_ABOVE_MANY = f"[tool.flwr.app.config.{'a' * 100_000}]\n" + "\n".join(
+    f"k{number} = 1" for number in range(5000)
+)
+
+
+@pytest.mark.parametrize("text", [DOTTED, f"{PYPROJECT}\n{LONG_ABOVE_MANY}", "a = " + "[" * 10_000])
+def test_an_app_whose_description_takes_gigabytes_to_read_is_refused(text: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(AppError):
+            Manifest.of_fab(make_fab({"pyproject.toml": text}))
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_app_that_has_a_file_twice_is_refused() -> None:
+    target = BytesIO()
+    with zipfile.ZipFile(target, "w") as archive, warnings.catch_warnings(action="ignore"):
+        for content in (PYPROJECT, "something else"):
+            archive.writestr(zipfile.ZipInfo("pyproject.toml"), content)
+    with pytest.raises(AppError, match=r"a file twice: 'pyproject\.toml'"):
+        file_hashes(target.getvalue())
+
+
+@pytest.mark.parametrize("changed", [{"files": []}, {"files": {"a": 1}}, {"name": {}}, {"x": 1}])
+def test_a_manifest_that_does_not_describe_an_app_is_an_error(
+    tmp_path: Path, changed: dict[str, object]
+) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({**asdict(MANIFEST), **changed}))
+    with pytest.raises(AppError, match="flower-v6 image"):
+        Manifest.read(tmp_path / "manifest.json")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from algorithm.outcome import Outcome
 from algorithm.result import COLUMNS, ROWS, write_result
-from algorithm.run import Outcome
-from proxy.errors import CarrierError
+from proxy.errors import AppError, CarrierError
 from proxy.fleet.metrics import Metrics
 from proxy.report import MessageRecord
 
@@ -129,6 +129,41 @@ def test_what_the_server_could_not_store_is_refused_with_its_size_and_the_limit(
     left = json.loads((tmp_path / "result").read_text())
     assert (left["status"], left["cause"], left["files"]) == ("failed", refusal, {})
     assert left[ROWS][0]["loss"] == 0.25
+
+
+def test_the_report_makes_room_for_the_files_and_says_so(tmp_path: Path) -> None:
+    model = {"model.npz": b"x" * 30_000}
+    many = {f"metric {number}": 0.5 for number in range(1000)}
+    of = outcome(*(message("Alpha", step, many) for step in range(3)))
+    only_metrics = len(json.dumps(outcome(message("Alpha", 1, many)).members()))
+    for limit, left_out in (
+        (PLENTY, []),
+        (42_000 + 3 * only_metrics, ["metrics", "rounds"]),
+        (42_000, ["metrics", "rounds", "messages"]),
+    ):
+        found = result(tmp_path, of, model, limit)
+        assert b64decode(found["files"]["model.npz"]) == model["model.npz"]
+        assert (found["status"], found["left_out"]) == ("completed", left_out)
+        assert (found["messages"] == []) == ("messages" in left_out)
+        assert (found[ROWS] == []) == (ROWS in left_out)
+        assert (found[COLUMNS] == {"round": [], "loss": []}) == (COLUMNS in left_out)
+        assert (tmp_path / "result").stat().st_size <= limit
+
+
+def test_a_file_whose_name_is_no_text_is_in_the_result(tmp_path: Path) -> None:
+    found = result(tmp_path, outcome(), {"caf\udce9.txt": b"well"})
+    assert list(found["files"]) == ["caf%E9.txt"]
+
+
+def test_a_result_that_cannot_be_written_says_how_the_run_ended(tmp_path: Path) -> None:
+    with pytest.raises(AppError, match=r"No space left(.|\n)*The run completed"):
+        write_result(Path("/dev/full"), outcome(), tmp_path, PLENTY)
+
+
+def test_an_enormous_round_is_no_round(tmp_path: Path) -> None:
+    named = message("Alpha", 3, {"loss": 0.25})
+    named.group_id = "9" * 5000
+    assert result(tmp_path, outcome(named))[ROWS][0]["round"] == 3
 
 
 def test_a_result_that_just_fits_is_not_larger_than_the_limit(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from algorithm.app import check_app
 from algorithm.attach import Attached, Attachment, local_carrier, local_stations
 from algorithm.flower import Flower
 from algorithm.on_superlink import on_superlink
-from algorithm.run import Outcome, run_app, write_outcome
+from algorithm.outcome import Outcome
+from algorithm.run import run_app, write_outcome
 from algorithm.screen import Screen
 from algorithm.tests.fake_flower import COMPLETED, SUPERLINK, make_app, make_flower, set_run
 from proxy.errors import AppError, BridgeError, FlowerError
@@ -206,6 +207,6 @@ def test_an_outcome_is_left_as_json_with_all_logs_beside_it(tmp_path: Path) -> N
 
 def test_an_outcome_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "output").touch()
-    outcome = Outcome("app", "1.41.0", "warm", [])
-    with pytest.raises(AppError, match="cannot be written"):
+    outcome = Outcome("app", "1.41.0", "warm", [], cause="No station is left.")
+    with pytest.raises(AppError, match=r"cannot be written(.|\n)*No station is left\."):
         write_outcome(outcome, tmp_path / "output", tmp_path)

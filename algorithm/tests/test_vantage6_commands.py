@@ -338,15 +338,46 @@ def test_an_outcome_is_run_json_and_the_files(user: User, nodes: Nodes, tmp_path
     assert report == {key: nodes.result[key] for key in nodes.result if key != "files"}
 
 
-def test_files_of_an_earlier_outcome_are_replaced(user: User, tmp_path: Path) -> None:
-    (tmp_path / "model.npz").write_text("old")
-    (tmp_path / "run.json").write_text("old")
+@pytest.mark.parametrize("name", ["model.npz", "run.json"])
+def test_a_file_that_is_there_is_not_overwritten(user: User, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    submitted(user)
+    said = user.fails("fetch", "1", "--output", str(tmp_path))
+    assert f"{tmp_path} has a file '{name}' already" in said
+    assert (tmp_path / name).read_text() == "mine"
+    assert not {"model.npz", "run.json"} & {path.name for path in tmp_path.iterdir()} - {name}
+
+
+def test_files_beside_the_outcome_stay(user: User, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
     submitted(user)
     user.sees("fetch", "1", "--output", str(tmp_path))
     assert (tmp_path / "model.npz").read_bytes() == MODEL
-    assert user.report(tmp_path)["status"] == "completed"
     assert (tmp_path / "notes").read_text() == "mine"
+
+
+def test_no_task_is_submitted_whose_outcome_would_overwrite_another(
+    user: User, fake: FakeServer, tmp_path: Path
+) -> None:
+    (tmp_path / "run.json").write_text("earlier")
+    said = user.fails("submit", "an/image", "--output", str(tmp_path))
+    assert "Give a new folder with --output" in said
+    assert not fake.tasks
+
+
+def test_members_of_a_newer_release_are_in_run_json_too(
+    user: User, nodes: Nodes, tmp_path: Path
+) -> None:
+    nodes.result = outcome(energy={"kWh": 3})
+    submitted(user)
+    user.sees("fetch", "1", "--output", str(tmp_path))
+    assert user.report(tmp_path)["energy"] == {"kWh": 3}
+
+
+def test_what_a_result_had_no_room_for_is_told(user: User, nodes: Nodes, tmp_path: Path) -> None:
+    nodes.result = outcome(left_out=["metrics", "rounds"])
+    submitted(user)
+    assert "run.json lacks metrics, rounds" in user.sees("fetch", "1", "--output", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -362,6 +393,7 @@ def test_files_of_an_earlier_outcome_are_replaced(user: User, tmp_path: Path) ->
         ".",
         "..",
         "nul\0",
+        "\ud800",
         "run.json",
         "./run.json",
     ],
@@ -382,9 +414,10 @@ def test_a_file_that_would_not_be_in_the_folder_is_refused_with_all_others(
 
 
 def test_a_folder_that_cannot_be_written_is_named(user: User, tmp_path: Path) -> None:
-    (tmp_path / "model.npz").mkdir()
+    (tmp_path / "file").touch()
+    output = str(tmp_path / "file" / "folder")
     submitted(user)
-    assert f"{tmp_path} cannot be written" in user.fails("fetch", "1", "--output", str(tmp_path))
+    assert f"{output} cannot be written" in user.fails("fetch", "1", "--output", output)
 
 
 def test_a_task_that_has_not_ended_has_no_outcome_yet(user: User, fake: FakeServer) -> None:
@@ -412,9 +445,14 @@ def test_a_task_that_was_refused_says_why(user: User, nodes: Nodes) -> None:
 
 
 @pytest.mark.parametrize(
-    "result", [b"not JSON", b"[]", b'{"status": "completed"}', b'{"files": {"a": 1}}']
+    "result",
+    [
+        *(b"not JSON", b"[]", b'{"status": "completed"}', b'{"files": {"a": 1}}'),
+        *(outcome(seconds="long"), outcome(schema=2), outcome(messages=[{}])),
+        *(b"[" * 100_000, b'{"files": {}, "seconds": NaN}'),
+    ],
 )
-def test_what_is_no_outcome_is_said_to_be_none(user: User, nodes: Nodes, result: bytes) -> None:
+def test_what_is_no_outcome_is_said_to_be_none(user: User, nodes: Nodes, result: Any) -> None:
     nodes.result = result
     submitted(user)
     said = user.fails("fetch", "1", "--output", str(user.folder / "out"))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from algorithm import cli
+from algorithm.outcome import Outcome
 from proxy.vantage6.testing import Asked, FakeServer, FakeTask, private_key
 
 MODEL = bytes(range(256))
@@ -17,11 +18,9 @@ MODEL = bytes(range(256))
 def outcome(files: Mapping[str, bytes] | None = None, **members: object) -> dict[str, Any]:
     """Return what a central function leaves."""
     contents = {"model.npz": MODEL} if files is None else files
+    ended = Outcome("me/app 1.0", "1.41.0", "warm", ["Alpha", "Beta"], status="completed")
     return {
-        "status": "completed",
-        "cause": "",
-        "log": "",
-        "stations": ["Alpha", "Beta"],
+        **ended.members(),
         "metrics": [{"round": 1, "organization": "Alpha", "message_type": "train", "loss": 0.3}],
         **members,
         "files": {name: b64encode(data).decode() for name, data in contents.items()},

@@ -90,13 +90,13 @@ class Container:
         there = [label for label in labels if _variable(label, "URI") in environment]
         token_file = server = None
         if "TOKEN_FILE" in environment:
-            token_file = Path(_decode(environment, "TOKEN_FILE"))
+            token_file = _path(environment, "TOKEN_FILE")
             host, port, path = (_decode(environment, name) for name in ("HOST", "PORT", "API_PATH"))
             server = f"{host}:{port}{path}"
         return cls(
-            input_file=Path(_decode(environment, "INPUT_FILE")),
-            output_file=Path(_decode(environment, "OUTPUT_FILE")),
-            temporary_folder=Path(_decode(environment, "TEMPORARY_FOLDER")),
+            input_file=_path(environment, "INPUT_FILE"),
+            output_file=_path(environment, "OUTPUT_FILE"),
+            temporary_folder=_path(environment, "TEMPORARY_FOLDER"),
             databases={label: _database(environment, label) for label in there},
             missing_databases=tuple(label for label in labels if label not in there),
             token_file=token_file,
@@ -121,9 +121,10 @@ def decoded(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _decoded(value: str) -> str:
     try:
-        return base64.b32decode(value.replace("!", "=")).decode()
+        decoded = base64.b32decode(value.replace("!", "=")).decode()
     except ValueError:
         return value
+    return value if "\0" in decoded else decoded  # which no variable can hold
 
 
 def _variable(label: str, name: str) -> str:
@@ -151,3 +152,11 @@ def _decode(environment: Mapping[str, str], name: str) -> str:
         ) from error
     except ValueError as error:
         raise CarrierError(f"The environment variable {name} is not in base32.") from error
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path:
+    """Return the path that a variable says; raises as `_decode` does."""
+    path = _decode(environment, name)
+    if "\0" in path:
+        raise CarrierError(f"The environment variable {name} names no file: {path!r}.")
+    return Path(path)

@@ -5,23 +5,37 @@ JSON object's last member, "bundle". Both are written and read as streams.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from proxy import strict_json
 from proxy.carriers.members import Member, decoded, encoded, pieces_of, with_member
 from proxy.errors import CarrierError
 
 
 def write(path: Path, fields: Mapping[str, Any], bundle: Path | None = None) -> None:
-    """Write a payload: some JSON members, and a bundle if there is one."""
-    with path.open("wb") as target:
-        if bundle is None:
-            target.write(json.dumps(dict(fields)).encode())
-            return
-        with bundle.open("rb") as source:
-            target.writelines(with_member(fields, "bundle", encoded(pieces_of(source))))
+    """Write a payload: some JSON members, and a bundle if there is one.
+
+    Raises
+    ------
+    CarrierError
+        If it cannot be written. Nothing of it is left: where the disk is full, there is room for
+        the reason.
+    """
+    try:
+        with path.open("wb") as target:
+            if bundle is None:
+                target.write(json.dumps(dict(fields)).encode())
+                return
+            with bundle.open("rb") as source:
+                target.writelines(with_member(fields, "bundle", encoded(pieces_of(source))))
+    except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, 0)
+        raise CarrierError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def write_answer(path: Path, bundle: Path, max_bytes: int | None) -> None:
@@ -48,7 +62,7 @@ class Payload:
         self._bundle = Member(file, "bundle")
         head = self._bundle.before + (b'"bundle": ""}' if self.has_bundle else b"")
         try:
-            self.fields = json.loads(head)
+            self.fields: Any = strict_json.loads(head)
         except ValueError as error:
             raise CarrierError(f"{path} does not hold JSON as it should: {error}.") from error
         if not isinstance(self.fields, dict):

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import requests
 
+from proxy import strict_json
 from proxy.errors import (
     BridgeError,
     FleetError,
@@ -124,8 +125,8 @@ class HttpTransport:
 def _refusal(method: str, superlink: str, response: requests.Response) -> FleetError:
     text = f"The SuperLink at {superlink} answered {method} with HTTP {response.status_code}"
     try:
-        text += f": {response.json()['detail']}"
-    except (requests.JSONDecodeError, KeyError, TypeError):
+        text += f": {strict_json.loads(response.content)['detail']}"
+    except (ValueError, KeyError, TypeError):
         if response.status_code not in _COME_BACK_LATER:
             return FleetError(f"{text}.", "Is that a SuperLink, of flwr 1.40 or newer?")
     if response.status_code == HTTPStatus.FORBIDDEN:

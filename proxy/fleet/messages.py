@@ -7,6 +7,7 @@ Of the older layouts: flwr 1.18 and 1.19, `flwr/client/grpc_rere_client/connecti
 """
 
 import hashlib
+import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from google.protobuf.message import Message as ProtobufMessage
 from protos import fleet_pb2 as fleet
 from proxy.errors import FleetError
 from proxy.fleet.releases import Layout
+from proxy.fleet.wire import check_announcement
 
 AnyMessage = TypeVar("AnyMessage", bound=ProtobufMessage)
 
@@ -77,7 +79,7 @@ class Instruction:
         FleetError
             If it is not such an answer.
         """
-        response = parse(fleet.PullMessagesResponse, encoded)
+        response = parse_announcement(fleet.PullMessagesResponse, encoded)
         if not response.messages_list:
             return None
         # One message at most; SuperNodes, too, use only the first.
@@ -145,7 +147,7 @@ class Reply:
         FleetError
             If it is not one, or does not hold one message, with its tree if it has an id.
         """
-        request = parse(fleet.PushMessagesRequest, encoded)
+        request = parse_announcement(fleet.PushMessagesRequest, encoded)
         trees, replies = request.message_object_trees, request.messages_list
         # A reply that came whole gets its id from the SuperLink.
         if len(replies) != 1 or len(trees) != (1 if replies[0].metadata.message_id else 0):
@@ -156,7 +158,7 @@ class Reply:
             request.node.node_id,
             message.metadata,
             message.error if message.HasField("error") else None,
-            sum(request.clientapp_runtime_list),
+            _seconds(request.clientapp_runtime_list),
             trees[0] if trees else None,
             tuple(tree_ids(trees[0])) if trees else (),
         )
@@ -174,6 +176,21 @@ def parse(kind: type[AnyMessage], encoded: bytes) -> AnyMessage:
         return kind.FromString(encoded)
     except DecodeError as error:
         raise FleetError(f"Not a {kind.__name__} of the Fleet API: {error}.") from error
+
+
+def parse_announcement(kind: type[AnyMessage], encoded: bytes) -> AnyMessage:
+    """Decode what is pulled or pushed, unless it is made to take memory.
+
+    Raises
+    ------
+    FleetError
+        If `encoded` is not such a message.
+    """
+    try:
+        check_announcement(encoded)
+    except DecodeError as error:
+        raise FleetError(f"Not a {kind.__name__} of the Fleet API: {error}") from error
+    return parse(kind, encoded)
 
 
 def tree_ids(tree: fleet.ObjectTree) -> Iterator[str]:
@@ -312,6 +329,12 @@ def error_reply(
 
 def _encodable(reason: str) -> str:
     return reason[:_MAX_REASON_CHARACTERS].encode("utf-8", "replace").decode()
+
+
+def _seconds(measured: Iterable[float]) -> float:
+    """Return what a station's measurements are together; 0 where they make no sense."""
+    total = sum(measured)
+    return total if 0 <= total < math.inf else 0.0
 
 
 def _is_uuid(text: str) -> bool:

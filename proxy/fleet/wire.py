@@ -5,28 +5,78 @@ in what two messages differ. There the descriptions serve for names only, so a w
 And to put a message into another without encoding it anew.
 """
 
+import hashlib
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError
-from google.protobuf.unknown_fields import UnknownFieldSet
-
-from proxy.fleet.messages import object_id
 
 Value = int | bytes
 Leaf = int | float | str | bytes
 
 # How a value stands on the wire.
-_VARINT, _FIXED_64, _LENGTH_DELIMITED, _FIXED_32 = 0, 1, 2, 5
+_VARINT, _FIXED_64, _LENGTH_DELIMITED, _GROUP, _GROUP_END, _FIXED_32 = range(6)
+_FIXED = {_FIXED_64: 8, _FIXED_32: 4}
+_MAX_VARINT_BYTES = 10
+# As deep as protobuf itself reads messages in messages.
+_MAX_DEPTH = 100
+_MAX_UINT64 = (1 << 64) - 1
+# Announcements: one message, its tree, and little more. Every other field of a tree is an id, which
+# has 64 bytes; in 1.19 a tree is a map.
+_MOST_FIELDS = 1000
+_TREES, _CHILDREN = 3, 2
+_TREE_FIELD_BYTES = 16
 # Longer ones are told by size and SHA-256.
 _SHOWN_BYTES = 200
 
 
-def values(encoded: bytes, *path: int) -> list[Value]:
+def fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield number and value of every field of a message, one by one; groups are left out.
+
+    Raises
+    ------
+    DecodeError
+        If it is no protobuf message; what stands before the fault has been yielded then.
+    """
+    place, groups = 0, list[int]()
+    while place < len(view):
+        tag, place = _read_varint(view, place)
+        number, kind = tag >> 3, tag & 7
+        value: int | memoryview | None = None
+        if not 0 < number < 1 << 29:
+            raise DecodeError(f"There is no field {number}.")
+        if kind == _VARINT:
+            value, place = _read_varint(view, place)
+        elif kind == _LENGTH_DELIMITED:
+            length, place = _read_varint(view, place)
+            value = view[place : place + length]
+            place += length
+        elif kind in _FIXED:
+            value = int.from_bytes(view[place : place + _FIXED[kind]], "little")
+            place += _FIXED[kind]
+        elif kind == _GROUP and len(groups) < _MAX_DEPTH:
+            groups.append(number)
+        elif kind != _GROUP_END or not groups or groups.pop() != number:
+            raise DecodeError(f"Field {number} is nothing that protobuf has.")
+        if place > len(view):
+            raise DecodeError("The message is cut off.")
+        if value is not None and not groups:
+            yield number, value
+    if groups:
+        raise DecodeError("The message is cut off.")
+
+
+def views(encoded: bytes | memoryview, number: int) -> Iterator[memoryview]:
+    """Yield the values of a field of messages or bytes, without copying them; see `fields`."""
+    for found, value in fields(memoryview(encoded)):
+        if found == number and isinstance(value, memoryview):
+            yield value
+
+
+def values(encoded: bytes | memoryview, *path: int) -> list[Value]:
     """Return all values at a path of field numbers; groups are left out.
 
     Raises
@@ -34,10 +84,34 @@ def values(encoded: bytes, *path: int) -> list[Value]:
     DecodeError
         If it is no protobuf message.
     """
-    found = [data for number, data in _fields(encoded) if number == path[0]]
-    if len(path) == 1:
-        return found
-    return [each for data in found if isinstance(data, bytes) for each in values(data, *path[1:])]
+    found = [value for number, value in fields(memoryview(encoded)) if number == path[0]]
+    if len(path) > 1:
+        return [
+            each
+            for value in found
+            if isinstance(value, memoryview)
+            for each in values(value, *path[1:])
+        ]
+    return [value if isinstance(value, int) else bytes(value) for value in found]
+
+
+def texts(encoded: bytes | memoryview, *path: int) -> list[str]:
+    """Return all values at a path that are texts; see `values`.
+
+    Raises
+    ------
+    DecodeError
+        If it is no protobuf message, or one of them is no UTF-8.
+    """
+    try:
+        return [each.decode() for each in values(encoded, *path) if isinstance(each, bytes)]
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"Field {path[-1]} is no text.") from error
+
+
+def numbers(encoded: bytes, *path: int) -> list[int]:
+    """Return all values at a path that are numbers; see `values`."""
+    return [each for each in values(encoded, *path) if isinstance(each, int)]
 
 
 def first(encoded: bytes, number: int) -> memoryview:
@@ -48,30 +122,45 @@ def first(encoded: bytes, number: int) -> memoryview:
     DecodeError
         If there is none.
     """
-    view, place = memoryview(encoded), 0
-    while place < len(view):
-        tag, place = _read_varint(view, place)
-        if tag & 7 == _LENGTH_DELIMITED:
-            length, place = _read_varint(view, place)
-            if tag >> 3 == number and place + length <= len(view):
-                return view[place : place + length]
-            place += length
-        elif tag & 7 == _VARINT:
-            _, place = _read_varint(view, place)
-        else:
-            place += {_FIXED_64: 8, _FIXED_32: 4}.get(tag & 7, len(view))
+    for value in views(encoded, number):
+        return value
     raise DecodeError(f"There is no field {number}.")
+
+
+def check_announcement(encoded: bytes) -> None:
+    """Refuse what protobuf would take many times its size for: messages and trees of nothing.
+
+    An announcement is what is pulled or pushed in one call: `messages_list` and, in field 3, the
+    messages' object trees, each node of which names an object.
+
+    Raises
+    ------
+    DecodeError
+        If it has too many fields for what it says, or is no protobuf message.
+    """
+    stack = list[memoryview]()
+    for count, (number, value) in enumerate(fields(memoryview(encoded))):
+        if count > _MOST_FIELDS:
+            raise DecodeError(f"It has more than {_MOST_FIELDS:,} fields.")
+        if number == _TREES and isinstance(value, memoryview):
+            stack.append(value)
+    most = sum(map(len, stack)) // _TREE_FIELD_BYTES
+    while stack:
+        for number, value in fields(stack.pop()):
+            most -= 1
+            if most < 0:
+                raise DecodeError("Its object tree names too few objects for its size.")
+            if number == _CHILDREN and isinstance(value, memoryview):
+                stack.append(value)
 
 
 def _read_varint(view: memoryview, place: int) -> tuple[int, int]:
     """Return a number, and where what follows it begins."""
-    number = shift = 0
-    while place < len(view):
-        byte = view[place]
-        number |= (byte & 0x7F) << shift
-        shift, place = shift + 7, place + 1
+    number = 0
+    for index, byte in enumerate(view[place : place + _MAX_VARINT_BYTES]):
+        number |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
-            return number, place
+            return number & _MAX_UINT64, place + index + 1
     raise DecodeError("The message is cut off.")
 
 
@@ -88,7 +177,7 @@ def _varint(number: int) -> bytes:
     return bytes([*groups, number])
 
 
-def double(data: Value) -> float:
+def double(data: int) -> float:
     """Return what a value stands for in a field of type double."""
     (number,) = struct.unpack("<d", struct.pack("<Q", data))
     return float(number)
@@ -140,30 +229,23 @@ def differences(expected: bytes, actual: bytes, kind: Descriptor | None) -> list
     ]
 
 
-def _fields(encoded: bytes) -> Iterator[tuple[int, Value]]:
-    """Yield number and value of every field."""
-    message = Empty.FromString(encoded)
-    fields = UnknownFieldSet(message)
-    for field in (fields[index] for index in range(len(fields))):
-        if isinstance(field.data, int | bytes):
-            yield field.field_number, field.data
-
-
 def _leaves(
-    encoded: bytes, kind: Descriptor | None, above: tuple[str, str] = ("", "")
+    encoded: bytes, kind: Descriptor | None, above: tuple[str, str] = ("", ""), depth: int = 0
 ) -> Iterator[tuple[tuple[str, str], Leaf]]:
     """Yield names and numbers of all fields that have no fields, each with its value."""
     described: Mapping[int, FieldDescriptor] = kind.fields_by_number if kind else {}
     seen: Counter[int] = Counter()
-    for number, data in _fields(encoded):
+    for number, value in list(fields(memoryview(encoded))):  # none if one is damaged
+        data = value if isinstance(value, int) else bytes(value)
         field = described.get(number)
         place = f"[{seen[number]}]" if seen[number] else ""
         seen[number] += 1
         name = f"{above[0]}{field.name if field else 'field'}{place}"
         path = f"{above[1]}{number}"
-        if field is not None and field.message_type and isinstance(data, bytes):
+        nested = field.message_type if field is not None and depth < _MAX_DEPTH else None
+        if nested is not None and isinstance(data, bytes):
             try:
-                yield from _leaves(data, field.message_type, (f"{name}.", f"{path}."))
+                yield from _leaves(data, nested, (f"{name}.", f"{path}."), depth + 1)
             except DecodeError:
                 yield (name, path), data
         else:
@@ -188,7 +270,7 @@ def _shown(value: Leaf | None) -> str:
     if isinstance(value, bytes):
         if len(value) <= _SHOWN_BYTES and value.isascii():
             return repr(value.decode())
-        return f"{len(value)} bytes with SHA-256 {object_id(value)[:16]}…"
+        return f"{len(value)} bytes with SHA-256 {hashlib.sha256(value).hexdigest()[:16]}…"
     if isinstance(value, str) and len(value) > _SHOWN_BYTES:
         return f"{value[:_SHOWN_BYTES]!r}… ({len(value)} characters)"
     return repr(value)

@@ -43,7 +43,7 @@ from proxy.errors import BridgeError, TapeError
 from proxy.events import Answered, Event, Pulled
 from proxy.fabs import Fabs
 from proxy.fleet.superlink import SuperLink
-from proxy.fleet.wire import values
+from proxy.fleet.wire import texts, values
 from proxy.replay.report import check_error_reply, check_report
 from proxy.replay.rules import (
     FREE_CALLS,
@@ -97,14 +97,21 @@ def replay(tape: Tape) -> Replayed:
     Difference
         If the bridge does otherwise than the other end on the tape did: the first difference.
     TapeError
-        If nothing on the tape can be replayed.
+        If nothing on the tape can be replayed, or what it holds is no conversation.
     """
     try:
-        whole, contents = filled(tape)
-        calls = [call for call in whole if call.answer is not None]
-        stories = list(stories_on(calls))
+        return _replayed(tape)
     except DecodeError as error:
-        raise TapeError(f"Tape {tape.name} holds what is no Fleet message: {error}.") from error
+        raise TapeError(f"Tape {tape.name} holds what is no Fleet message: {error}") from error
+    except (LookupError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        # A tape may lack any field that the calls of a conversation have.
+        raise TapeError(f"Tape {tape.name} holds no sound conversation: {error!r}.") from error
+
+
+def _replayed(tape: Tape) -> Replayed:
+    whole, contents = filled(tape)
+    calls = [call for call in whole if call.answer is not None]
+    stories = list(stories_on(calls))
     asked, fabs = set[int](), Fabs()
     messages = sum(len(story.messages) for story in stories)
     if not messages:
@@ -149,7 +156,7 @@ class _Replay:
             else:
                 self._node.node_id = story.node_id
         for calls in story.messages:
-            message_id = bytes(values(calls[0].answer or b"", 2, 1, 2)[0]).decode()
+            message_id = texts(calls[0].answer or b"", 2, 1, 2)[0]
             with _at(f"{self._where}, message {message_id}"):
                 self._serve(calls)
         with _at(f"{self._where}, leaving"):

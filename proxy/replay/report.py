@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 
 from proxy.fleet.messages import Instruction, error_reply
-from proxy.fleet.wire import double, values, zigzag
+from proxy.fleet.wire import double, numbers, values, zigzag
 from proxy.replay.rules import Difference, listed, told, unlike
 from proxy.report import MessageRecord
 from proxy.tape import Call
@@ -36,7 +36,7 @@ def check_error_reply(instruction: Instruction, calls: Sequence[Call]) -> None:
     """Check that the bridge would put the same error into the same form as the SuperNode did."""
     announced = _announced(calls)
     if error := _error(announced.request):
-        created_at = double(values(announced.request, 2, 1, 9)[0])
+        created_at = double(numbers(announced.request, 2, 1, 9)[0])
         reply, _ = error_reply(instruction, *error, created_at)
         if found := unlike("error reply", announced, reply.encoded):
             raise Difference(
@@ -54,9 +54,9 @@ def _error(pushed: bytes) -> tuple[int, str] | None:
     """Return code and reason of the error that a reply reports."""
     if not values(pushed, 2, 3):
         return None
-    codes = values(pushed, 2, 3, 1)
-    return zigzag(int(codes[0])) if codes else 0, _text(pushed, 2, 3, 2).decode()
+    codes = numbers(pushed, 2, 3, 1)
+    return zigzag(codes[0]) if codes else 0, _text(pushed, 2, 3, 2).decode()
 
 
 def _text(encoded: bytes, *path: int) -> bytes:
-    return b"".join(bytes(each) for each in values(encoded, *path))
+    return b"".join(each for each in values(encoded, *path) if isinstance(each, bytes))

@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor
 
 from protos import fleet_pb2 as fleet
 from proxy.errors import BridgeError
-from proxy.fleet.wire import FieldDifference, differences, values
+from proxy.fleet.wire import FieldDifference, differences, texts, views
 from proxy.tape import Call
 
 HEARTBEATS = ("SendNodeHeartbeat", "Ping")
@@ -61,13 +61,18 @@ def told(call: Call) -> str:
     objects = {"PullObject": "object", "PushObject": "object", "ConfirmMessageReceived": "message"}
     about = ""
     if call.method in objects:
-        about = f" of {objects[call.method]} {bytes(values(call.request, 3)[0]).decode()[:16]}…"
+        about = f" of {objects[call.method]} {object_named(call)[:16]}…"
     return f"call {call.number} ({call.method}{about})"
+
+
+def object_named(call: Call) -> str:
+    """Return the object or message that a call is about."""
+    return texts(call.request, 3)[0]
 
 
 def ids_named(encoded: bytes) -> list[str]:
     """Return the ids in field 3, which is objects to push or object trees, each once."""
-    found = (match for value in values(encoded, 3) for match in _ID.findall(bytes(value)))
+    found = (match for value in views(encoded, 3) for match in _ID.findall(value))
     return list(dict.fromkeys(each.decode() for each in found))
 
 

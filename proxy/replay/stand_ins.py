@@ -7,7 +7,7 @@ from functools import cache
 
 from protos import fleet_pb2 as fleet
 from proxy.fleet.messages import object_id
-from proxy.fleet.wire import values
+from proxy.fleet.wire import texts, views
 from proxy.tape import Call, Tape
 
 _ID = re.compile(rb"[0-9a-f]{64}")
@@ -57,9 +57,9 @@ def _contents(calls: Iterable[Call]) -> dict[str, bytes]:
     for call in calls:
         if call.method in ("PullObject", "PushObject") and not call.left_out_bytes:
             held = (call.answer or b"", 3) if call.method == "PullObject" else (call.request, 4)
-            for content in values(*held):
-                for each in values(call.request, 3):
-                    found[bytes(each).decode()] = bytes(content)
+            for content in views(*held):
+                for each in texts(call.request, 3):
+                    found[each] = bytes(content)
     return found
 
 
@@ -69,8 +69,8 @@ def _named(tape: Tape) -> set[str]:
     for call in tape.calls:
         trees = call.answer if call.method == "PullMessages" else call.request
         if call.method in ("PullMessages", "PushMessages"):
-            for tree in values(trees or b"", 3):
-                named.update(match.decode() for match in _ID.findall(bytes(tree)))
+            for tree in views(trees or b"", 3):
+                named.update(match.decode() for match in _ID.findall(tree))
     return named
 
 
@@ -94,7 +94,7 @@ def _stand_in(named: str, children: Sequence[str]) -> bytes:
 
 def _left_out_id(call: Call) -> str:
     place = (call.answer or b"", 1, 1) if call.method == "GetFab" else (call.request, 3)
-    return bytes(values(*place)[0]).decode()
+    return texts(*place)[0]
 
 
 def _put_back(call: Call, stand_ins: Mapping[str, bytes]) -> Call:

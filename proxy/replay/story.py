@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from proxy.fleet.wire import values
+from proxy.fleet.wire import numbers, texts, views
 from proxy.replay.rules import HEARTBEATS, ids_named
 from proxy.tape import Call
 
@@ -36,7 +36,7 @@ def stories_on(calls: Iterable[Call]) -> Iterator[Story]:
         messages: list[list[Call]] = []
         for call in said:
             if call.method == "PullMessages":
-                if values(call.answer or b"", 2):
+                if any(True for _ in views(call.answer or b"", 2)):
                     messages.append([call])
             elif messages and call.method not in (*_JOINING, *HEARTBEATS, *_LEAVING):
                 messages[-1].append(call)
@@ -53,19 +53,16 @@ def stories_on(calls: Iterable[Call]) -> Iterator[Story]:
 
 def _node_id(call: Call) -> int:
     if call.method in _NODE_IN_ANSWER:
-        found = values(call.answer or b"", *_NODE_IN_ANSWER[call.method])
+        found = numbers(call.answer or b"", *_NODE_IN_ANSWER[call.method])
     else:
-        found = values(call.request, *_NODE_IN_REQUEST.get(call.method, (1, 1)))
-    return int(found[0]) if found else 0
+        found = numbers(call.request, *_NODE_IN_REQUEST.get(call.method, (1, 1)))
+    return found[0] if found else 0
 
 
 def _is_complete(message: Sequence[Call]) -> bool:
     """Whether a message's reply was announced, and all objects pushed that were asked for."""
     announced = [call for call in message if call.method == "PushMessages"]
     pushed = {
-        bytes(each).decode()
-        for call in message
-        if call.method == "PushObject"
-        for each in values(call.request, 3)
+        each for call in message if call.method == "PushObject" for each in texts(call.request, 3)
     }
     return bool(announced) and pushed.issuperset(ids_named(announced[-1].answer or b""))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from protos import fleet_pb2 as fleet
 from proxy.errors import Unimplemented
 from proxy.fleet.node_key import NodeKey
-from proxy.fleet.wire import values
+from proxy.fleet.wire import texts
 from proxy.replay.rules import (
     COUNTERPARTS,
     FREE_CALLS,
@@ -41,10 +41,12 @@ class RecordedSuperLink:
         self._contents = contents
         self._asked = asked
         self._scene: list[Expected] = []
+        self._by_request: dict[tuple[str, bytes], Expected] = {}
 
     def expect(self, expected: list[Expected]) -> None:
         """Begin a scene."""
         self._scene = expected
+        self._by_request = {(each.call.method, each.call.request): each for each in expected}
 
     def finish(self) -> None:
         """End the scene.
@@ -68,7 +70,8 @@ class RecordedSuperLink:
         Unimplemented
             If the SuperLink on the tape is of a release that has another method for it.
         """
-        for each in self._scene:
+        same = self._by_request.get((method, request))
+        for each in [same] if same is not None else self._scene:
             if each.call.method == method and not unlike("request", each.call, request):
                 self._make(each)
                 return each.call.answer or b""
@@ -108,8 +111,8 @@ class RecordedSuperLink:
                 self._asked.add(call.number)
                 return call.answer or b""
             if method == "PullObject" and numbers == {"3"}:
-                (wanted,) = (bytes(each) for each in values(request, 3))
-                content = self._contents.get(wanted.decode())
+                (wanted,) = texts(request, 3)
+                content = self._contents.get(wanted)
                 if content is not None and self._is_named(wanted):
                     return fleet.PullObjectResponse(
                         object_found=True, object_available=True, object_content=content
@@ -119,8 +122,8 @@ class RecordedSuperLink:
     def _has(self, method: str | None) -> bool:
         return any(call.method == method for call in self._tape)
 
-    def _is_named(self, wanted: bytes) -> bool:
-        return any(wanted in (each.call.answer or b"") for each in self._scene)
+    def _is_named(self, wanted: str) -> bool:
+        return any(wanted.encode() in (each.call.answer or b"") for each in self._scene)
 
     def _unheard_of(self, method: str, request: bytes, alike: Sequence[Call]) -> Difference:
         here = [each.call for each in self._scene if each.call.method == method]

@@ -7,8 +7,16 @@ from proxy.bundle import Bundle
 from proxy.carriers import Exchange
 from proxy.client import ClientProxy, Delivery, Stage
 from proxy.errors import BridgeError
-from proxy.fleet.wire import values
-from proxy.replay.rules import Difference, Expected, ids_named, listed, told, unlike
+from proxy.fleet.wire import numbers, views
+from proxy.replay.rules import (
+    Difference,
+    Expected,
+    ids_named,
+    listed,
+    object_named,
+    told,
+    unlike,
+)
 from proxy.tape import Call
 
 
@@ -73,9 +81,7 @@ class RecordedSuperNode:
     def _what_is_lacking(self, delivery: Delivery) -> str:
         """Say why a reply is not complete although the SuperNode has said all."""
         for each in self._scene:
-            if _is_push(each.call) and bytes(values(each.call.request, 3)[0]).decode() in (
-                delivery.missing
-            ):
+            if _is_push(each.call) and object_named(each.call) in delivery.missing:
                 return f"The ClientProxy still lacks what {told(each.call)} brought."
         return f"The ClientProxy has not taken the reply for complete: it is {delivery.stage.name}."
 
@@ -104,8 +110,8 @@ class RecordedSuperNode:
         """Push the objects that the ClientProxy asks for."""
         asked = ids_named(answer)
         _check_asked(announced, answer, asked)
-        recorded = {bytes(values(call.request, 3)[0]).decode(): call for call in pushes}
-        run_id = int(values(announced.request, 2, 1, 1)[0])
+        recorded = {object_named(call): call for call in pushes}
+        run_id = numbers(announced.request, 2, 1, 1)[0]
         for each in asked:
             made = fleet.PushObjectRequest(
                 node=fleet.Node(node_id=self._proxy.node_id),
@@ -151,7 +157,7 @@ def _check_asked(announced: Call, answer: bytes, asked: Sequence[str]) -> None:
 
 def _is_map(answer: bytes) -> bool:
     """Whether the objects to push are named as in 1.19: by message."""
-    return ids_named(answer) != [bytes(each).decode(errors="replace") for each in values(answer, 3)]
+    return ids_named(answer) != [str(each, errors="replace") for each in views(answer, 3)]
 
 
 def _is_push(call: Call) -> bool:

@@ -349,3 +349,73 @@ def test_the_head_of_an_object_is_what_stands_before_its_first_nul(
         writer.close()
     with Bundle(tmp_path / "bundle") as bundle:
         assert bundle.head(object_id(content)) == (head, len(content))
+
+
+# Expansion
+
+
+def bomb(objects: int = 1) -> bytes:
+    """A bundle of objects of a gigabyte of zeros each, in a megabyte."""
+    block = zlib.compress(bytes(bundle.BLOCK_BYTES), 9)
+    blocks = (struct.pack(">I", len(block)) + block) * 1024
+    ids = (hashlib.sha256(b"%d" % number).digest() for number in range(objects))
+    return head(0) + b"".join(b"O" + struct.pack(">32sQ", each, 1 << 30) + blocks for each in ids)
+
+
+def test_a_bundle_that_would_expand_far_beyond_its_size_is_refused(path: Path) -> None:
+    path.write_bytes(bomb())
+    with peak_memory() as peak:
+        assert "1,073,741,824 bytes once expanded" in refusal(path)
+        assert peak() < 2**20
+
+
+@pytest.mark.parametrize("size", [300, 40_000, 3 * 2**20], ids=["small", "medium", "blocks"])
+def test_models_of_zeros_are_stored_so_that_they_may_be_read(
+    path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "FREE_BYTES", 1000)
+    monkeypatch.setattr(bundle, "MOST_EXPANDED", 20)
+    objects = [bytes(size) + number.to_bytes(4, "big") for number in range(30)]
+    stored = write(path, *objects).stat().st_size
+    assert stored < sum(map(len, objects)) / 2
+    with Bundle(path) as found:
+        assert [found.read(object_id(each)) for each in objects] == objects
+
+
+def test_an_object_is_in_memory_once_when_it_is_read(path: Path) -> None:
+    content = noise(24 * 2**20)
+    with Bundle(write(path, content)) as found, peak_memory() as peak:
+        assert len(found.read(object_id(content))) == len(content)
+        assert peak() < 1.3 * len(content)
+
+
+def test_an_object_that_is_larger_than_its_reader_accepts_is_not_read(path: Path) -> None:
+    with Bundle(write(path, bytes(1000))) as found:
+        assert found.read(object_id(bytes(1000)), at_most=1000)
+        with pytest.raises(BundleError, match="1,000 bytes; the limit is 999"):
+            found.read(object_id(bytes(1000)), at_most=999)
+
+
+def test_a_bundle_that_holds_an_object_twice_is_refused(path: Path) -> None:
+    place = b"O" + struct.pack(">32sQ", hashlib.sha256(b"").digest(), 0)
+    path.write_bytes(head(0) + 2 * place)
+    assert "twice" in refusal(path)
+
+
+def test_a_header_that_no_reader_takes_is_not_written(path: Path) -> None:
+    with pytest.raises(BundleError, match="header has"):
+        BundleWriter(path, Header(message_id="x" * (5 << 20)))
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf"), -1.0])
+def test_seconds_that_are_none_are_left_out(path: Path, nonsense: float) -> None:
+    with BundleWriter(path, Header()) as writer:
+        writer.close({"clientapp": nonsense, "collect": 0.5, "a stage of nobody": 1.0})
+    with Bundle(path) as found:
+        assert found.seconds == {"collect": 0.5}
+
+
+def test_a_footer_of_many_stages_is_refused(path: Path) -> None:
+    with BundleWriter(path, Header()) as writer:
+        writer.close({str(number): 1.0 for number in range(250_000)})
+    assert "footer" in refusal(path)

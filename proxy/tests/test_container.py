@@ -80,3 +80,9 @@ def test_a_variable_with_any_other_value_is_read_or_a_carrier_error(value: str) 
 def test_what_a_node_sets_is_decoded_and_what_the_image_sets_is_left_alone() -> None:
     given = {"PATH": "/usr/bin:/bin", "FLWR_VERSION": "1.41.0", "EMPTY": "", "GREETING": "NBUQ!!!!"}
     assert decoded(given) == {**given, "GREETING": "hi"}
+
+
+def test_a_path_with_a_zero_byte_is_a_carrier_error() -> None:
+    environment = Container(Path("in"), Path("a\0b"), Path("tmp")).environment()
+    with pytest.raises(CarrierError, match="OUTPUT_FILE names no file"):
+        Container.from_environment(environment)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from protos import fleet_pb2 as fleet
 from protos.records_pb2 import MetricRecord, Replies
-from proxy.fleet.metrics import Metrics, metrics_in, metrics_of
+from proxy.errors import BundleError
+from proxy.fleet.metrics import OBJECT_BYTES, Metrics, metrics_in, metrics_of
 from proxy.fleet.testing import Content, Objects, make_message, make_object, record_dict
 
 SENT = fleet.Metadata(run_id=1)
@@ -156,3 +157,59 @@ def test_whatever_the_objects_hold_nothing_is_raised(
 @given(st.binary())
 def test_whatever_a_metric_record_holds_nothing_is_raised(body: bytes) -> None:
     read(records(metrics=make_object("MetricRecord", body)))
+
+
+def test_only_so_many_metrics_are_read_however_many_there_are() -> None:
+    many = {f"metric {number}": 1.0 for number in range(3000)}
+    assert len(read(records(metrics=metric_record(**many)))) == 1000
+    assert len(metrics_in(whole(many))) == 1000
+
+
+def test_the_same_key_in_many_records_is_told_apart() -> None:
+    said = records(**{f"r{number}": metric_record(loss=number) for number in range(900)})
+    assert read(said) == {f"r{number}.loss": number for number in range(900)}
+
+
+def test_a_long_key_is_no_metric() -> None:
+    assert read(records(metrics=metric_record(**{"x" * 1000: 1, "loss": 0.5}))) == {"loss": 0.5}
+
+
+def test_a_record_that_is_named_again_and_again_is_read_within_bounds() -> None:
+    large = metric_record(**{f"{number:0180}": number for number in range(1000)})
+    names = {str(number): large.tree.object_id for number in range(500)}
+    reads = []
+    content = make_object("RecordDict", json.dumps(names).encode(), large)
+    _, objects = make_message(SENT, content)
+
+    def counting(object_id: str) -> bytes:
+        reads.append(len(objects.contents[object_id]))
+        return objects.contents[object_id]
+
+    metrics_of(list(objects.contents), counting)
+    assert sum(reads) < 4 << 20
+
+
+def test_a_record_that_is_too_large_to_be_read_is_passed_over() -> None:
+    big = metric_record(**{f"{number:0100}": number for number in range(4000)})
+    _, objects = make_message(SENT, records(big=big, small=metric_record(loss=0.5)))
+
+    def limited(object_id: str) -> bytes:
+        if len(objects.contents[object_id]) > OBJECT_BYTES:
+            raise BundleError("too large")
+        return objects.contents[object_id]
+
+    assert metrics_of(list(objects.contents), limited) == {"loss": 0.5}
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"[]", b"7", b'{"m": 5}', b'{"m": null}'])
+def test_a_message_that_is_laid_out_otherwise_has_no_metrics(body: bytes) -> None:
+    assert read(make_object("RecordDict", body)) == {}
+
+
+def whole(metrics: dict[str, float]) -> bytes:
+    """Return a reply that came whole."""
+    replies = Replies()
+    item = replies.messages.add().content.items.add(key="metrics")
+    for key, value in metrics.items():
+        item.metric_record.items.add(key=key).value.double = value
+    return replies.SerializeToString()

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,24 @@ def test_an_answer_above_the_limit_is_refused_with_both_sizes_and_nothing_is_wri
     said = "The reply takes 100 bytes; the carrier can bring 99 bytes back."
     assert refused.value.message == said
     assert not (folder / "too large").exists()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' + "[" * 100_000])
+def test_members_that_are_nested_without_end_are_refused(folder: Path, text: str) -> None:
+    (folder / "nested").write_text(text)
+    with pytest.raises(CarrierError, match="nested too deeply"), payload.read(folder / "nested"):
+        pass
+
+
+def test_a_payload_that_a_full_disk_does_not_take_leaves_room_for_the_reason(folder: Path) -> None:
+    bundle = folder / "a.bundle"
+    bundle.write_bytes(bytes(3 << 20))
+    target = folder / "output"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(CarrierError, match="output cannot be written: File too large"):
+            payload.write(target, FIELDS, bundle)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert target.read_bytes() == b""

@@ -1,5 +1,6 @@
 """Replaying what the fakes say to each other: every layout, and what a tape may lack."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 from protos import fleet_pb2 as fleet
 from protos import tape_pb2
 from proxy.errors import FleetError, TapeError
-from proxy.fleet import messages
+from proxy.fleet import messages, wire
 from proxy.fleet.releases import SCHEMAS, Layout, Schema
 from proxy.fleet.superlink import SuperLink
 from proxy.replay import replay
@@ -282,3 +283,35 @@ def test_what_is_no_fleet_message_is_told(federation: Federation) -> None:
     calls = (*tape.calls, Call(99, "PullMessages", 0.0, b"abc", b"abc"))
     with pytest.raises(TapeError, match=r"fakes\.tape holds what is no Fleet message"):
         replay(replace(tape, calls=calls))
+
+
+def spoiled(encoded: bytes, number: int, instead: bytes) -> bytes:
+    """Return a message with something else in one of its fields."""
+    kept = [
+        wire.field(other, bytes(value))
+        for other, value in wire.fields(memoryview(encoded))
+        if other != number and not isinstance(value, int)
+    ]
+    return b"".join(kept) + instead
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_tape_whose_calls_lack_what_calls_have_is_refused_in_words(
+    federation: Federation, number: int
+) -> None:
+    tape = recorded(federation)
+    instead = (b"", bytes([number << 3, 5]), wire.field(number, b"odd"))
+    for method in {call.method for call in tape.calls}:
+        for bad in instead:
+            calls = [
+                replace(
+                    call,
+                    request=spoiled(call.request, number, bad),
+                    answer=spoiled(call.answer or b"", number, bad),
+                )
+                if call.method == method
+                else call
+                for call in tape.calls
+            ]
+            with contextlib.suppress(TapeError, Difference):  # any other exception is a failure
+                replay(replace(tape, calls=tuple(calls)))

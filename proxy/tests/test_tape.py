@@ -9,7 +9,7 @@ from protos import fleet_pb2 as fleet
 from protos import tape_pb2
 from proxy.errors import TapeError
 from proxy.fleet.messages import object_id
-from proxy.tape import KEPT_BYTES, MAGIC, Call, Tape, TapeWriter, read_tape
+from proxy.tape import FREE_BYTES, KEPT_BYTES, MAGIC, Call, Tape, TapeWriter, read_tape
 from proxy.tests.helpers import noise
 
 
@@ -114,3 +114,27 @@ def test_what_is_no_fleet_message_is_kept_as_it_is(tmp_path: Path) -> None:
     call = tape_pb2.Call(method="PullObject", request=b"abc", answer=b"abc")
     (kept,) = written(tmp_path / "odd.tape", call).calls
     assert (kept.request, kept.answer) == (b"abc", b"abc")
+
+
+def test_a_tape_that_would_expand_far_beyond_its_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tape"
+    record = (1 << 30).to_bytes(4, "big") + bytes(FREE_BYTES + (4 << 20))
+    path.write_bytes(lzma.compress(MAGIC + record, preset=0))
+    with pytest.raises(TapeError, match="expands to more than a tape of its size"):
+        read_tape(path)
+
+
+def test_a_tape_of_calls_of_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tape"
+    path.write_bytes(lzma.compress(MAGIC + bytes(1 << 20), preset=0))
+    with pytest.raises(TapeError, match="more than 100,000 calls"):
+        read_tape(path)
+
+
+def test_a_tape_that_wants_gigabytes_to_be_expanded_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tape"
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 512 << 20}]
+    xz = lzma.LZMACompressor(filters=filters)
+    path.write_bytes(xz.compress(MAGIC) + xz.flush())
+    with pytest.raises(TapeError, match="Memory usage limit"):
+        read_tape(path)

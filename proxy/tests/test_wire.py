@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protos import fleet_pb2 as fleet
-from proxy.fleet.wire import differences, double, field, first, values, zigzag
+from proxy.fleet.wire import check_announcement, differences, double, field, first, values, zigzag
 
 METADATA = fleet.Metadata(run_id=7, message_id="m", ttl=2.5)
 MESSAGE = fleet.Message(metadata=METADATA, error=fleet.Error(code=-3, reason="why"))
@@ -26,7 +26,7 @@ def pushed() -> fleet.PushMessagesRequest:
 def test_values_are_found_by_their_numbers() -> None:
     assert values(PUSHED, 2, 1, 1) == [7, 7]
     assert values(PUSHED, 2, 1, 2) == [b"m", b"m"]
-    assert [double(each) for each in values(PUSHED, 2, 1, 7)] == [2.5, 2.5]
+    assert [double(int(each)) for each in values(PUSHED, 2, 1, 7)] == [2.5, 2.5]
     assert [zigzag(int(each)) for each in values(PUSHED, 2, 3, 1)] == [-3, -3]
     assert values(PUSHED, 9) == []
 
@@ -96,3 +96,42 @@ def test_long_bytes_are_told_by_size_and_hash() -> None:
     content = fleet.Fab(content=bytes(1000)).SerializeToString()
     (found,) = differences(b"", content, KINDS["Fab"])
     assert found.actual == "1000 bytes with SHA-256 541b3e9daa09b20b…"
+
+
+def test_groups_are_passed_over() -> None:
+    group = b"\xa3\x06" + field(2, b"in the group") + b"\xa4\x06"
+    assert bytes(first(group + field(2, b"behind it"), 2)) == b"behind it"
+    assert values(group + field(2, b"behind it"), 2) == [b"behind it"]
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [b"\x0b" * 200 + b"\x0c" * 200, b"\x0b", b"\x0b\x14", b"\x0c", b"\x00", b"\x08" + b"\xff" * 11],
+)
+def test_what_protobuf_refuses_is_refused(encoded: bytes) -> None:
+    with pytest.raises(DecodeError):
+        fleet.Node.FromString(encoded)
+    with pytest.raises(DecodeError):
+        values(encoded, 2)
+
+
+def test_messages_in_messages_without_end_are_compared_like_others() -> None:
+    tree = b""
+    for _ in range(3000):
+        tree = field(2, tree)
+    assert differences(field(3, tree), b"", KINDS["PullMessagesResponse"])
+
+
+@pytest.mark.parametrize(
+    "encoded", [b"\x12\x00" * 2000, b"\x1a\x00" * 2000, field(3, b"\x12\x00" * 2000)]
+)
+def test_an_announcement_of_nothing_is_refused_before_protobuf_reads_it(encoded: bytes) -> None:
+    with pytest.raises(DecodeError):
+        check_announcement(encoded)
+
+
+def test_an_announcement_of_many_objects_is_none_of_nothing() -> None:
+    tree = fleet.ObjectTree(object_id="f" * 64)
+    for number in range(20_000):
+        tree.children.add(object_id=f"{number:064}")
+    check_announcement(fleet.PullMessagesResponse(message_object_trees=[tree]).SerializeToString())

@@ -1,16 +1,21 @@
 """Who calls the server: a user, or an algorithm container with the token that its node gave it."""
 
-import json
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
 import requests
 
+from proxy import strict_json
 from proxy.errors import ServerUnreachable, Vantage6Error
 
 _TIMEOUT_SECONDS = (5.0, 60.0)
+# For a token, or the reason why there is none.
+_MOST_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
+# Asks for an answer that is not compressed.
+PLAIN = {"Accept-Encoding": "identity"}
 
 
 class Login(Protocol):
@@ -51,10 +56,13 @@ class ContainerLogin:
         """
         try:
             body = self.token.split(".")[1]
-            claims: Mapping[str, Any] = json.loads(urlsafe_b64decode(body + "=="))["sub"]
+            claims = strict_json.loads(urlsafe_b64decode(body + "=="))["sub"]
+            for name in ("collaboration_id", "task_id"):
+                if not isinstance(claims[name], int):
+                    raise ValueError(f"its {name} is no number")
         except (IndexError, ValueError, KeyError, TypeError) as error:
             raise Vantage6Error("The token file holds no token of a vantage6 node.") from error
-        return claims
+        return dict(claims)
 
 
 class UserLogin:
@@ -94,7 +102,7 @@ class UserLogin:
         return True
 
     def _accept(self, answer: Mapping[str, Any]) -> None:
-        if "access_token" not in answer:
+        if not {"access_token", "refresh_token"} <= answer.keys():
             raise Vantage6Error(
                 f"{self._url} does not let {self._username} in: {_said(answer)}.",
                 "Check the user name, the password, and the code of the second factor.",
@@ -107,10 +115,14 @@ class UserLogin:
             response = requests.post(
                 f"{self._url}/{path}",
                 json=body,
+                headers=PLAIN,
                 auth=bearer(token) if token else None,
                 timeout=_TIMEOUT_SECONDS,
                 allow_redirects=False,  # the password is for this server alone
+                stream=True,
             )
+            with response:
+                content = content_of(response, _MOST_BYTES)
         except requests.RequestException as error:
             raise ServerUnreachable(
                 f"No vantage6 server answers at {self._url}: {reason(error)}.", "Check the address."
@@ -121,14 +133,43 @@ class UserLogin:
                 f"The vantage6 server at {self._url} cannot answer now: status {status}."
             )
         try:
-            answer = response.json()
-        except requests.JSONDecodeError as error:
+            answer = strict_json.loads(content)
+        except ValueError as error:
             raise Vantage6Error(
                 f"{self._url} is not the API of a vantage6 server: it answered with status"
                 f" {status} and no JSON.",
                 "Give its full address, with the API's path: https://host/api.",
             ) from error
         return answer if isinstance(answer, Mapping) else {}
+
+
+def content_of(response: requests.Response, at_most: int) -> bytes:
+    """Return what a response holds; it was asked for with `PLAIN` and `stream`.
+
+    Raises
+    ------
+    Vantage6Error
+        If it is larger, or compressed.
+    requests.RequestException
+        If it was cut off.
+    """
+    content = bytearray()
+    for piece in pieces_of(response):
+        content += piece
+        if len(content) > at_most:
+            raise Vantage6Error(f"{response.url} answered with more than {at_most:,} bytes.")
+    return bytes(content)
+
+
+def pieces_of(response: requests.Response) -> Iterator[bytes]:
+    """Yield what a response holds, as it comes; see `content_of`."""
+    # A megabyte that is compressed twice is a terabyte.
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise Vantage6Error(
+            f"{response.url} answered with compressed data, which was not asked for.",
+            "Switch compression off in the server, or in the proxy before it.",
+        )
+    yield from response.iter_content(_PIECE_BYTES)
 
 
 def bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:

@@ -7,7 +7,8 @@ goes wrong behind it. Source: vantage6 4.15, `vantage6/server/resource/` and
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -15,16 +16,23 @@ from typing import Any
 
 import requests
 
+from proxy import strict_json
 from proxy.carriers.members import Member, pieces_of, with_member
 from proxy.errors import NotFound, ServerUnreachable, Vantage6Error
 from proxy.vantage6.encryption import Encoding, Plain
-from proxy.vantage6.login import ContainerLogin, Login, bearer, reason
+from proxy.vantage6.login import PLAIN, ContainerLogin, Login, bearer, content_of, reason
+from proxy.vantage6.login import pieces_of as pieces_of_response
 
 # A server that stores a large input or result takes its time.
 _TIMEOUT_SECONDS = (5.0, 600.0)
 # What is asked for often is answered soon, or asked for again.
 _SHORT_TIMEOUT_SECONDS = (5.0, 60.0)
 _PAGE = 250
+# The log of a task is in one answer, the keys of 250 organizations in another.
+_MOST_ANSWER_BYTES = 64 << 20
+_MOST_ERROR_BYTES = 64 << 10
+# More items are in no list: a server that goes on for ever is broken.
+_MOST_PAGES = 400
 # Later than any task ends.
 _FOR_EVER = "9999-12-31"
 _ONLINE = "online"
@@ -133,42 +141,66 @@ class Server:
         with self._call("GET", path, params=parameters, timeout=_SHORT_TIMEOUT_SECONDS) as response:
             return _json(response)
 
+    @contextmanager
+    def understanding(self) -> Iterator[None]:
+        """Say of an answer that lacks what is read from it in the body that it does.
+
+        Raises
+        ------
+        Vantage6Error
+            If the body raises what reading a member that is not there does.
+        """
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise Vantage6Error(
+                f"{self.url} answered with something else than expected: {error!r:.200}.",
+                "Is that the API of a vantage6 4 server?",
+            ) from error
+
     def all(self, path: str, **parameters: str | int) -> list[dict[str, Any]]:
         """Return all items of a list; raises as `get` does."""
         items: list[dict[str, Any]] = []
-        page = 1
-        while True:
+        for page in range(1, _MOST_PAGES + 1):
             answer = self.get(path, page=page, per_page=_PAGE, **parameters)
-            items += answer["data"]
-            if len(answer["data"]) < _PAGE:
-                return items
-            page += 1
+            with self.understanding():
+                items += answer["data"]
+                if len(answer["data"]) < _PAGE:
+                    return items
+            if len(items) > page * _PAGE:
+                break
+        raise Vantage6Error(
+            f"{self.url}/{path} lists more than the {len(items):,} items asked for."
+        )
 
     def organizations(self, collaboration: int, study: int | None = None) -> list[Organization]:
         """Return the organizations of a collaboration, or of a study in it, by their ids."""
         where = {"study_id": study} if study else {"collaboration_id": collaboration}
-        found = [
-            Organization(each["id"], each["name"], each.get("public_key") or "")
-            for each in self.all("organization", **where)
-        ]
+        answer = self.all("organization", **where)
+        with self.understanding():
+            found = [
+                Organization(int(each["id"]), str(each["name"]), str(each.get("public_key") or ""))
+                for each in answer
+            ]
         return sorted(found, key=lambda each: each.id)
 
     def own_organization(self) -> int:
         """Return the id of the user's organization; users may ask."""
-        with self._call("POST", "token/user/validate") as response:
+        with self._call("POST", "token/user/validate") as response, self.understanding():
             return int(_json(response)["organization_id"])
 
     def nodes(self, collaboration: int) -> dict[int, bool]:
         """Return whether the node is online of each organization that has one; users may ask."""
-        return {
-            each["organization"]["id"]: each["status"] == _ONLINE
-            for each in self.all("node", collaboration_id=collaboration)
-        }
+        answer = self.all("node", collaboration_id=collaboration)
+        with self.understanding():
+            return {int(each["organization"]["id"]): each["status"] == _ONLINE for each in answer}
 
     def run_of(self, task: int) -> int:
         """Return the id of the run of a task that had one organization; containers may ask."""
-        (run,) = self.all("run", task_id=task)
-        return int(run["id"])
+        answer = self.all("run", task_id=task)
+        with self.understanding():
+            (run,) = answer
+            return int(run["id"])
 
     def run(self, number: int) -> Run:
         """Return what became of the run with an id; containers may ask.
@@ -177,9 +209,10 @@ class Server:
         are. But the answer carries the run's input, so the input had better be short.
         """
         run = self.get(f"run/{number}")
-        # An organization may have taken its node off the server.
-        online = (run["node"] or {}).get("status") == _ONLINE
-        return Run(TaskStatus(run["status"]), online, run["log"] or "")
+        with self.understanding():
+            # An organization may have taken its node off the server.
+            online = (run["node"] or {}).get("status") == _ONLINE
+            return Run(TaskStatus(str(run["status"])), online, str(run["log"] or ""))
 
     def create_task(
         self, task: Mapping[str, Any], organization: Organization, payload: Path
@@ -215,12 +248,17 @@ class Server:
                 body.writelines(with_member({"id": organization.id}, "input", sealed, b"}]}"))
             body.seek(0)
             headers = {"Content-Type": "application/json"}
-            with self._call("POST", "task", data=body, headers=headers) as response:
+            with (
+                self._call("POST", "task", data=body, headers=headers) as response,
+                self.understanding(),
+            ):
                 return int(_json(response)["id"])
 
     def task_status(self, task: int) -> TaskStatus:
         """Return a task's status; raises as `get` does."""
-        return TaskStatus(self.get(f"task/{task}/status")["status"])
+        answer = self.get(f"task/{task}/status")
+        with self.understanding():
+            return TaskStatus(str(answer["status"]))
 
     def save_result(self, task: int, path: Path) -> bool:
         """Write the result of a task that had one organization to a file, if the task has ended.
@@ -243,9 +281,9 @@ class Server:
         """
         asked = {"task_id": task, "finished_till": _FOR_EVER}
         with tempfile.TemporaryFile(dir=path.parent) as body:
-            with self._call("GET", "result", params=asked, stream=True) as response:
+            with self._call("GET", "result", params=asked) as response:
                 try:
-                    body.writelines(response.iter_content(1 << 20))
+                    body.writelines(pieces_of_response(response))
                 except requests.RequestException as error:
                     raise ServerUnreachable(f"A result was cut off: {error}.") from error
             body.seek(0)
@@ -287,7 +325,12 @@ class Server:
                 method,
                 f"{self.url}/{path}",
                 auth=bearer(self._login.token),
-                **{"timeout": _TIMEOUT_SECONDS, **arguments},
+                stream=True,
+                **{
+                    "timeout": _TIMEOUT_SECONDS,
+                    **arguments,
+                    "headers": {**PLAIN, **arguments.get("headers", {})},
+                },
             )
         except requests.RequestException as error:
             raise ServerUnreachable(
@@ -297,8 +340,10 @@ class Server:
 
 def _json(response: requests.Response) -> Any:
     try:
-        return response.json()
-    except requests.JSONDecodeError as error:
+        return strict_json.loads(content_of(response, _MOST_ANSWER_BYTES))
+    except requests.RequestException as error:
+        raise ServerUnreachable(f"{response.url} was cut off: {reason(error)}.") from error
+    except ValueError as error:
         raise Vantage6Error(
             f"{response.url} did not answer with JSON.", "Is that a vantage6 server's API?"
         ) from error
@@ -307,18 +352,20 @@ def _json(response: requests.Response) -> Any:
 def _listed(text: bytes) -> list[Any]:
     """Return what is in a list that the server answers with."""
     try:
-        found: list[Any] = json.loads(text)["data"]
+        found = strict_json.loads(text)["data"]
     except (ValueError, KeyError, TypeError) as error:
         raise Vantage6Error("The vantage6 server did not answer with a list of results.") from error
+    if not isinstance(found, list):
+        raise Vantage6Error("The vantage6 server did not answer with a list of results.")
     return found
 
 
 def _message(response: requests.Response) -> str:
     """Return what the server says to a refusal."""
     try:
-        answer = response.json()
-    except requests.JSONDecodeError:
-        return response.reason
+        answer = strict_json.loads(content_of(response, _MOST_ERROR_BYTES))
+    except (ValueError, Vantage6Error, requests.RequestException):
+        return str(response.reason)
     if not isinstance(answer, dict) or "msg" not in answer:
         return str(answer)
     return f"{answer['msg']}: {answer['errors']}" if "errors" in answer else str(answer["msg"])

@@ -1,6 +1,8 @@
 """Logging in at a vantage6 server: a token, or a sentence that says what to do."""
 
+import json
 import socket
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,18 @@ def test_a_containers_token_says_whose_it_is(fake: FakeServer) -> None:
 def test_a_token_file_without_a_token_is_said_to_be_that(token: str) -> None:
     with pytest.raises(Vantage6Error, match="no token"):
         _ = ContainerLogin(token).claims
+
+
+@pytest.mark.parametrize(
+    "claims", [{"sub": 5}, {"sub": {}}, {"sub": {"collaboration_id": "1"}}, [], {"sub": []}]
+)
+def test_a_token_of_somebody_else_is_no_token_of_a_node(claims: object) -> None:
+    body = urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    with pytest.raises(Vantage6Error, match="no token"):
+        _ = ContainerLogin(f"head.{body}.signature").claims
+
+
+def test_a_token_that_is_nested_without_end_is_none() -> None:
+    body = urlsafe_b64encode(b"[" * 99_999).decode()
+    with pytest.raises(Vantage6Error, match="no token"):
+        _ = ContainerLogin(f"head.{body}.signature").claims

@@ -1,0 +1,30 @@
+"""TOML of others, read within bounds: Python's reader takes the square of a dotted key's length."""
+
+import re
+import tomllib
+from typing import Any
+
+# An app's pyproject.toml, or a run config.
+MOST_BYTES = 256 << 10
+_MOST_DOTS = 32
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+# Wherever it stands: no text has so many words with nothing but dots between them.
+_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_MOST_DOTS}}}")
+
+
+def loads(text: str) -> dict[str, Any]:
+    """Return what a TOML text says.
+
+    Raises
+    ------
+    ValueError
+        If it is no TOML, or is too large or nested too deeply.
+    """
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"it has {len(text):,} characters; the limit is {MOST_BYTES:,}")
+    if _LONG_KEY.search(text):
+        raise ValueError(f"it has a key of more than {_MOST_DOTS} parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
