@@ -29,13 +29,12 @@ from proxy.fleet.link import Link
 from proxy.fleet.messages import ErrorCode, Instruction, Reply, error_reply, object_id, parse
 from proxy.fleet.metrics import metrics_in, metrics_of
 from proxy.fleet.releases import Layout
+from proxy.fleet.transfer import pull_objects, push_objects
 from proxy.report import MessageRecord
 from proxy.retry import Answer, retrying
 
 log = logging.getLogger(__name__)
 
-# Between asks for an object that the ServerApp has yet to upload.
-_UPLOAD_PAUSE_SECONDS = 0.2
 # The station's own deadline comes this much before the central's: it knows better what went wrong.
 _GRACE_SECONDS = 10.0
 # Enough for the runs that go on at once; the app of an older one is fetched again.
@@ -248,24 +247,18 @@ class Relay:
         )
         with BundleWriter(path, header) as writer:
             writer.add(header.instruction.pull_messages_object_id, pulled)
-            for each in errand.instruction.object_ids:
-                writer.add(each, self._pull_object(errand, each))
+            pull_objects(
+                errand.instruction.object_ids,
+                lambda wanted: self._superlink.pull_object(metadata.run_id, wanted),
+                writer.add,
+                self._stop,
+                errand.ends_at,
+            )
             record.object_bytes_out = writer.object_bytes
             if fab.object_id not in self._held:
                 record.fab_bytes = writer.add(fab.object_id, fab.response)
             writer.close()
         return fab
-
-    def _pull_object(self, errand: "_Errand", wanted: str) -> bytes:
-        run_id = errand.instruction.metadata.run_id
-        while True:
-            content = self._ask(errand, lambda: self._superlink.pull_object(run_id, wanted))
-            if content is not None:
-                return content
-            if time.monotonic() > errand.ends_at:
-                raise FleetError(f"Object {wanted} was never uploaded to the SuperLink.")
-            if self._stop.wait(_UPLOAD_PAUSE_SECONDS):
-                raise Cancelled("Stopped while a message was incomplete at the SuperLink.")
 
     def _carry(self, errand: "_Errand", instruction: Path) -> Bundle:
         """Exchange bundles with the station; returns its answer."""
@@ -294,9 +287,13 @@ class Relay:
     def _push(self, instruction: Instruction, reply: Reply, read: Callable[[str], bytes]) -> None:
         """Store a reply and the objects that the SuperLink lacks of it."""
         wanted, session_id = self._superlink.push_messages(reply, instruction.layout)
-        for each in reply.object_ids:
-            if each in wanted:
-                self._superlink.push_object(reply.metadata.run_id, session_id, each, read(each))
+        push_objects(
+            [each for each in reply.object_ids if each in wanted],
+            read,
+            lambda each, content: self._superlink.push_object(
+                reply.metadata.run_id, session_id, each, content
+            ),
+        )
 
     def _ask(self, errand: "_Errand", call: Callable[[], Answer]) -> Answer:
         return retrying(call, self._stop, until=errand.ends_at)

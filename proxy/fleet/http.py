@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from proxy.errors import (
     BridgeError,
@@ -26,6 +27,7 @@ from proxy.errors import (
     Unreachable,
 )
 from proxy.fleet.node_key import NodeKey
+from proxy.fleet.transfer import MAX_CALLS
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ _COME_BACK_LATER = frozenset(
 )
 # One call carries at most one object, and protobuf ends at 2 GiB.
 _MAX_CALL_BYTES = 2 << 30
+# Besides the objects on their way: a heartbeat, and what `VirtualSuperNode` asks.
+_OTHER_CALLS = 2
 _PREFIX = "/v1/fleet/"
 
 
@@ -70,6 +74,8 @@ class HttpTransport:
         self._session = requests.Session()
         # Whatever proxies the environment names: a SuperNode would reach its SuperLink directly.
         self._session.trust_env = False
+        # A connection is kept for each of the calls that there are at once.
+        self._session.mount(self._url, HTTPAdapter(pool_maxsize=MAX_CALLS + _OTHER_CALLS))
         if root_certificates is not None:
             self._session.verify = str(root_certificates)
 
