@@ -40,7 +40,9 @@ def main(container: Container, task: Payload) -> None:
             _answer(job, message, start)
             message.instruction.unlink(missing_ok=True)
         found = message.reply if message.reply.exists() else message.missing
-        payload.write_answer(container.output_file, found, arguments.get("max_reply_bytes"))
+        payload.write_answer(
+            container.output_file, found, arguments.get("max_reply_bytes"), task.linked
+        )
         message.missing.unlink(missing_ok=True)
 
 

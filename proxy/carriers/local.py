@@ -2,7 +2,7 @@
 
 A station's partial function runs as a subprocess under the contract of a vantage6 container: input
 file, output file, a temporary folder that the job shares at that station, databases. What runs here
-is what runs in a container; only the container is missing.
+is what runs in a container; only the container is missing, and bundles are linked, not copied.
 """
 
 import logging
@@ -174,7 +174,11 @@ class _Station:
         folder = self._folder / f"{method}-{uuid.uuid4().hex[:8]}"
         folder.mkdir()
         run = Container(folder / "input", folder / "output", self._job, self._station.databases)
-        payload.write(run.input_file, {"method": method, "kwargs": arguments}, bundle)
+        fields = {"method": method, "kwargs": arguments}
+        if bundle is None:
+            payload.write(run.input_file, fields)
+        else:
+            payload.write_linked(run.input_file, fields, bundle)
         return run
 
     def _start(self, run: Container, alone: bool) -> Process:
