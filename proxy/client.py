@@ -29,6 +29,7 @@ from pathlib import Path
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
+from proxy.blocks import Data, sha256_of
 from proxy.bundle import Bundle, BundleWriter
 from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
 from proxy.fleet import messages
@@ -183,7 +184,7 @@ class ClientProxy:
                 self._confirm(parse(fleet.ConfirmMessageReceivedRequest, request), now)
                 answer = b""
             case "PushMessages":
-                answer = self._push_messages(request, now)
+                answer = self.push_messages(request, now)
             case "PushObject":
                 answer = self._push_object(parse(fleet.PushObjectRequest, request), now)
             case _:
@@ -225,7 +226,8 @@ class ClientProxy:
             delivery.on_confirmed()
             self._advance(delivery, Stage.CONFIRMED, now)
 
-    def _push_messages(self, request: bytes, now: float) -> bytes:
+    def push_messages(self, request: Data, now: float) -> bytes:
+        """Answer PushMessages, whose request may be too large for memory; see `handle`."""
         reply = messages.Reply.decode(request)
         delivery = self.delivery
         if (
@@ -239,7 +241,7 @@ class ClientProxy:
             )
             return b""
         if delivery.reply is None:
-            announcement = messages.object_id(request)
+            announcement = sha256_of(request)
             header = bundle_pb2.Header(
                 message_id=delivery.instruction.message_id,
                 cache_generation=delivery.generation,
@@ -313,7 +315,7 @@ def instruction_of(bundle: Bundle) -> messages.Instruction:
     if header.WhichOneof("content") != "instruction":
         raise BundleError(f"Bundle {bundle.path} is no instruction.")
     try:
-        pulled = bundle.read(header.instruction.pull_messages_object_id)
+        pulled = bundle.object(header.instruction.pull_messages_object_id)
         instruction = messages.Instruction.decode(pulled, header.instruction.whole)
         run = parse(fleet.GetRunResponse, header.instruction.get_run_response).run
     except KeyError:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
+from proxy.blocks import sha256_of
 from proxy.bundle import Bundle, BundleWriter
 from proxy.carriers import Carrier, Exchange
 from proxy.errors import (
@@ -171,7 +172,7 @@ class Relay:
                 errand.record.metrics = (
                     metrics_of(reply.object_ids, bundle.read)
                     if reply.object_ids
-                    else metrics_in(reply.encoded)
+                    else metrics_in(reply.data)
                 )
                 yield reply, bundle.read
 
@@ -214,7 +215,7 @@ class Relay:
                 path = self._folder / "full-instruction.bundle"
                 with BundleWriter(path, instruction.header) as writer:
                     for each in instruction.object_ids:
-                        writer.add(each, instruction.read(each))
+                        writer.add(each, instruction.object(each))
                     errand.record.fab_bytes = writer.add(fab.object_id, fab.response)
                     writer.close()
             answer = self._carry(errand, path)
@@ -225,7 +226,7 @@ class Relay:
     def _drain(self, errand: "_Errand", path: Path) -> Fab:
         """Fetch all that belongs to a message into an instruction bundle."""
         metadata, record = errand.instruction.metadata, errand.record
-        pulled = errand.instruction.encoded
+        pulled = errand.instruction.data
         run = self._ask(errand, lambda: self._superlink.get_run(metadata.run_id))
         fab_hash = parse(fleet.GetRunResponse, run).run.fab_hash
         fab = self._fabs.of(
@@ -237,7 +238,7 @@ class Relay:
             message_id=metadata.message_id,
             cache_generation=self._generation,
             instruction=bundle_pb2.Instruction(
-                pull_messages_object_id=object_id(pulled),
+                pull_messages_object_id=sha256_of(pulled),
                 get_run_response=run,
                 fab_object_id=fab.object_id,
                 node_id=metadata.dst_node_id,
@@ -336,7 +337,7 @@ def _reply_in(bundle: Bundle, errand: _Errand) -> Reply:
             raise StationFailure(header.failure)
         case "reply":
             try:
-                reply = Reply.decode(bundle.read(header.reply.push_messages_object_id))
+                reply = Reply.decode(bundle.object(header.reply.push_messages_object_id))
             except KeyError:
                 raise BundleError("The station's answer lacks the reply that it names.") from None
             except FleetError as error:

@@ -26,6 +26,7 @@ from proxy.errors import (
     UnknownNode,
     Unreachable,
 )
+from proxy.fleet.inline import MAX_MESSAGE_BYTES
 from proxy.fleet.node_key import NodeKey
 from proxy.fleet.transfer import MAX_CALLS
 
@@ -38,8 +39,6 @@ _TIMEOUT_SECONDS = (5.0, 60.0)
 _COME_BACK_LATER = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
-# One call carries at most one object, and protobuf ends at 2 GiB.
-_MAX_CALL_BYTES = 2 << 30
 # Besides the objects on their way: a heartbeat, and what `VirtualSuperNode` asks.
 _OTHER_CALLS = 2
 _PREFIX = "/v1/fleet/"
@@ -189,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "a Fleet call needs a content-length")
             return
-        if not 0 <= length <= _MAX_CALL_BYTES:
+        if not 0 <= length <= MAX_MESSAGE_BYTES:
             self.close_connection = True
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes in one call")
             return

@@ -12,6 +12,9 @@ from typing import TypeAlias
 from google.protobuf.message import DecodeError
 
 from protos.records_pb2 import MetricRecord, Replies
+from proxy.blocks import Data
+from proxy.errors import FleetError
+from proxy.fleet.inline import without_arrays
 
 Metrics: TypeAlias = dict[str, float | int]
 # Record, key and value.
@@ -37,16 +40,16 @@ def metrics_of(object_ids: Sequence[str], read: Callable[[str], bytes]) -> Metri
     return _by_key(_metrics(object_ids[-1], read)) if object_ids else {}
 
 
-def metrics_in(replies: bytes) -> Metrics:
+def metrics_in(replies: Data) -> Metrics:
     """Return the metrics in a PushMessages request whose messages came whole; see `metrics_of`."""
     try:
         return _by_key(
             found
-            for message in Replies.FromString(replies).messages
+            for message in Replies.FromString(without_arrays(replies)).messages
             for item in message.content.items
             for found in _finite(item.key, item.metric_record)
         )
-    except DecodeError:
+    except (DecodeError, FleetError):
         return {}
 
 
