@@ -29,7 +29,7 @@ from pathlib import Path
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
-from proxy.blocks import Data, sha256_of
+from proxy.blocks import Data, in_memory, sha256_of
 from proxy.bundle import Bundle, BundleWriter
 from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
 from proxy.fleet import messages
@@ -172,7 +172,8 @@ class ClientProxy:
             case "DeactivateNode" | "UnregisterNode" | "DeleteNode":
                 answer = b""
             case "PullMessages":
-                return self._pull_messages(now)
+                pulled = self.pull_messages(now)
+                return None if pulled is None else in_memory(pulled)
             case "GetRun":
                 run_id = parse(fleet.GetRunRequest, request).run_id
                 answer = self._of_run(run_id).bundle.header.instruction.get_run_response
@@ -191,12 +192,13 @@ class ClientProxy:
                 raise Unimplemented(f"The bridge does not know the Fleet method {method}.")
         return answer
 
-    def _pull_messages(self, now: float) -> bytes | None:
+    def pull_messages(self, now: float) -> Data | None:
+        """Answer PullMessages, with what may be too large for memory; see `handle`."""
         delivery = self.delivery
         if delivery is None or delivery.stage > Stage.PULLED:
             return None
         self._advance(delivery, Stage.PULLED, now)
-        return delivery.instruction.encoded
+        return delivery.instruction.data
 
     def _get_fab(self, request: fleet.GetFabRequest, now: float) -> bytes:
         delivery = self._of_run(request.run_id)

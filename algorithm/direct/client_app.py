@@ -137,7 +137,7 @@ class ClientApp:
             part.replace(path)
         run = wire.first(delivery.bundle.header.instruction.get_run_response, _RUN)
         # As a SuperNode does for a message that is whole; with the last call it is the ClientApp's.
-        self._proxy.handle("PullMessages", b"", time.monotonic())
+        self._proxy.pull_messages(time.monotonic())
         request = fleet.GetFabRequest(run_id=run_id, hash_str=fab.hash_str).SerializeToString()
         self._proxy.handle("GetFab", request, time.monotonic())
         task = {"fab": str(path), "context": str(self._contexts / str(run_id))}

@@ -106,9 +106,11 @@ def check_size(size: int, limit: int, what: str) -> None:
 
 def encoded_head(flower: Any, message: Any) -> bytes:
     """Encode a message without its content."""
-    if message.has_content():
-        message = flower.remove_content_from_message(message)
-    return bytes(flower.message_to_proto(message).SerializeToString())
+    if not message.has_content():
+        return bytes(flower.message_to_proto(message).SerializeToString())
+    proto = flower.message_to_proto(flower.remove_content_from_message(message))
+    proto.ClearField("content")  # there an empty one is left
+    return bytes(proto.SerializeToString())
 
 
 def encoded_content(flower: Any, message: Any) -> list[bytes]:
