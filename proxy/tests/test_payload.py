@@ -184,3 +184,21 @@ def test_an_answer_above_the_limit_is_refused_with_both_sizes_and_nothing_is_wri
     said = "The reply takes 100 bytes; the carrier can bring 99 bytes back."
     assert refused.value.message == said
     assert not (folder / "too large").exists()
+
+
+# On one machine
+
+
+def test_a_linked_bundle_is_the_same_file_all_the_way(folder: Path) -> None:
+    bundle, target = folder / "linked-bundle", folder / "linked-target"
+    bundle.write_bytes(noise(100))
+    payload.write_linked(folder / "linked", FIELDS, bundle)
+    with payload.read(folder / "linked") as task:
+        assert task.fields == FIELDS
+        assert task.linked
+        task.save_bundle(target)
+    assert target.samefile(bundle)
+    payload.write_answer(folder / "linked-answer", target, None, linked=True)
+    with payload.read(folder / "linked-answer") as result:
+        result.save_bundle(folder / "linked-reply")
+    assert (folder / "linked-reply").samefile(bundle)
