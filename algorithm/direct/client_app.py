@@ -15,7 +15,7 @@ from proxy.client import ClientProxy, Delivery
 from proxy.errors import BundleError, FleetError, FlowerError
 from proxy.fleet import wire
 from proxy.fleet.inline import (
-    MAX_MESSAGE_BYTES,
+    MAX_WHOLE_BYTES,
     MESSAGES_LIST,
     place_of_message,
     start_of_field,
@@ -80,7 +80,7 @@ class ClientApp:
             "names": names_of(flower.release),
             "node_id": node_id,
             "node_config": node_config,
-            "max_message_bytes": MAX_MESSAGE_BYTES,
+            "max_message_bytes": MAX_WHOLE_BYTES,
             "modules": [],
             "environ": {},
         }

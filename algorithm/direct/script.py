@@ -15,7 +15,7 @@ from pathlib import Path
 from algorithm.flower import Flower
 from proxy.blocks import BLOCK_BYTES, Data, Stored, blocks_of, size_of
 from proxy.errors import FlowerError
-from proxy.fleet.inline import MAX_MESSAGE_BYTES
+from proxy.fleet.inline import MAX_WHOLE_BYTES
 from proxy.process import Process
 
 # What is longer is received into a file.
@@ -97,9 +97,9 @@ class Script:
         with _as_eof():
             kind, *rest = next(self._received(9, until))
             length = int.from_bytes(bytes(rest), "big")
-            if length > MAX_MESSAGE_BYTES:
+            if length > MAX_WHOLE_BYTES:
                 raise FlowerError(
-                    f"A message has {length:,} bytes; the limit is {MAX_MESSAGE_BYTES:,}."
+                    f"A message has {length:,} bytes; the limit is {MAX_WHOLE_BYTES:,}."
                 )
             blocks = self._received(length, until)
             if length > _IN_MEMORY_BYTES:

@@ -15,7 +15,7 @@ from protos import fleet_pb2 as fleet
 from proxy.blocks import Data, Joined, in_memory
 from proxy.direct import LinkState
 from proxy.errors import FleetError, FlowerError
-from proxy.fleet.inline import MAX_MESSAGE_BYTES
+from proxy.fleet.inline import MAX_WHOLE_BYTES
 from proxy.fleet.releases import names_of
 from proxy.process import GRACE_SECONDS, Process
 
@@ -89,7 +89,7 @@ class ServerApp:
             "fab_id": f"{app.publisher}/{app.name}",
             "fab_version": app.version,
             "fab_hash": app.fab_sha256,
-            "max_message_bytes": MAX_MESSAGE_BYTES,
+            "max_message_bytes": MAX_WHOLE_BYTES,
         }
         try:
             self._script.send(b"S", json.dumps(start).encode())

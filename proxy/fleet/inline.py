@@ -13,6 +13,8 @@ from proxy.errors import FleetError
 
 # What protobuf can encode and decode as one message, and so Flower.
 MAX_MESSAGE_BYTES = (2 << 30) - 1
+# What a message that comes whole may have: there is some room for the call around it.
+MAX_WHOLE_BYTES = MAX_MESSAGE_BYTES - 1024
 # Numbers of fields: `messages_list` in what is pulled and pushed, `Message.content`, and below it
 # `RecordDict.items` and the `array_record` of one.
 MESSAGES_LIST, CONTENT, _ITEMS, _ARRAY_RECORD = 2, 2, 1, 2
