@@ -164,16 +164,16 @@ def measure(flower: Flower, size: Size, mode: str, folder: Path) -> Measurement:
     RuntimeError
         If the run failed, or a station answered with an error: there is nothing to compare then.
     """
+    messages: list[dict[str, Any]] = []
+    memory: list[Memory] = []
     if mode == NATIVE:
         os.environ[_POLL_VARIABLE] = _FLOWER_POLL_SECONDS
         with native_federation(flower, folder / NATIVE, [""] * STATIONS) as federation:
             [result] = run_on([federation], _APP, ".json", **_config(size, size.rounds))
-        messages, memory = [], []
     else:
         os.environ.pop(_POLL_VARIABLE, None)
         result = folder / "result.json"
         messages = _run(size, mode, result, folder)
-        memory = []
         if mode == WARM and size.arrays == 1:
             memory = _measure_memory(flower, size, folder / "attached")
     answer = json.loads(result.read_text())

@@ -33,6 +33,7 @@ from integration_tests.harness import (
     wait_until,
 )
 from integration_tests.test_results import arrays, values
+from proxy.fleet.inline import MAX_WHOLE_BYTES
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import names_of
 
@@ -132,6 +133,16 @@ def test_messages_are_encoded_and_decoded_as_flower_does(flower: Flower) -> None
         assert api.message_to_proto(decoded) == api.message_to_proto(message)
         if message.has_content():
             assert list(decoded.content) == list(message.content)
+
+
+def test_what_is_too_large_for_a_message_is_said_before_it_is_sent(direct: Direct) -> None:
+    """To the ServerApp as an exception, and of a reply as an error; the next message arrives."""
+    (result,) = run_on([direct], "oversize", ".json")
+    found = values(result)
+    limit = f"the limit of a message in direct mode is {MAX_WHOLE_BYTES:,}"
+    assert limit in found["sent"]
+    assert [limit in reason for reason in found["much"]] == [True, True]
+    assert found["little"] == ["", ""]
 
 
 # Secure aggregation
