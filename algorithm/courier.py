@@ -42,7 +42,7 @@ def main(container: Container, task: Payload) -> None:
         answer = _await_answer(job, message, call.timeout)
     finally:
         message.instruction.unlink(missing_ok=True)
-    payload.write_answer(container.output_file, answer, call.max_reply_bytes)
+    payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
     message.missing.unlink(missing_ok=True)
     # One line, at the end: for each the server writes the task's row anew, input and all.
     print(f"message {message.message_id:.12} is answered", flush=True)

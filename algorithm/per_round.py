@@ -41,7 +41,7 @@ def main(container: Container, task: Payload) -> None:
             _answer(job, message, policy.permitting(call.mode, start), policy)
             message.instruction.unlink(missing_ok=True)
         answer_file = message.reply if message.answered() else message.missing
-        payload.write_answer(container.output_file, answer_file, call.max_reply_bytes)
+        payload.write_answer(container.output_file, answer_file, call.max_reply_bytes, task.linked)
         message.missing.unlink(missing_ok=True)
 
 

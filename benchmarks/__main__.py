@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from algorithm.flower import Flower
-from benchmarks.goals import SIZES, goals
-from benchmarks.measure import MODES, NATIVE, STATIONS, Measurement, Size, measure
+from benchmarks.costs import Cost, measure_cost
+from benchmarks.goals import COST_MEGABYTES, SIZES, cost_goals, goals
+from benchmarks.measure import NATIVE, STATIONS, Measurement, Size, measure
 from benchmarks.report import LEGEND, as_json, comparison, verdicts
 from proxy import __version__
 
@@ -31,9 +32,10 @@ def main() -> int:
     print("The bridge beside native Flower, one after the other on this machine")
     print(", ".join(f"{name} {value}" for name, value in environment.items()), flush=True)
     results = _measure_all(flower)
-    reached = goals(results)
+    costs = [_cost(megabytes) for megabytes in COST_MEGABYTES]
+    reached = goals(results) + cost_goals(costs)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(as_json(results, reached, environment), indent=2) + "\n")
+    RESULTS.write_text(json.dumps(as_json(results, costs, reached, environment), indent=2) + "\n")
     print(f"\n{comparison(results)}\n\n{LEGEND}")
     print(f"\nGoals, for warm SuperNodes unless it says so\n{verdicts(reached)}")
     print(f"\nAll numbers are in {RESULTS}.")
@@ -50,7 +52,7 @@ def _measure_all(flower: Flower) -> dict[tuple[Size, str], Measurement]:
     """
     results: dict[tuple[Size, str], Measurement] = {}
     for size in SIZES:
-        for mode in MODES:
+        for mode in size.modes:
             started = time.monotonic()
             with TemporaryDirectory(prefix="flower-v6-benchmark-") as folder:
                 results[size, mode] = measurement = measure(flower, size, mode, Path(folder))
@@ -62,6 +64,13 @@ def _measure_all(flower: Flower) -> dict[tuple[Size, str], Measurement]:
                 flush=True,
             )
     return results
+
+
+def _cost(megabytes: int) -> Cost:
+    with TemporaryDirectory(prefix="flower-v6-benchmark-") as folder:
+        cost = measure_cost(megabytes, Path(folder))
+    print(cost, flush=True)
+    return cost
 
 
 if __name__ == "__main__":

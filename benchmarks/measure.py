@@ -61,13 +61,21 @@ class Size:
         Bytes of its weights, in thousands.
     rounds : int
         How many; the first is left out of all means, because that is when things start.
+    arrays : int
+        Into how many arrays the weights are cut.
+    modes : tuple[str, ...]
+        In which modes it is measured.
     """
 
     kilobytes: int
     rounds: int
+    arrays: int = 1
+    modes: tuple[str, ...] = MODES
 
     def __str__(self) -> str:
         """Return the size with its unit."""
+        if self.arrays > 1:
+            return f"{self.arrays} arrays"
         megabytes, rest = divmod(self.kilobytes, _KILO)
         return f"{self.kilobytes} kB" if rest else f"{megabytes} MB"
 
@@ -156,16 +164,18 @@ def measure(flower: Flower, size: Size, mode: str, folder: Path) -> Measurement:
     RuntimeError
         If the run failed, or a station answered with an error: there is nothing to compare then.
     """
+    messages: list[dict[str, Any]] = []
+    memory: list[Memory] = []
     if mode == NATIVE:
         os.environ[_POLL_VARIABLE] = _FLOWER_POLL_SECONDS
         with native_federation(flower, folder / NATIVE, [""] * STATIONS) as federation:
             [result] = run_on([federation], _APP, ".json", **_config(size, size.rounds))
-        messages, memory = [], []
     else:
         os.environ.pop(_POLL_VARIABLE, None)
         result = folder / "result.json"
         messages = _run(size, mode, result, folder)
-        memory = _measure_memory(flower, size, folder / "attached") if mode == WARM else []
+        if mode == WARM and size.arrays == 1:
+            memory = _measure_memory(flower, size, folder / "attached")
     answer = json.loads(result.read_text())
     return Measurement(size, mode, answer["sha256"], answer["seconds"], messages, memory)
 
@@ -209,6 +219,7 @@ def _measure_memory(flower: Flower, size: Size, folder: Path) -> list[Memory]:
 def _config(size: Size, rounds: int) -> dict[str, Any]:
     return {
         "kilobytes": size.kilobytes,
+        "num_arrays": size.arrays,
         "num_server_rounds": rounds,
         "num_stations": STATIONS,
         "evaluate": False,

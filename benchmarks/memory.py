@@ -30,6 +30,14 @@ class Memory:
         return (self.peak_kib - self.idle_kib) / _KIB_PER_MIB
 
 
+def peak_kib(pid: int) -> int:
+    """Return the most that a process has used, in KiB; 0 if it has just ended."""
+    try:
+        return _status(Path("/proc", str(pid)), "VmHWM")
+    except (OSError, RuntimeError):
+        return 0
+
+
 class Watch:
     """Watches the memory of one process from now on, when it is idle.
 
@@ -44,17 +52,18 @@ class Watch:
     def __init__(self, process: str, pid: int) -> None:
         self._process = process
         self._folder = Path("/proc", str(pid))
-        self._idle_kib = self._status("VmRSS")
+        self._idle_kib = _status(self._folder, "VmRSS")
         (self._folder / "clear_refs").write_text(_RESET_PEAK)
 
     def memory(self) -> Memory:
         """Return what it has used until now."""
-        return Memory(self._process, self._idle_kib, self._status("VmHWM"))
+        return Memory(self._process, self._idle_kib, _status(self._folder, "VmHWM"))
 
-    def _status(self, name: str) -> int:
-        """Return a field of the process's status that is in kB, by which Linux means KiB."""
-        for line in (self._folder / "status").read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key == name:
-                return int(value.removesuffix("kB"))
-        raise RuntimeError(f"{self._folder}/status has no {name}")
+
+def _status(folder: Path, name: str) -> int:
+    """Return a field of a process's status that is in kB, by which Linux means KiB."""
+    for line in (folder / "status").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value.removesuffix("kB"))
+    raise RuntimeError(f"{folder}/status has no {name}")

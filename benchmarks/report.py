@@ -5,6 +5,7 @@ from dataclasses import asdict
 from statistics import mean
 from typing import Any
 
+from benchmarks.costs import Cost
 from benchmarks.goals import Goal, Results
 from benchmarks.measure import NATIVE, Measurement
 
@@ -73,7 +74,7 @@ def verdicts(goals: Sequence[Goal]) -> str:
 
 
 def as_json(
-    results: Results, goals: Sequence[Goal], environment: Mapping[str, Any]
+    results: Results, costs: Sequence[Cost], goals: Sequence[Goal], environment: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return all numbers."""
     measurements = [
@@ -86,6 +87,7 @@ def as_json(
     return {
         "environment": environment,
         "measurements": measurements,
+        "costs": [asdict(cost) for cost in costs],
         "goals": [asdict(goal) for goal in goals],
     }
 

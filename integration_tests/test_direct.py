@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from algorithm.direct import run_clientapp, run_serverapp
+from algorithm.direct import run_clientapp
 from algorithm.direct.run_clientapp import _resolve
 from algorithm.flower import Flower
 from integration_tests.harness import (
@@ -32,6 +33,7 @@ from integration_tests.harness import (
     wait_until,
 )
 from integration_tests.test_results import arrays, values
+from proxy.fleet.inline import MAX_WHOLE_BYTES
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import names_of
 
@@ -106,23 +108,41 @@ def test_a_clientapp_may_fork_workers(release: str, tmp_path: Path) -> None:
     assert len(totals) == 1
 
 
-def test_messages_are_encoded_as_flower_encodes_them(flower: Flower) -> None:
-    """Only sooner: each array is copied less often."""
+def test_messages_are_encoded_and_decoded_as_flower_does(flower: Flower) -> None:
+    """Only with fewer copies of arrays."""
     names = names_of(flower.release)
     api = SimpleNamespace(**{role: _resolve(name) for role, name in names.items()})
+    frames = run_clientapp.frames
     arrays = api.ArrayRecord({"a": _resolve("flwr.app:Array")(np.arange(6.0).reshape(2, 3))})
     metrics = _resolve("flwr.app:MetricRecord")({"loss": 0.5, "counts": [1, 2]})
     config = _resolve("flwr.app:ConfigRecord")({"text": "a", "flags": [True], "raw": b"b"})
-    records = {"m": metrics, "empty": api.ArrayRecord(), "arrays": arrays, "c": config}
+    none = _resolve("flwr.app:Array")("float64", (0,), "numpy.ndarray", b"")
+    more = api.ArrayRecord({"": none, "ü" * 200: none})
+    records = {"m": metrics, "empty": api.ArrayRecord(), "arrays": arrays, "c": config, "": more}
     api.TaskIdentity.run_id, api.TaskIdentity.node_id, api.TaskIdentity.task_id = 1, 2, 3
     asked = api.Message(api.RecordDict(records), 4, "train")
     said = [asked, api.Message(api.RecordDict(), reply_to=asked)]
     said.append(api.Message(api.Error(code=2, reason="no data"), reply_to=asked))
-    for script in (run_clientapp, run_serverapp):
-        for message in said:
-            encoded = script._encoded(api, message, script._encoded_content(api, message))
-            decoded = _resolve(names["ProtoMessage"]).FromString(encoded)
-            assert decoded == api.message_to_proto(message)
+    for message in said:
+        pieces = [frames.encoded_head(api, message)]
+        if message.has_content():
+            pieces += frames.content_field(frames.encoded_content(api, message))
+        encoded = b"".join(pieces)
+        assert api.ProtoMessage.FromString(encoded) == api.message_to_proto(message)
+        decoded = frames.decoded(api, frames.Frame(b"M", len(encoded), BytesIO(encoded)))
+        assert api.message_to_proto(decoded) == api.message_to_proto(message)
+        if message.has_content():
+            assert list(decoded.content) == list(message.content)
+
+
+def test_what_is_too_large_for_a_message_is_said_before_it_is_sent(direct: Direct) -> None:
+    """To the ServerApp as an exception, and of a reply as an error; the next message arrives."""
+    (result,) = run_on([direct], "oversize", ".json")
+    found = values(result)
+    limit = f"the limit of a message in direct mode is {MAX_WHOLE_BYTES:,}"
+    assert limit in found["sent"]
+    assert [limit in reason for reason in found["much"]] == [True, True]
+    assert found["little"] == ["", ""]
 
 
 # Secure aggregation

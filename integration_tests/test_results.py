@@ -96,6 +96,13 @@ def test_a_model_of_many_chunks(native: Federation, warm: Federation, direct: Di
         assert (result["bytes"], result["sha256"]) == (natively["bytes"], natively["sha256"])
 
 
+def test_a_model_of_many_arrays(native: Federation, warm: Federation, direct: Direct) -> None:
+    config = {"kilobytes": 10, "num_arrays": 30, "evaluate": False}
+    natively, *others = map(values, run_on([native, warm, direct], "large", ".json", **config))
+    for result in others:
+        assert (result["bytes"], result["sha256"]) == (natively["bytes"], natively["sha256"])
+
+
 def test_two_runs_at_once_share_the_stations(warm: Federation) -> None:
     counters, weights = warm.folder / "at-once.json", warm.folder / "at-once.npz"
     submissions = [

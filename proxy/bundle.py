@@ -43,11 +43,11 @@ from google.protobuf.message import DecodeError
 
 from protos.bundle_pb2 import Footer, Header
 from proxy import __version__
+from proxy.blocks import BLOCK_BYTES, Data, Reader, sha256_of, size_of
 from proxy.errors import BundleError
 
 MAGIC = b"FLWRV6B\n"
 FORMAT_VERSION = 2
-BLOCK_BYTES = 1 << 20
 WRITER = f"flower-v6 {__version__}"
 
 FREE_BYTES = 16 << 20
@@ -114,7 +114,7 @@ class BundleWriter:
             raise _unwritable(path, error) from error
         self._write(_PREFIX.pack(MAGIC, FORMAT_VERSION, len(encoded)) + encoded)
 
-    def add(self, object_id: str, content: bytes) -> int:
+    def add(self, object_id: str, content: Data) -> int:
         """Append an object; one that the bundle already holds is not written again.
 
         Returns
@@ -127,18 +127,18 @@ class BundleWriter:
         BundleError
             If the content is not what the id says, or cannot be written.
         """
-        if hashlib.sha256(content).hexdigest() != object_id:
+        if sha256_of(content) != object_id:
             raise BundleError(f"Object {object_id} is not what its id says: it was altered.")
         with self._lock:
             if object_id in self._written:
                 return 0
             start = self._file.tell()
             self._written.add(object_id)
-            self.object_bytes += len(content)
-            self._write(_OBJECT_TAG + _OBJECT.pack(bytes.fromhex(object_id), len(content)))
-            view = memoryview(content)
-            for offset in range(0, len(view), BLOCK_BYTES):
-                stored = self._packed(view[offset : offset + BLOCK_BYTES])
+            size, reader = size_of(content), Reader(content)
+            self.object_bytes += size
+            self._write(_OBJECT_TAG + _OBJECT.pack(bytes.fromhex(object_id), size))
+            while reader.left:
+                stored = self._packed(reader.read(min(BLOCK_BYTES, reader.left)))
                 self._write(_LENGTH.pack(len(stored)), hashed=False)
                 self._write(stored, hashed=False)
             return self._file.tell() - start
@@ -179,7 +179,7 @@ class BundleWriter:
             self._file.close()
         self._part.unlink(missing_ok=True)
 
-    def _packed(self, block: memoryview) -> bytes | memoryview:
+    def _packed(self, block: bytes) -> bytes:
         """Return a block as it is stored: compressed where that pays and the rule allows it."""
         self._expanded += len(block)
         packed = _pack_block(block)
@@ -268,14 +268,12 @@ class Bundle:
         BundleError
             If it is larger.
         """
-        offset, size = self._places[object_id]
+        _, size = self._places[object_id]
         if at_most is not None:
             _limit(f"Object {object_id}", size, "bytes", at_most)
         content = BytesIO()  # gives its bytes away without a copy, which joining blocks would be
-        with self._lock:
-            self._file.seek(offset)
-            for block in _blocks(_Source(self._file, self.path), size):
-                content.write(block)
+        for block in self.blocks(object_id):
+            content.write(block)
         return content.getvalue()
 
     def head(self, object_id: str) -> tuple[bytes, int]:
@@ -286,15 +284,27 @@ class Bundle:
         KeyError
             If the bundle does not hold the object.
         """
-        offset, size = self._places[object_id]
+        _, size = self._places[object_id]
         head = bytearray()
-        with self._lock:
-            self._file.seek(offset)
-            for block in _blocks(_Source(self._file, self.path), size):
-                head += block
-                if b"\0" in block or len(head) > _MAX_HEAD_BYTES:
-                    break
+        for block in self.blocks(object_id):
+            head += block
+            if b"\0" in block or len(head) > _MAX_HEAD_BYTES:
+                break
         return bytes(head.partition(b"\0")[0]), size
+
+    def object(self, object_id: str) -> "BundleObject":
+        """Return an object whose content is read when it is needed; raises as `read` does."""
+        return BundleObject(self, object_id, self._places[object_id][1])
+
+    def blocks(self, object_id: str) -> Iterator[bytes]:
+        """Yield an object's content; others may read meanwhile."""
+        offset, size = self._places[object_id]
+        for left in range(size, 0, -BLOCK_BYTES):
+            with self._lock:
+                self._file.seek(offset)
+                (block,) = _blocks(_Source(self._file, self.path), min(left, BLOCK_BYTES))
+                offset = self._file.tell()
+            yield block
 
     def close(self) -> None:
         """Close the file."""
@@ -362,6 +372,19 @@ class Bundle:
             raise BundleError(f"Bundle {self.path} has an unreadable header or footer.") from error
 
 
+@dataclass(frozen=True)
+class BundleObject:
+    """Implements `proxy.blocks.Blocks` with an object of a bundle."""
+
+    bundle: Bundle
+    object_id: str
+    size: int
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield its content."""
+        return self.bundle.blocks(self.object_id)
+
+
 class _Source:
     """Reads exact numbers of bytes from a file, or says that it is truncated."""
 
@@ -377,7 +400,7 @@ class _Source:
         return data
 
 
-def _pack_block(block: memoryview) -> bytes | memoryview:
+def _pack_block(block: bytes) -> bytes:
     sample = block[:_SAMPLE_BYTES]
     if len(zlib.compress(sample, 1)) < _WORTH_COMPRESSING * len(sample):
         packed = zlib.compress(block, 1)

@@ -28,9 +28,11 @@ from pathlib import Path
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
+from proxy.blocks import Data, in_memory, sha256_of
 from proxy.bundle import ANNOUNCEMENT_BYTES, STAGES, Bundle, BundleWriter
 from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
 from proxy.fleet import messages, one_reading
+from proxy.fleet.inline import without_content
 from proxy.fleet.messages import parse
 from proxy.fleet.releases import Layout
 
@@ -184,7 +186,8 @@ class ClientProxy:
             case "DeactivateNode" | "UnregisterNode" | "DeleteNode":
                 answer = b""
             case "PullMessages":
-                return self._pull_messages(now)
+                pulled = self.pull_messages(now)
+                return None if pulled is None else in_memory(pulled)
             case "GetRun":
                 run_id = parse(fleet.GetRunRequest, request).run_id
                 answer = self._of_run(run_id).bundle.header.instruction.get_run_response
@@ -196,19 +199,20 @@ class ClientProxy:
                 self._confirm(parse(fleet.ConfirmMessageReceivedRequest, request), now)
                 answer = b""
             case "PushMessages":
-                answer = self._push_messages(request, now)
+                answer = self.push_messages(request, now)
             case "PushObject":
                 answer = self._push_object(parse(fleet.PushObjectRequest, request), now)
             case _:
                 raise Unimplemented(f"The bridge does not know the Fleet method {method}.")
         return answer
 
-    def _pull_messages(self, now: float) -> bytes | None:
+    def pull_messages(self, now: float) -> Data | None:
+        """Answer PullMessages, with what may be too large for memory; see `handle`."""
         delivery = self.delivery
         if delivery is None or delivery.stage > Stage.PULLED:
             return None
         self._advance(delivery, Stage.PULLED, now)
-        return delivery.instruction.encoded
+        return delivery.instruction.data
 
     def _get_fab(self, request: fleet.GetFabRequest, now: float) -> bytes:
         delivery = self._of_run(request.run_id)
@@ -238,7 +242,8 @@ class ClientProxy:
             delivery.on_confirmed()
             self._advance(delivery, Stage.CONFIRMED, now)
 
-    def _push_messages(self, request: bytes, now: float) -> bytes:
+    def push_messages(self, request: Data, now: float) -> bytes:
+        """Answer PushMessages, whose request may be too large for memory; see `handle`."""
         reply = messages.Reply.decode(request)
         delivery = self.delivery
         if (
@@ -252,7 +257,7 @@ class ClientProxy:
             )
             return b""
         if delivery.reply is None:
-            announcement = messages.object_id(request)
+            announcement = sha256_of(request)
             header = bundle_pb2.Header(
                 message_id=delivery.instruction.message_id,
                 cache_generation=delivery.generation,
@@ -327,10 +332,12 @@ def instruction_of(bundle: Bundle) -> tuple[messages.Instruction, fleet.Run]:
     if header.WhichOneof("content") != "instruction":
         raise BundleError(f"Bundle {bundle.path} is no instruction.")
     try:
-        pulled = bundle.read(
-            header.instruction.pull_messages_object_id,
-            None if header.instruction.whole else ANNOUNCEMENT_BYTES,
-        )
+        announcement_id = header.instruction.pull_messages_object_id
+        pulled: Data
+        if header.instruction.whole:
+            pulled = bundle.object(announcement_id)
+        else:
+            pulled = bundle.read(announcement_id, ANNOUNCEMENT_BYTES)
         instruction = messages.Instruction.decode(pulled, header.instruction.whole)
         run = one_reading.read(fleet.GetRunResponse, header.instruction.get_run_response).run
     except KeyError:
@@ -363,7 +370,9 @@ def _check_one_message(bundle: Bundle, instruction: messages.Instruction) -> Non
     """Check that whoever reads the message reads the one that was checked."""
     match instruction.layout:
         case Layout.INLINE:
-            one_reading.check(fleet.PullMessagesResponse, instruction.encoded, _SINGLE)
+            one_reading.check(
+                fleet.PullMessagesResponse, without_content(instruction.data), _SINGLE
+            )
             return
         case Layout.MAP:
             by_message = one_reading.read(

@@ -214,11 +214,12 @@ class Delivery:
     def _reply(self, answer: Bundle, header: bundle_pb2.Reply) -> Answered:
         if header.push_messages_object_id not in answer.object_ids:
             raise BundleError("The station's answer lacks the reply that it names.")
-        whole = self._instruction.layout == Layout.INLINE
+        announcement_id = header.push_messages_object_id
         try:
-            reply = Reply.decode(
-                answer.read(header.push_messages_object_id, None if whole else ANNOUNCEMENT_BYTES)
-            )
+            if self._instruction.layout == Layout.INLINE:
+                reply = Reply.decode(answer.object(announcement_id))
+            else:
+                reply = Reply.decode(answer.read(announcement_id, ANNOUNCEMENT_BYTES))
         except FleetError as error:
             raise BundleError(error.message) from error
         if missing := [i for i in reply.object_ids if i not in answer.object_ids]:
@@ -342,7 +343,7 @@ def _metrics(reply: Reply, answer: Bundle) -> Metrics:
     try:
         if reply.object_ids:
             return metrics_of(reply.object_ids, partial(answer.read, at_most=OBJECT_BYTES))
-        return metrics_in(reply.encoded)
+        return metrics_in(reply.data)
     except Exception:
         log.exception("the metrics of a reply cannot be read")
         return {}

@@ -13,8 +13,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from protos import fleet_pb2 as fleet
+from proxy.blocks import Data, Joined, Part, size_of
 from proxy.errors import FleetError
 from proxy.fleet import wire
+from proxy.fleet.inline import MESSAGES_LIST, place_of_message, start_of_field
 from proxy.fleet.link import HEARTBEAT_INTERVAL_SECONDS
 from proxy.fleet.messages import (
     SUPERLINK_NODE_ID,
@@ -30,8 +32,8 @@ log = logging.getLogger(__name__)
 
 # How long a call that waits for a message is held open; stopping has to wait for it.
 _LONG_POLL_SECONDS = 0.5
-# Numbers of fields: `GetRunResponse.run`, and `messages_list` in what is pulled and pushed.
-_RUN, _MESSAGES_LIST = 1, 2
+# The number of the field `GetRunResponse.run`.
+_RUN = 1
 
 
 class LinkState:
@@ -39,8 +41,8 @@ class LinkState:
 
     Parameters
     ----------
-    deliver : Callable[[memoryview], None]
-        Takes each reply, an encoded Flower Message: one for each message, from any thread.
+    deliver : Callable[[str, Data], None]
+        Takes the id of each message and its reply, an encoded Flower Message, from any thread.
     nodes_changed : Callable[[Sequence[int]], None]
         Hears the ids of the nodes that are online, whenever they are others than before.
     clock : Callable[[], float]
@@ -49,7 +51,7 @@ class LinkState:
 
     def __init__(
         self,
-        deliver: Callable[[memoryview], None],
+        deliver: Callable[[str, Data], None],
         nodes_changed: Callable[[Sequence[int]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -67,7 +69,7 @@ class LinkState:
         self.get_run_response = wire.field(_RUN, run)
         self.get_fab_response = fleet.GetFabResponse(fab=fab).SerializeToString()
 
-    def push(self, message: bytes) -> None:
+    def push(self, message: Data) -> None:
         """Take an encoded Flower Message for a node.
 
         Raises
@@ -75,7 +77,8 @@ class LinkState:
         FleetError
             If it is none.
         """
-        instruction = Instruction.decode(wire.field(_MESSAGES_LIST, message), whole=True)
+        start = start_of_field(MESSAGES_LIST, size_of(message))
+        instruction = Instruction.decode(Joined(start, message), whole=True)
         assert instruction is not None  # noqa: S101 - there is one field, with one message
         with self._changed:
             self._unanswered[instruction.message_id] = instruction
@@ -150,7 +153,8 @@ class LinkState:
             node = self._nodes.get(instruction.metadata.dst_node_id)
             if node is not None and instruction in node.waiting:
                 node.waiting.remove(instruction)
-        self._deliver(wire.first(reply.encoded, _MESSAGES_LIST))
+        place = place_of_message(reply.data)
+        self._deliver(message_id, Part(reply.data, place.start, place.size))
 
     def _fail(self, instruction: Instruction, code: int, reason: str) -> None:
         reply, _ = error_reply(instruction, code, reason, self._clock())

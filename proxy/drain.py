@@ -4,17 +4,15 @@ from collections.abc import Callable
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
+from proxy.blocks import sha256_of
 from proxy.bundle import BundleWriter
 from proxy.clock import Deadline
-from proxy.errors import Cancelled, FleetError
 from proxy.fabs import Fab
-from proxy.fleet.messages import Instruction, object_id, parse
+from proxy.fleet.messages import Instruction, parse
 from proxy.fleet.releases import Layout
+from proxy.fleet.transfer import pull_objects
 from proxy.retry import Answer, retrying
 from proxy.stations import Station, Terms
-
-# Between asks for an object that the ServerApp has yet to upload.
-_UPLOAD_PAUSE_SECONDS = 0.2
 
 
 class Drain:
@@ -69,7 +67,7 @@ class Drain:
     def fetch_message(self, cache_generation: str, with_app: bool) -> None:
         """Write the bundle, and let the SuperLink forget the message's objects."""
         instruction, metadata = self._instruction, self._instruction.metadata
-        pulled = object_id(instruction.encoded)
+        pulled = sha256_of(instruction.data)
         header = bundle_pb2.Header(
             message_id=metadata.message_id,
             cache_generation=cache_generation,
@@ -84,7 +82,7 @@ class Drain:
         )
         self._writer = BundleWriter(self.path, header)
         with self._writer as writer:
-            writer.add(pulled, instruction.encoded)
+            writer.add(pulled, instruction.data)
             self._pull_objects(writer)
             self._finish(with_app)
         # Of a message that came whole the SuperLink keeps nothing.
@@ -107,20 +105,14 @@ class Drain:
 
     def _pull_objects(self, writer: BundleWriter) -> None:
         """Fetch the message's objects."""
-        for wanted in self._instruction.object_ids:
-            writer.add(wanted, self._pull_object(wanted))
-
-    def _pull_object(self, wanted: str) -> bytes:
-        """Fetch an object, as soon as the ServerApp has uploaded it."""
         run_id = self._instruction.metadata.run_id
-        while True:
-            content = self._ask(lambda: self._link.pull_object(run_id, wanted))
-            if content is not None:
-                return content
-            if self._deadline.passed:
-                raise FleetError(f"Object {wanted} was never uploaded to the SuperLink.")
-            if self._terms.clock.wait(self._terms.stop, _UPLOAD_PAUSE_SECONDS):
-                raise Cancelled("The bridge was stopped while a message was incomplete.")
+        pull_objects(
+            self._instruction.object_ids,
+            lambda wanted: self._link.pull_object(run_id, wanted),
+            writer.add,
+            self._terms.stop,
+            self._deadline,
+        )
 
     def _ask(self, call: Callable[[], Answer]) -> Answer:
         return retrying(call, self._terms.stop, self._deadline)

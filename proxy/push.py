@@ -6,6 +6,7 @@ from proxy.errors import ReplyRefused
 from proxy.fleet.link import Link
 from proxy.fleet.messages import PushAnswer, Reply
 from proxy.fleet.releases import Layout
+from proxy.fleet.transfer import push_objects
 
 
 class Push:
@@ -68,9 +69,11 @@ class Push:
 
     def _push_objects(self, answer: PushAnswer) -> None:
         """Push those objects that the SuperLink asks for; the reply's own comes last."""
-        for each in self._reply.object_ids:
-            if each in answer.wanted:
-                self._pushed.add(each)
-                self._link.push_object(
-                    self._reply.metadata.run_id, answer.session_id, each, self._read(each)
-                )
+        wanted = [each for each in self._reply.object_ids if each in answer.wanted]
+        self._pushed.update(wanted)
+        run_id, session_id = self._reply.metadata.run_id, answer.session_id
+        push_objects(
+            wanted,
+            self._read,
+            lambda each, content: self._link.push_object(run_id, session_id, each, content),
+        )

@@ -14,10 +14,16 @@ from algorithm.object_store import ObjectStore
 from algorithm.runtime import NoReply
 from protos import fleet_pb2 as fleet
 from proxy import durable
+from proxy.blocks import Data, Joined, Part, in_memory, size_of
 from proxy.calls import LONGEST_SECONDS
 from proxy.client import ClientProxy, Delivery
 from proxy.errors import BundleError, FleetError, FlowerError
-from proxy.fleet import wire
+from proxy.fleet.inline import (
+    MAX_WHOLE_BYTES,
+    MESSAGES_LIST,
+    place_of_message,
+    start_of_field,
+)
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import names_of
 from proxy.process import GRACE_SECONDS
@@ -25,8 +31,6 @@ from proxy.process import GRACE_SECONDS
 log = logging.getLogger(__name__)
 
 _SCRIPT = Path(__file__).with_name("run_clientapp.py")
-# The number of `PushMessagesRequest.messages_list`.
-_MESSAGES_LIST = 2
 _LIFE = re.compile("[0-9a-f]{32}")
 
 
@@ -79,6 +83,7 @@ class ClientApp:
             "names": names_of(flower.release),
             "node_id": node_id,
             "node_config": node_config,
+            "max_message_bytes": MAX_WHOLE_BYTES,
             "modules": [],
             "environ": {},
         }
@@ -138,27 +143,30 @@ class ClientApp:
         # What the policy has checked, encoded: nobody looks for it in the SuperLink's answer again.
         run = delivery.run.SerializeToString()
         # As a SuperNode does for a message that is whole; with the last call it is the ClientApp's.
-        self._proxy.handle("PullMessages", b"", time.monotonic())
+        self._proxy.pull_messages(time.monotonic())
         request = fleet.GetFabRequest(run_id=run_id, hash_str=fab.hash_str).SerializeToString()
         self._proxy.handle("GetFab", request, time.monotonic())
         task = {"fab": str(path), "context": str(self._contexts / str(run_id))}
         self._script.send(b"T", json.dumps(task).encode(), until)
-        self._script.send(b"R", run, until)
-        self._script.send(b"M", delivery.instruction.encoded, until)
+        self._script.send(b"R", bytes(run), until)
+        pulled = delivery.instruction.data
+        place = place_of_message(pulled)
+        self._script.send(b"M", Part(pulled, place.start, place.size), until)
 
-    def _reply(self, until: float) -> tuple[dict[str, Any], bytes]:
+    def _reply(self, until: float) -> tuple[dict[str, Any], Data]:
         """Return what the process says of the message, and the reply."""
         _, seen = self._script.receive(until)
         _, reply = self._script.receive(until)
-        found: dict[str, Any] = json.loads(seen)
+        found: dict[str, Any] = json.loads(in_memory(seen))
         return found, reply
 
-    def _collect(self, seconds: float, reply: bytes) -> None:
+    def _collect(self, seconds: float, reply: Data) -> None:
         """Put the reply into its bundle."""
-        announcement = fleet.PushMessagesRequest(
+        head = fleet.PushMessagesRequest(
             node=fleet.Node(node_id=self.node_id), clientapp_runtime_list=[seconds]
-        ).SerializeToString() + wire.field(_MESSAGES_LIST, reply)
-        self._proxy.handle("PushMessages", announcement, time.monotonic())
+        ).SerializeToString()
+        start = start_of_field(MESSAGES_LIST, size_of(reply))
+        self._proxy.push_messages(Joined(head, start, reply), time.monotonic())
 
     def _read_life(self) -> str:
         """Return the name of the Contexts' folder; empty if it has none."""

@@ -2,18 +2,17 @@
 
     python run_clientapp.py FD
 
-It imports nothing of the bridge, and so repeats what the other script has, too. FD is one end of a
-socket pair, over which pass frames: a letter, a length (8 bytes, big-endian), and so many bytes. To
-this script come
+It imports nothing of the bridge but `frames.py`. FD is one end of a socket pair, over which pass
+frames. To this script come
 
     S  first, once: JSON with `names` ("module:name" of what is used of Flower, by role), `node_id`,
-       `node_config` (as for `flower-supernode`) and what P has
+       `node_config` (as for `flower-supernode`), `max_message_bytes` and what P has
     P  JSON with `modules` and `environ`: imports the modules, in an environment with those
        variables
     T  a message: JSON with `fab` and `context` (paths: of the app, and of what the ClientApp's
        Context is kept in), followed by
     R  its run (an encoded Run), and
-    M  an encoded PullMessagesResponse with it
+    M  the message itself (an encoded Message)
 
 and back come, for each T,
 
@@ -47,6 +46,7 @@ import contextlib
 import gc
 import hashlib
 import importlib
+import importlib.util
 import io
 import json
 import logging
@@ -66,23 +66,37 @@ _GRACE_SECONDS = 3.0
 # How often to look whether a child has ended; that it has replied is noticed at once.
 _LOOK_SECONDS = 0.02
 _DIGEST_BYTES = hashlib.sha256().digest_size
-# How the field `Message.content` begins (flwr/proto/message.proto: number 2).
-_CONTENT = b"\x12"
+# A message is read from the pipe in such pieces; what is larger is read at once.
+_READ_BYTES = 1 << 16
 # The folders in which libraries are.
 _LIBRARIES = (sys.prefix, sys.base_prefix)
+
+
+def _load_frames() -> Any:
+    """Load what both scripts have in common; an app's own `frames` is another module."""
+    path = Path(__file__).with_name("frames.py")
+    spec = importlib.util.spec_from_file_location("_flower_v6_frames", path)
+    assert spec is not None  # noqa: S101 - it is a path
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+frames = _load_frames()
 
 
 def main() -> int:
     """Answer messages until the other end closes the pipe; returns the exit code."""
     pipe = socket.socket(fileno=int(sys.argv[1]))
-    start = json.loads(_receive(pipe, b"S"))
+    start = _json_in(pipe, b"S")
     flower = SimpleNamespace(**{role: _resolve(name) for role, name in start["names"].items()})
     _preload(start)
     forks = _may_fork()
     earlier = None
     while kind := pipe.recv(1, socket.MSG_PEEK):
         if kind == b"P":
-            _preload(json.loads(_receive(pipe, b"P")))
+            _preload(_json_in(pipe, b"P"))
             forks = _may_fork()
             continue
         if not forks:
@@ -177,11 +191,12 @@ def _draw_new_random_numbers() -> None:
 def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: bool) -> None:
     """Answer the message that is coming through the pipe; `again`: whether another may come."""
     known, environ = set(sys.modules), dict(os.environ)
-    task = json.loads(_receive(pipe, b"T"))
-    run = flower.run_from_proto(flower.ProtoRun.FromString(_receive(pipe, b"R")))
-    pulled = flower.PullMessagesResponse.FromString(_receive(pipe, b"M"))
-    message = flower.message_from_proto(pulled.messages_list[0])
-    del pulled
+    with pipe.makefile("rb", _READ_BYTES) as file:
+        task = json.loads(frames.receive_one(file, b"T").rest())
+        run = flower.run_from_proto(
+            flower.ProtoRun.FromString(frames.receive_one(file, b"R").rest())
+        )
+        message = frames.decoded(flower, frames.receive_one(file, b"M"))
     began = time.monotonic()
     if hasattr(flower, "TaskIdentity"):
         flower.TaskIdentity.run_id = run.run_id
@@ -192,7 +207,7 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
         app = _installed(flower, Path(task["fab"]).read_bytes())
         context, state_lost = _context(flower, start, run, app, kept)
         reply = _call(flower, run, message, context, kept)
-        encoded = _encoded(flower, reply, _encoded_content(flower, reply))
+        encoded = _encoded(flower, reply, start["max_message_bytes"])
     except Exception as error:
         logging.getLogger("flwr").error("ClientApp raised an exception", exc_info=error)
         code, reason = flower.ErrorCode.CLIENT_APP_RAISED_EXCEPTION, f"{type(error)}:<'{error}'>"
@@ -200,7 +215,7 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
             code = flower.ErrorCode.LOAD_CLIENT_APP_EXCEPTION
             reason = "An exception was raised when attempting to load `ClientApp`"
         reply = flower.Message(flower.Error(code=code, reason=reason), reply_to=message)
-        encoded = _encoded(flower, reply, _encoded_content(flower, reply))
+        encoded = _encoded(flower, reply, start["max_message_bytes"])
     seen = {
         "seconds": time.monotonic() - began,
         "modules": [name for name in list(sys.modules) if name not in known and _is_library(name)],
@@ -208,8 +223,8 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
         "state_lost": state_lost,
         "again": again,
     }
-    _send(pipe, b"A", json.dumps(seen).encode())
-    _send(pipe, b"M", encoded)
+    frames.send(pipe, b"A", [json.dumps(seen).encode()])
+    frames.send(pipe, b"M", encoded)
 
 
 def _context(
@@ -291,36 +306,19 @@ def _preload(seen: Mapping[str, Any]) -> None:
     os.environ.update(environ)
 
 
-def _encoded(flower: Any, message: Any, content: bytes) -> bytes:
-    """Encode a message as Flower's `message_to_proto` does; `content` is what it says, encoded."""
-    if not message.has_content():
-        return bytes(flower.message_to_proto(message).SerializeToString())
-    proto = flower.message_to_proto(flower.remove_content_from_message(message))
-    return bytes(proto.SerializeToString()) + _CONTENT + _varint(len(content)) + content
+def _encoded(flower: Any, reply: Any, limit: int) -> list[bytes]:
+    """Encode a reply, in pieces.
 
-
-def _encoded_content(flower: Any, message: Any) -> bytes:
-    """Encode what a message says as `message_to_proto` does, which copies each array five times."""
-    if not message.has_content():
-        return b""
-    proto = flower.recorddict_to_proto(flower.RecordDict())
-    for key, record in message.content.items():
-        item = proto.items.add(key=key)
-        if isinstance(record, flower.ArrayRecord):
-            item.array_record.SetInParent()
-            for name, array in record.items():
-                item.array_record.items.add(key=name).value.CopyFrom(flower.array_to_proto(array))
-        else:
-            item.CopyFrom(flower.recorddict_to_proto(flower.RecordDict({key: record})).items[0])
-    return bytes(proto.SerializeToString())
-
-
-def _varint(number: int) -> bytes:
-    groups = []
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*groups, number])
+    Raises
+    ------
+    ValueError
+        If that is more than the limit.
+    """
+    encoded = [frames.encoded_head(flower, reply)]
+    if reply.has_content():
+        encoded += frames.content_field(frames.encoded_content(flower, reply))
+    frames.check_size(frames.size_of(encoded), limit, "reply")
+    return encoded
 
 
 def _installed(flower: Any, fab: bytes) -> Path:
@@ -334,28 +332,10 @@ def _resolve(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _receive(pipe: socket.socket, kind: bytes) -> bytes:
-    """Return what is in the next frame, which is to be of a kind."""
-    found, length = _exactly(pipe, 1), int.from_bytes(_exactly(pipe, 8), "big")
-    if found != kind:
-        raise ValueError(f"frame {found!r} came instead of {kind!r}")
-    return _exactly(pipe, length)
-
-
-def _exactly(pipe: socket.socket, length: int) -> bytes:
-    data = memoryview(bytearray(length))
-    filled = 0
-    while filled < length:
-        received = pipe.recv_into(data[filled:])
-        if not received:
-            raise EOFError("the bridge closed the pipe")
-        filled += received
-    return bytes(data)
-
-
-def _send(pipe: socket.socket, kind: bytes, data: bytes) -> None:
-    pipe.sendall(kind + len(data).to_bytes(8, "big"))
-    pipe.sendall(data)
+def _json_in(pipe: socket.socket, kind: bytes) -> Any:
+    """Return what is in the next frame, and leave what is behind it to a child."""
+    with pipe.makefile("rb", buffering=0) as file:
+        return json.loads(frames.receive_one(file, kind).rest())
 
 
 if __name__ == "__main__":

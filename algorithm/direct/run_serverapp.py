@@ -2,22 +2,24 @@
 
     python run_serverapp.py FD
 
-It imports nothing of the bridge, and so repeats what the other script has, too. FD is one end of a
-socket pair, over which pass frames: a letter, a length (8 bytes, big-endian), and so many bytes. To
-this script come
+It imports nothing of the bridge but `frames.py`. FD is one end of a socket pair, over which pass
+frames. To this script come
 
     S  first: JSON with `names` ("module:name" of what is used of Flower, by role), `run_id`,
-       `task_id`, `run_config` (what overrides the app's), `fab_id`, `fab_version` and `fab_hash`;
-       followed by
+       `task_id`, `run_config` (what overrides the app's), `fab_id`, `fab_version`, `fab_hash` and
+       `max_message_bytes`; followed by
     F  the app (FAB)
     N  JSON: the ids of the nodes that are online; once before the ServerApp starts, and whenever
        they change
-    M  a reply (an encoded Message; without an id, if it has none yet): one for each message
+    I  the id of a message, followed by
+    M  its reply (an encoded Message; without an id, if it has none yet): one for each message
 
 and go
 
     R  first: the run (an encoded Run)
-    M  a message for a node (an encoded Message)
+    C  the content of messages to come (a field of an encoded Message)
+    B  a message for a node (an encoded Message without its content): it has the latest content
+    M  a message for a node that has no content
     E  JSON: why the ServerApp failed
     D  at the end, if it did not: nothing
 
@@ -36,6 +38,7 @@ if __name__ == "__main__":
 import contextlib
 import dataclasses
 import importlib
+import importlib.util
 import io
 import json
 import logging
@@ -45,16 +48,32 @@ import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
-# How the field `Message.content` begins (flwr/proto/message.proto: number 2).
-_CONTENT = b"\x12"
+# Replies are read from the pipe in such pieces; what is larger is read at once.
+_READ_BYTES = 1 << 16
+
+
+def _load_frames() -> Any:
+    """Load what both scripts have in common; an app's own `frames` is another module."""
+    path = Path(__file__).with_name("frames.py")
+    spec = importlib.util.spec_from_file_location("_flower_v6_frames", path)
+    assert spec is not None  # noqa: S101 - it is a path
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+frames = _load_frames()
 
 
 def main() -> int:
     """Run the ServerApp; returns the exit code."""
     pipe = socket.socket(fileno=int(sys.argv[1]))
-    start, fab = json.loads(_receive(pipe, b"S")), _receive(pipe, b"F")
+    file: Any = pipe.makefile("rb", _READ_BYTES)
+    start = json.loads(frames.receive_one(file, b"S").rest())
+    fab = frames.receive_one(file, b"F").rest()
     flower = SimpleNamespace(**{role: _resolve(name) for role, name in start["names"].items()})
     run = flower.ProtoRun(
         run_id=start["run_id"],
@@ -63,15 +82,16 @@ def main() -> int:
         fab_hash=start["fab_hash"],
         override_config=flower.user_config_to_proto(start["run_config"]),
     )
-    _send(pipe, b"R", run.SerializeToString())
-    mailbox = _Mailbox(flower, pipe)
+    frames.send(pipe, b"R", [run.SerializeToString()])
+    mailbox = _Mailbox(flower, pipe, file, start["max_message_bytes"])
     try:
         _run(flower, flower.run_from_proto(run), start["task_id"], fab, mailbox)
     except Exception as error:
         logging.getLogger("flwr").error("ServerApp raised an exception", exc_info=error)
-        _send(pipe, b"E", json.dumps(f"ServerApp failed with exception: {error}").encode())
+        reason = f"ServerApp failed with exception: {error}"
+        frames.send(pipe, b"E", [json.dumps(reason).encode()])
         return 1
-    _send(pipe, b"D", b"")
+    frames.send(pipe, b"D", [])
     return 0
 
 
@@ -102,30 +122,54 @@ def _run(flower: Any, run: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -> 
 class _Mailbox:
     """What came through the pipe and was not asked for yet. For several threads."""
 
-    def __init__(self, flower: Any, pipe: socket.socket) -> None:
-        self.nodes: list[int] = json.loads(_receive(pipe, b"N"))
+    def __init__(self, flower: Any, pipe: socket.socket, file: BinaryIO, limit: int) -> None:
+        self.nodes: list[int] = json.loads(frames.receive_one(file, b"N").rest())
         self.unanswered: set[str] = set()
         self.changed = threading.Condition()
         self._flower = flower
         self._pipe = pipe
+        self._file = file
+        self._limit = limit
         self._sending = threading.Lock()
+        self._content_id = ""
+        # Messages; a text says why a reply could not be read.
         self._replies: dict[str, Any] = {}
         self._closed = False
         threading.Thread(target=self._read, name="replies", daemon=True).start()
 
-    def send(self, message_id: str, encoded: bytes) -> None:
-        """Send a message, to which there will be a reply."""
-        with self.changed:
-            self.unanswered.add(message_id)
-        with self._sending:
-            _send(self._pipe, b"M", encoded)
+    def send(self, message: Any) -> None:
+        """Send a message, to which there will be a reply.
 
-    def take(self, message_ids: Iterable[str]) -> list[Any]:
+        Raises
+        ------
+        ValueError
+            If it is too large.
+        """
+        head = frames.encoded_head(self._flower, message)
+        has_content = message.has_content()
+        with self._sending:
+            if has_content:
+                self._send_content(message, len(head))
+            with self.changed:
+                self.unanswered.add(message.metadata.message_id)
+            frames.send(self._pipe, b"B" if has_content else b"M", [head])
+
+    def _send_content(self, message: Any, head: int) -> None:
+        """Send what a message says, unless the one before said the same: often all do."""
+        content_id = message.content.object_id
+        if content_id == self._content_id:
+            return
+        pieces = frames.content_field(frames.encoded_content(self._flower, message))
+        frames.check_size(head + frames.size_of(pieces), self._limit, "message")
+        frames.send(self._pipe, b"C", pieces)
+        self._content_id = content_id
+
+    def take(self, message_ids: Iterable[str]) -> list[tuple[str, Any]]:
         """Return the replies that are there, in the order of the ids; nobody else gets them."""
         with self.changed:
             found = [each for each in message_ids if each in self._replies]
             self.unanswered.difference_update(found)
-            return [self._replies.pop(each) for each in found]
+            return [(each, self._replies.pop(each)) for each in found]
 
     def wait(self, message_ids: Collection[str], until: float | None) -> None:
         """Wait until there is a reply to one of some messages, or `until` (time.monotonic)."""
@@ -141,13 +185,14 @@ class _Mailbox:
     def _read(self) -> None:
         try:
             while True:
-                kind, data = _receive_any(self._pipe)
-                if kind == b"N":
-                    self.nodes = json.loads(data)
+                frame = frames.receive(self._file)
+                if frame.kind == b"N":
+                    self.nodes = json.loads(frame.rest())
                     continue
-                reply = self._flower.ProtoMessage.FromString(data)
+                message_id = frame.rest().decode()
+                reply = self._decoded(frames.receive_one(self._file, b"M"))
                 with self.changed:
-                    self._replies[reply.metadata.reply_to_message_id] = reply
+                    self._replies[message_id] = reply
                     self.changed.notify_all()
         except (EOFError, OSError):
             pass
@@ -155,6 +200,16 @@ class _Mailbox:
             with self.changed:
                 self._closed = True
                 self.changed.notify_all()
+
+    def _decoded(self, frame: Any) -> Any:
+        """Return a reply; a text if it cannot be read, because a station may send anything."""
+        try:
+            return frames.decoded(self._flower, frame)
+        except (EOFError, OSError):
+            raise
+        except Exception as error:
+            frame.skip()
+            return f"The reply cannot be read: {error}"
 
 
 def _grid_class(flower: Any) -> Any:
@@ -193,12 +248,11 @@ def _grid_class(flower: Any) -> Any:
 
         def push_messages(self, messages: Iterable[Any]) -> list[str | None]:
             """Send messages; returns their ids, None for a node that is not there."""
-            # Often all say the same: it is hashed and encoded once.
-            contents: dict[str, bytes] = {}
+            # Often all say the same: it is hashed once.
             with flower.no_object_id_recompute():
-                return [self._push(message, contents) for message in messages]
+                return [self._push(message) for message in messages]
 
-        def _push(self, message: Any, contents: dict[str, bytes]) -> str | None:
+        def _push(self, message: Any) -> str | None:
             metadata = message.metadata
             metadata.__dict__["_run_id"] = self._run.run_id
             metadata.__dict__["_src_node_id"] = flower.SUPERLINK_NODE_ID
@@ -207,17 +261,14 @@ def _grid_class(flower: Any) -> Any:
                 raise ValueError(f"Invalid message: {message}")
             if metadata.dst_node_id not in self._mailbox.nodes:
                 return None
-            said = message.content.object_id if message.has_content() else ""
-            if said not in contents:
-                contents[said] = _encoded_content(flower, message)
-            self._mailbox.send(metadata.message_id, _encoded(flower, message, contents[said]))
+            self._mailbox.send(message)
             return str(metadata.message_id)
 
         def pull_messages(self, message_ids: Iterable[str]) -> list[Any]:
             """Return the replies that are there, each once."""
             wanted = list(message_ids)
             unknown = [each for each in wanted if each not in self._mailbox.unanswered]
-            replies = [self._inflated(each) for each in self._mailbox.take(wanted)]
+            replies = [self._with_id(*each) for each in self._mailbox.take(wanted)]
             return replies + [self._unavailable(each) for each in unknown]
 
         def send_and_receive(
@@ -239,9 +290,10 @@ def _grid_class(flower: Any) -> Any:
         def close(self) -> None:
             """Do nothing: the pipe is not the Grid's."""
 
-        @staticmethod
-        def _inflated(encoded: Any) -> Any:
-            reply = flower.message_from_proto(encoded)
+        def _with_id(self, message_id: str, reply: Any) -> Any:
+            """Return the reply to a message; one that came without an id gets its own."""
+            if isinstance(reply, str):
+                return self._error(message_id, flower.ErrorCode.REPLY_MESSAGE_UNAVAILABLE, reply)
             if not reply.metadata.message_id:
                 with flower.no_object_id_recompute():
                     reply.metadata.__dict__["_message_id"] = reply.object_id
@@ -249,6 +301,13 @@ def _grid_class(flower: Any) -> Any:
 
         def _unavailable(self, message_id: str) -> Any:
             """Return what a SuperLink says of a message that it does not, or no longer, know."""
+            return self._error(
+                message_id,
+                flower.ErrorCode.MESSAGE_UNAVAILABLE,
+                f"There is no message {message_id}, or it was answered before.",
+            )
+
+        def _error(self, message_id: str, code: int, reason: str) -> Any:
             reply = flower.ProtoMessage()
             reply.metadata.run_id = self._run.run_id
             reply.metadata.src_node_id = flower.SUPERLINK_NODE_ID
@@ -256,43 +315,11 @@ def _grid_class(flower: Any) -> Any:
             reply.metadata.reply_to_message_id = message_id
             reply.metadata.message_type = "system"
             reply.metadata.created_at = time.time()
-            reply.error.code = flower.ErrorCode.MESSAGE_UNAVAILABLE
-            reply.error.reason = f"There is no message {message_id}, or it was answered before."
-            return self._inflated(reply)
+            reply.error.code = code
+            reply.error.reason = reason
+            return self._with_id(message_id, flower.message_from_proto(reply))
 
     return DirectGrid
-
-
-def _encoded(flower: Any, message: Any, content: bytes) -> bytes:
-    """Encode a message as Flower's `message_to_proto` does; `content` is what it says, encoded."""
-    if not message.has_content():
-        return bytes(flower.message_to_proto(message).SerializeToString())
-    proto = flower.message_to_proto(flower.remove_content_from_message(message))
-    return bytes(proto.SerializeToString()) + _CONTENT + _varint(len(content)) + content
-
-
-def _encoded_content(flower: Any, message: Any) -> bytes:
-    """Encode what a message says as `message_to_proto` does, which copies each array five times."""
-    if not message.has_content():
-        return b""
-    proto = flower.recorddict_to_proto(flower.RecordDict())
-    for key, record in message.content.items():
-        item = proto.items.add(key=key)
-        if isinstance(record, flower.ArrayRecord):
-            item.array_record.SetInParent()
-            for name, array in record.items():
-                item.array_record.items.add(key=name).value.CopyFrom(flower.array_to_proto(array))
-        else:
-            item.CopyFrom(flower.recorddict_to_proto(flower.RecordDict({key: record})).items[0])
-    return bytes(proto.SerializeToString())
-
-
-def _varint(number: int) -> bytes:
-    groups = []
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*groups, number])
 
 
 def _installed(flower: Any, fab: bytes) -> Path:
@@ -304,34 +331,6 @@ def _installed(flower: Any, fab: bytes) -> Path:
 def _resolve(name: str) -> Any:
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
-
-
-def _receive(pipe: socket.socket, kind: bytes) -> bytes:
-    """Return what is in the next frame, which is to be of a kind."""
-    found, data = _receive_any(pipe)
-    if found != kind:
-        raise ValueError(f"frame {found!r} came instead of {kind!r}")
-    return data
-
-
-def _receive_any(pipe: socket.socket) -> tuple[bytes, bytes]:
-    return _exactly(pipe, 1), _exactly(pipe, int.from_bytes(_exactly(pipe, 8), "big"))
-
-
-def _exactly(pipe: socket.socket, length: int) -> bytes:
-    data = memoryview(bytearray(length))
-    filled = 0
-    while filled < length:
-        received = pipe.recv_into(data[filled:])
-        if not received:
-            raise EOFError("the bridge closed the pipe")
-        filled += received
-    return bytes(data)
-
-
-def _send(pipe: socket.socket, kind: bytes, data: bytes) -> None:
-    pipe.sendall(kind + len(data).to_bytes(8, "big"))
-    pipe.sendall(data)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A script of the direct mode that runs in Flower's interpreter, and the pipe to it.
 
-What passes the pipe are frames: a letter, a length (8 bytes, big-endian), and so many bytes.
+What passes the pipe are frames: a letter, a length (8 bytes, big-endian), and so many bytes. A long
+one is never in memory: it is sent block by block, and received into a file.
 """
 
 import socket
@@ -8,15 +9,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from algorithm.flower import Flower
+from proxy.blocks import BLOCK_BYTES, Data, Stored, blocks_of, size_of
 from proxy.errors import FlowerError
+from proxy.fleet.inline import MAX_WHOLE_BYTES
 from proxy.process import Process
 
-# No frame is larger: a message in protobuf's form has less than 2 GiB.
-_MAX_BYTES = 2 << 30
-_FIRST_BYTES, _MORE_BYTES = 1 << 20, 64 << 20
+# What is longer is received into a file.
+_IN_MEMORY_BYTES = 1 << 20
 
 
 class Script:
@@ -31,12 +34,13 @@ class Script:
     home : Path
         Its Flower home.
     log : Path
-        Where its output is appended.
+        Where its output is appended. What it sends is kept beside it.
     """
 
     def __init__(self, flower: Flower, script: Path, home: Path, log: Path) -> None:
+        self._folder = log.parent
         self._pipe, theirs = socket.socketpair()
-        self._sending = threading.Lock()
+        self._sending = threading.RLock()
         with theirs:
             self.process = Process(
                 flower.command("python", str(script), str(theirs.fileno())),
@@ -45,14 +49,20 @@ class Script:
                 pass_fds=[theirs.fileno()],
             )
 
-    def send(self, kind: bytes, data: bytes | memoryview, until: float | None = None) -> None:
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other thread send anything between some frames."""
+        with self._sending:
+            yield
+
+    def send(self, kind: bytes, data: Data, until: float | None = None) -> None:
         """Send a frame; safe to use from several threads.
 
         Parameters
         ----------
         kind : bytes
             Its letter.
-        data : bytes
+        data : Data
             What is in it.
         until : float | None
             When to give up, in seconds of `time.monotonic`; None for never.
@@ -64,11 +74,13 @@ class Script:
         TimeoutError
             If it did not take the frame in time.
         """
-        with self._sending, self._ending_at(until):
-            self._pipe.sendall(kind + len(data).to_bytes(8, "big"))
-            self._pipe.sendall(data)
+        with self._sending, _as_eof():
+            head = kind + size_of(data).to_bytes(8, "big")
+            for block in chain([head], blocks_of(data)):
+                self._pipe.settimeout(_left(until))
+                self._pipe.sendall(block)
 
-    def receive(self, until: float | None = None) -> tuple[bytes, bytes]:
+    def receive(self, until: float | None = None) -> tuple[bytes, Data]:
         """Return the next frame's letter, and what is in it; from one thread.
 
         Raises
@@ -78,37 +90,50 @@ class Script:
         TimeoutError
             If nothing came in time.
         FlowerError
-            If what came is no frame.
+            If it is longer than any message.
+        OSError
+            If it cannot be kept.
         """
-        with self._ending_at(until):
-            kind, length = self._exactly(1), int.from_bytes(self._exactly(8), "big")
-            if length > _MAX_BYTES:
-                raise FlowerError(f"Flower's process sent {length:,} bytes at once.")
-            return bytes(kind), bytes(self._exactly(length))
+        with _as_eof():
+            kind, *rest = next(self._received(9, until))
+            length = int.from_bytes(bytes(rest), "big")
+            if length > MAX_WHOLE_BYTES:
+                raise FlowerError(
+                    f"A message has {length:,} bytes; the limit is {MAX_WHOLE_BYTES:,}."
+                )
+            blocks = self._received(length, until)
+            if length > _IN_MEMORY_BYTES:
+                return bytes([kind]), Stored(self._folder, blocks)
+            return bytes([kind]), b"".join(blocks)
 
     def stop(self) -> None:
         """End it with all its descendants."""
         self.process.stop()
         self._pipe.close()
 
-    def _exactly(self, length: int) -> memoryview:
-        data, filled = bytearray(), 0
-        while filled < length:
-            # Memory is taken for what comes, not for what is announced.
-            if filled == len(data):
-                data += bytes(min(length - filled, max(filled, _FIRST_BYTES), _MORE_BYTES))
-            with memoryview(data) as view, view[filled:] as rest:
-                received = self._pipe.recv_into(rest)
-            if not received:
-                raise EOFError
-            filled += received
-        return memoryview(data)
+    def _received(self, length: int, until: float | None) -> Iterator[memoryview]:
+        """Yield so many bytes; each block is good until the next one."""
+        buffer = memoryview(bytearray(min(length, BLOCK_BYTES)))
+        while length:
+            block = buffer[:length]
+            filled = 0
+            while filled < len(block):
+                self._pipe.settimeout(_left(until))
+                received = self._pipe.recv_into(block[filled:])
+                if not received:
+                    raise EOFError
+                filled += received
+            length -= filled
+            yield block
 
-    @contextmanager
-    def _ending_at(self, until: float | None) -> Iterator[None]:
-        # What comes in pieces may take a little longer: each piece has all of the time.
-        self._pipe.settimeout(None if until is None else max(0.001, until - time.monotonic()))
-        try:
-            yield
-        except ConnectionError as error:
-            raise EOFError from error
+
+@contextmanager
+def _as_eof() -> Iterator[None]:
+    try:
+        yield
+    except ConnectionError as error:
+        raise EOFError from error
+
+
+def _left(until: float | None) -> float | None:
+    return None if until is None else max(0.001, until - time.monotonic())

@@ -12,8 +12,10 @@ from algorithm.direct.script import Script
 from algorithm.flower import Flower
 from algorithm.manifest import Manifest
 from protos import fleet_pb2 as fleet
+from proxy.blocks import Data, Joined, in_memory
 from proxy.direct import LinkState
 from proxy.errors import FleetError, FlowerError
+from proxy.fleet.inline import MAX_WHOLE_BYTES
 from proxy.fleet.releases import names_of
 from proxy.process import GRACE_SECONDS, Process
 
@@ -87,12 +89,13 @@ class ServerApp:
             "fab_id": f"{app.publisher}/{app.name}",
             "fab_version": app.version,
             "fab_hash": app.fab_sha256,
+            "max_message_bytes": MAX_WHOLE_BYTES,
         }
         try:
             self._script.send(b"S", json.dumps(start).encode())
             self._script.send(b"F", fab)
             _, run = self._script.receive()
-            self.links.open(run, fleet.Fab(hash_str=app.fab_sha256, content=fab))
+            self.links.open(in_memory(run), fleet.Fab(hash_str=app.fab_sha256, content=fab))
             with self._telling:
                 self._script.send(b"N", json.dumps(self._nodes).encode())
                 self._begun = True
@@ -118,14 +121,19 @@ class ServerApp:
 
     def _read(self) -> None:
         """Take what the Grid sends, until the process ends."""
+        content: Data = b""
         try:
             while True:
                 kind, data = self._script.receive()
                 match kind:
+                    case b"C":
+                        content = data
+                    case b"B":
+                        self.links.push(Joined(data, content))
                     case b"M":
                         self.links.push(data)
                     case b"E":
-                        self._failure = json.loads(data)
+                        self._failure = json.loads(in_memory(data))
                     case b"D":
                         self._done = True
         except EOFError:
@@ -136,11 +144,13 @@ class ServerApp:
         except Exception as error:
             # Without this thread the ServerApp would wait for ever.
             log.exception("internal error; please report it")
-            self._failure = f"The bridge failed: {type(error).__name__}."
+            self._failure = f"The bridge failed: {type(error).__name__}: {error}"
             self.process.stop()
 
-    def _deliver(self, reply: memoryview) -> None:
-        self._send(b"M", reply)
+    def _deliver(self, message_id: str, reply: Data) -> None:
+        with self._script.alone():
+            self._send(b"I", message_id.encode())
+            self._send(b"M", reply)
 
     def _tell_nodes(self, nodes: Sequence[int]) -> None:
         with self._telling:
@@ -148,7 +158,7 @@ class ServerApp:
             if self._begun:
                 self._send(b"N", json.dumps(nodes).encode())
 
-    def _send(self, kind: bytes, data: bytes | memoryview) -> None:
+    def _send(self, kind: bytes, data: Data) -> None:
         try:
             self._script.send(kind, data)
         except EOFError:

@@ -26,10 +26,14 @@ if THREAD_VARIABLE in os.environ:
 
 ProtoMessage = fleet.Message
 ProtoRun = fleet.Run
-PullMessagesResponse = fleet.PullMessagesResponse
 ErrorCode = IntEnum(
     "ErrorCode",
-    {"LOAD_CLIENT_APP_EXCEPTION": 1, "CLIENT_APP_RAISED_EXCEPTION": 2, "MESSAGE_UNAVAILABLE": 3},
+    {
+        "LOAD_CLIENT_APP_EXCEPTION": 1,
+        "CLIENT_APP_RAISED_EXCEPTION": 2,
+        "MESSAGE_UNAVAILABLE": 3,
+        "REPLY_MESSAGE_UNAVAILABLE": 4,
+    },
 )
 Grid = object
 RecordDict = SimpleNamespace
@@ -227,7 +231,7 @@ NAMES = {
     role: f"algorithm.tests.fake_flwr:{role}"
     for role in (
         *("Context", "Error", "ErrorCode", "LoadClientAppError", "Message", "ProtoContext"),
-        *("ProtoMessage", "ProtoRun", "PullMessagesResponse", "RecordDict"),
+        *("ProtoMessage", "ProtoRun", "RecordDict"),
         *("context_from_proto", "context_to_proto", "get_fused_config_from_dir"),
         *("get_load_client_app_fn", "install_from_fab", "message_from_proto"),
         *("message_to_proto", "parse_config_args", "run_from_proto"),

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from algorithm.direct.run_serverapp import _grid_class, _Mailbox, _receive, _send
+from algorithm.direct.run_serverapp import _grid_class, _Mailbox, frames
 from algorithm.tests import fake_flwr
 from algorithm.tests.fake_flwr import Message
 from protos import fleet_pb2 as fleet
 
 NODES = [4, 5]
+LIMIT = 10_000_000
 
 
 class Bridge:
@@ -23,28 +24,34 @@ class Bridge:
     def __init__(self) -> None:
         self.pipe, theirs = socket.socketpair()
         self.pipe.settimeout(20.0)
+        self.file = self.pipe.makefile("rb")
         self.tell_nodes(NODES)
-        self.mailbox = _Mailbox(fake_flwr, theirs)
+        self.mailbox = _Mailbox(fake_flwr, theirs, theirs.makefile("rb"), LIMIT)
         self.grid = _grid_class(fake_flwr)(self.mailbox)
         self.grid.set_run(SimpleNamespace(run_id=7))
 
     def tell_nodes(self, nodes: list[int]) -> None:
-        _send(self.pipe, b"N", json.dumps(nodes).encode())
+        frames.send(self.pipe, b"N", [json.dumps(nodes).encode()])
 
     def receive(self) -> fleet.Message:
         """Return the next message that the Grid sent."""
-        return fleet.Message.FromString(_receive(self.pipe, b"M"))
+        return fleet.Message.FromString(frames.receive_one(self.file, b"M").rest())
 
     def reply(self, message_id: str, text: str = "yes") -> None:
         """Send the reply to a message, and wait until it is there."""
         reply = Message(text)
         reply.metadata.reply_to_message_id = message_id
-        encoded = fake_flwr.message_to_proto(reply).SerializeToString()
+        self.reply_with(message_id, fake_flwr.message_to_proto(reply).SerializeToString())
+
+    def reply_with(self, message_id: str, encoded: bytes) -> None:
+        """Send such a reply to a message, and wait until it is there."""
         with self.mailbox.changed:
-            _send(self.pipe, b"M", encoded)
+            frames.send(self.pipe, b"I", [message_id.encode()])
+            frames.send(self.pipe, b"M", [encoded])
             assert self.mailbox.changed.wait(20.0)
 
     def close(self) -> None:
+        self.file.close()
         self.pipe.close()
 
 
@@ -135,6 +142,19 @@ def test_who_waits_for_some_time_gets_the_replies_of_that_time(bridge: Bridge) -
     assert said(bridge.grid.send_and_receive(messages, timeout=0.1)) == ["in time"]
 
 
+@pytest.mark.parametrize("garbage", [b"\xff" * 100_000, b"\x12\x7f", b"\x0b", b"\x12\x00\x12\x00"])
+def test_a_reply_that_cannot_be_read_is_an_error_and_the_next_one_arrives(
+    bridge: Bridge, garbage: bytes
+) -> None:
+    first, second = bridge.grid.push_messages([Message("hello", 4), Message("hello", 5)])
+    bridge.reply_with(first, garbage)
+    bridge.reply(second)
+    unread, read = bridge.grid.pull_messages([first, second])
+    assert unread.content.code == fake_flwr.ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+    assert unread.metadata.reply_to_message_id == first
+    assert read.content == "yes"
+
+
 def test_a_reply_gets_an_id_if_it_has_none(bridge: Bridge) -> None:
     (sent,) = bridge.grid.push_messages([Message("hello", 4)])
     bridge.reply(sent)
@@ -165,7 +185,7 @@ def test_who_waits_for_a_bridge_that_has_ended_hears_it(bridge: Bridge) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_who_waits_hears_it_if_what_came_is_no_reply(bridge: Bridge) -> None:
     (sent,) = bridge.grid.push_messages([Message("hello", 4)])
-    _send(bridge.pipe, b"M", b"no message")
+    frames.send(bridge.pipe, b"M", [b"no message"])
     with pytest.raises(ConnectionError, match="the bridge has ended"):
         bridge.mailbox.wait([sent], None)
 

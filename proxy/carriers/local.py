@@ -2,7 +2,7 @@
 
 A station's partial function runs as a subprocess under the contract of a vantage6 container: input
 file, output file, a temporary folder that the job shares at that station, databases. What runs here
-is what runs in a container; only the container is missing.
+is what runs in a container; only the container is missing, and bundles are linked, not copied.
 """
 
 import logging
@@ -88,7 +88,10 @@ class LocalStarter:
         run = Container(
             folder / "input", folder / "output", self._job_folder(station), self._databases
         )
-        payload.write(run.input_file, call.task(), bundle)
+        if bundle is None:
+            payload.write(run.input_file, call.task())
+        else:
+            payload.write_linked(run.input_file, call.task(), bundle)
         process = Process(
             self._command,
             {**self._environment, **run.environment()},

@@ -1,7 +1,8 @@
 """The file that a vantage6 container reads, and the one that it writes: JSON, with a bundle in it.
 
 Vantage6 4.x takes UTF-8 JSON only, in both directions, so a bundle travels as base64 in the
-JSON object's last member, "bundle". Both are written and read as streams.
+JSON object's last member, "bundle". Both are written and read as streams. On one machine a bundle
+lies beside the JSON instead, as a link to the same file (`FILE.bundle`): nothing is copied.
 """
 
 import json
@@ -38,8 +39,14 @@ def write(path: Path, fields: Mapping[str, Any], bundle: Path | None = None) -> 
         raise CarrierError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def write_answer(path: Path, bundle: Path, max_bytes: int | None) -> None:
-    """Write a result that is a bundle.
+def write_linked(path: Path, fields: Mapping[str, Any], bundle: Path) -> None:
+    """Write a payload with a bundle beside it, which must not change any more."""
+    os.link(bundle, _beside(path))
+    write(path, fields)
+
+
+def write_answer(path: Path, bundle: Path, max_bytes: int | None, linked: bool = False) -> None:
+    """Write a result that is a bundle; `linked`: as the task's was.
 
     Raises
     ------
@@ -51,7 +58,11 @@ def write_answer(path: Path, bundle: Path, max_bytes: int | None) -> None:
         raise CarrierError(
             f"The reply takes {size} bytes; the carrier can bring {max_bytes} bytes back."
         )
-    write(path, {}, bundle)
+    (write_linked if linked else write)(path, {}, bundle)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.bundle")
 
 
 class Payload:
@@ -69,18 +80,27 @@ class Payload:
             raise CarrierError(f"{path} does not hold a JSON object.")
 
     @property
+    def linked(self) -> bool:
+        """Whether its bundle lies beside it."""
+        return _beside(self._path).exists()
+
+    @property
     def has_bundle(self) -> bool:
-        """Whether there is a bundle."""
+        """Whether it has a bundle in it."""
         return self._bundle.found
 
     def save_bundle(self, path: Path) -> None:
-        """Write the bundle to a file.
+        """Have the bundle in a file of its own.
 
         Raises
         ------
         CarrierError
             If there is none, or it is cut off or no base64.
         """
+        if self.linked:
+            path.unlink(missing_ok=True)
+            os.link(_beside(self._path), path)
+            return
         if not self.has_bundle:
             raise CarrierError(f"{self._path} holds no bundle.")
         with path.open("wb") as target:

@@ -20,6 +20,7 @@ from proxy.errors import (
     UnknownNode,
     Unreachable,
 )
+from proxy.fleet.inline import MAX_MESSAGE_BYTES
 from proxy.fleet.node_key import CLOCKS_HINT, NodeKey
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,9 @@ log = logging.getLogger(__name__)
 Answer = Callable[[str, bytes], bytes]
 
 _SERVICE = "/flwr.proto.Fleet/"
-# Flower's own limit for one message: protobuf's.
-_MAX_MESSAGE_BYTES = (2 << 30) - 1
 _OPTIONS = (
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # Whatever proxies the environment names: a SuperNode would reach its SuperLink directly.
     ("grpc.enable_http_proxy", 0),
     # A port is ours alone.

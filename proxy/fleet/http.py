@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from proxy import strict_json
 from proxy.errors import (
@@ -28,7 +29,9 @@ from proxy.errors import (
     UnknownNode,
     Unreachable,
 )
+from proxy.fleet.inline import MAX_MESSAGE_BYTES
 from proxy.fleet.node_key import NodeKey, clocks_differ
+from proxy.fleet.transfer import MAX_CALLS
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +42,8 @@ _TIMEOUT_SECONDS = (5.0, 60.0)
 _COME_BACK_LATER = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
-# One call carries at most one object, and protobuf ends at 2 GiB.
-_MAX_CALL_BYTES = 2 << 30
+# Besides the objects on their way: a heartbeat, and what `VirtualSuperNode` asks.
+_OTHER_CALLS = 2
 _PREFIX = "/v1/fleet/"
 
 
@@ -73,6 +76,8 @@ class HttpTransport:
         self._session = requests.Session()
         # Whatever proxies the environment names: a SuperNode would reach its SuperLink directly.
         self._session.trust_env = False
+        # A connection is kept for each of the calls that there are at once.
+        self._session.mount(self._url, HTTPAdapter(pool_maxsize=MAX_CALLS + _OTHER_CALLS))
         if root_certificates is not None:
             self._session.verify = str(root_certificates)
 
@@ -197,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "a Fleet call needs a content-length")
             return
-        if not 0 <= length <= _MAX_CALL_BYTES:
+        if not 0 <= length <= MAX_MESSAGE_BYTES:
             self.close_connection = True
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes in one call")
             return

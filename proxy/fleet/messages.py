@@ -18,7 +18,9 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtobufMessage
 
 from protos import fleet_pb2 as fleet
+from proxy.blocks import Data, in_memory
 from proxy.errors import FleetError
+from proxy.fleet.inline import without_content
 from proxy.fleet.releases import Layout
 from proxy.fleet.wire import check_announcement
 
@@ -48,7 +50,7 @@ class Instruction:
 
     Attributes
     ----------
-    encoded : bytes
+    data : Data
         The SuperLink's whole answer to PullMessages.
     metadata : Metadata
         The message's metadata.
@@ -58,18 +60,18 @@ class Instruction:
         How what it says travels, and so how the reply must.
     """
 
-    encoded: bytes
+    data: Data
     metadata: fleet.Metadata
     object_ids: tuple[str, ...]
     layout: Layout
 
     @classmethod
-    def decode(cls, encoded: bytes, whole: bool = False) -> Self | None:
+    def decode(cls, encoded: Data, whole: bool = False) -> Self | None:
         """Read an answer to PullMessages; None if it holds no message.
 
         Parameters
         ----------
-        encoded : bytes
+        encoded : Data
             The answer.
         whole : bool
             Whether the message is known to have in it what it says.
@@ -79,7 +81,8 @@ class Instruction:
         FleetError
             If it is not such an answer.
         """
-        response = parse_announcement(fleet.PullMessagesResponse, encoded)
+        head = _head_of(fleet.PullMessagesResponse, encoded)
+        response = parse_announcement(fleet.PullMessagesResponse, head)
         if not response.messages_list:
             return None
         # One message at most; SuperNodes, too, use only the first.
@@ -93,9 +96,14 @@ class Instruction:
         tree = response.message_object_trees[0]
         # Read as a tree, an entry of a map names the message below itself, which no tree can.
         if any(child.object_id == tree.object_id for child in tree.children):
-            ids = parse(fleet.MapPullMessagesResponse, encoded).objects_to_pull[tree.object_id]
+            ids = parse(fleet.MapPullMessagesResponse, head).objects_to_pull[tree.object_id]
             return cls(encoded, metadata, tuple(dict.fromkeys(ids.object_ids)), Layout.MAP)
         return cls(encoded, metadata, tuple(tree_ids(tree)), Layout.TREE)
+
+    @property
+    def encoded(self) -> bytes:
+        """All of `data`, in memory."""
+        return in_memory(self.data)
 
     @property
     def message_id(self) -> str:
@@ -114,7 +122,7 @@ class Reply:
 
     Attributes
     ----------
-    encoded : bytes
+    data : Data
         The SuperNode's whole PushMessages request.
     node_id : int
         The node that pushed it, as the request says.
@@ -130,7 +138,7 @@ class Reply:
         Ids of all objects of its tree, children before parents, each once; none if it came whole.
     """
 
-    encoded: bytes
+    data: Data
     node_id: int
     metadata: fleet.Metadata
     error: fleet.Error | None
@@ -139,7 +147,7 @@ class Reply:
     object_ids: tuple[str, ...]
 
     @classmethod
-    def decode(cls, encoded: bytes) -> Self:
+    def decode(cls, encoded: Data) -> Self:
         """Read a PushMessages request.
 
         Raises
@@ -147,7 +155,8 @@ class Reply:
         FleetError
             If it is not one, or does not hold one message, with its tree if it has an id.
         """
-        request = parse_announcement(fleet.PushMessagesRequest, encoded)
+        head = _head_of(fleet.PushMessagesRequest, encoded)
+        request = parse_announcement(fleet.PushMessagesRequest, head)
         trees, replies = request.message_object_trees, request.messages_list
         # A reply that came whole gets its id from the SuperLink.
         if len(replies) != 1 or len(trees) != (1 if replies[0].metadata.message_id else 0):
@@ -162,6 +171,11 @@ class Reply:
             trees[0] if trees else None,
             tuple(tree_ids(trees[0])) if trees else (),
         )
+
+    @property
+    def encoded(self) -> bytes:
+        """All of `data`, in memory."""
+        return in_memory(self.data)
 
 
 def parse(kind: type[AnyMessage], encoded: bytes) -> AnyMessage:
@@ -191,6 +205,14 @@ def parse_announcement(kind: type[AnyMessage], encoded: bytes) -> AnyMessage:
     except DecodeError as error:
         raise FleetError(f"Not a {kind.__name__} of the Fleet API: {error}") from error
     return parse(kind, encoded)
+
+
+def _head_of(kind: type[AnyMessage], encoded: Data) -> bytes:
+    """Return what was pulled or pushed without what its messages say; raises as `parse`."""
+    try:
+        return without_content(encoded)
+    except FleetError as error:
+        raise FleetError(f"Not a {kind.__name__} of the Fleet API: {error.message}") from error
 
 
 def tree_ids(tree: fleet.ObjectTree) -> Iterator[str]:

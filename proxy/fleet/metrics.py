@@ -15,7 +15,9 @@ from google.protobuf.message import DecodeError
 
 from protos.records_pb2 import MetricRecord
 from proxy import strict_json
-from proxy.errors import BundleError
+from proxy.blocks import Data
+from proxy.errors import BundleError, FleetError
+from proxy.fleet.inline import without_arrays
 from proxy.fleet.wire import texts, views
 
 Metrics: TypeAlias = dict[str, float | int]
@@ -56,9 +58,12 @@ def metrics_of(object_ids: Sequence[str], read: Callable[[str], bytes]) -> Metri
     return _by_key(_metrics(object_ids[-1], read)) if object_ids else {}
 
 
-def metrics_in(replies: bytes) -> Metrics:
+def metrics_in(replies: Data) -> Metrics:
     """Return the metrics in a PushMessages request whose messages came whole; see `metrics_of`."""
-    return _by_key(_inline_metrics(replies))
+    try:
+        return _by_key(_inline_metrics(without_arrays(replies)))
+    except FleetError:
+        return {}
 
 
 def _by_key(metrics: Iterable[_Metric]) -> Metrics:

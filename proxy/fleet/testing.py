@@ -17,6 +17,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from protos import fleet_pb2 as fleet
 from proxy.errors import FleetError, RunNotRunning, UnknownNode, Unreachable
+from proxy.fleet import wire
 from proxy.fleet.messages import (
     SUPERLINK_NODE_ID,
     TTL_TOLERANCE,
@@ -33,7 +34,7 @@ from proxy.fleet.releases import SCHEMAS, Layout, Schema
 # What Flower sends and our protos leave out: a `Reconnect`, `Metadata.src_task_id`, and an empty
 # `Message.content`, which says that the content travels as objects.
 _RECONNECT, _SRC_TASK_ID, _CONTENT = b"\x0a\x02\x08\x05", b"\x50\x07", b"\x12\x00"
-_CONTENT_FIELD = 2
+_CONTENT_FIELD, _ITEM_FIELD, _CONFIG_RECORD_FIELD = 2, 1, 4
 _EARLIEST_CREATION = 1740700800.0  # flwr 1.41, server/utils/validator.py
 # What says until 1.32 that a reply was not stored.
 _REFUSED = fleet.PushMessagesResponse(results={"None": 0}).SerializeToString()
@@ -107,8 +108,9 @@ def make_whole_message(metadata: fleet.Metadata, content: Content) -> fleet.Mess
     if isinstance(content, Objects):
         parts = [content.tree.SerializeToString(), *content.contents.values()]
         body = json.dumps([part.hex() for part in parts]).encode()
-        # A Fab's content has the number of a Message's.
-        message.MergeFromString(fleet.Fab(content=body).SerializeToString())
+        # A RecordDict with one ConfigRecord.
+        item = wire.field(_ITEM_FIELD, wire.field(_CONFIG_RECORD_FIELD, body))
+        message.MergeFromString(wire.field(_CONTENT_FIELD, item))
     else:
         message.error.CopyFrom(content)
     return message
@@ -125,7 +127,8 @@ def inline_content(message: fleet.Message) -> Objects:
     unknown = UnknownFieldSet(message)
     for field in (unknown[index] for index in range(len(unknown))):
         if field.field_number == _CONTENT_FIELD:
-            tree, *contents = map(bytes.fromhex, json.loads(field.data))
+            body = wire.first(bytes(wire.first(field.data, _ITEM_FIELD)), _CONFIG_RECORD_FIELD)
+            tree, *contents = map(bytes.fromhex, json.loads(bytes(body)))
             below = {object_id(each): each for each in contents}
             return Objects(fleet.ObjectTree.FromString(tree), below)
     raise ValueError("the message says nothing")

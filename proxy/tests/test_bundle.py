@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from protos.bundle_pb2 import Header, Reply
 from proxy import bundle
+from proxy.blocks import BLOCK_BYTES
 from proxy.bundle import Bundle, BundleWriter, Limits
 from proxy.errors import BundleError
 from proxy.fleet.messages import object_id
@@ -356,7 +357,7 @@ def test_the_head_of_an_object_is_what_stands_before_its_first_nul(
 
 def bomb(objects: int = 1) -> bytes:
     """A bundle of objects of a gigabyte of zeros each, in a megabyte."""
-    block = zlib.compress(bytes(bundle.BLOCK_BYTES), 9)
+    block = zlib.compress(bytes(BLOCK_BYTES), 9)
     blocks = (struct.pack(">I", len(block)) + block) * 1024
     ids = (hashlib.sha256(b"%d" % number).digest() for number in range(objects))
     return head(0) + b"".join(b"O" + struct.pack(">32sQ", each, 1 << 30) + blocks for each in ids)

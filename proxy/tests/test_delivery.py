@@ -689,7 +689,8 @@ def test_a_superlink_out_of_reach_in_the_middle_of_a_push_gets_the_same_bytes_ag
     pair.superlink.be_unreachable(2, "PushObject")
     assert pair.send(MODEL) == TRAINED
     first, *others = pushed(pair)
-    assert others == [first, first]
+    assert others  # one or two: both calls may be of the same attempt
+    assert all(each == first for each in others)
 
 
 @pytest.mark.parametrize("answers", [False, True], ids=["calls lost", "answers lost"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from protos import fleet_pb2 as fleet
+from proxy.blocks import in_memory
 from proxy.central import CentralProxy
 from proxy.direct import DirectLink, LinkState
 from proxy.errors import FleetError
@@ -40,7 +41,7 @@ class Grid:
         self.replies: list[fleet.Message] = []
         self.nodes: list[list[int]] = []
         self.links = LinkState(
-            lambda reply: self.replies.append(fleet.Message.FromString(bytes(reply))),
+            lambda _, reply: self.replies.append(fleet.Message.FromString(in_memory(reply))),
             lambda nodes: self.nodes.append(list(nodes)),
             lambda: self.now,
         )

@@ -206,3 +206,21 @@ def test_a_payload_that_a_full_disk_does_not_take_leaves_room_for_the_reason(fol
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert target.read_bytes() == b""
+
+
+# On one machine
+
+
+def test_a_linked_bundle_is_the_same_file_all_the_way(folder: Path) -> None:
+    bundle, target = folder / "linked-bundle", folder / "linked-target"
+    bundle.write_bytes(noise(100))
+    payload.write_linked(folder / "linked", FIELDS, bundle)
+    with payload.read(folder / "linked") as task:
+        assert task.fields == FIELDS
+        assert task.linked
+        task.save_bundle(target)
+    assert target.samefile(bundle)
+    payload.write_answer(folder / "linked-answer", target, None, linked=True)
+    with payload.read(folder / "linked-answer") as result:
+        result.save_bundle(folder / "linked-reply")
+    assert (folder / "linked-reply").samefile(bundle)

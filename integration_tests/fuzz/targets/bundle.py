@@ -10,7 +10,8 @@ from tempfile import mkdtemp
 from integration_tests.fuzz.harness import joined, pieces
 from integration_tests.fuzz.samples import FAB, MESSAGE, OBJECTS, PULLED, RUN
 from protos.bundle_pb2 import Footer, Header, Instruction
-from proxy.bundle import BLOCK_BYTES, FORMAT_VERSION, MAGIC, Bundle, BundleWriter
+from proxy.blocks import BLOCK_BYTES
+from proxy.bundle import FORMAT_VERSION, MAGIC, Bundle, BundleWriter
 from proxy.client import instruction_of
 from proxy.errors import BundleError
 from proxy.fleet.messages import object_id

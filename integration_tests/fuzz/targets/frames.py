@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 
 from algorithm.direct.script import Script
+from proxy.blocks import size_of
 from proxy.errors import FlowerError
 
 ERRORS = (EOFError, FlowerError)
@@ -20,7 +21,7 @@ def parse(data: bytes) -> None:
         try:
             while True:
                 _, content = script.receive()
-                assert len(content) <= len(data)
+                assert size_of(content) <= len(data)
         finally:
             script._pipe.shutdown(socket.SHUT_RDWR)
             sender.join()

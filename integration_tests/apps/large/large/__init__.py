@@ -1,1 +1,1 @@
-"""Large: one array of any size, random numbers that compression makes hardly smaller."""
+"""Large: arrays of any size, random numbers that compression makes hardly smaller."""

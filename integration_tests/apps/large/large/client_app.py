@@ -11,11 +11,14 @@ app = ClientApp()
 def train(message: Message, context: Context) -> Message:
     """Add to the weights in place and send all of them back."""
     partition_id = int(context.node_config["partition-id"])
-    weights = message.content["arrays"]["weights"].numpy()
-    weights += partition_id + 1
+    arrays = {}
+    for name, array in message.content["arrays"].items():
+        weights = array.numpy()
+        weights += partition_id + 1
+        arrays[name] = Array(weights)
     content = RecordDict(
         {
-            "arrays": ArrayRecord({"weights": Array(weights)}),
+            "arrays": ArrayRecord(arrays),
             "metrics": MetricRecord({"partition-id": partition_id}),
         }
     )
@@ -26,6 +29,7 @@ def train(message: Message, context: Context) -> Message:
 def evaluate(message: Message, context: Context) -> Message:
     """Send back nothing but the sum of the weights."""
     partition_id = int(context.node_config["partition-id"])
-    total = float(message.content["arrays"]["weights"].numpy().sum(dtype=np.float64))
+    arrays = message.content["arrays"].values()
+    total = float(sum(array.numpy().sum(dtype=np.float64) for array in arrays))
     metrics = MetricRecord({"partition-id": partition_id, "sum": total})
     return Message(content=RecordDict({"metrics": metrics}), reply_to=message)

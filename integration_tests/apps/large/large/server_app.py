@@ -19,6 +19,19 @@ def make_weights(config: dict[str, Any]) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(size // 4, dtype=np.float32)
 
 
+def said(weights: np.ndarray, count: int) -> RecordDict:
+    """Return what is sent: the weights, cut into so many arrays."""
+    parts = np.array_split(weights, count) if count > 1 else [weights]
+    arrays = {f"weights-{number}": Array(part) for number, part in enumerate(parts)}
+    return RecordDict({"arrays": ArrayRecord(arrays)})
+
+
+def weights_in(answer: RecordDict) -> np.ndarray:
+    """Return the weights that a station sent."""
+    parts = [array.numpy() for array in answer["arrays"].values()]
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
 def ask(
     grid: Grid, node_ids: list[int], message_type: str, content: RecordDict
 ) -> tuple[list[RecordDict], float]:
@@ -40,12 +53,12 @@ def main(grid: Grid, context: Context) -> None:
 
     weights = make_weights(config)
     record: dict[str, Any] = {"bytes": weights.nbytes, "sha256": [], "sums": [], "seconds": []}
-    content = RecordDict({"arrays": ArrayRecord({"weights": Array(weights)})})
+    content = said(weights, int(config["num-arrays"]))
     for _ in range(int(config["num-server-rounds"])):
         answers, seconds = ask(grid, node_ids, "train", content)
-        weights = sum(answer["arrays"]["weights"].numpy() for answer in answers)
+        weights = sum(weights_in(answer) for answer in answers)
         weights /= len(answers)
-        content = RecordDict({"arrays": ArrayRecord({"weights": Array(weights)})})
+        content = said(weights, int(config["num-arrays"]))
         record["sha256"].append(hashlib.sha256(weights).hexdigest())
         record["seconds"].append(seconds)
         if config["evaluate"]:

@@ -1,0 +1,143 @@
+"""Messages that came whole, read without what they say: that may be 2 GiB, and is only carried.
+
+What is left out is skipped where it stands, and everything else is then read by protobuf, so there
+is one reader that decides what it says. Only the places of fields are found out here, by the rules
+of protobuf's wire format, and numbers that are written in more bytes than they need are refused:
+there readers might differ.
+"""
+
+from dataclasses import dataclass
+
+from proxy.blocks import Data, Reader
+from proxy.errors import FleetError
+
+# What protobuf can encode and decode as one message, and so Flower.
+MAX_MESSAGE_BYTES = (2 << 30) - 1
+# What a message that comes whole may have: there is some room for the call around it.
+MAX_WHOLE_BYTES = MAX_MESSAGE_BYTES - 1024
+# Numbers of fields: `messages_list` in what is pulled and pushed, `Message.content`, and below it
+# `RecordDict.items` and the `array_record` of one.
+MESSAGES_LIST, CONTENT, _ITEMS, _ARRAY_RECORD = 2, 2, 1, 2
+_VARINT, _FIXED_64, _LENGTH_DELIMITED, _FIXED_32 = 0, 1, 2, 5
+_MAX_VARINT_BYTES = 10
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in others some bytes are."""
+
+    start: int
+    size: int
+
+
+def without_content(encoded: Data) -> bytes:
+    """Return what was pulled or pushed without the contents of its messages.
+
+    Raises
+    ------
+    FleetError
+        If it is no protobuf message.
+    """
+    return _without(encoded, (MESSAGES_LIST, CONTENT))
+
+
+def without_arrays(encoded: Data) -> bytes:
+    """Return what was pulled or pushed without the arrays in it; raises as `without_content`."""
+    return _without(encoded, (MESSAGES_LIST, CONTENT, _ITEMS, _ARRAY_RECORD))
+
+
+def place_of_message(encoded: Data) -> Place:
+    """Return where in what was pulled or pushed its only message is.
+
+    Raises
+    ------
+    FleetError
+        If there is not exactly one.
+    """
+    reader, places = Reader(encoded), []
+    whole = reader.left
+    try:
+        while reader.left:
+            tag, _, length = _next_field(reader)
+            if tag == _tag(MESSAGES_LIST):
+                places.append(Place(whole - reader.left, length))
+            reader.skip(length)
+    except EOFError:
+        raise _cut_off() from None
+    if len(places) != 1:
+        raise FleetError(f"There are {len(places)} messages instead of one.")
+    return places[0]
+
+
+def start_of_field(number: int, size: int) -> bytes:
+    """Return what stands before the value of a field that is a message or bytes."""
+    return _number(_tag(number)) + _number(size)
+
+
+def _without(encoded: Data, path: tuple[int, ...]) -> bytes:
+    reader = Reader(encoded)
+    try:
+        return _pruned(reader, 0, path)
+    except EOFError:
+        raise _cut_off() from None
+
+
+def _pruned(reader: Reader, end: int, path: tuple[int, ...]) -> bytes:
+    """Read a message up to where `end` bytes are left; returns it without the fields at a path."""
+    kept: list[bytes] = []
+    while reader.left > end:
+        tag, start, length = _next_field(reader)
+        if length > reader.left - end:
+            raise _cut_off()
+        if tag != _tag(path[0]):
+            kept.append(start + reader.read(length))
+        elif len(path) == 1:
+            reader.skip(length)
+        else:
+            inner = _pruned(reader, reader.left - length, path[1:])
+            kept += [start_of_field(path[0], len(inner)), inner]
+    return b"".join(kept)
+
+
+def _next_field(reader: Reader) -> tuple[int, bytes, int]:
+    """Read up to a field's value; returns its tag, what stands before, and the value's length."""
+    tag, start = _varint(reader)
+    kind = tag & 7
+    if kind == _LENGTH_DELIMITED:
+        length, more = _varint(reader)
+        return tag, start + more, length
+    if kind == _VARINT:
+        return tag, start + _varint(reader, as_written=True)[1], 0
+    if kind in (_FIXED_64, _FIXED_32):
+        return tag, start, 8 if kind == _FIXED_64 else 4
+    raise FleetError(f"A message has a field of wire type {kind}, which Flower does not use.")
+
+
+def _varint(reader: Reader, as_written: bool = False) -> tuple[int, bytes]:
+    """Read a number; returns it, and how it is written, which has to be the shortest way."""
+    number, encoded = 0, b""
+    while len(encoded) < _MAX_VARINT_BYTES:
+        byte = reader.read(1)
+        number |= (byte[0] & 0x7F) << 7 * len(encoded)
+        encoded += byte
+        if byte[0] < 0x80:
+            if byte == b"\0" and len(encoded) > 1 and not as_written:
+                break
+            return number, encoded
+    raise FleetError("A message has a number that is written in more bytes than it needs.")
+
+
+def _cut_off() -> FleetError:
+    return FleetError("A message is cut off.")
+
+
+def _tag(number: int) -> int:
+    return number << 3 | _LENGTH_DELIMITED
+
+
+def _number(number: int) -> bytes:
+    groups = []
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*groups, number])
