@@ -232,7 +232,7 @@ def test_a_run_that_may_be_read_as_another_is_refused_and_nothing_runs(
     central: Central, attack: Callable[[Central], bytes]
 ) -> None:
     failed = central.send(attack(central))
+    assert not central.proof.exists()
     assert isinstance(failed, bundle_pb2.Header)
     assert failed.failure.code == ErrorCode.MESSAGE_UNAVAILABLE
-    assert not central.proof.exists()
     assert not central.job.clientapp_log.exists()
