@@ -28,6 +28,7 @@ _COPIED_BYTES = 64 << 20
 # A folder with this file is a virtual environment (PEP 405): tens of thousands of files. flwr 1.41
 # does not take them; older releases do without a .gitignore, and then refuse the app for its size.
 _ENVIRONMENT = "pyvenv.cfg"
+_PATTERNS = (b"fab-include", b"fab-exclude")
 # What Flower looks into to decide.
 _SOURCES = (".py", ".toml")
 
@@ -145,10 +146,12 @@ def build(app: Path, flower: Flower) -> bytes:
 
 def _files(source: Path, copy: Path) -> Iterator[tuple[str, int]]:
     """Yield the names and sizes of an app's files; copy its links."""
+    # A pattern that matches nothing is an error to Flower, and one may name an environment's files.
+    patterns = any(key in (source / "pyproject.toml").read_bytes() for key in _PATTERNS)
     for parent, folders, names in os.walk(source):
-        if _ENVIRONMENT in names and Path(parent) != source:
-            # It is there by this name, for a pattern like "venv/**" has to match something.
-            folders[:], names[:] = [], [_ENVIRONMENT]
+        if _ENVIRONMENT in names and Path(parent) != source and not patterns:
+            folders.clear()
+            names.clear()
         for name in (*folders, *names):
             path = Path(parent, name)
             if path.is_symlink():

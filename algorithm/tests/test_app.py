@@ -59,8 +59,15 @@ def test_a_virtual_environment_is_left_out(app: Path, tmp_path: Path) -> None:
         (app / name).parent.mkdir(parents=True, exist_ok=True)
         (app / name).touch()
     copy = copy_app(app, tmp_path / "copy", None)
-    names = {"pyproject.toml", "app.py", ".venv/pyvenv.cfg", "pkg/env/pyvenv.cfg"}
-    assert contents(copy.folder).keys() == names
+    assert contents(copy.folder).keys() == {"pyproject.toml", "app.py"}
+
+
+def test_a_virtual_environment_that_a_pattern_may_name_is_there(app: Path, tmp_path: Path) -> None:
+    (app / "venv").mkdir()
+    (app / "venv" / "pyvenv.cfg").touch()
+    with (app / "pyproject.toml").open("a") as pyproject:
+        pyproject.write('[tool.flwr.app]\nfab-exclude = ["venv/**"]\n')
+    assert (copy_app(app, tmp_path / "copy", None).folder / "venv" / "pyvenv.cfg").exists()
 
 
 @pytest.mark.parametrize("absolute", [False, True])
