@@ -35,13 +35,16 @@ class Target:
     errors : tuple[type[Exception], ...]
         What it may raise.
     seeds : Callable[[], Iterable[bytes]]
-        Makes inputs: sound ones, and bombs.
+        Makes inputs from which others are made.
+    bombs : Callable[[], Iterable[bytes]]
+        Makes inputs that would take much time or memory if the parser let them.
     """
 
     name: str
     parse: Callable[[bytes], None]
     errors: tuple[type[Exception], ...]
     seeds: Callable[[], Iterable[bytes]]
+    bombs: Callable[[], Iterable[bytes]]
 
 
 def names() -> list[str]:
@@ -52,7 +55,7 @@ def names() -> list[str]:
 def load(name: str) -> Target:
     """Return a target."""
     module = importlib.import_module(f"{targets.__name__}.{name}")
-    return Target(name, module.parse, module.ERRORS, module.seeds)
+    return Target(name, module.parse, module.ERRORS, module.seeds, module.bombs)
 
 
 def kept(name: str) -> dict[str, bytes]:

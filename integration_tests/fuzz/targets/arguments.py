@@ -36,7 +36,10 @@ def seeds() -> Iterator[bytes]:
         {"run_config": {"x" * 1000: 1}},
     ):
         yield json.dumps(given).encode()
-    # Bombs: a number of many digits, many organizations.
+
+
+def bombs() -> Iterator[bytes]:
+    """A number of many digits, many organizations."""
     yield b'{"deadline": ' + b"9" * 4000 + b"}"
     yield b'{"organizations": [' + b"1," * 300_000 + b"1]}"
     yield b'{"organizations": [' + b"{}," * 300_000 + b"1]}"

@@ -70,7 +70,10 @@ def seeds() -> Iterator[bytes]:
     yield joined(b"", nonsense.SerializeToString(), b"", b"")
     many = Footer(seconds={str(number): 1.0 for number in range(3000)})
     yield joined(b"", many.SerializeToString(), b"", b"")
-    # Bombs: a gigabyte of zeros, header fields of nothing, the same object again and again.
+
+
+def bombs() -> Iterator[bytes]:
+    """A gigabyte of zeros, header fields of nothing, the same object again and again."""
     block = zlib.compress(bytes(BLOCK_BYTES), 9)
     head = MAGIC + pack(">HI", FORMAT_VERSION, 0)
     yield head + b"O" + pack(">32sQ", bytes(32), 1 << 30) + (pack(">I", len(block)) + block) * 1024

@@ -12,6 +12,18 @@ _NAMES = (
     *("INPUT_FILE", "OUTPUT_FILE", "TEMPORARY_FOLDER", "USER_REQUESTED_DATABASE_LABELS"),
     *("A_DATABASE_URI", "A_DATABASE_TYPE", "TOKEN_FILE", "HOST", "PORT", "API_PATH"),
 )
+_SOUND = (
+    b"/in",
+    b"/out",
+    b"/tmp",
+    b"a",
+    b"file",
+    b"csv",
+    b"/token",
+    b"http://p",
+    b"80",
+    b"/api",
+)
 
 
 def parse(data: bytes) -> None:
@@ -28,24 +40,15 @@ def parse(data: bytes) -> None:
 
 def seeds() -> Iterator[bytes]:
     """Make environments."""
-    sound = (
-        b"/in",
-        b"/out",
-        b"/tmp",
-        b"a",
-        b"file",
-        b"csv",
-        b"/token",
-        b"http://p",
-        b"80",
-        b"/api",
-    )
-    yield joined(*map(_encoded, sound))
-    yield joined(*map(_encoded, sound[:6]), b"", b"", b"", b"")
-    yield joined(*map(_encoded, (b"\0", *sound[1:])))
-    # Bomb: many labels.
+    yield joined(*map(_encoded, _SOUND))
+    yield joined(*map(_encoded, _SOUND[:6]), b"", b"", b"", b"")
+    yield joined(*map(_encoded, (b"\0", *_SOUND[1:])))
+
+
+def bombs() -> Iterator[bytes]:
+    """Many labels."""
     labels = _encoded(b",".join(b"%d" % number for number in range(6000)))
-    yield joined(*map(_encoded, sound[:3]), labels, *([b""] * 6))
+    yield joined(*map(_encoded, _SOUND[:3]), labels, *([b""] * 6))
 
 
 def _encoded(value: bytes) -> bytes:

@@ -39,6 +39,9 @@ def seeds() -> Iterator[bytes]:
     """Make frames."""
     yield b"M" + (3).to_bytes(8, "big") + b"abc" + b"D" + bytes(8)
     yield b"M" + (300_000).to_bytes(8, "big") + bytes(300_000)
-    # Bombs: lengths without content.
+
+
+def bombs() -> Iterator[bytes]:
+    """Lengths without content."""
     for length in ((2 << 30) - 1, (2 << 30) + 1, (1 << 64) - 1):
         yield b"M" + length.to_bytes(8, "big")

@@ -34,7 +34,10 @@ def seeds() -> Iterator[bytes]:
     yield json.dumps(claims).encode()
     yield b"200 OK\n" + json.dumps({"access_token": "a", "refresh_token": "b"}).encode()
     yield b"401 NO\n" + json.dumps({"msg": "no"}).encode()
-    # Bombs.
+
+
+def bombs() -> Iterator[bytes]:
+    """What takes much memory or time."""
     yield b"[" * 100_000
     yield b"200 OK\n" + b"[" * 100_000
     yield b"200 OK\n" + b" " * (4 << 20)

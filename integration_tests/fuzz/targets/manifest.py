@@ -42,7 +42,10 @@ def seeds() -> Iterator[bytes]:
     yield FAB
     yield PYPROJECT.encode()
     yield json.dumps(asdict(MANIFEST)).encode()
-    # Bombs: dotted keys, a long key above many, nested tables; files that expand, many files.
+
+
+def bombs() -> Iterator[bytes]:
+    """Dotted keys, a long key above many, nested tables; files that expand, many files."""
     half = strict_toml.MOST_BYTES // 2
     yield b"a." * (half - 10) + b"a=1"
     yield (PYPROJECT + "x." * half).encode()

@@ -71,7 +71,10 @@ def seeds() -> Iterator[bytes]:
     odd = fleet.PushMessagesRequest.FromString(PUSHED)
     odd.clientapp_runtime_list[:] = [float("nan"), -1.0]
     yield odd.SerializeToString()
-    # Bombs: trees and messages of nothing, trees in trees.
+
+
+def bombs() -> Iterator[bytes]:
+    """Trees and messages of nothing, trees in trees."""
     yield b"\x12\x00" * 500_000
     yield b"\x1a\x00" * 500_000
     yield b"\x1a\xc0\x84\x3d" + b"\x12\x00" * 500_000

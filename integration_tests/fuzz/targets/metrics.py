@@ -51,7 +51,10 @@ def seeds() -> Iterator[bytes]:
     yield replies.SerializeToString()
     yield PUSHED
     assert object_id(body)
-    # Bombs: many keys, many equal keys, one record many times, records of nothing, nested text.
+
+
+def bombs() -> Iterator[bytes]:
+    """Many keys, many equal keys, one record many times, records of nothing, nested text."""
     for distinct in (True, False):
         many = MetricRecord()
         for number in range(40_000):

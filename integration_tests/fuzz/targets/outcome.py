@@ -23,6 +23,10 @@ ERRORS = (AppError, CarrierError, UsageError)
 _FOLDER = Path(mkdtemp(prefix="fuzz-"))
 _ALPHA = Organization(1, "Alpha", "")
 _TASK = {"id": 1, "status": "completed", "init_org": {"id": 1}}
+_RECORD = MessageRecord("Alpha", "7", "train", "1", "1f", metrics={"loss": 0.5}, error_code=8)
+_SOUND = Outcome(
+    "app", "1.41.0", "warm", ["Alpha"], status="completed", messages=[_RECORD]
+).members()
 
 
 def parse(data: bytes) -> None:
@@ -57,8 +61,6 @@ def _refuse(constant: str) -> None:
 
 def seeds() -> Iterator[bytes]:
     """Make results."""
-    record = MessageRecord("Alpha", "7", "train", "1", "1f", metrics={"loss": 0.5}, error_code=8)
-    sound = Outcome("app", "1.41.0", "warm", ["Alpha"], status="completed", messages=[record])
     for files in (
         {"model.npz": "AAAA", "a/b": ""},
         {"../x": ""},
@@ -68,10 +70,13 @@ def seeds() -> Iterator[bytes]:
         {"n" * 5000: ""},
         {"a": 5},
     ):
-        yield json.dumps({**sound.members(), "files": files}).encode()
-    yield json.dumps({**sound.members(), "seconds": float("nan"), "files": {}}).encode()
+        yield json.dumps({**_SOUND, "files": files}).encode()
+    yield json.dumps({**_SOUND, "seconds": float("nan"), "files": {}}).encode()
     yield b'{"error": "no"}'
-    # Bombs: nested text, many values, many files.
+
+
+def bombs() -> Iterator[bytes]:
+    """Nested text, many values, many files."""
     yield b'{"files": {}, "app": ' + b"[" * 100_000
-    yield json.dumps({**sound.members(), "files": {}, "more": [[]] * 300_000}).encode()
-    yield json.dumps({**sound.members(), "messages": [{}] * 100_000, "files": {}}).encode()
+    yield json.dumps({**_SOUND, "files": {}, "more": [[]] * 300_000}).encode()
+    yield json.dumps({**_SOUND, "messages": [{}] * 100_000, "files": {}}).encode()

@@ -29,7 +29,10 @@ def seeds() -> Iterator[bytes]:
         payload.write(_FOLDER / "seed", fields, bundle)
         yield (_FOLDER / "seed").read_bytes()
     yield b'{"error": "no"}'
-    # Bombs: nested deeply, many values, a long number, a bundle that does not end.
+
+
+def bombs() -> Iterator[bytes]:
+    """Nested deeply, many values, a long number, a bundle that does not end."""
     yield b"[" * 100_000
     yield b'{"a":' * 50_000 + b"1" + b"}" * 50_000
     yield b"[" + b"[]," * 300_000 + b"[]]"

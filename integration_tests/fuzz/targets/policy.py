@@ -40,17 +40,24 @@ def parse(data: bytes) -> None:
 
 def seeds() -> Iterator[bytes]:
     """Make runs."""
-    run = fleet.Run(run_id=7, fab_id="me/app", fab_version="1.0", fab_hash=MANIFEST.fab_sha256)
-    run.override_config["rounds"].SetInParent()
-    encoded = fleet.GetRunResponse(run=run).SerializeToString()
+    encoded = _run("rounds")
     yield joined(encoded, FAB)
     yield joined(encoded, make_fab({"app/more.py": "evil()"}))
     evil = fleet.Run(fab_id="/", fab_version="/../../evil")
     yield joined(fleet.GetRunResponse(run=evil).SerializeToString() + encoded, FAB)
-    # Bombs: many keys, a long one, many files that differ.
-    for number in range(4000):
-        run.override_config[str(number)].SetInParent()
-    yield joined(fleet.GetRunResponse(run=run).SerializeToString(), FAB)
+
+
+def bombs() -> Iterator[bytes]:
+    """Many keys, a long one, many files that differ."""
+    yield joined(_run(*map(str, range(4000))), FAB)
     long = fleet.Run(fab_id="x" * 60_000)
     yield joined(fleet.GetRunResponse(run=long).SerializeToString(), FAB)
-    yield joined(encoded, make_fab({f"{'n' * 200}{number}": "" for number in range(5000)}))
+    yield joined(_run(), make_fab({f"{'n' * 200}{number}": "" for number in range(5000)}))
+
+
+def _run(*keys: str) -> bytes:
+    """Return what a central says of a run of the image's app that overrides some keys."""
+    run = fleet.Run(run_id=7, fab_id="me/app", fab_version="1.0", fab_hash=MANIFEST.fab_sha256)
+    for key in keys:
+        run.override_config[key].SetInParent()
+    return fleet.GetRunResponse(run=run).SerializeToString()

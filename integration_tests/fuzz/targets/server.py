@@ -58,7 +58,10 @@ def seeds() -> Iterator[bytes]:
     yield b'404 x\n{"msg": "no", "errors": {"a": ["b"]}}'
     yield b"500 x\nno JSON"
     yield b"200 gzip\n" + gzip.compress(b"{}")
-    # Bombs: a list without end, nested text, many values, what expands.
+
+
+def bombs() -> Iterator[bytes]:
+    """A list without end, nested text, many values, what expands."""
     yield json.dumps({"data": [{"id": number, "name": ""} for number in range(250)]}).encode()
     yield b"[" * 100_000
     yield b'{"data": [' + b"{}," * 300_000 + b"{}]}"

@@ -94,7 +94,10 @@ def seeds() -> Iterator[bytes]:
             for each in tape.calls[:60]
         ]
         yield joined(*(each.SerializeToString() for each in [tape.header, *calls]), b"")
-    # Bombs: what expands, records of nothing, the same poll again and again.
+
+
+def bombs() -> Iterator[bytes]:
+    """What expands, records of nothing, the same poll again and again."""
     yield lzma.compress(MAGIC + pack(">I", 1 << 30) + bytes(200 << 20), preset=0)
     yield lzma.compress(MAGIC + bytes(8 << 20), preset=0)
     poll = Call(method="PullMessages", request=b"\x0a\x02\x08\x05", answer=b"")

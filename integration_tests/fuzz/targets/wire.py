@@ -37,7 +37,10 @@ def seeds() -> Iterator[bytes]:
     yield joined(PULLED, PUSHED)
     yield joined(RUN, FAB)
     yield joined(b"\xa3\x06\x08\x01\xa4\x06\x12\x00", b"")  # an unknown group
-    # Bombs: groups in groups, trees in trees, many fields of nothing.
+
+
+def bombs() -> Iterator[bytes]:
+    """Groups in groups, trees in trees, many fields of nothing."""
     yield joined(b"\x0b" * 30_000, b"\x0b" * 30_000)
     yield joined(nested(10_000), nested(10_000))
     yield joined(b"\x12\x00" * 30_000, b"\x1a\x00" * 30_000)
