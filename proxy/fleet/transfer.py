@@ -20,7 +20,7 @@ from proxy.retry import retrying
 
 # Calls at a time, and the bytes of all objects under way: there is a thread for each call, and
 # some copies of each object.
-MAX_CALLS = 16
+MAX_CALLS = 8
 WINDOW_BYTES = 16 << 20
 # Between asks for an object that the ServerApp has yet to upload.
 UPLOAD_PAUSE_SECONDS = 0.2
