@@ -65,7 +65,7 @@ def parsed(text: str, what: str) -> dict[str, Any]:
         If they have a syntax error.
     """
     try:
-        found = tomllib.loads("\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text)))
+        found = tomllib.loads(as_toml(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(
             f"The {what} {text!r} is not understood: {error}.",
@@ -74,6 +74,11 @@ def parsed(text: str, what: str) -> dict[str, Any]:
     if rest := _PAIR.sub("", text).strip():
         raise UsageError(f"The {what} {text!r} has something that is no key=value pair: {rest!r}.")
     return flat(found)
+
+
+def as_toml(text: str) -> str:
+    """Return key-value pairs as the TOML that Flower makes of them."""
+    return "\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text))
 
 
 def run_config(given: Sequence[str]) -> dict[str, Any]:

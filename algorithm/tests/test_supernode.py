@@ -68,7 +68,7 @@ def test_a_supernode_answers_a_message_with_a_bundle(
     assert errand.delivery.stage == Stage.ANSWERED
     with Bundle(errand.reply) as reply:
         assert reply.header.message_id == errand.sent.metadata.message_id
-    assert "node config: a=1" in (tmp_path / "supernode.log").read_text()
+    assert "node config: a = 1" in (tmp_path / "supernode.log").read_text()
 
 
 def test_a_supernode_answers_one_message_after_the_other(

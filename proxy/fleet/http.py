@@ -14,6 +14,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -26,6 +27,7 @@ from proxy.errors import (
     Unreachable,
 )
 from proxy.fleet.node_key import NodeKey
+from proxy.guard import is_ours
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +138,7 @@ def _refusal(method: str, superlink: str, response: requests.Response) -> FleetE
 
 
 class HttpListener:
-    """Listens on a free port of the loopback interface, in threads of its own.
+    """Listens on a free port of the loopback interface, in threads of its own, for our user only.
 
     Parameters
     ----------
@@ -163,6 +165,11 @@ class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64  # the default, 5, delays those who come at once by a second
     answer: Answer
+
+    def verify_request(self, _: object, client_address: Any) -> bool:
+        """Drop a connection of another user of this machine."""
+        host, port = self.server_address[:2]
+        return is_ours(client_address, (str(host), port))
 
     def handle_error(self, *_: object) -> None:
         """A SuperNode that was killed breaks its connections; that is no news here."""
