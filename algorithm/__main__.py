@@ -16,6 +16,7 @@ from pathlib import Path
 from proxy.carriers import payload
 from proxy.carriers.container import Container, decoded
 from proxy.errors import BridgeError, CarrierError
+from proxy.process import keep_private
 
 FUNCTIONS = ("central", "courier", "host", "per_round")
 _WITHOUT_DATA = "central"
@@ -26,6 +27,7 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout
     )
+    keep_private()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     container = None
     try:

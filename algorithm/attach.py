@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algorithm.flower import ENVIRONMENT_VARIABLE, Flower
+from algorithm.login import PASSWORD_VARIABLE
 from algorithm.modes import BRIDGE
-from algorithm.node_config import parsed
+from algorithm.node_config import pairs_of, parsed
 from proxy.carriers import Carrier
 from proxy.carriers.local import LocalCarrier, LocalStation
 from proxy.central import CentralProxy
@@ -138,6 +139,7 @@ def local_carrier(
         One of `algorithm.modes.MODES`.
     """
     environment = {**os.environ, ENVIRONMENT_VARIABLE: str(flower.folder)}
+    environment.pop(PASSWORD_VARIABLE, None)
     return lambda folder: LocalCarrier(stations, _PROGRAM, environment, folder, warm, mode)
 
 
@@ -162,7 +164,7 @@ def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStatio
             "Give --node-config once for each station, or not at all.",
         )
     stations = []
-    for index, config in enumerate(node_configs or [""] * number):
+    for index, config in enumerate(map(pairs_of, node_configs or [""] * number)):
         given = parsed(config, "node config")
         added = {"partition-id": index, "num-partitions": number}
         pairs = [config] if config else []

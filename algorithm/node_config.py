@@ -12,6 +12,7 @@ from proxy.errors import UsageError
 
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
 # Source: flwr 1.41, `parse_config_args` in flwr/common/config.py.
+_FILE_ENDING = ".toml"
 _PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
 
@@ -81,6 +82,17 @@ def as_toml(text: str) -> str:
     return "\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text))
 
 
+def pairs_of(given: str) -> str:
+    """Return the pairs that a `--node-config` says: itself, or what is in the TOML file it names.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read.
+    """
+    return pairs(_in_file(given, "node config")) if given.endswith(_FILE_ENDING) else given
+
+
 def run_config(given: Sequence[str]) -> dict[str, Any]:
     """Return what `--run-config` says, which may be given several times; as `flwr run` reads it.
 
@@ -89,11 +101,8 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
     UsageError
         If it is neither key-value pairs nor one TOML file.
     """
-    if len(given) == 1 and given[0].endswith(".toml"):
-        try:
-            return flat(tomllib.loads(Path(given[0]).expanduser().read_text()))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"The run config {given[0]} cannot be read: {error}.") from error
+    if len(given) == 1 and given[0].endswith(_FILE_ENDING):
+        return _in_file(given[0], "run config")
     found: dict[str, Any] = {}
     for each in given:
         found |= parsed(each, "run config")
@@ -104,6 +113,13 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
             "The run config has a value that is neither a number, a string, true nor false."
         ) from error
     return found
+
+
+def _in_file(name: str, what: str) -> dict[str, Any]:
+    try:
+        return flat(tomllib.loads(Path(name).expanduser().read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"The {what} {name} cannot be read: {error}.") from error
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -26,6 +26,8 @@ from typing import Any, TypeAlias
 import grpc
 
 Address: TypeAlias = tuple[str, int]
+# What a socket that listens is connected to.
+NOBODY = ("0.0.0.0", 0)  # noqa: S104
 
 OF_ANOTHER_USER = "Only the user whose process this is may call it."
 _LOOPBACK = "127.0.0.1"
@@ -45,13 +47,14 @@ _OWNER = struct.Struct("=II")
 _OWNER_OFFSET = _HEADER.size + 64
 
 
-def is_ours(end: Address, other_end: Address) -> bool:
-    """Return whether one end of a connection within this machine is a socket of our user.
+def is_ours(end: Address, other_end: Address = NOBODY) -> bool:
+    """Return whether a socket of this machine, in its loopback interface, is our user's.
 
     Parameters
     ----------
     end, other_end : tuple[str, int]
-        Addresses (IPv4) and ports: of the socket in question, and of what it is connected to.
+        Addresses (IPv4) and ports: of the socket, and of what it is connected to. It listens if
+        that is nobody.
     """
     if sys.platform != "linux":
         return True
@@ -82,14 +85,17 @@ def _ask_kernel(end: Address, other_end: Address) -> tuple[int, int] | None:
 
 def _search(end: Address, other_end: Address) -> tuple[int, int] | None:
     """Return the same from the list of all sockets: not every kernel can be asked for one."""
-    ends = tuple(
+    local, remote = (
         f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
         for host, port in (end, other_end)
     )
-    for table, prefix in (("tcp", ""), ("tcp6", _IPV4_IN_IPV6)):
+    nowhere = f"{0:024X}"
+    remote_prefix = nowhere if other_end == NOBODY else _IPV4_IN_IPV6
+    tables = {"tcp": [local, remote], "tcp6": [_IPV4_IN_IPV6 + local, remote_prefix + remote]}
+    for table, ends in tables.items():
         with suppress(OSError), Path("/proc/net", table).open() as lines:
             for fields in map(str.split, lines):
-                if fields[1:3] == [prefix + each for each in ends]:
+                if fields[1:3] == ends:
                     return int(fields[7]), int(fields[9])
     return None
 
