@@ -89,7 +89,9 @@ class Flower:
         Flower home, so that neither other jobs nor the user's own settings are touched. What
         Flower's programs say to each other goes through no proxy.
         """
-        not_proxied = ",".join(filter(None, [os.environ.get("no_proxy"), _HOST]))
+        not_proxied = ",".join(
+            filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), _HOST])
+        )
         return {
             **for_flower(os.environ),
             "no_proxy": not_proxied,
