@@ -91,6 +91,21 @@ def test_a_supernode_that_was_stopped_does_not_run(start: Start, tmp_path: Path)
     assert not runs(pid)
 
 
+def test_a_node_config_is_in_a_file_for_us_only_while_its_supernode_lives(
+    start: Start, errand: Errand, tmp_path: Path
+) -> None:
+    supernode = start(SUPERNODE)
+    supernode.serve(errand.delivery, SECONDS)
+    config = tmp_path / "flwr" / "node-config.toml"
+    assert config.read_text() == "a = 1"
+    assert config.stat().st_mode & 0o777 == 0o600
+    arguments = Path(f"/proc/{pid_in(tmp_path / 'flwr.pid')}/cmdline").read_text()
+    assert "a=1" not in arguments
+    assert str(config) in arguments
+    supernode.stop()
+    assert not config.exists()
+
+
 def test_a_supernode_that_ended_is_said_but_its_log_stays_here(
     start: Start, errand: Errand, caplog: pytest.LogCaptureFixture
 ) -> None:
