@@ -19,6 +19,7 @@ from proxy.calls import CourierCall, HostCall, PerRoundCall
 from proxy.carriers import payload
 from proxy.carriers.container import Container, decoded
 from proxy.errors import BridgeError, CarrierError
+from proxy.process import keep_private
 
 _WITHOUT_DATA = "central"
 FUNCTIONS = (_WITHOUT_DATA, *(call.method for call in (CourierCall, HostCall, PerRoundCall)))
@@ -29,6 +30,7 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout
     )
+    keep_private()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     container = None
     try:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algorithm.flower import ENVIRONMENT_VARIABLE, Flower
-from algorithm.node_config import parsed
+from algorithm.login import PASSWORD_VARIABLE
+from algorithm.node_config import pairs_of, parsed
 from proxy.calls import DEFAULT_MODE, LONGEST_SECONDS, Mode, Settings
 from proxy.carriers import Carrier
 from proxy.carriers.local import LocalStarter
@@ -148,6 +149,7 @@ def local_carrier(
         How the app runs.
     """
     environment = {**os.environ, ENVIRONMENT_VARIABLE: str(flower.folder)}
+    environment.pop(PASSWORD_VARIABLE, None)
     settings = {each.name: Settings(each.node_config, mode) for each in stations}
     # The carrier ends its hosts itself.
     idle_limit = LONGEST_SECONDS if warm else None
@@ -186,7 +188,7 @@ def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStatio
             "Give --node-config once for each station, or not at all.",
         )
     stations = []
-    for index, config in enumerate(node_configs or [""] * number):
+    for index, config in enumerate(map(pairs_of, node_configs or [""] * number)):
         given = parsed(config, "node config")
         added = {"partition-id": index, "num-partitions": number}
         pairs = [config] if config else []

@@ -33,7 +33,7 @@ from algorithm.vantage6_commands import add_vantage6_commands
 from proxy import __version__
 from proxy.calls import DEFAULT_DEADLINE_SECONDS, DEFAULT_LIFETIME, Lifetime
 from proxy.errors import BridgeError, UsageError
-from proxy.process import Workspace
+from proxy.process import Workspace, keep_private
 
 _DEFAULT_STATIONS = 2
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,6 +49,7 @@ class Interrupted(BaseException):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0 only if all went well."""
+    keep_private()
     options = _parser().parse_args(arguments)
     screen = Screen(sys.stderr if options.json else sys.stdout)
     level = logging.INFO if options.command == "attach" else logging.WARNING
@@ -279,8 +280,9 @@ def _add_station_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CONFIG",
-        help="a SuperNode's config; repeatable, once for each station. partition-id and"
-        " num-partitions are set when not given",
+        help="a SuperNode's config: pairs, or the name of a .toml file, which other users do not"
+        " see; repeatable, once for each station. partition-id and num-partitions are set when not"
+        " given",
     )
     parser.add_argument(
         "--deadline",

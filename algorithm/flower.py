@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from algorithm.node_config import as_toml
+from proxy import guard
+from proxy.environment import for_flower
 from proxy.errors import FlowerError
 from proxy.fleet.releases import era_of
 from proxy.process import Process
@@ -17,6 +20,8 @@ from proxy.process import Process
 _HOST = "127.0.0.1"
 # Where the programs that the bridge starts find the Flower environment.
 ENVIRONMENT_VARIABLE = "FLOWER_V6_FLOWER_ENV"
+# The file in a SuperNode's home that has its config; Flower takes what ends in .toml for a file.
+NODE_CONFIG = "node-config.toml"
 _ASK_RELEASE = "import importlib.metadata as m; print(m.version('flwr'))"
 # How often a SuperNode's SuperExec looks for a message, unless the caller's environment says
 # otherwise; Flower's default is 1 (flwr 1.41, `supercore/superexec/run_superexec.py`).
@@ -80,11 +85,17 @@ class Flower:
     def environment(self, home: Path) -> Mapping[str, str]:
         """Return the environment variables for Flower's programs.
 
-        They are the caller's, but for a private Flower home, so that neither other jobs nor the
-        user's own settings are touched.
+        They are the caller's without the bridge's own (`proxy.environment`), and with a private
+        Flower home, so that neither other jobs nor the user's own settings are touched. What
+        Flower's programs say to each other goes through no proxy.
         """
+        not_proxied = ",".join(
+            filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), _HOST])
+        )
         return {
-            **os.environ,
+            **for_flower(os.environ),
+            "no_proxy": not_proxied,
+            "NO_PROXY": not_proxied,
             "PATH": f"{self._programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "FLWR_HOME": str(home),
             "FLWR_TELEMETRY_ENABLED": "0",
@@ -97,17 +108,24 @@ class Flower:
         addresses = _free_addresses()
         command = _fill(self._era.superlink, addresses)
         return SuperLink(
-            Process(self.command(*command), self.environment(home), log),
+            Process(self._guarded(*command), self.environment(home), log),
             fleet=addresses["fleet"],
             control=self._era.control.format(**addresses),
         )
 
     def start_supernode(self, superlink: str, node_config: str, home: Path, log: Path) -> Process:
-        """Start a SuperNode that belongs to the SuperLink at an address (HOST:PORT)."""
-        values = {**_free_addresses(), "superlink": superlink, "node_config": node_config}
+        """Start a SuperNode that belongs to the SuperLink at an address (HOST:PORT).
+
+        Its config goes to a file in its home: other users see the arguments of its command.
+        """
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / NODE_CONFIG
+        config.touch(0o600)
+        config.write_text(as_toml(node_config), encoding="utf-8")
+        values = {**_free_addresses(), "superlink": superlink, "node_config": str(config)}
         command = _fill(self._era.supernode, values)
         polling = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": _TASK_POLL_SECONDS}
-        return Process(self.command(*command), {**polling, **self.environment(home)}, log)
+        return Process(self._guarded(*command), {**polling, **self.environment(home)}, log)
 
     def name_superlink(self, name: str, address: str, home: Path, app: Path) -> None:
         """Let `flwr run APP NAME` find the SuperLink whose Control API is at an address.
@@ -142,6 +160,10 @@ class Flower:
             )
         values = {"public_key": str(public_key), "name": name, "app": app}
         return _fill(self._era.register, values)
+
+    def _guarded(self, program: str, *arguments: str) -> list[str]:
+        """Return the same, but what the program listens at is for our user only."""
+        return self.command("python", "-P", guard.__file__, *self.command(program, *arguments))
 
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return the command line that starts one of Flower's programs."""

@@ -18,7 +18,7 @@ from proxy.vantage6.server import Server
 
 _FILE = "~/.config/flower-v6/config.toml"
 _FILE_VARIABLE = "FLOWER_V6_CONFIG"
-_PASSWORD_VARIABLE = "FLOWER_V6_PASSWORD"  # noqa: S105
+PASSWORD_VARIABLE = "FLOWER_V6_PASSWORD"  # noqa: S105
 _PATHS = ("password_file", "organization_key")
 
 
@@ -28,7 +28,7 @@ def add_login_options(parser: argparse.ArgumentParser) -> None:
         "login",
         f"Each may also be in the environment, as FLOWER_V6_SERVER and so on, or in {_FILE}"
         f' (or the file that {_FILE_VARIABLE} names), as `server = "https://host/api"`. The'
-        f" password is taken from the password file, from {_PASSWORD_VARIABLE}, or asked for.",
+        f" password is taken from the password file, from {PASSWORD_VARIABLE}, or asked for.",
     )
     group.add_argument("--server", metavar="URL", help="the server's API: https://host/api")
     group.add_argument("--username", metavar="NAME", help="the user at the server")
@@ -67,7 +67,7 @@ class Settings:
             if value := getattr(options, name, None) or os.environ.get(variable):
                 found[name] = value
         # Whoever names a password in the environment does not want that of a file's file.
-        if os.environ.get(_PASSWORD_VARIABLE) and not options.password_file:
+        if os.environ.get(PASSWORD_VARIABLE) and not options.password_file:
             found.pop("password_file", None)
         return cls(**found, mfa_code=options.mfa_code)
 
@@ -103,13 +103,13 @@ class Settings:
                 raise UsageError(
                     f"The password file {self.password_file} cannot be read: {error}."
                 ) from error
-        if password := os.environ.get(_PASSWORD_VARIABLE):
+        if password := os.environ.get(PASSWORD_VARIABLE):
             return password
         if sys.stdin.isatty():
             return getpass(f"Password of {self.username} at {self.server}: ")
         raise UsageError(
             f"The password of {self.username} is not known.",
-            f"Set {_PASSWORD_VARIABLE}, or give --password-file.",
+            f"Set {PASSWORD_VARIABLE}, or give --password-file.",
         )
 
 

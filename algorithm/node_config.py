@@ -15,6 +15,7 @@ _FROM_CENTRAL = {"partition-id", "num-partitions"}
 _PARTITION_LIMIT = 1 << 63
 _MOST_CHARACTERS = 1000
 # Source: flwr 1.41, `parse_config_args` in flwr/common/config.py.
+_FILE_ENDING = ".toml"
 _PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
 
@@ -75,9 +76,7 @@ def parsed(text: str, what: str) -> dict[str, Any]:
         If they have a syntax error.
     """
     try:
-        found = strict_toml.loads(
-            "\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text))
-        )
+        found = strict_toml.loads(as_toml(text))
     except ValueError as error:
         raise UsageError(
             f"The {what} {text!r} is not understood: {error}.",
@@ -88,6 +87,22 @@ def parsed(text: str, what: str) -> dict[str, Any]:
     return flat(found)
 
 
+def as_toml(text: str) -> str:
+    """Return key-value pairs as the TOML that Flower makes of them."""
+    return "\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text))
+
+
+def pairs_of(given: str) -> str:
+    """Return the pairs that a `--node-config` says: itself, or what is in the TOML file it names.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read.
+    """
+    return pairs(_in_file(given, "node config")) if given.endswith(_FILE_ENDING) else given
+
+
 def run_config(given: Sequence[str]) -> dict[str, Any]:
     """Return what `--run-config` says, which may be given several times; as `flwr run` reads it.
 
@@ -96,11 +111,8 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
     UsageError
         If it is neither key-value pairs nor one TOML file.
     """
-    if len(given) == 1 and given[0].endswith(".toml"):
-        try:
-            return flat(strict_toml.loads(Path(given[0]).expanduser().read_text()))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"The run config {given[0]} cannot be read: {error}.") from error
+    if len(given) == 1 and given[0].endswith(_FILE_ENDING):
+        return _in_file(given[0], "run config")
     found: dict[str, Any] = {}
     for each in given:
         found |= parsed(each, "run config")
@@ -111,6 +123,13 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
             "The run config has a value that is neither a number, a string, true nor false."
         ) from error
     return found
+
+
+def _in_file(name: str, what: str) -> dict[str, Any]:
+    try:
+        return flat(strict_toml.loads(Path(name).expanduser().read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"The {what} {name} cannot be read: {error}.") from error
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,6 +14,7 @@ from algorithm.outcome import Outcome
 from algorithm.run import Run, Way, follow
 from algorithm.screen import Progress
 from proxy.errors import AppError, FleetError, FlowerError
+from proxy.guard import is_ours
 from proxy.process import Process
 from proxy.report import Observer
 
@@ -89,7 +90,13 @@ def _run(run: Run, run_config: Sequence[str], flower: Flower, join: Join) -> Non
 
 
 def _await_superlink(superlink: SuperLink) -> None:
-    """Wait until the SuperLink listens."""
+    """Wait until the SuperLink listens.
+
+    Raises
+    ------
+    FlowerError
+        If it ends, takes too long, or another user has taken its port meanwhile.
+    """
     give_up = time.monotonic() + _SUPERLINK_START_SECONDS
     while not superlink.process.wait(_LOOK_SECONDS):
         if all(map(_listens, (superlink.fleet, superlink.control))):
@@ -104,10 +111,16 @@ def _await_superlink(superlink: SuperLink) -> None:
 
 def _listens(address: str) -> bool:
     host, _, port = address.rpartition(":")
+    listener = (host, int(port))
     try:
-        socket.create_connection((host, int(port)), timeout=1.0).close()
+        socket.create_connection(listener, timeout=1.0).close()
     except OSError:
         return False
+    if not is_ours(listener):
+        raise FlowerError(
+            f"Another user of this machine listens at {address}, where the SuperLink was to be.",
+            "Try again: the SuperLink will have other ports.",
+        )
     return True
 
 

@@ -5,7 +5,7 @@ import time
 import uuid
 from pathlib import Path
 
-from algorithm.flower import Flower
+from algorithm.flower import NODE_CONFIG, Flower
 from algorithm.runtime import NoReply
 from proxy.client import ClientProxy, Delivery, Stage
 from proxy.fleet.messages import ErrorCode
@@ -50,8 +50,9 @@ class SuperNode:
         self._release = flower.release
         self._proxy = ClientProxy(node_id, uuid.uuid4().hex if warm else "")
         self._server = FleetServer(self._proxy, flower.transport)
+        self._home = folder / "flwr"
         self._process = flower.start_supernode(
-            self._server.address, node_config, folder / "flwr", log_file
+            self._server.address, node_config, self._home, log_file
         )
         log.info("started a SuperNode of flwr %s as node %d", flower.release, node_id)
 
@@ -86,6 +87,7 @@ class SuperNode:
         """End it with all its descendants."""
         self._process.stop()
         self._server.close()
+        (self._home / NODE_CONFIG).unlink(missing_ok=True)
 
     def _check_alive(self) -> None:
         if not self.running:

@@ -62,7 +62,7 @@ def on_tape(join: Join, tape: Path | None, about: str) -> Join:
 
     def joined(superlink: str, folder: Path, observer: Observer) -> Joined:
         with ExitStack() as stack:
-            recorder = Recorder(superlink, "127.0.0.1:0", tape, about)
+            recorder = Recorder(superlink, "127.0.0.1:0", tape, about, for_us_only=True)
             stack.callback(recorder.close)
             stack.callback(join(recorder.address, folder, observer).close)
             return stack.pop_all()

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.05
 _REMOVE_FOR_SECONDS = 30.0
@@ -30,6 +31,9 @@ _REMOVE_FOR_SECONDS = 30.0
 
 def main(arguments: list[str]) -> int:
     """Act as the command line says; returns the exit code."""
+    if sys.platform == "linux":
+        # Its environment is its starter's, and no business of what it runs.
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if arguments[0] == "remove":
         return _remove(arguments[1])
     fds = [int(number) for number in arguments[2].split(",") if number]

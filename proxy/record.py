@@ -26,6 +26,7 @@ from protos import tape_pb2
 from proxy.errors import TapeError, UsageError
 from proxy.fleet.connect import speaks_http
 from proxy.fleet.http import method_of, path_of
+from proxy.guard import OF_ANOTHER_USER, calls_for_us, is_ours
 from proxy.tape import TapeWriter
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Recorder:
         Where to write the tape.
     about : str
         What is recorded, in words.
+    for_us_only : bool
+        Whether other users of this machine are refused; it must listen at 127.0.0.1 then.
 
     Attributes
     ----------
@@ -76,12 +79,16 @@ class Recorder:
         If the tape cannot be written.
     """
 
-    def __init__(self, superlink: str, listen: str, tape: Path, about: str) -> None:
+    def __init__(
+        self, superlink: str, listen: str, tape: Path, about: str, for_us_only: bool = False
+    ) -> None:
         http = speaks_http(superlink)
         self._tape = TapeWriter(tape, "http" if http else "grpc", about)
         kind = _HttpForwarder if http else _GrpcForwarder
         try:
-            self._forwarder: _HttpForwarder | _GrpcForwarder = kind(superlink, listen, self._add)
+            self._forwarder: _HttpForwarder | _GrpcForwarder = kind(
+                superlink, listen, self._add, for_us_only
+            )
         except (OSError, ValueError, OverflowError, RuntimeError) as error:
             self._tape.close()
             raise UsageError(
@@ -105,13 +112,15 @@ class Recorder:
 class _GrpcForwarder(grpc.GenericRpcHandler):
     """Forwards gRPC calls."""
 
-    def __init__(self, superlink: str, listen: str, add: Add) -> None:
+    def __init__(self, superlink: str, listen: str, add: Add, for_us_only: bool) -> None:
         self._add = add
+        self._for_us_only = for_us_only
         self._channel = grpc.insecure_channel(superlink, options=_GRPC_OPTIONS)
         self._server = grpc.server(ThreadPoolExecutor(_WORKERS), options=_GRPC_OPTIONS)
         self._server.add_generic_rpc_handlers((self,))
         host, _, _ = listen.rpartition(":")
-        self.address = f"{host}:{self._server.add_insecure_port(listen)}"
+        self._port = self._server.add_insecure_port(listen)
+        self.address = f"{host}:{self._port}"
         self._server.start()
 
     def service(self, call: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
@@ -119,6 +128,8 @@ class _GrpcForwarder(grpc.GenericRpcHandler):
         name = call.method
 
         def serve(request: bytes, context: grpc.ServicerContext) -> bytes:
+            if self._for_us_only and not calls_for_us(context.peer(), self._port):
+                context.abort(grpc.StatusCode.PERMISSION_DENIED, OF_ANOTHER_USER)
             recorded = tape_pb2.Call(method=name.removeprefix(_SERVICE), request=request)
             handed_on = tuple(
                 (key, value)
@@ -159,11 +170,12 @@ def _pairs(metadata: Any) -> tuple[tuple[str, str | bytes], ...]:
 class _HttpForwarder:
     """Forwards HTTP requests."""
 
-    def __init__(self, superlink: str, listen: str, add: Add) -> None:
+    def __init__(self, superlink: str, listen: str, add: Add, for_us_only: bool) -> None:
         host, _, port = listen.rpartition(":")
         self._server = _HttpServer((host, int(port)), _Handler)
         self._server.superlink = superlink
         self._server.add = add
+        self._server.for_us_only = for_us_only
         self.address = f"{host}:{self._server.server_address[1]}"
         Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
@@ -180,6 +192,12 @@ class _HttpServer(ThreadingHTTPServer):
     request_queue_size = 64
     superlink: str
     add: Add
+    for_us_only: bool
+
+    def verify_request(self, _: object, client_address: Any) -> bool:
+        """Drop a connection of another user of this machine, if it is to be."""
+        host, port = self.server_address[:2]
+        return not self.for_us_only or is_ours(client_address, (str(host), port))
 
     def handle_error(self, *_: object) -> None:
         """A SuperNode that was killed breaks its connections; that is no news here."""

@@ -40,7 +40,8 @@ from proxy.testing import FakeSuperNode
 with open(os.environ["FLWR_HOME"] + ".pid", "w") as file:
     file.write(str(os.getpid()))
 options = dict(zip(sys.argv[1:], sys.argv[2:]))
-print("node config:", options["--node-config"], flush=True)
+with open(options["--node-config"]) as file:
+    print("node config:", file.read(), flush=True)
 transport = HttpTransport(options["--superlink"])
 supernode = FakeSuperNode(lambda method, request, _: transport.call(method, request), lambda c: c)
 supernode.start()
@@ -54,6 +55,15 @@ case $1 in
     ls) cat "$folder/runs";;
     build) . "$folder/build";;
 esac
+"""
+# Runs programs, and knows its flwr's release.
+PYTHON = f"""#!/bin/sh
+if [ "$1" = -P ]; then
+    head -n 1 "$3" | grep -q python && exec {sys.executable} "$@"
+    shift 2
+    exec "$@"
+fi
+echo {{release}}
 """
 COMPLETED = {"run-id": "42", "status": "finished:completed"}
 
@@ -72,7 +82,7 @@ def make_flower(
     programs = folder / "bin"
     programs.mkdir(parents=True)
     for name, program in (
-        ("python", f"#!/bin/sh\necho {release}\n"),
+        ("python", PYTHON.format(release=release)),
         ("flower-supernode", supernode),
         ("flower-superlink", superlink),
         ("flwr", FLWR),

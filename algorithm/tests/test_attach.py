@@ -60,6 +60,25 @@ def test_a_value_that_mentions_a_key_does_not_count_as_it() -> None:
     }
 
 
+def test_a_config_may_be_a_file_so_that_no_command_line_shows_it(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    file.write_text('password = "it\'s secret"\n[table]\nage = 3\n')
+    (station,) = local_stations(1, [str(file)])
+    assert as_flower_reads(station.node_config) == {
+        **{"password": "it's secret", "table": {"age": 3}},
+        **{"partition-id": 0, "num-partitions": 1},
+    }
+
+
+@pytest.mark.parametrize("content", [None, "password = ", "\udcff"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "station.toml"
+    if content is not None:
+        file.write_text(content, errors="surrogateescape")
+    with pytest.raises(UsageError, match=r"node config .*station\.toml cannot be read"):
+        local_stations(1, [str(file)])
+
+
 @pytest.mark.parametrize("given_configs", [["a=1"], ["a=1", "b=2", "c=3"]])
 def test_as_many_node_configs_as_stations_are_needed(given_configs: list[str]) -> None:
     with pytest.raises(UsageError, match=f"2 stations but {len(given_configs)} node configs"):

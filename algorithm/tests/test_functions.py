@@ -40,7 +40,7 @@ def test_a_supernode_finds_its_databases_in_its_node_config(node: Node) -> None:
     node.start_host(sent)
     node.answer(sent).close()
     log = Job(node.job).supernode_log.read_text()
-    assert 'node config: a=1 database-uri="/data.csv"' in log
+    assert 'node config: a = 1\ndatabase-uri = "/data.csv"' in log
 
 
 def test_a_station_without_the_database_that_the_task_asks_for_answers_so(node: Node) -> None:

@@ -17,6 +17,7 @@ from algorithm.screen import Screen
 from algorithm.tests.fake_flower import COMPLETED, SUPERLINK, make_app, make_flower, set_run
 from proxy.errors import AppError, BridgeError, FlowerError
 from proxy.report import MessageRecord
+from proxy.tests.helpers import NOBODYS_UID, needs_root
 
 
 class Bench:
@@ -168,6 +169,22 @@ def test_a_superlink_that_does_not_start_is_an_error_with_the_end_of_its_log(
     with pytest.raises(FlowerError, match=r"exit code 3\.\nno room"):
         bench.run()
     assert "no room" in bench.outcome.cause
+
+
+@needs_root
+def test_a_port_that_another_user_took_is_not_taken_for_our_superlink(tmp_path: Path) -> None:
+    # Who may use files is the same user for the kernel as who makes a socket.
+    stranger = SUPERLINK.replace(
+        "server =",
+        f"import ctypes, encodings.idna; as_user = ctypes.CDLL(None).setfsuid\n"
+        f"as_user({NOBODYS_UID}); server =",
+    ).replace("\nwith open(", "\nas_user(0)\nwith open(")
+    bench = Bench(tmp_path, superlink=stranger)
+    with pytest.raises(FlowerError, match="Another user of this machine listens at"):
+        bench.run()
+    # Nothing was said to it, and no app was submitted.
+    assert not (bench.folder / "flwr" / "calls").exists()
+    assert not (bench.flower / "bin" / "arguments").exists()
 
 
 def test_a_superlink_that_ends_in_the_middle_ends_the_run(bench: Bench) -> None:

@@ -68,7 +68,7 @@ def test_a_supernode_answers_a_message_with_a_bundle(
     assert errand.delivery.stage == Stage.ANSWERED
     with Bundle(errand.reply) as reply:
         assert reply.header.message_id == errand.sent.metadata.message_id
-    assert "node config: a=1" in (tmp_path / "supernode.log").read_text()
+    assert "node config: a = 1" in (tmp_path / "supernode.log").read_text()
 
 
 def test_a_supernode_answers_one_message_after_the_other(
@@ -89,6 +89,21 @@ def test_a_supernode_that_was_stopped_does_not_run(start: Start, tmp_path: Path)
     supernode.stop()
     assert not supernode.running
     assert not runs(pid)
+
+
+def test_a_node_config_is_in_a_file_for_us_only_while_its_supernode_lives(
+    start: Start, errand: Errand, tmp_path: Path
+) -> None:
+    supernode = start(SUPERNODE)
+    supernode.serve(errand.delivery, SECONDS)
+    config = tmp_path / "flwr" / "node-config.toml"
+    assert config.read_text() == "a = 1"
+    assert config.stat().st_mode & 0o777 == 0o600
+    arguments = Path(f"/proc/{pid_in(tmp_path / 'flwr.pid')}/cmdline").read_text()
+    assert "a=1" not in arguments
+    assert str(config) in arguments
+    supernode.stop()
+    assert not config.exists()
 
 
 def test_a_supernode_that_ended_is_said_but_its_log_stays_here(

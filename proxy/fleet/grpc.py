@@ -22,6 +22,7 @@ from proxy.errors import (
 )
 from proxy.fleet.inline import MAX_MESSAGE_BYTES
 from proxy.fleet.node_key import CLOCKS_HINT, NodeKey
+from proxy.guard import OF_ANOTHER_USER, calls_for_us
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class GrpcTransport:
 
 
 class GrpcListener:
-    """Listens on a free port of the loopback interface, in threads of its own.
+    """Listens on a free port of the loopback interface, in threads of its own, for our user only.
 
     Parameters
     ----------
@@ -124,8 +125,8 @@ class GrpcListener:
 
     def __init__(self, answer: Answer) -> None:
         self._server = grpc.server(ThreadPoolExecutor(_WORKERS), options=_OPTIONS)
-        self._server.add_generic_rpc_handlers((_Handler(answer),))
         port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.add_generic_rpc_handlers((_Handler(answer, port),))
         self.address = f"127.0.0.1:{port}"
         self._server.start()
 
@@ -137,8 +138,9 @@ class GrpcListener:
 class _Handler(grpc.GenericRpcHandler):
     """Hands on the calls of every Fleet method, as bytes."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, port: int) -> None:
         self._answer = answer
+        self._port = port
 
     def service(
         self, call: grpc.HandlerCallDetails
@@ -149,6 +151,8 @@ class _Handler(grpc.GenericRpcHandler):
         method = call.method.removeprefix(_SERVICE)
 
         def serve(request: bytes, context: grpc.ServicerContext) -> bytes:
+            if not calls_for_us(context.peer(), self._port):
+                context.abort(grpc.StatusCode.PERMISSION_DENIED, OF_ANOTHER_USER)
             try:
                 return self._answer(method, request)
             except RunNotRunning as error:

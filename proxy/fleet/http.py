@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -32,6 +33,7 @@ from proxy.errors import (
 from proxy.fleet.inline import MAX_MESSAGE_BYTES
 from proxy.fleet.node_key import NodeKey, clocks_differ
 from proxy.fleet.transfer import MAX_CALLS
+from proxy.guard import is_ours
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +157,7 @@ def _seconds_ahead(response: requests.Response) -> float:
 
 
 class HttpListener:
-    """Listens on a free port of the loopback interface, in threads of its own.
+    """Listens on a free port of the loopback interface, in threads of its own, for our user only.
 
     Parameters
     ----------
@@ -182,6 +184,11 @@ class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64  # the default, 5, delays those who come at once by a second
     answer: Answer
+
+    def verify_request(self, _: object, client_address: Any) -> bool:
+        """Drop a connection of another user of this machine."""
+        host, port = self.server_address[:2]
+        return is_ours(client_address, (str(host), port))
 
     def handle_error(self, *_: object) -> None:
         """A SuperNode that was killed breaks its connections; that is no news here."""

@@ -1,9 +1,12 @@
 """What several tests need, besides `proxy.testing`."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import pytest
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
@@ -143,3 +146,14 @@ def write_bundle(
             writer.add(each, content)
         writer.close()
     return path
+
+
+NOBODYS_UID = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def as_another_user(*command: str) -> list[str]:
+    """Return what runs a command as another user, who may use the files of this one."""
+    ids = ("--reuid", str(NOBODYS_UID), "--regid", str(NOBODYS_UID), "--clear-groups")
+    caps = ("--inh-caps", "+dac_override", "--ambient-caps", "+dac_override")
+    return ["setpriv", *ids, *caps, *command]

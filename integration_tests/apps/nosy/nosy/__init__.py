@@ -1,0 +1,1 @@
+"""Nosy: what an app can see of its surroundings."""
