@@ -16,6 +16,8 @@ from pathlib import Path
 from proxy.carriers import payload
 from proxy.carriers.container import Container, decoded
 from proxy.errors import BridgeError, CarrierError
+from proxy.streams import ready_streams
+from proxy.text import LogFormatter, block
 
 FUNCTIONS = ("central", "courier", "host", "per_round")
 _WITHOUT_DATA = "central"
@@ -23,9 +25,10 @@ _WITHOUT_DATA = "central"
 
 def main() -> int:
     """Run the function that the container's input names; returns the exit code."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout
-    )
+    ready_streams()
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     container = None
     try:
@@ -43,9 +46,9 @@ def main() -> int:
             importlib.import_module(f"algorithm.{method}").main(container, task)
     except (BridgeError, OSError) as error:
         # In the result, too: the other side reads it there, also when it may not see the log.
-        print(f"{getattr(error, 'code', 'system')}: {error}", file=sys.stderr)
+        print(block(f"{getattr(error, 'code', 'system')}: {error}"), file=sys.stderr)
         if container is not None:
-            _leave_error(container.output_file, str(error))
+            _leave_error(container.output_file, block(str(error)))
         return 1
     return 0
 

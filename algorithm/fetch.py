@@ -10,6 +10,7 @@ from typing import Any
 from algorithm.researcher import Researcher
 from algorithm.screen import Screen
 from proxy.errors import AppError, CarrierError, UsageError, Vantage6Error
+from proxy.text import cleaned
 from proxy.vantage6.server import Server, TaskStatus
 
 _LOG_LINES = 30
@@ -101,7 +102,7 @@ def _write(outcome: Mapping[str, Any], files: Mapping[str, str], output: Path) -
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b64decode(content, validate=True))
-        (folder / _REPORT).write_text(json.dumps(outcome, indent=2) + "\n")
+        (folder / _REPORT).write_text(json.dumps(cleaned(outcome), indent=2) + "\n")
     except OSError as error:
         raise AppError(f"{output} cannot be written: {error}.") from error
     except (ValueError, TypeError) as error:

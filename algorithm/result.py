@@ -3,14 +3,14 @@
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from algorithm.run import Outcome
+from algorithm.run import Outcome, report
 from proxy.errors import CarrierError
 from proxy.report import MessageRecord
+from proxy.text import cleaned
 
 # What the algorithm store's entry (`algorithm.store_entry`) tells the UI to show, and as a line.
 ROWS, COLUMNS = "metrics", "rounds"
@@ -43,8 +43,8 @@ def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) ->
     CarrierError
         If it would be larger. What is left then has no files.
     """
-    rows = [_row(record) for record in outcome.messages if not record.error]
-    result = {**asdict(outcome), ROWS: rows, COLUMNS: _columns(rows)}
+    rows = cleaned([_row(record) for record in outcome.messages if not record.error])
+    result = {**report(outcome), ROWS: rows, COLUMNS: _columns(rows)}
     files = {_name(each.relative_to(written)): each for each in _files(written)}
     size = sum(each.stat().st_size for each in files.values())
     # Base64 takes a third more.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from algorithm.app import copy_app
 from algorithm.screen import Progress, Screen
@@ -14,6 +14,7 @@ from proxy import __version__
 from proxy.errors import AppError, BridgeError
 from proxy.process import Process
 from proxy.report import MessageRecord
+from proxy.text import cleaned
 
 _LOOK_SECONDS = 0.1
 # Folders that mean nothing to the reader of a log's name.
@@ -106,8 +107,8 @@ def run_app(app: Path, way: Way, folder: Path, screen: Screen, outcome: Outcome)
     try:
         way(Run(copy_app(app, folder / "app"), folder, progress, screen, outcome))
         outcome.status = "completed"
-    except BridgeError as error:
-        outcome.cause = error.message
+    except Exception as error:
+        outcome.cause = error.message if isinstance(error, BridgeError) else str(error)
         raise
     finally:
         screen.status("")
@@ -125,7 +126,13 @@ def follow(process: Process, screen: Screen, look: Callable[[], None]) -> None:
             if not ended:
                 look()
             while line := log.readline():
-                screen.line(line.rstrip("\n"))
+                screen.line(line.rstrip("\n"), colours=True)
+
+
+def report(outcome: Outcome) -> dict[str, Any]:
+    """Return what `run.json` holds; its texts, which others may have written, are cleaned."""
+    cleaned_report: dict[str, Any] = cleaned(asdict(outcome))
+    return cleaned_report
 
 
 def write_outcome(outcome: Outcome, output: Path, folder: Path) -> None:
@@ -137,7 +144,7 @@ def write_outcome(outcome: Outcome, output: Path, folder: Path) -> None:
         If that cannot be written.
     """
     try:
-        (output / "run.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
+        (output / "run.json").write_text(json.dumps(report(outcome), indent=2) + "\n")
         for log in folder.rglob("*.log"):
             parts = [part for part in log.relative_to(folder).parts if part not in _LAYOUT]
             shutil.copyfile(log, output / "-".join(parts))

@@ -16,6 +16,7 @@ from proxy.bundle import Bundle, BundleWriter
 from proxy.client import Delivery
 from proxy.errors import BundleError, Incompatible
 from proxy.fleet.messages import ErrorCode, parse
+from proxy.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +104,7 @@ def _write_missing(job: Job, message: Message, bundle: Bundle) -> None:
 
 def _write_failure(job: Job, message: Message, code: int, reason: str) -> None:
     # It may quote what the central says: in the log it is one line, whatever it quotes.
-    printable = "".join(each if each.isprintable() else " " for each in reason)
-    log.warning("message %.12s failed: %s", message.message_id, printable)
+    log.warning("message %.12s failed: %s", message.message_id, one_line(reason))
     header = bundle_pb2.Header(
         message_id=message.message_id,
         cache_generation=job.generation(),

@@ -18,6 +18,7 @@ from proxy.fleet.messages import Instruction
 from proxy.relay import Fabs, Relay
 from proxy.report import MessageRecord, Observer, Steps
 from proxy.retry import retrying
+from proxy.text import block
 
 log = logging.getLogger(__name__)
 
@@ -194,10 +195,10 @@ class VirtualSuperNode:
         try:
             self._relay.serve(instruction, record)
         except RunNotRunning as error:
-            record.error = f"no reply is wanted any more: {error.message}"
+            record.error = block(f"no reply is wanted any more: {error.message}")
             log.info("station %s: %s", self.station, record.error)
         except (BridgeError, OSError) as error:
-            record.error = f"the reply is lost: {error}"
+            record.error = block(f"the reply is lost: {error}", 12)
             raise
         finally:
             self._busy = False

@@ -31,6 +31,7 @@ from proxy.fleet.metrics import metrics_in, metrics_of
 from proxy.fleet.releases import Layout
 from proxy.report import MessageRecord
 from proxy.retry import Answer, retrying
+from proxy.text import block
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class Relay:
         errand = _Errand(instruction, record, limit, time.monotonic() + limit, grace)
         with self._emptied_folder(), self._answer_to(errand) as (reply, read):
             if reply.error is not None:
-                record.error_code, record.error = reply.error.code, reply.error.reason
+                record.error_code, record.error = reply.error.code, block(reply.error.reason, 12)
             record.clientapp_runtime = reply.clientapp_runtime
             with record.measured("store"):
                 retrying(

@@ -13,9 +13,9 @@ from algorithm.direct.run import directly
 from algorithm.flower import Flower
 from algorithm.modes import BRIDGE, DIRECT
 from algorithm.on_superlink import on_superlink
+from algorithm.recording import on_tape
 from algorithm.run import Outcome, Way, run_app
 from algorithm.screen import Screen
-from algorithm.tapes import on_tape
 from proxy.errors import BridgeError
 from proxy.process import Workspace
 from proxy.report import Observer
