@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from proxy.errors import AppError
+from proxy.errors import AppError, reason_of
 
 # A FAB cannot hold more than this (FAB_MAX_SIZE, flwr 1.41), so larger files are no part of an app.
 _MAX_APP_FILE_BYTES = 10 << 20
@@ -35,7 +35,7 @@ def check_app(app: Path) -> None:
             "Name the folder of a Flower app; `flwr new` makes one.",
         ) from None
     except (OSError, ValueError) as error:
-        raise AppError(f"{app / 'pyproject.toml'} cannot be read: {error}.") from error
+        raise AppError(f"{app / 'pyproject.toml'} cannot be read: {reason_of(error)}.") from error
     except (KeyError, TypeError):
         pass  # the section is not there
     if not isinstance(components, dict) or not {"serverapp", "clientapp"} <= components.keys():
@@ -67,5 +67,5 @@ def copy_app(app: Path, folder: Path) -> Path:
     try:
         shutil.copytree(source, target, ignore=ignored, ignore_dangling_symlinks=True)
     except (OSError, shutil.Error) as error:
-        raise AppError(f"The app at {app} cannot be copied: {error}.") from error
+        raise AppError(f"The app at {app} cannot be copied: {reason_of(error)}.") from error
     return target

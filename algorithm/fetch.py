@@ -9,7 +9,7 @@ from typing import Any
 
 from algorithm.researcher import Researcher
 from algorithm.screen import Screen
-from proxy.errors import AppError, CarrierError, UsageError, Vantage6Error
+from proxy.errors import AppError, CarrierError, UsageError, Vantage6Error, reason_of
 from proxy.text import cleaned
 from proxy.vantage6.server import Server, TaskStatus
 
@@ -104,7 +104,7 @@ def _write(outcome: Mapping[str, Any], files: Mapping[str, str], output: Path) -
             path.write_bytes(b64decode(content, validate=True))
         (folder / _REPORT).write_text(json.dumps(cleaned(outcome), indent=2) + "\n")
     except OSError as error:
-        raise AppError(f"{output} cannot be written: {error}.") from error
+        raise AppError(f"{output} cannot be written: {reason_of(error)}.") from error
     except (ValueError, TypeError) as error:
         raise AppError(f"A file in the outcome is damaged: {error}.") from error
 

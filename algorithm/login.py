@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields
 from getpass import getpass
 from typing import Any, Self
 
-from algorithm.paths import expanded, reason
-from proxy.errors import UsageError
+from algorithm.paths import expanded
+from proxy.errors import UsageError, reason_of
 from proxy.vantage6.login import UserLogin
 from proxy.vantage6.server import Server
 
@@ -86,7 +86,7 @@ class Settings:
                 return expanded(self.password_file).read_text("utf-8").rstrip("\r\n")
             except (OSError, ValueError) as error:
                 raise UsageError(
-                    f"The password file {self.password_file} cannot be read: {reason(error)}."
+                    f"The password file {self.password_file} cannot be read: {reason_of(error)}."
                 ) from error
         if password := os.environ.get(PASSWORD_VARIABLE):
             return password
@@ -112,7 +112,7 @@ def _from_file() -> dict[str, str]:
         values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
-            f"The configuration file {path} cannot be read: {reason(error)}."
+            f"The configuration file {path} cannot be read: {reason_of(error)}."
         ) from error
     except UsageError:
         if named:

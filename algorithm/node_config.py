@@ -4,11 +4,11 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from algorithm.paths import expanded
 from proxy.carriers.container import Container
-from proxy.errors import UsageError
+from proxy.errors import UsageError, reason_of
 
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
 # Source: flwr 1.41, `parse_config_args` in flwr/common/config.py.
@@ -86,9 +86,11 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
     """
     if len(given) == 1 and given[0].endswith(".toml"):
         try:
-            return flat(tomllib.loads(Path(given[0]).expanduser().read_text()))
+            return flat(tomllib.loads(expanded(given[0]).read_text()))
         except (OSError, ValueError) as error:
-            raise UsageError(f"The run config {given[0]} cannot be read: {error}.") from error
+            raise UsageError(
+                f"The run config {given[0]} cannot be read: {reason_of(error)}."
+            ) from error
     found: dict[str, Any] = {}
     for each in given:
         found |= parsed(each, "run config")

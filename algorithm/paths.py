@@ -32,8 +32,3 @@ def check_folder(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is not a folder.", "Name a folder; it is made if it is missing.")
-
-
-def reason(error: Exception) -> str:
-    """Return why a file cannot be read or written, without the path and the error's number."""
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

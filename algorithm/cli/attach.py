@@ -76,7 +76,7 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     """
     if options.tape and options.root_certificates:
         raise UsageError("--tape cannot be used with --root-certificates: TLS cannot be recorded.")
-    if options.vantage6:
+    if options.vantage6 is not None:
         stations, attachment = vantage6_attachment(options)
     else:
         _refuse(options, _VANTAGE6_OPTIONS, "needs --vantage6", "Name the image: --vantage6 IMAGE.")
@@ -113,6 +113,8 @@ def vantage6_attachment(options: argparse.Namespace) -> tuple[Sequence[str], Att
             "From outside vantage6 no SuperNode can be kept warm: there, tasks share no job.",
             "Use --supernodes per-round, or run the whole app in vantage6 with `flower-v6 submit`.",
         )
+    if not options.vantage6:
+        raise UsageError("The image's name is empty.", "Name the app's image: --vantage6 IMAGE.")
     _refuse(options, _LOCAL_OPTIONS, "cannot be used with --vantage6")
     return organizations_attachment(
         enter(Settings.gathered(vars(options))),

@@ -24,7 +24,7 @@ from algorithm.cli import (
 from algorithm.cli.interrupt import Interrupted, heed_signals, interrupt
 from algorithm.screen import Screen
 from proxy import __version__
-from proxy.errors import BridgeError, UsageError
+from proxy.errors import BridgeError, UsageError, reason_of
 from proxy.streams import flush_streams, ready_streams
 from proxy.text import block
 
@@ -107,10 +107,10 @@ def _check_text(options: argparse.Namespace) -> None:
 
 def _sentence(error: Exception) -> str:
     """Return an error as a sentence, the system's own errors included."""
-    if isinstance(error, OSError) and not isinstance(error, BridgeError) and error.strerror:
-        where = "" if error.filename is None else f"{error.filename}: "
-        return f"{where}{error.strerror}."
-    return str(error)
+    if isinstance(error, BridgeError):
+        return str(error)
+    where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    return f"{where}{reason_of(error)}."
 
 
 def _complain(text: str) -> None:

@@ -25,6 +25,7 @@ from algorithm.screen import Screen
 from algorithm.submit import Submission
 from algorithm.submit import submit as create_task
 from algorithm.watch import check, watch
+from proxy.errors import UsageError
 
 
 def add(commands: Commands) -> None:
@@ -66,6 +67,8 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
     BridgeError
         If the task cannot be created, or did not complete.
     """
+    if not options.image:
+        raise UsageError("The image's name is empty.", "Name the image of `flower-v6 image`.")
     arguments = {"run_config": run_config(options.run_config)} if options.run_config else {}
     for name in ("mode", "supernodes", "deadline", "idle_limit"):
         if (value := getattr(options, name)) is not None:
