@@ -165,7 +165,8 @@ def build(app: Path, flower: Flower) -> bytes:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         fabs = list(Path(folder).glob("*.fab"))

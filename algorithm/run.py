@@ -119,7 +119,7 @@ def run_app(app: Path, way: Way, folder: Path, screen: Screen, outcome: Outcome)
 
 def follow(process: Process, screen: Screen, look: Callable[[], None]) -> None:
     """Show what a process writes until it has ended; `look` is called often, and may raise."""
-    with process.log.open(errors="replace") as log:
+    with process.log.open(encoding="utf-8", errors="replace") as log:
         ended = False
         while not ended:
             ended = process.wait(_LOOK_SECONDS)
