@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from proxy.report import MessageRecord, Observer
-from proxy.text import LINE, one_line
+from proxy.text import LINE, indented, one_line
 
 _CLEAR_LINE = "\r\x1b[K"
 
@@ -63,11 +63,13 @@ class Screen(logging.Handler):
         self._write(sys.stdout, f"{text}\n")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a log record as a line, with the exception if it has one."""
+        """Write a log record, with the exception if it has one; further lines are indented."""
         text = f"flower-v6 | {record.levelname.lower()}: {record.getMessage()}"
         if record.exc_info and record.exc_info[1] is not None:
             text += f" ({record.exc_info[1]!r})"
-        self.line(text)
+        with self._writing:
+            for line in indented(text).split("\n"):
+                self.line(line)
 
     def _write(self, stream: TextIO, text: str) -> None:
         with self._writing:

@@ -100,12 +100,17 @@ def cleaned(value: Any) -> Any:
     return value
 
 
+def indented(text: str) -> str:
+    """Return a cleaned block whose lines after the first cannot pass for lines of a log."""
+    return block(text).replace("\n", "\n    ")
+
+
 class LogFormatter(logging.Formatter):
-    """Formats log records so that a message is one line, and a traceback cannot pass for lines."""
+    """Formats log records so that nothing in a message or traceback passes for another record."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the base's name)
-        """Return the record's line."""
-        record.message = one_line(record.message, LINE)
+        """Return the record's line, and further ones indented."""
+        record.message = indented(record.message)
         return super().formatMessage(record)
 
     def formatException(  # noqa: N802 (the base's name)
@@ -114,8 +119,7 @@ class LogFormatter(logging.Formatter):
         | tuple[None, None, None],
     ) -> str:
         """Return the traceback, indented."""
-        lines = block(super().formatException(ei)).split("\n")
-        return "\n".join(f"    {line}" for line in lines)
+        return f"    {indented(super().formatException(ei))}"
 
 
 def _plain(text: str) -> str:

@@ -147,7 +147,7 @@ def test_every_text_in_json_is_cleaned_and_all_else_stays() -> None:
     assert json.loads(json.dumps(cleaned(value))) == cleaned(value)
 
 
-def test_a_log_record_is_one_line_and_its_traceback_is_indented() -> None:
+def test_nothing_in_a_log_record_passes_for_another() -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LogFormatter("%(levelname)s %(message)s"))
@@ -159,6 +159,6 @@ def test_a_log_record_is_one_line_and_its_traceback_is_indented() -> None:
     except ValueError:
         logger.exception("failed")
     lines = stream.getvalue().splitlines()
-    assert lines[:2] == ["WARNING station north ERROR forged", "ERROR failed"]
-    assert all(line.startswith("    ") for line in lines[2:])
+    assert lines[:3] == ["WARNING station north", "    ERROR forged", "ERROR failed"]
+    assert all(line.startswith("    ") for line in lines[3:])
     assert ESC not in stream.getvalue()
