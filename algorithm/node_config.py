@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from algorithm import strict_toml
+from algorithm.paths import expanded
 from proxy.carriers.container import Container
-from proxy.errors import UsageError
+from proxy.errors import UsageError, reason_of
 
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
 # Integers of a node config are sint64 (flwr 1.41, `proto/transport.proto`).
@@ -127,9 +127,9 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
 
 def _in_file(name: str, what: str) -> dict[str, Any]:
     try:
-        return flat(strict_toml.loads(Path(name).expanduser().read_text(encoding="utf-8")))
+        return flat(strict_toml.loads(expanded(name).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise UsageError(f"The {what} {name} cannot be read: {error}.") from error
+        raise UsageError(f"The {what} {name} cannot be read: {reason_of(error)}.") from error
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -98,7 +98,12 @@ def _pip(command: str, *arguments: str, into: Path | None = None) -> str:
 def _run(*command: str) -> str:
     """Run a command to its end; returns what it says."""
     ended = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     if ended.returncode:
         said = (ended.stderr or ended.stdout).strip().splitlines()
