@@ -52,7 +52,7 @@ def main(container: Container, task: Payload) -> None:
     # A run that ends while the server is away is started again by its node, result or not.
     left = container.temporary_folder / "central-result.json"
     if left.exists():
-        log.info("this run ended before; its outcome is here")
+        log.info("this run ended before; its outcome is returned again")
         shutil.copyfile(left, container.output_file)
         ended = json.loads(left.read_text())
         if ended["status"] != "completed":
@@ -101,7 +101,9 @@ def _vantage6(
 ) -> tuple[Sequence[Organization], Callable[[Path], Carrier]]:
     """Return the stations, and what makes the carrier that reaches them."""
     if container.token_file is None:
-        raise UsageError("This function needs a vantage6 node's token, and has none.")
+        raise UsageError(
+            "The central function has no vantage6 token: it runs only in a vantage6 node."
+        )
     login = ContainerLogin(container.token_file.read_text().strip())
     claims, server = login.claims, Server(container.server, login)
     known = server.organizations(claims["collaboration_id"], claims.get("study_id"))

@@ -60,18 +60,21 @@ def _await_answer(job: Job, message: Message, timeout: float) -> Path:
                 return answer
         now = time.monotonic()
         if now > give_up:
-            raise CarrierError(f"The host did not answer message {message.message_id} in time.")
+            raise CarrierError(
+                f"The station's host did not answer message {message.message_id} in time."
+            )
         if now > next_check:
             next_check = now + _HOST_CHECK_SECONDS
             if job.has_host():
                 had_host = True
             elif had_host or now > host_due:
-                # It may have answered with its last breath.
+                # The host may have written its reply just before it exited.
                 if message.reply.exists():
                     return message.reply
                 raise CarrierError(
-                    "The host of the warm SuperNode died."
+                    "The host of the warm SuperNode ended without an answer."
                     if had_host
-                    else f"No host of a warm SuperNode appeared in {_HOST_START_SECONDS:.0f} s."
+                    else "The host of the warm SuperNode did not start within"
+                    f" {_HOST_START_SECONDS:.0f} s."
                 )
         time.sleep(_POLL_SECONDS)

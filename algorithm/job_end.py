@@ -33,7 +33,7 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
                 if server.run(central).status.ended:
                     break
             except Vantage6Error as error:
-                log.debug("whether the job is over is not known: %s", error)
+                log.debug("cannot find out whether the job is over: %s", error)
             time.sleep(_ASK_SECONDS)
         log.info("the job is over")
         call()

@@ -104,9 +104,7 @@ class Manifest:
                     run_config_keys=sorted(_flat_keys(app.get("config", {}))),
                 )
             except (KeyError, TypeError, AttributeError) as error:
-                raise AppError(f"The app's {_PYPROJECT} does not describe an app: {error}.") from (
-                    error
-                )
+                raise AppError(f"The app's {_PYPROJECT} is not valid: {error}.") from (error)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -171,7 +169,7 @@ def build(app: Path, flower: Flower) -> bytes:
         )
         fabs = list(Path(folder).glob("*.fab"))
         if built.returncode or len(fabs) != 1:
-            raise AppError(f"Flower did not build the app at {app}:\n{built.stdout}")
+            raise AppError(f"`flwr build` failed for the app at {app}:\n{built.stdout}")
         return fabs[0].read_bytes()
 
 
@@ -211,9 +209,13 @@ def _content(archive: zipfile.ZipFile, name: str, limit: int) -> Iterator[bytes]
         raise AppError(f"The app (FAB) has no {name}.") from None
     # zipfile expands what is compressed otherwise without any limit. Flower uses these two.
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise AppError(f"The app (FAB) is compressed in a way that Flower does not use: {name!r}.")
+        raise AppError(
+            f"The app (FAB) has a file with a compression that Flower does not use: {name!r}."
+        )
     if entry.file_size > limit:
-        raise AppError(f"The app (FAB) is too large once expanded; {name!r} does not fit.")
+        raise AppError(
+            f"The app (FAB) is too large when it is unpacked: {name!r} is over the limit."
+        )
     with archive.open(entry) as file:
         while piece := file.read(_PIECE_BYTES):
             yield piece

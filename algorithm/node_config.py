@@ -33,7 +33,10 @@ def node_config(given: str, container: Container) -> str:
         from there is the station's own business.
     """
     if container.token_file is not None and parsed(given, "node config").keys() - _FROM_CENTRAL:
-        raise UsageError(f"The task's node config {given!r} says more than the partition.")
+        raise UsageError(
+            f"The task's node config {given!r} sets more than the partition; only the station's"
+            " owner can."
+        )
     found: dict[str, str] = {}
     for number, (label, database) in enumerate(container.databases.items()):
         for prefix in ("database", f"database-{label}") if number == 0 else (f"database-{label}",):
@@ -68,11 +71,11 @@ def parsed(text: str, what: str) -> dict[str, Any]:
         found = tomllib.loads("\n".join(f"{key} = {value}" for key, value in _PAIR.findall(text)))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(
-            f"The {what} {text!r} is not understood: {error}.",
+            f"The {what} {text!r} is not valid: {error}.",
             "Write key=value pairs with TOML values: 'device=\"cpu\" partition-id=0'.",
         ) from error
     if rest := _PAIR.sub("", text).strip():
-        raise UsageError(f"The {what} {text!r} has something that is no key=value pair: {rest!r}.")
+        raise UsageError(f"The {what} {text!r} has a part that is not a key=value pair: {rest!r}.")
     return flat(found)
 
 
@@ -98,7 +101,7 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
         json.dumps(found)
     except TypeError as error:
         raise UsageError(
-            "The run config has a value that is neither a number, a string, true nor false."
+            "A value of the run config is not a number, a string, true or false."
         ) from error
     return found
 

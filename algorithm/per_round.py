@@ -53,7 +53,7 @@ def _job_folder(container: Container, name: str | None) -> Path:
     if not name:
         return container.temporary_folder
     if not name.isalnum():
-        raise CarrierError(f"{name!r} is no name of a job.")
+        raise CarrierError(f"The job name {name!r} is not valid.")
     return container.input_file.parent.parent / "flower-v6" / name
 
 

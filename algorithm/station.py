@@ -47,13 +47,13 @@ def answer(job: Job, message: Message, runtime: Callable[[int], Runtime], policy
         with Bundle(message.instruction) as bundle:
             if bundle.header.message_id != message.message_id:
                 raise BundleError(
-                    f"Message {message.message_id} was announced,"
-                    f" {bundle.header.message_id} is in the bundle."
+                    f"The task announced message {message.message_id}, but its bundle has"
+                    f" {bundle.header.message_id}."
                 )
             if message.taken:
                 raise BundleError(
-                    "The message was with a ClientApp before, and its reply is lost or was"
-                    " delivered. It is not trained twice."
+                    "A ClientApp had this message before, and its reply is lost or was delivered."
+                    " The station does not train twice."
                 )
             # Not before: a late repetition of an older message must not take the latest reply away.
             job.forget_answered_but(message)
@@ -90,7 +90,9 @@ def _fab(job: Job, bundle: Bundle) -> bytes | None:
 
 
 def _write_missing(job: Job, message: Message, bundle: Bundle) -> None:
-    log.info("message %.12s lacks the app, which is not in the cache", message.message_id)
+    log.info(
+        "message %.12s came without the app (FAB), which is not in the cache", message.message_id
+    )
     header = bundle_pb2.Header(
         message_id=message.message_id,
         cache_generation=job.generation(),

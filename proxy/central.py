@@ -163,14 +163,17 @@ class VirtualSuperNode:
             except Cancelled:
                 return
             except UnknownNode:
-                log.warning("the SuperLink forgot station %s: registering anew", self.station)
+                log.warning(
+                    "the SuperLink does not know station %s any more: registering it again",
+                    self.station,
+                )
                 self._register_anew()
             except (BridgeError, OSError) as error:
                 log.error("station %s: %s", self.station, error)
                 self._stop.wait(_REFUSED_PAUSE_SECONDS)
             except Exception:
                 # A fault of ours must not leave a SuperNode that is online and deaf.
-                log.exception("station %s: this ought not to happen", self.station)
+                log.exception("station %s: internal error; please report it", self.station)
                 self._stop.wait(_REFUSED_PAUSE_SECONDS)
 
     def _pause(self) -> float:
@@ -195,7 +198,7 @@ class VirtualSuperNode:
         try:
             self._relay.serve(instruction, record)
         except RunNotRunning as error:
-            record.error = block(f"no reply is wanted any more: {error.message}")
+            record.error = block(f"no reply is needed any more: {error.message}")
             log.info("station %s: %s", self.station, record.error)
         except (BridgeError, OSError) as error:
             record.error = block(f"the reply is lost: {error}", 12)
@@ -211,7 +214,7 @@ class VirtualSuperNode:
         except Cancelled:
             pass
         except (BridgeError, OSError) as error:
-            log.error("station %s cannot register: %s", self.station, error)
+            log.error("station %s cannot register at the SuperLink: %s", self.station, error)
             self._stop.wait(_REFUSED_PAUSE_SECONDS)
 
 

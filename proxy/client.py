@@ -216,7 +216,7 @@ class ClientProxy:
     def _confirm(self, request: fleet.ConfirmMessageReceivedRequest, now: float) -> None:
         delivery = self._of_run(request.run_id)
         if request.message_object_id != delivery.instruction.message_id:
-            raise RunNotRunning(f"Message {request.message_object_id} is not being worked on.")
+            raise RunNotRunning(f"Message {request.message_object_id} is not in progress.")
         self._hand_over(delivery, now)
 
     def _hand_over(self, delivery: Delivery, now: float) -> None:
@@ -282,7 +282,7 @@ class ClientProxy:
     def _of_run(self, run_id: int) -> Delivery:
         """Return the message at hand if it belongs to the run."""
         if self.delivery is None or self.delivery.instruction.metadata.run_id != run_id:
-            raise RunNotRunning(f"No message of run {run_id} is being worked on.")
+            raise RunNotRunning(f"No message of run {run_id} is in progress.")
         return self.delivery
 
     @staticmethod
@@ -311,7 +311,7 @@ def instruction_of(bundle: Bundle) -> messages.Instruction:
     """
     header = bundle.header
     if header.WhichOneof("content") != "instruction":
-        raise BundleError(f"Bundle {bundle.path} is no instruction.")
+        raise BundleError(f"Bundle {bundle.path} is not an instruction.")
     try:
         pulled = bundle.read(header.instruction.pull_messages_object_id)
         instruction = messages.Instruction.decode(pulled, header.instruction.whole)
@@ -330,7 +330,7 @@ def instruction_of(bundle: Bundle) -> messages.Instruction:
         if said != meant:
             raise BundleError(f"Bundle {bundle.path} names {what} {meant} but holds {said}.")
     if not 0 < header.instruction.deadline_seconds < math.inf:
-        raise BundleError(f"Bundle {bundle.path} has no sensible deadline.")
+        raise BundleError(f"Bundle {bundle.path} has an invalid deadline.")
     if missing := [i for i in instruction.object_ids if i not in bundle.object_ids]:
         raise BundleError(
             f"Bundle {bundle.path} lacks {len(missing)} objects of its message, first {missing[0]}."
@@ -348,4 +348,4 @@ def _check_fab(bundle: Bundle, response: bytes) -> None:
     # A SuperNode refuses one that comes under another hash than its own by ending (flwr 1.41).
     for said in (messages.object_id(fab.content), fab.hash_str):
         if said != named:
-            raise BundleError(f"The app (FAB) {said} is not the one that the run names, {named}.")
+            raise BundleError(f"The app (FAB) is {said}, but the run names {named}.")

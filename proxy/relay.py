@@ -181,7 +181,7 @@ class Relay:
         if self._supernode_life not in ("", life):
             record.state_lost = True
             log.warning(
-                "station %s: its SuperNode was replaced; the ClientApp's state is a new one",
+                "station %s: its SuperNode was replaced; the ClientApp's state is lost",
                 self._station,
             )
         self._supernode_life = life
@@ -210,7 +210,7 @@ class Relay:
         if answer.header.WhichOneof("content") == "missing_objects":
             # Nothing was started there: the station's cache is a new one. Send in full.
             answer.close()
-            log.info("station %s does not hold the app (any more): sending it", self._station)
+            log.info("station %s does not have the app (FAB): sending it", self._station)
             self._held.clear()
             with Bundle(path) as instruction:
                 path = self._folder / "full-instruction.bundle"
@@ -334,7 +334,7 @@ def _reply_in(bundle: Bundle, errand: _Errand) -> Reply:
     """
     header, metadata = bundle.header, errand.instruction.metadata
     if header.message_id != metadata.message_id:
-        raise BundleError(f"The station answered message {header.message_id} instead.")
+        raise BundleError(f"The station answered another message: message {header.message_id}.")
     match header.WhichOneof("content"):
         case "failure":
             raise StationFailure(header.failure)

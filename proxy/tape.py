@@ -160,14 +160,14 @@ def read_tape(path: Path) -> Tape:
     try:
         with lzma.open(path, "rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise TapeError(f"{path} is no tape of this format.")
+                raise TapeError(f"{path} is not a tape of this format.")
             records = list(_records(file.read))
         header = tape_pb2.Header.FromString(records[0])
         calls = [tape_pb2.Call.FromString(record) for record in records[1:]]
     except (lzma.LZMAError, EOFError, DecodeError, IndexError) as error:
         raise TapeError(
-            f"{path} is no tape, is damaged, or was cut off: {error}.",
-            "A tape is complete only when its recorder was stopped by Ctrl-C or SIGTERM.",
+            f"{path} is not a tape, or is damaged or cut off: {error}.",
+            "Stop a recording with Ctrl-C or SIGTERM, or its tape is not complete.",
         ) from error
     except OSError as error:
         raise TapeError(f"Tape {path} cannot be read: {error.strerror}.") from error

@@ -82,7 +82,10 @@ class Script:
         with self._ending_at(until):
             kind, length = self._exactly(1), int.from_bytes(self._exactly(8), "big")
             if length > _MAX_BYTES:
-                raise FlowerError(f"Flower's process sent {length:,} bytes at once.")
+                raise FlowerError(
+                    f"A process of Flower sent {length:,} bytes in one message, more than direct"
+                    " mode can take."
+                )
             return bytes(kind), bytes(self._exactly(length))
 
     def stop(self) -> None:

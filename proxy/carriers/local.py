@@ -148,7 +148,8 @@ class _Station:
         if warm:
             if self._host is None or not self._host.running:
                 log.warning(
-                    "station %s: its host ended; a new one starts, without the ClientApp's state",
+                    "station %s: its host ended; a new one starts, and the ClientApp's state is"
+                    " lost",
                     self._station.name,
                 )
                 self.start_host(self._node_id)

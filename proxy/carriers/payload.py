@@ -35,7 +35,7 @@ def write_answer(path: Path, bundle: Path, max_bytes: int | None) -> None:
     size = bundle.stat().st_size
     if max_bytes is not None and size > max_bytes:
         raise CarrierError(
-            f"The reply takes {size} bytes; the carrier can bring {max_bytes} bytes back."
+            f"The reply has {size:,} bytes; the limit of the carrier is {max_bytes:,}."
         )
     write(path, {}, bundle)
 
@@ -50,9 +50,9 @@ class Payload:
         try:
             self.fields = json.loads(head)
         except ValueError as error:
-            raise CarrierError(f"{path} does not hold JSON as it should: {error}.") from error
+            raise CarrierError(f"{path} is not valid JSON: {error}.") from error
         if not isinstance(self.fields, dict):
-            raise CarrierError(f"{path} does not hold a JSON object.")
+            raise CarrierError(f"{path} is not a JSON object.")
 
     @property
     def has_bundle(self) -> bool:
@@ -68,14 +68,14 @@ class Payload:
             If there is none, or it is cut off or no base64.
         """
         if not self.has_bundle:
-            raise CarrierError(f"{self._path} holds no bundle.")
+            raise CarrierError(f"{self._path} has no bundle.")
         with path.open("wb") as target:
             try:
                 target.writelines(decoded(self._bundle.pieces()))
             except CarrierError as error:
-                raise CarrierError(f"{self._path} holds no sound bundle. {error}") from error
+                raise CarrierError(f"{self._path} has a damaged bundle. {error}") from error
         if self._bundle.after.strip() != b"}":
-            raise CarrierError(f"{self._path} has something behind its bundle.")
+            raise CarrierError(f"{self._path} has bytes after its bundle.")
 
 
 @contextmanager

@@ -116,7 +116,7 @@ class Vantage6Carrier:
                 try:
                     self._ask_for_nodes()
                 except Vantage6Error as error:
-                    log.debug("which nodes are online is not known: %s", error)
+                    log.debug("cannot find out which nodes are online: %s", error)
                 self._nodes_asked_at = time.monotonic()
         return self._stations[station].online
 
@@ -173,7 +173,7 @@ class Vantage6Carrier:
                 return
             ended = self._words(station.host.task) or status.name
         log.warning(
-            "station %s: its host ended (%s); a new one starts, without the ClientApp's state",
+            "station %s: its host ended (%s); a new one starts, and the ClientApp's state is lost",
             station.organization.name,
             ended,
         )
@@ -257,9 +257,9 @@ class Vantage6Carrier:
                 if refusals < _REFUSALS:
                     raise
                 raise CarrierError(
-                    f"The vantage6 server answers, but creates no task for {name}. Perhaps {name}"
-                    " has no node in this collaboration; the log of the node that runs this"
-                    f" function says what the server said. {error.message}"
+                    f"The vantage6 server does not create a task for {name}. Perhaps {name} has no"
+                    " node in this collaboration; the log of the node that runs this function has"
+                    f" the server's answer. {error.message}"
                 ) from error
 
         until = min(ends_at, time.monotonic() + _CREATE_PATIENCE_SECONDS)
@@ -348,7 +348,7 @@ class Vantage6Carrier:
             try:
                 self._server.kill_task(task)
             except Vantage6Error as error:
-                log.warning("task %d goes on: %s", task, error)
+                log.warning("cannot end task %d: %s", task, error)
 
     def _ask_for_nodes(self) -> None:
         if self._tasks.job:

@@ -100,11 +100,11 @@ def replay(tape: Tape) -> Replayed:
         calls = [call for call in whole if call.answer is not None]
         stories = list(stories_on(calls))
     except DecodeError as error:
-        raise TapeError(f"Tape {tape.name} holds what is no Fleet message: {error}.") from error
+        raise TapeError(f"Tape {tape.name} has an invalid Fleet message: {error}.") from error
     asked, fabs = set[int](), Fabs()
     messages = sum(len(story.messages) for story in stories)
     if not messages:
-        raise TapeError(f"Tape {tape.name} holds no message with a complete reply.")
+        raise TapeError(f"Tape {tape.name} has no message with a complete reply.")
     for story in stories:
         superlink = RecordedSuperLink(calls, contents, asked)
         with tempfile.TemporaryDirectory(prefix="flower-v6-replay-") as folder:

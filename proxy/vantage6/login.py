@@ -53,7 +53,7 @@ class ContainerLogin:
             body = self.token.split(".")[1]
             claims: Mapping[str, Any] = json.loads(urlsafe_b64decode(body + "=="))["sub"]
         except (IndexError, ValueError, KeyError, TypeError) as error:
-            raise Vantage6Error("The token file holds no token of a vantage6 node.") from error
+            raise Vantage6Error("The token file has no token of a vantage6 node.") from error
         return claims
 
 
@@ -96,7 +96,7 @@ class UserLogin:
     def _accept(self, answer: Mapping[str, Any]) -> None:
         if "access_token" not in answer:
             raise Vantage6Error(
-                f"{self._url} does not let {self._username} in: {_said(answer)}.",
+                f"{self._url} refuses the login of {self._username}: {_said(answer)}.",
                 "Check the user name, the password, and the code of the second factor.",
             )
         self.token = str(answer["access_token"])
