@@ -79,11 +79,11 @@ def parsed(text: str, what: str) -> dict[str, Any]:
         found = strict_toml.loads(as_toml(text))
     except ValueError as error:
         raise UsageError(
-            f"The {what} {text!r} is not understood: {error}.",
+            f"The {what} {text!r} is not valid: {error}.",
             "Write key=value pairs with TOML values: 'device=\"cpu\" partition-id=0'.",
         ) from error
     if rest := _PAIR.sub("", text).strip():
-        raise UsageError(f"The {what} {text!r} has something that is no key=value pair: {rest!r}.")
+        raise UsageError(f"The {what} {text!r} has a part that is not a key=value pair: {rest!r}.")
     return flat(found)
 
 
@@ -120,7 +120,7 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
         json.dumps(found)
     except TypeError as error:
         raise UsageError(
-            "The run config has a value that is neither a number, a string, true nor false."
+            "A value of the run config is not a number, a string, true or false."
         ) from error
     return found
 

@@ -148,7 +148,9 @@ class LinkState:
         with self._changed:
             instruction = self._unanswered.pop(message_id, None)
             if instruction is None:
-                log.warning("dropped a late reply to message %s: it had one", message_id)
+                log.warning(
+                    "dropped a late reply to message %s: it was answered before", message_id
+                )
                 return
             node = self._nodes.get(instruction.metadata.dst_node_id)
             if node is not None and instruction in node.waiting:
@@ -225,7 +227,7 @@ class DirectLink:
 
     def push_object(self, run_id: int, session_id: str, object_id: str, content: bytes) -> None:
         """Raise: messages are whole."""
-        raise FleetError(f"Object {object_id} in run {run_id} is not wanted: messages are whole.")
+        raise FleetError(f"Object {object_id} in run {run_id} is not needed: messages are whole.")
 
     def confirm_message_received(self, run_id: int, message_id: str) -> None:
         """Do nothing: of a message that was taken nothing is kept."""

@@ -135,7 +135,7 @@ def _refusal(method: str, superlink: str, response: requests.Response, sent: flo
         text += f": {strict_json.loads(response.content)['detail']}"
     except (ValueError, KeyError, TypeError):
         if response.status_code not in _COME_BACK_LATER:
-            return FleetError(f"{text}.", "Is that a SuperLink, of flwr 1.40 or newer?")
+            return FleetError(f"{text}.", "Check that it is a SuperLink of flwr 1.40 or newer.")
     if response.status_code == HTTPStatus.FORBIDDEN:
         return RunNotRunning(text)
     if response.status_code == HTTPStatus.NOT_FOUND:
