@@ -10,9 +10,10 @@ this script come
        `task_id`, `run_config` (what overrides the app's), `fab_id`, `fab_version` and `fab_hash`;
        followed by
     F  the app (FAB)
-    N  JSON: the ids of the nodes that are online; once before the ServerApp starts, and whenever
-       they change
-    M  a reply (an encoded Message; without an id, if it has none yet): one for each message
+    N  JSON: all nodes, each with fields of Flower's NodeInfo; once before the ServerApp starts, and
+       whenever something about one changes
+    I  the id of a message, and behind it
+    M  the reply to it (an encoded Message; without an id, if it has none yet): one for each message
 
 and go
 
@@ -21,8 +22,12 @@ and go
     E  JSON: why the ServerApp failed
     D  at the end, if it did not: nothing
 
-Source: flwr 1.20, `flwr/server/serverapp/app.py` and `flwr/server/grid/grpc_grid.py`; flwr 1.42,
-`flwr/superlink/runtime/run_serverapp.py` and `flwr/superlink/grid/http_grid.py`.
+The Grid is Flower's own, but for what it says to the SuperLink. What a SuperLink does is done here.
+
+Source: flwr 1.20, `flwr/server/serverapp/app.py`, `flwr/server/grid/grpc_grid.py` and
+`flwr/server/superlink/serverappio/serverappio_servicer.py`; flwr 1.42 and 1.43.0.dev20261026,
+`flwr/superlink/runtime/run_serverapp.py`, `flwr/superlink/grid/http_grid.py` and
+`flwr/superlink/servicer/runtime/runtime_handlers.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +39,6 @@ if __name__ == "__main__":
     sys.path[:] = [folder for folder in sys.path if folder != __file__.rpartition("/")[0]]
 
 import contextlib
-import dataclasses
 import importlib
 import io
 import json
@@ -46,6 +50,9 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError
 
 # How the field `Message.content` begins (flwr/proto/message.proto: number 2).
 _CONTENT = b"\x12"
@@ -64,9 +71,9 @@ def main() -> int:
         override_config=flower.user_config_to_proto(start["run_config"]),
     )
     _send(pipe, b"R", run.SerializeToString())
-    mailbox = _Mailbox(flower, pipe)
+    mailbox = _Mailbox(flower, run.run_id, pipe)
     try:
-        _run(flower, flower.run_from_proto(run), start["task_id"], fab, mailbox)
+        _run(flower, run, start["task_id"], fab, mailbox)
     except Exception as error:
         logging.getLogger("flwr").error("ServerApp raised an exception", exc_info=error)
         _send(pipe, b"E", json.dumps(f"ServerApp failed with exception: {error}").encode())
@@ -75,14 +82,13 @@ def main() -> int:
     return 0
 
 
-def _run(flower: Any, run: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -> None:
-    app = _installed(flower, fab)
+def _run(flower: Any, proto: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -> None:
+    app, run = _installed(flower, fab), flower.run_from_proto(proto)
     if hasattr(flower, "TaskIdentity"):
         flower.TaskIdentity.run_id = run.run_id
         flower.TaskIdentity.node_id = flower.SUPERLINK_NODE_ID
         flower.TaskIdentity.task_id = task_id
-    grid = _grid_class(flower)(mailbox)
-    grid.set_run(run)
+    grid = _grid_class(flower)(run, mailbox, _SuperLink(flower, mailbox, proto))
     flower.run_serverapp(
         grid=grid,
         context=flower.Context(
@@ -102,30 +108,46 @@ def _run(flower: Any, run: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -> 
 class _Mailbox:
     """What came through the pipe and was not asked for yet. For several threads."""
 
-    def __init__(self, flower: Any, pipe: socket.socket) -> None:
-        self.nodes: list[int] = json.loads(_receive(pipe, b"N"))
-        self.unanswered: set[str] = set()
+    def __init__(self, flower: Any, run_id: int, pipe: socket.socket) -> None:
+        self.nodes: list[dict[str, Any]] = json.loads(_receive(pipe, b"N"))
         self.changed = threading.Condition()
         self._flower = flower
+        self._run_id = run_id
         self._pipe = pipe
         self._sending = threading.Lock()
+        # When the messages expire whose replies nobody has taken; in seconds since the epoch.
+        self._expiry: dict[str, float] = {}
         self._replies: dict[str, Any] = {}
         self._closed = False
         threading.Thread(target=self._read, name="replies", daemon=True).start()
 
-    def send(self, message_id: str, encoded: bytes) -> None:
-        """Send a message, to which there will be a reply."""
+    def send(self, metadata: Any, encoded: bytes) -> None:
+        """Send a message, to which there will be a reply, unless one is waited for already."""
         with self.changed:
-            self.unanswered.add(message_id)
+            if metadata.message_id in self._expiry:
+                return
+            self._expiry[metadata.message_id] = metadata.created_at + metadata.ttl
         with self._sending:
             _send(self._pipe, b"M", encoded)
 
-    def take(self, message_ids: Iterable[str]) -> list[Any]:
-        """Return the replies that are there, in the order of the ids; nobody else gets them."""
+    def take(self, message_ids: Iterable[str] | None) -> tuple[list[Any], list[str], list[str]]:
+        """Return the replies that are there, in the order of the ids; nobody else gets them.
+
+        Behind them come the ids of messages that have expired, and those of which nothing is known,
+        or no longer. With None for the ids, all are meant.
+        """
+        now = time.time()
         with self.changed:
-            found = [each for each in message_ids if each in self._replies]
-            self.unanswered.difference_update(found)
-            return [self._replies.pop(each) for each in found]
+            wanted = list(self._expiry if message_ids is None else dict.fromkeys(message_ids))
+            unknown = [each for each in wanted if each not in self._expiry]
+            expired = [each for each in wanted if self._expiry.get(each, now) < now]
+            for each in expired:
+                self._replies.pop(each, None)
+            found = [each for each in wanted if each in self._replies]
+            replies = [self._replies.pop(each) for each in found]
+            for each in (*found, *expired):
+                del self._expiry[each]
+        return replies, expired, unknown
 
     def wait(self, message_ids: Collection[str], until: float | None) -> None:
         """Wait until there is a reply to one of some messages, or `until` (time.monotonic)."""
@@ -139,107 +161,138 @@ class _Mailbox:
                 self.changed.wait(left)
 
     def _read(self) -> None:
+        message_id = ""
         try:
             while True:
                 kind, data = _receive_any(self._pipe)
                 if kind == b"N":
                     self.nodes = json.loads(data)
-                    continue
-                reply = self._flower.ProtoMessage.FromString(data)
-                with self.changed:
-                    self._replies[reply.metadata.reply_to_message_id] = reply
-                    self.changed.notify_all()
+                elif kind == b"I":
+                    message_id = data.decode()
+                else:
+                    self._keep(message_id, data)
         except (EOFError, OSError):
+            pass
+        finally:
             with self.changed:
                 self._closed = True
                 self.changed.notify_all()
 
+    def _keep(self, message_id: str, data: bytes) -> None:
+        try:
+            reply = self._flower.ProtoMessage.FromString(data)
+            if reply.metadata.reply_to_message_id != message_id:
+                raise ValueError(f"it is none to message {message_id}")
+        except (DecodeError, ValueError) as error:
+            reply = _unreadable(self._flower, self._run_id, message_id, error)
+        with self.changed:
+            if message_id in self._expiry:
+                self._replies[message_id] = reply
+            self.changed.notify_all()
+
 
 def _grid_class(flower: Any) -> Any:
-    """Make the Grid: a subclass of Flower's own."""
+    """Make the Grid: a subclass of the one that talks to a SuperLink."""
 
-    class DirectGrid(flower.Grid):  # type: ignore[misc]
+    class DirectGrid(flower.RemoteGrid):  # type: ignore[misc]
         """Sends messages through the pipe, and gets their replies from the mailbox."""
 
-        def __init__(self, mailbox: _Mailbox) -> None:
-            self._mailbox = mailbox
-            self._run: Any = None
-
-        def set_run(self, run: Any) -> None:
-            """Say which run it is: a Run of Flower."""
+        def __init__(self, run: Any, mailbox: _Mailbox, superlink: _SuperLink) -> None:
+            # Not Flower's own, which wants to know where the SuperLink is.
+            self.node = flower.Node(node_id=flower.SUPERLINK_NODE_ID)
             self._run = run
+            self._mailbox = mailbox
+            self._superlink = superlink
+            # Where Flower's looks whether there is a connection to close.
+            self._client = self._channel = None
+            # Messages of the ServerApp to itself.
+            self._own: list[Any] = []
 
         @property
-        def run(self) -> Any:
-            """The run."""
-            return dataclasses.replace(self._run)
+        def _runtime_client(self) -> _SuperLink:
+            return self._superlink
 
-        def create_message(
-            self,
-            content: Any,
-            message_type: str,
-            dst_node_id: int,
-            group_id: str,
-            ttl: float | None = None,
-        ) -> Any:
-            """Make a message, as older apps do."""
-            return flower.Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+        # Until 1.34.
+        _stub = _runtime_client
 
-        def get_node_ids(self) -> list[int]:
-            """Return the ids of the nodes that are online."""
-            return list(self._mailbox.nodes)
-
-        def push_messages(self, messages: Iterable[Any]) -> list[str | None]:
-            """Send messages; returns their ids, None for a node that is not there."""
+        def _try_push_messages(self, run_id: int, messages: Iterable[Any]) -> list[str]:
+            """Send messages; returns their ids, an empty one for a message that is refused."""
+            messages = list(messages)
+            if not messages:
+                raise ValueError("Malformed PushMessages: `messages_list` must not be empty")
+            for message in messages:
+                errors = flower.validate_message(message, is_reply_message=False)
+                if run_id != message.metadata.run_id:
+                    errors.append("`Message.metadata` has mismatched `run_id`")
+                if errors:
+                    raise ValueError(f"Malformed PushMessages: {', '.join(errors)}")
             # Often all say the same: it is hashed and encoded once.
             contents: dict[str, bytes] = {}
-            with flower.no_object_id_recompute():
-                return [self._push(message, contents) for message in messages]
+            return [self._push(message, contents) for message in messages]
 
-        def _push(self, message: Any, contents: dict[str, bytes]) -> str | None:
+        def _push(self, message: Any, contents: dict[str, bytes]) -> str:
             metadata = message.metadata
-            metadata.__dict__["_run_id"] = self._run.run_id
-            metadata.__dict__["_src_node_id"] = flower.SUPERLINK_NODE_ID
-            metadata.__dict__["_message_id"] = message.object_id
-            if metadata.ttl <= 0:
-                raise ValueError(f"Invalid message: {message}")
-            if metadata.dst_node_id not in self._mailbox.nodes:
-                return None
+            message_id = str(metadata.message_id)
+            if metadata.dst_node_id == flower.SUPERLINK_NODE_ID:
+                self._own.append(flower.message_to_proto(message))
+                return message_id
+            if metadata.dst_node_id not in [node["node_id"] for node in self._mailbox.nodes]:
+                return ""
             said = message.content.object_id if message.has_content() else ""
             if said not in contents:
                 contents[said] = _encoded_content(flower, message)
-            self._mailbox.send(metadata.message_id, _encoded(flower, message, contents[said]))
-            return str(metadata.message_id)
+            self._mailbox.send(metadata, _encoded(flower, message, contents[said]))
+            return message_id
 
         def pull_messages(self, message_ids: Iterable[str]) -> list[Any]:
             """Return the replies that are there, each once."""
-            wanted = list(message_ids)
-            unknown = [each for each in wanted if each not in self._mailbox.unanswered]
-            replies = [self._inflated(each) for each in self._mailbox.take(wanted)]
-            return replies + [self._unavailable(each) for each in unknown]
+            replies, expired, unknown = self._mailbox.take(_texts(message_ids))
+            return [
+                *map(self._inflated, replies),
+                *map(self._unavailable, (*expired, *unknown)),
+                *self._pulled_own(),
+            ]
+
+        def _pulled_own(self) -> list[Any]:
+            own, self._own = self._own, []
+            return list(map(self._inflated, own))
 
         def send_and_receive(
             self, messages: Iterable[Any], *, timeout: float | None = None
         ) -> list[Any]:
             """Send messages, wait for their replies, and return those that came in time."""
             until = None if timeout is None else time.monotonic() + timeout
-            asked = [each for each in self.push_messages(messages) if each is not None]
-            replies: dict[str, Any] = {}
+            asked = list(self._replied(self.push_messages(messages)))
+            replies: list[Any] = []
             waiting = set(asked)
-            while waiting and (until is None or time.monotonic() < until):
+            while until is None or time.monotonic() < until:
+                pulled = self.pull_messages(waiting)
+                replies += pulled
+                waiting.difference_update(each.metadata.reply_to_message_id for each in pulled)
+                if not waiting:
+                    break
                 self._mailbox.wait(waiting, until)
-                for reply in self.pull_messages(waiting):
-                    replies[reply.metadata.reply_to_message_id] = reply
-                waiting.difference_update(replies)
             # In the order of the messages, so that sums of floats do not depend on who was first.
-            return [replies[each] for each in asked if each in replies]
-
-        def close(self) -> None:
-            """Do nothing: the pipe is not the Grid's."""
+            places = {message_id: place for place, message_id in enumerate(asked)}
+            return sorted(
+                replies, key=lambda each: places.get(each.metadata.reply_to_message_id, len(places))
+            )
 
         @staticmethod
-        def _inflated(encoded: Any) -> Any:
-            reply = flower.message_from_proto(encoded)
+        def _replied(message_ids: Iterable[str]) -> Iterable[str]:
+            """Return of which pushed messages there will be a reply: of a refused one, too."""
+            return message_ids
+
+        def _inflated(self, encoded: Any) -> Any:
+            try:
+                reply = flower.message_from_proto(encoded)
+                if not (reply.has_content() or reply.has_error()):
+                    raise ValueError("it says nothing")
+            except Exception as error:  # whatever a station has made it of
+                message_id = encoded.metadata.reply_to_message_id
+                reply = flower.message_from_proto(
+                    _unreadable(flower, self._run.run_id, message_id, error)
+                )
             if not reply.metadata.message_id:
                 with flower.no_object_id_recompute():
                     reply.metadata.__dict__["_message_id"] = reply.object_id
@@ -247,18 +300,120 @@ def _grid_class(flower: Any) -> Any:
 
         def _unavailable(self, message_id: str) -> Any:
             """Return what a SuperLink says of a message that it does not, or no longer, know."""
-            reply = flower.ProtoMessage()
-            reply.metadata.run_id = self._run.run_id
-            reply.metadata.src_node_id = flower.SUPERLINK_NODE_ID
-            reply.metadata.dst_node_id = flower.SUPERLINK_NODE_ID
-            reply.metadata.reply_to_message_id = message_id
-            reply.metadata.message_type = "system"
-            reply.metadata.created_at = time.time()
-            reply.error.code = flower.ErrorCode.MESSAGE_UNAVAILABLE
-            reply.error.reason = f"There is no message {message_id}, or it was answered before."
-            return self._inflated(reply)
+            reason = f"There is no message {message_id}, or it has expired or was answered before."
+            code = flower.ErrorCode.MESSAGE_UNAVAILABLE
+            return self._inflated(_error_reply(flower, self._run.run_id, message_id, code, reason))
 
-    return DirectGrid
+    class InboxGrid(DirectGrid):
+        """The same from 1.43 on: replies are what is in an inbox, and who asks waits for them."""
+
+        def __init__(self, run: Any, mailbox: _Mailbox, superlink: _SuperLink) -> None:
+            super().__init__(run, mailbox, superlink)
+            self._pushed: set[str] = set()
+
+        def _try_push_messages(
+            self,
+            run_id: int,  # noqa: ARG002 - the messages are of this run
+            messages: Iterable[Any],
+        ) -> list[str]:
+            contents: dict[str, bytes] = {}
+            return [
+                ""
+                if flower.validate_message_metadata(message.metadata)
+                else self._push(message, contents)
+                for message in messages
+            ]
+
+        def _push(self, message: Any, contents: dict[str, bytes]) -> str:
+            if message.metadata.message_id in self._pushed:
+                return str(message.metadata.message_id)
+            self._pushed.add(message.metadata.message_id)
+            return str(super()._push(message, contents))
+
+        def pull_messages(  # type: ignore[override]
+            self,
+            reply_to_message_ids: Iterable[str] | None = None,
+            *,
+            message_ids: Iterable[str] | None = None,
+        ) -> list[Any]:
+            """Return the replies that are there, each once; by default all."""
+            if message_ids is not None:
+                if reply_to_message_ids is not None:
+                    raise TypeError("Specify only one of `reply_to_message_ids` and `message_ids`.")
+                flower.warn_deprecated_feature(
+                    "`message_ids` is deprecated. Use `reply_to_message_ids` instead."
+                )
+                reply_to_message_ids = message_ids
+            wanted = None if reply_to_message_ids is None else _texts(reply_to_message_ids)
+            replies, expired, _ = self._mailbox.take(wanted)
+            pulled = [
+                *map(self._inflated, replies),
+                # A SuperLink says nothing of these. Who waits for them would wait for ever.
+                *map(self._unavailable, expired),
+                *(self._pulled_own() if wanted is None or "" in wanted else ()),
+            ]
+            return sorted(
+                pulled, key=lambda each: (each.metadata.created_at, each.metadata.message_id)
+            )
+
+        @staticmethod
+        def _replied(message_ids: Iterable[str]) -> Iterable[str]:
+            return filter(None, message_ids)
+
+    return InboxGrid if hasattr(flower, "validate_message_metadata") else DirectGrid
+
+
+class _SuperLink:
+    """Answers what a Grid asks a SuperLink, apart from messages."""
+
+    def __init__(self, flower: Any, mailbox: _Mailbox, run: Any) -> None:
+        self._flower = flower
+        self._mailbox = mailbox
+        self._run = run
+
+    def GetRun(self, request: Any) -> Any:  # noqa: N802 - as in Flower
+        """Return the run, if it is this one; asked until 1.30."""
+        response = self._flower.GetRunResponse()
+        if request.run_id == self._run.run_id:
+            response.run.CopyFrom(self._run)
+        return response
+
+    def GetNodes(self, request: Any) -> Any:  # noqa: ARG002, N802 - as in Flower
+        """Return the nodes that are online."""
+        online = [node for node in self._mailbox.nodes if node["status"] == "online"]
+        about = self._flower.NodeInfo
+        nodes = [ParseDict(node, about(), ignore_unknown_fields=True) for node in online]
+        return SimpleNamespace(nodes=nodes)
+
+
+def _texts(message_ids: Iterable[str]) -> list[str]:
+    """Return ids as protobuf takes them: None for none, but nothing that is no text."""
+    found = list(message_ids or ())
+    for each in found:
+        if not isinstance(each, str):
+            raise TypeError(f"a message id is a str, not {type(each).__name__}")
+    return found
+
+
+def _error_reply(flower: Any, run_id: int, message_id: str, code: int, reason: str) -> Any:
+    """Make what a SuperLink itself says of a message (an encoded Message)."""
+    reply = flower.ProtoMessage()
+    reply.metadata.run_id = run_id
+    reply.metadata.src_node_id = flower.SUPERLINK_NODE_ID
+    reply.metadata.dst_node_id = flower.SUPERLINK_NODE_ID
+    reply.metadata.reply_to_message_id = message_id
+    reply.metadata.message_type = "system"
+    reply.metadata.created_at = time.time()
+    reply.error.code = code
+    reply.error.reason = reason
+    return reply
+
+
+def _unreadable(flower: Any, run_id: int, message_id: str, error: Exception) -> Any:
+    """Make the reply in place of one that Flower cannot read."""
+    code = flower.ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+    reason = f"The reply of the station cannot be read: {type(error).__name__}."
+    return _error_reply(flower, run_id, message_id, code, reason)
 
 
 def _encoded(flower: Any, message: Any, content: bytes) -> bytes:

@@ -5,6 +5,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from algorithm.direct.script import Script
 from algorithm.flower import Flower
 from algorithm.manifest import Manifest
 from protos import fleet_pb2 as fleet
-from proxy.direct import LinkState
+from proxy.direct import LinkState, NodeInfo
 from proxy.errors import FleetError, FlowerError
 from proxy.fleet.releases import names_of
 from proxy.process import GRACE_SECONDS, Process
@@ -53,8 +54,9 @@ class ServerApp:
         self._script = Script(flower, _SCRIPT, home, log_file)
         self._reader = threading.Thread(target=self._read, name="ServerApp", daemon=True)
         self._begun = False
-        self._nodes: Sequence[int] = ()
+        self._nodes: Sequence[NodeInfo] = ()
         self._telling = threading.Lock()
+        self._delivering = threading.Lock()
 
     @property
     def process(self) -> Process:
@@ -94,7 +96,7 @@ class ServerApp:
             _, run = self._script.receive()
             self.links.open(run, fleet.Fab(hash_str=app.fab_sha256, content=fab))
             with self._telling:
-                self._script.send(b"N", json.dumps(self._nodes).encode())
+                self._script.send(b"N", _encoded(self._nodes))
                 self._begun = True
         except EOFError as error:
             self.process.wait(GRACE_SECONDS)
@@ -125,26 +127,38 @@ class ServerApp:
                     case b"M":
                         self.links.push(data)
                     case b"E":
-                        self._failure = json.loads(data)
+                        self._failure = str(json.loads(data))
                     case b"D":
                         self._done = True
+                    case _:
+                        raise FlowerError(f"Flower's process sent what nobody knows: {kind!r}.")
         except EOFError:
             pass
         except (FleetError, FlowerError) as error:
             self._failure = error.message
             self.process.stop()
+        except Exception as error:
+            log.exception("the ServerApp's process sent what cannot be read")
+            self._failure = f"Its process sent what cannot be read: {type(error).__name__}."
+            self.process.stop()
 
-    def _deliver(self, reply: memoryview) -> None:
-        self._send(b"M", reply)
+    def _deliver(self, message_id: str, reply: bytes | memoryview) -> None:
+        with self._delivering:
+            self._send(b"I", message_id.encode())
+            self._send(b"M", reply)
 
-    def _tell_nodes(self, nodes: Sequence[int]) -> None:
+    def _tell_nodes(self, nodes: Sequence[NodeInfo]) -> None:
         with self._telling:
             self._nodes = nodes
             if self._begun:
-                self._send(b"N", json.dumps(nodes).encode())
+                self._send(b"N", _encoded(nodes))
 
     def _send(self, kind: bytes, data: bytes | memoryview) -> None:
         try:
             self._script.send(kind, data)
         except EOFError:
             log.debug("the ServerApp has ended")  # so it wants nothing any more
+
+
+def _encoded(nodes: Sequence[NodeInfo]) -> bytes:
+    return json.dumps(list(map(asdict, nodes))).encode()
