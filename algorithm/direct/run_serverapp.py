@@ -46,7 +46,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,13 +64,7 @@ def main() -> int:
     pipe = socket.socket(fileno=int(sys.argv[1]))
     start, fab = json.loads(_receive(pipe, b"S")), _receive(pipe, b"F")
     flower = SimpleNamespace(**{role: _resolve(name) for role, name in start["names"].items()})
-    run = flower.ProtoRun(
-        run_id=start["run_id"],
-        fab_id=start["fab_id"],
-        fab_version=start["fab_version"],
-        fab_hash=start["fab_hash"],
-        override_config=flower.user_config_to_proto(start["run_config"]),
-    )
+    run = _new_run(flower, start)
     _send(pipe, b"R", run.SerializeToString())
     mailbox = _Mailbox(flower, run.run_id, pipe)
     try:
@@ -80,6 +75,29 @@ def main() -> int:
         return 1
     _send(pipe, b"D", b"")
     return 0
+
+
+def _new_run(flower: Any, start: Mapping[str, Any]) -> Any:
+    """Return the run (an encoded Run), with what a release has of the fields that it may have."""
+    now = datetime.now(timezone.utc).isoformat()  # noqa: UP017 - Python 3.9 has no UTC
+    about = {
+        "run_id": start["run_id"],
+        "fab_id": start["fab_id"],
+        "fab_version": start["fab_version"],
+        "fab_hash": start["fab_hash"],
+        "pending_at": now,
+        "starting_at": now,
+        "status": {"status": "starting"},
+        "flwr_aid": "<id:none>",
+        "account_name": "none",
+        "federation": "@none/default",
+        "federation_id": "@none/default",
+        "primary_task_id": start["task_id"],
+    }
+    run = ParseDict(about, flower.ProtoRun(), ignore_unknown_fields=True)
+    for key, value in flower.user_config_to_proto(start["run_config"]).items():
+        run.override_config[key].CopyFrom(value)
+    return run
 
 
 def _run(flower: Any, proto: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -> None:
@@ -236,13 +254,17 @@ def _grid_class(flower: Any) -> Any:
             if metadata.dst_node_id == flower.SUPERLINK_NODE_ID:
                 self._own.append(flower.message_to_proto(message))
                 return message_id
-            if metadata.dst_node_id not in [node["node_id"] for node in self._mailbox.nodes]:
+            if not self._is_known(metadata.dst_node_id):
                 return ""
             said = message.content.object_id if message.has_content() else ""
             if said not in contents:
                 contents[said] = _encoded_content(flower, message)
             self._mailbox.send(metadata, _encoded(flower, message, contents[said]))
             return message_id
+
+        def _is_known(self, node_id: int) -> bool:
+            """Whether a message for a node is taken."""
+            return node_id in [node["node_id"] for node in self._mailbox.nodes]
 
         def pull_messages(self, message_ids: Iterable[str]) -> list[Any]:
             """Return the replies that are there, each once."""
@@ -302,10 +324,16 @@ def _grid_class(flower: Any) -> Any:
             """Return what a SuperLink says of a message that it does not, or no longer, know."""
             reason = f"There is no message {message_id}, or it has expired or was answered before."
             code = flower.ErrorCode.MESSAGE_UNAVAILABLE
-            return self._inflated(_error_reply(flower, self._run.run_id, message_id, code, reason))
+            # Until 1.37 it did not say of which run.
+            run_id = self._run.run_id if hasattr(flower, "TaskIdentity") else 0
+            return self._inflated(_error_reply(flower, run_id, message_id, code, reason))
 
     class InboxGrid(DirectGrid):
-        """The same from 1.43 on: replies are what is in an inbox, and who asks waits for them."""
+        """The same from 1.43 on: any message is taken, and replies are what is in an inbox.
+
+        Of a message that nobody will answer a SuperLink says nothing, and whoever waits for its
+        reply does so for ever. Here an error comes.
+        """
 
         def __init__(self, run: Any, mailbox: _Mailbox, superlink: _SuperLink) -> None:
             super().__init__(run, mailbox, superlink)
@@ -323,6 +351,9 @@ def _grid_class(flower: Any) -> Any:
                 else self._push(message, contents)
                 for message in messages
             ]
+
+        def _is_known(self, node_id: int) -> bool:  # noqa: ARG002 - whichever it is
+            return True
 
         def _push(self, message: Any, contents: dict[str, bytes]) -> str:
             if message.metadata.message_id in self._pushed:
@@ -348,7 +379,6 @@ def _grid_class(flower: Any) -> Any:
             replies, expired, _ = self._mailbox.take(wanted)
             pulled = [
                 *map(self._inflated, replies),
-                # A SuperLink says nothing of these. Who waits for them would wait for ever.
                 *map(self._unavailable, expired),
                 *(self._pulled_own() if wanted is None or "" in wanted else ()),
             ]
@@ -372,7 +402,7 @@ class _SuperLink:
         self._run = run
 
     def GetRun(self, request: Any) -> Any:  # noqa: N802 - as in Flower
-        """Return the run, if it is this one; asked until 1.30."""
+        """Return the run, if it is this one; asked until 1.27."""
         response = self._flower.GetRunResponse()
         if request.run_id == self._run.run_id:
             response.run.CopyFrom(self._run)

@@ -254,10 +254,10 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
             ),
         },
     ),
+    ((1, 28), {"GetRunResponse": ""}),
     (
         (1, 31),
         {
-            "GetRunResponse": "",
             "RemoteGrid": "flwr.superlink.grid.grpc_grid:GrpcGrid",
             "remove_content_from_message": "flwr.app.message.message:remove_content_from_message",
         },
