@@ -118,8 +118,11 @@ class LinkState:
             If it is none, if two parsers may read it differently, or if it would never expire.
         """
         encoded = wire.field(_MESSAGES_LIST, message)
-        one_reading.check(fleet.PullMessagesResponse, encoded, _SINGLE)
-        instruction = Instruction.decode(encoded, whole=True)
+        try:
+            one_reading.check(fleet.PullMessagesResponse, encoded, _SINGLE)
+            instruction = Instruction.decode(encoded, whole=True)
+        except FleetError as error:
+            raise FleetError(f"The ServerApp sent what is no message: {error.message}") from error
         assert instruction is not None  # noqa: S101 - there is one field, with one message
         if not (instruction.message_id and math.isfinite(instruction.expires_at)):
             raise FleetError("The ServerApp sent a message that has no id, or never expires.")
