@@ -150,14 +150,14 @@ def about_the_grid(script: Transcript, grid: Grid) -> None:
 
     def run() -> dict[str, str]:
         about = vars(grid.run)
-        plain = ("fab_id", "fab_version", "override_config", "federation", "flwr_aid")
+        plain = ("fab_id", "fab_version", "override_config")
         return {
             name: repr(value) if name in plain else type(value).__name__
             for name, value in sorted(about.items())
         }
 
     script.say("run", run)
-    script.say("run's status", lambda: getattr(getattr(grid.run, "status", None), "status", None))
+    script.say("run has begun", lambda: grid.run.status.status in ("starting", "running"))
     script.say("run is a copy", lambda: grid.run is not grid.run)
     script.say("set_run anew", lambda: grid.set_run(grid.run))
     script.say("set_run with an id", lambda: grid.set_run(grid.run.run_id))
