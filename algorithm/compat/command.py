@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from algorithm.compat.environment import released
+from algorithm.compat.environment import is_nightly, released
 from algorithm.compat.examine import examine_installed, examine_released, supported
 from algorithm.compat.verdict import HEADING, Verdict, encode, lines
 from algorithm.flower import Flower
 from algorithm.screen import Screen
 from proxy.errors import UsageError
+from proxy.fleet.releases import version_of
 
 
 def add_compat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -22,7 +23,8 @@ def add_compat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "releases",
         nargs="*",
         metavar="RELEASE",
-        help="releases that the package index has (default: the one that is installed)",
+        help="releases that the package index has, also of flwr-nightly: 1.43.0.dev20261026"
+        " (default: the one that is installed)",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="all that the bridge means to speak")
@@ -79,7 +81,8 @@ def _verdicts(options: argparse.Namespace) -> Iterator[Verdict]:
     known = released()
     wanted = options.releases or (supported(known) if options.all else known[-1:])
     for release in wanted:
-        if release not in known:
+        if release not in known and not is_nightly(release):
             raise UsageError(f"The package index has no flwr {release} for this Python.")
-        before = known[known.index(release) - 1] if release != known[0] else None
+        older = [each for each in known if version_of(each) < version_of(release)]
+        before = older[-1] if older else None
         yield examine_released(release, before, options.cache, options.live, options.tapes)
