@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +19,10 @@ from proxy.carriers import payload
 from proxy.carriers.container import Container, decoded
 from proxy.errors import BridgeError, CarrierError
 from proxy.process import keep_private
+from proxy.streams import ready_streams
+from proxy.text import LogFormatter, block
+
+log = logging.getLogger(__name__)
 
 _WITHOUT_DATA = "central"
 FUNCTIONS = (_WITHOUT_DATA, *(call.method for call in (CourierCall, HostCall, PerRoundCall)))
@@ -27,9 +30,10 @@ FUNCTIONS = (_WITHOUT_DATA, *(call.method for call in (CourierCall, HostCall, Pe
 
 def main() -> int:
     """Run the function that the container's input names; returns the exit code."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout
-    )
+    ready_streams()
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     keep_private()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     container = None
@@ -47,11 +51,11 @@ def main() -> int:
                 container.check_databases()
             importlib.import_module(f"algorithm.{method}").main(container, task)
     except (BridgeError, OSError) as error:
-        print(f"{getattr(error, 'code', 'system')}: {error}", file=sys.stderr)
-        text = str(error)
+        print(block(f"{getattr(error, 'code', 'system')}: {error}"), file=sys.stderr)
+        text = block(str(error))
     except Exception as error:
         # Its text may tell of the data: that stays in the log.
-        traceback.print_exc()
+        log.exception("internal error; please report it")
         text = f"An internal error ended the function: {type(error).__name__}; its log says more."
     else:
         return 0

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from algorithm.flower import Flower
-from proxy.errors import AppError
+from proxy.errors import AppError, reason_of
 
 # The name of a copy; `flwr build` refuses folders whose name could not be an app's.
 _COPY = "app"
@@ -56,7 +56,7 @@ def check_app(app: Path) -> None:
             "Name the folder of a Flower app; `flwr new` makes one.",
         ) from None
     except (OSError, ValueError) as error:
-        raise AppError(f"{app / 'pyproject.toml'} cannot be read: {error}.") from error
+        raise AppError(f"{app / 'pyproject.toml'} cannot be read: {reason_of(error)}.") from error
     except (KeyError, TypeError):
         pass  # the section is not there
     if not isinstance(components, dict) or not {"serverapp", "clientapp"} <= components.keys():
@@ -128,7 +128,7 @@ def copy_app(app: Path, folder: Path, flower: Flower | None) -> AppCopy:
                 shutil.copyfile(source / name, copy / name)
                 stand_ins.remove(name)
     except OSError as error:
-        raise AppError(f"The app at {app} cannot be copied: {error}.") from error
+        raise AppError(f"The app at {app} cannot be copied: {reason_of(error)}.") from error
     return AppCopy(copy, frozenset(stand_ins))
 
 
@@ -189,7 +189,8 @@ def _built(copy: Path, flower: Flower, app: Path) -> bytes:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         fabs = list(Path(folder).glob("*.fab"))

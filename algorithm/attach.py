@@ -17,7 +17,7 @@ from proxy.carriers.tasks import TaskCarrier
 from proxy.central import CentralProxy
 from proxy.errors import UsageError
 from proxy.fleet.connect import connect
-from proxy.fleet.identity import Identity
+from proxy.fleet.identity import Identity, key_paths
 from proxy.report import Observer
 
 # The program that a container would run; -E and -P keep the user's folders off its import path.
@@ -102,8 +102,9 @@ class Attached:
             stack.callback(self.carrier.close)
             identities: dict[str, Identity] = {}
             if access.keys is not None:
-                for station in self.carrier.stations:
-                    identities[station] = Identity(access.keys / station)
+                stations = self.carrier.stations
+                for station, key in zip(stations, key_paths(access.keys, stations), strict=True):
+                    identities[station] = Identity(key)
                     stack.callback(identities[station].close)
             central = CentralProxy(
                 lambda station: connect(

@@ -72,7 +72,8 @@ class Flower:
             [self._programs / "python", "-I", "-c", _ASK_RELEASE],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         if asked.returncode or not asked.stdout.strip():

@@ -190,7 +190,7 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
 def _build(command: Sequence[str], log: Path, show: Callable[[str], None]) -> None:
     building = Process(command, os.environ, log)
     try:
-        with log.open(errors="replace") as said:
+        with log.open(encoding="utf-8", errors="replace") as said:
             ended = False
             while not ended:
                 ended = building.wait(_LOOK_SECONDS)
@@ -211,7 +211,8 @@ def _ask(*arguments: str) -> str:
         ["docker", *arguments],  # noqa: S607 (whichever docker the user has)
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     if asked.returncode:

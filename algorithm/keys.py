@@ -6,7 +6,10 @@ from pathlib import Path
 
 from algorithm.flower import Flower
 from proxy.errors import UsageError
-from proxy.fleet.identity import make_keys
+from proxy.fleet.identity import key_paths, make_keys
+
+# As many as `flower-v6 attach` can have.
+_MOST_STATIONS = 10_000
 
 
 def keys_for(stations: Sequence[str], folder: Path, flower: Flower) -> list[str]:
@@ -24,19 +27,27 @@ def keys_for(stations: Sequence[str], folder: Path, flower: Flower) -> list[str]
     Raises
     ------
     UsageError
-        If a name cannot be one, or there is such a key already.
+        If a name is empty or given twice, a number is too large, or there is such a key already.
     FlowerError
         If that release has no such command.
     """
     names = list(stations)
-    if len(names) == 1 and names[0].isdigit():
-        names = [f"station-{number + 1}" for number in range(int(names[0]))]
-    if bad := [name for name in names if Path(name).name != name or not name]:
-        raise UsageError(
-            f"{bad[0]!r} cannot be a station's name.", "It is the name of the key's file too."
-        )
+    if len(names) == 1 and names[0].isdecimal():
+        names = [f"station-{number + 1}" for number in range(_number(names[0]))]
+    if not all(names):
+        raise UsageError("A station's name cannot be empty.")
     if len(set(names)) != len(names):
         raise UsageError("Two stations cannot have the same name.")
-    commands = [shlex.join(flower.registration(folder / f"{name}.pub")) for name in names]
+    public_keys = [path.with_name(f"{path.name}.pub") for path in key_paths(folder, names)]
+    commands = [shlex.join(flower.registration(path)) for path in public_keys]
     make_keys(folder, names)
     return commands
+
+
+def _number(text: str) -> int:
+    """Return how many stations there are."""
+    if len(text) > len(str(_MOST_STATIONS)) or not 0 < int(text) <= _MOST_STATIONS:
+        raise UsageError(
+            f"There cannot be {text} stations.", f"Give a number from 1 to {_MOST_STATIONS}."
+        )
+    return int(text)

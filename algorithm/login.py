@@ -3,42 +3,23 @@
 The password is never a flag: other users of a machine see the flags of its processes.
 """
 
-import argparse
 import os
 import sys
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from getpass import getpass
-from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from proxy.errors import UsageError
+from algorithm.paths import expanded
+from proxy.errors import UsageError, reason_of
 from proxy.vantage6.login import UserLogin
 from proxy.vantage6.server import Server
 
-_FILE = "~/.config/flower-v6/config.toml"
-_FILE_VARIABLE = "FLOWER_V6_CONFIG"
+FILE = "~/.config/flower-v6/config.toml"
+FILE_VARIABLE = "FLOWER_V6_CONFIG"
 PASSWORD_VARIABLE = "FLOWER_V6_PASSWORD"  # noqa: S105
 _PATHS = ("password_file", "organization_key")
-
-
-def add_login_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say who the user is at which server."""
-    group = parser.add_argument_group(
-        "login",
-        f"Each may also be in the environment, as FLOWER_V6_SERVER and so on, or in {_FILE}"
-        f' (or the file that {_FILE_VARIABLE} names), as `server = "https://host/api"`. The'
-        f" password is taken from the password file, from {PASSWORD_VARIABLE}, or asked for.",
-    )
-    group.add_argument("--server", metavar="URL", help="the server's API: https://host/api")
-    group.add_argument("--username", metavar="NAME", help="the user at the server")
-    group.add_argument("--password-file", metavar="FILE", help="holds the user's password")
-    group.add_argument("--mfa-code", default="", metavar="CODE", help="the second factor's code")
-    group.add_argument(
-        "--organization-key",
-        metavar="FILE",
-        help="the private key of the user's organization, for encrypted collaborations",
-    )
 
 
 @dataclass(frozen=True)
@@ -53,23 +34,27 @@ class Settings:
     mfa_code: str = field(default="", repr=False)
 
     @classmethod
-    def gathered(cls, options: argparse.Namespace) -> Self:
+    def gathered(cls, flags: Mapping[str, Any]) -> Self:
         """Return the settings: those of the flags, then the environment's, then the file's.
+
+        Parameters
+        ----------
+        flags : Mapping[str, Any]
+            A command's options by name; other options than the login's are ignored.
 
         Raises
         ------
         UsageError
             If the configuration file cannot be used.
         """
-        found = _from_file()
+        values = _from_file()
         for name in _names():
-            variable = f"FLOWER_V6_{name.upper()}"
-            if value := getattr(options, name, None) or os.environ.get(variable):
-                found[name] = value
-        # Whoever names a password in the environment does not want that of a file's file.
-        if os.environ.get(PASSWORD_VARIABLE) and not options.password_file:
-            found.pop("password_file", None)
-        return cls(**found, mfa_code=options.mfa_code)
+            if value := flags.get(name) or os.environ.get(f"FLOWER_V6_{name.upper()}"):
+                values[name] = value
+        # FLOWER_V6_PASSWORD overrides the configuration file's password_file.
+        if os.environ.get(PASSWORD_VARIABLE) and not flags.get("password_file"):
+            values.pop("password_file", None)
+        return cls(**values, mfa_code=flags.get("mfa_code") or "")
 
     def log_in(self) -> Server:
         """Log in; returns the server's API for the user.
@@ -84,13 +69,13 @@ class Settings:
         for name in ("server", "username"):
             if not getattr(self, name):
                 raise UsageError(
-                    f"The vantage6 {name} is not known.",
-                    f"Give --{name}, or set FLOWER_V6_{name.upper()}, or write it to {_FILE}.",
+                    f"No {name} of vantage6 is given.",
+                    f"Use --{name}, set FLOWER_V6_{name.upper()}, or write it to {FILE}.",
                 )
         if not self.server.startswith(("http://", "https://")):
             raise UsageError(
-                f"The server's address {self.server} says neither http:// nor https://.",
-                "Give its full address, with the API's path: https://host/api.",
+                f"The server's address {self.server} has neither http:// nor https://.",
+                "Give the full address, with the API's path: https://host/api.",
             )
         login = UserLogin(self.server, self.username, self._password(), self.mfa_code)
         return Server(self.server, login)
@@ -98,42 +83,49 @@ class Settings:
     def _password(self) -> str:
         if self.password_file:
             try:
-                return Path(self.password_file).expanduser().read_text().rstrip("\r\n")
+                return expanded(self.password_file).read_text("utf-8").rstrip("\r\n")
             except (OSError, ValueError) as error:
                 raise UsageError(
-                    f"The password file {self.password_file} cannot be read: {error}."
+                    f"The password file {self.password_file} cannot be read: {reason_of(error)}."
                 ) from error
         if password := os.environ.get(PASSWORD_VARIABLE):
             return password
         if sys.stdin.isatty():
             return getpass(f"Password of {self.username} at {self.server}: ")
         raise UsageError(
-            f"The password of {self.username} is not known.",
-            f"Set {PASSWORD_VARIABLE}, or give --password-file.",
+            f"No password of {self.username} is given.",
+            f"Set {PASSWORD_VARIABLE}, or use --password-file.",
         )
 
 
 def _names() -> list[str]:
-    """Return what may stand in the configuration file."""
+    """Return the names that the configuration file can have."""
     return [each.name for each in fields(Settings) if each.name != "mfa_code"]
 
 
 def _from_file() -> dict[str, str]:
-    named = os.environ.get(_FILE_VARIABLE)
-    path = Path(named or _FILE).expanduser()
-    if not named and not path.exists():
-        return {}
+    named = os.environ.get(FILE_VARIABLE)
     try:
-        found = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"The configuration {path} cannot be read: {error}.") from error
-    for name, value in found.items():
+        path = expanded(named or FILE)
+        if not named and not path.exists():
+            return {}
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"The configuration file {path} cannot be read: {reason_of(error)}."
+        ) from error
+    except UsageError:
+        if named:
+            raise
+        return {}  # without a home there is no such file
+    for name, value in values.items():
         if name not in _names() or not isinstance(value, str):
             raise UsageError(
-                f"The configuration {path} has {name!r}, which it cannot have.",
-                f"It may have strings named {', '.join(_names())}.",
+                f"The configuration file {path} has a value {name!r} that is not known, or no"
+                " string.",
+                f"It can have the strings {', '.join(_names())}.",
             )
     for name in _PATHS:
-        if name in found:
-            found[name] = str(path.parent / Path(found[name]).expanduser())
-    return found
+        if name in values:
+            values[name] = str(path.parent / expanded(values[name]))
+    return values

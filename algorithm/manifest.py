@@ -24,7 +24,7 @@ from algorithm import strict_toml
 from algorithm.app import build
 from algorithm.flower import Flower
 from proxy import strict_json
-from proxy.errors import AppError, BridgeError
+from proxy.errors import AppError, BridgeError, reason_of
 
 # Where a container finds its image's manifest; set in the image, so not encoded as what the node
 # sets. Without it nothing was baked in: every app may run, as with stations on this machine.
@@ -127,7 +127,7 @@ class Manifest:
             return cls.parse(path.read_text())
         except (OSError, ValueError, TypeError) as error:
             raise AppError(
-                f"The image's manifest {path} cannot be read: {error}.",
+                f"The image's manifest {path} cannot be read: {reason_of(error)}.",
                 "Build the image with `flower-v6 image`.",
             ) from error
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from algorithm import strict_toml
+from algorithm.paths import expanded
 from proxy.carriers.container import Container
-from proxy.errors import UsageError
+from proxy.errors import UsageError, reason_of
 
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -122,9 +123,9 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
 
 def _in_file(name: str, what: str) -> dict[str, Any]:
     try:
-        found = strict_toml.loads(Path(name).expanduser().read_text(encoding="utf-8"))
+        found = strict_toml.loads(expanded(name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"The {what} {name} cannot be read: {error}.") from error
+        raise UsageError(f"The {what} {name} cannot be read: {reason_of(error)}.") from error
     return _checked(flat(found), what)
 
 

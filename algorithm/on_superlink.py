@@ -148,7 +148,8 @@ def _list_runs(flower: Flower, home: Path, app: Path) -> list[dict[str, Any]]:
         env=dict(flower.environment(home)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     try:

@@ -11,6 +11,7 @@ from typing import Any, Self, get_args, get_origin
 
 from proxy import __version__, strict_json
 from proxy.report import MessageRecord
+from proxy.text import cleaned
 
 SCHEMA = 1
 STATUSES = ("completed", "failed", "cancelled")
@@ -49,8 +50,9 @@ class Outcome:
     left_out: list[str] = field(default_factory=list)
 
     def members(self) -> dict[str, Any]:
-        """Return the members of the JSON object, the schema's number first."""
-        return {"schema": SCHEMA, **asdict(self)}
+        """Return the members of the JSON object; texts that others wrote are cleaned."""
+        members: dict[str, Any] = cleaned(asdict(self))
+        return {"schema": SCHEMA, **members}
 
     def text(self, indent: int | None = None) -> str:
         """Return the JSON text."""

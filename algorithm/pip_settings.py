@@ -65,7 +65,8 @@ def _settings() -> Mapping[str, str]:
         [sys.executable, "-m", "pip", "config", "list"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     in_files: dict[str, str] = {}

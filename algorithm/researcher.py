@@ -1,12 +1,11 @@
 """A collaboration as its user sees it: the organizations, their nodes, the key to its results."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from algorithm.login import Settings
+from algorithm.paths import expanded
 from proxy.errors import NotFound, UsageError
 from proxy.vantage6.encryption import Encrypted
 from proxy.vantage6.server import Organization, Server
@@ -81,18 +80,13 @@ class Researcher:
             raise UsageError(
                 f"No node is registered in the collaboration {self.collaboration.name!r} for"
                 f" {', '.join(without)}.",
-                "Name the organizations that are to take part, or have a node registered.",
+                "Choose organizations that have a node with --organizations, or register a node.",
             )
         return [each for each in organizations if not nodes[each.id]]
 
 
-def enter(options: argparse.Namespace) -> Researcher:
-    """Log in and enter the collaboration that the user names.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        Of a parser with the login options; `collaboration` is a name or id.
+def enter(settings: Settings) -> Researcher:
+    """Log in and enter the collaboration that the settings name.
 
     Raises
     ------
@@ -101,7 +95,6 @@ def enter(options: argparse.Namespace) -> Researcher:
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses.
     """
-    settings = Settings.gathered(options)
     server = settings.log_in()
     answer = server.all("collaboration")
     with server.understanding():
@@ -112,14 +105,14 @@ def enter(options: argparse.Namespace) -> Researcher:
         raise UsageError(
             f"There is no collaboration {wanted!r} for {settings.username} at {server.url}."
             if wanted
-            else "Which collaboration is not known.",
+            else "No collaboration is given.",
             f"Name one with --collaboration. There are: {_listed(known) or 'none'}.",
         )
     return _entered(server, settings, found)
 
 
-def enter_by_task(options: argparse.Namespace) -> tuple[Researcher, dict[str, Any]]:
-    """Log in and enter the collaboration of a task, `options.task`; returns the task, too.
+def enter_by_task(settings: Settings, number: int) -> tuple[Researcher, dict[str, Any]]:
+    """Log in and enter the collaboration of a task; returns the task, too.
 
     Raises
     ------
@@ -128,12 +121,11 @@ def enter_by_task(options: argparse.Namespace) -> tuple[Researcher, dict[str, An
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses.
     """
-    settings = Settings.gathered(options)
     server = settings.log_in()
-    task = existing_task(server, options.task)
+    task = existing_task(server, number)
     with server.understanding():
-        number = int(task["collaboration"]["id"])
-    found = server.get(f"collaboration/{number}")
+        collaboration_id = int(task["collaboration"]["id"])
+    found = server.get(f"collaboration/{collaboration_id}")
     with server.understanding():
         collaboration = Collaboration.of(found)
     return _entered(server, settings, collaboration), task
@@ -176,16 +168,16 @@ def _encryption(settings: Settings, collaboration: Collaboration, own: Organizat
     """Return what reads the results of tasks that the user's organization creates."""
     if not settings.organization_key:
         raise UsageError(
-            f"The collaboration {collaboration.name!r} is encrypted, and there is no key to read"
-            " its results.",
+            f"The collaboration {collaboration.name!r} is encrypted, and no key to read its results"
+            " is given.",
             f"Give the private key of {own.name} with --organization-key.",
         )
-    encryption = Encrypted(Path(settings.organization_key).expanduser())
+    encryption = Encrypted(expanded(settings.organization_key))
     if not encryption.reads_for(own.public_key):
         raise UsageError(
-            f"The key {settings.organization_key} is not the private key of {own.name}: the server"
-            " has another public key.",
-            "Results are encrypted for that one. Give the key that the organization's node has.",
+            f"The key {settings.organization_key} is not the private key of {own.name}: it does not"
+            " fit the public key that the server has.",
+            "Use the private key that the organization's node has.",
         )
     return encryption
 

@@ -15,6 +15,7 @@ from proxy import strict_json
 from proxy.carriers.members import encoded, pieces_of
 from proxy.errors import AppError, CarrierError
 from proxy.report import MessageRecord
+from proxy.text import cleaned
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) ->
     AppError
         If the result cannot be written; it says how the run ended.
     """
-    rows = [_row(record) for record in outcome.messages if not record.error]
+    rows = cleaned([_row(record) for record in outcome.messages if not record.error])
     members = {**outcome.members(), ROWS: rows, COLUMNS: _columns(rows)}
     files = {_name(each.relative_to(written)): each for each in _files(written)}
     # Base64 takes a third more, and a name its quotes.

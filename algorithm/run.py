@@ -74,8 +74,8 @@ def run_app(app: Path, way: Way, folder: Path, screen: Screen, outcome: Outcome)
     try:
         way(Run(app, folder, progress, screen, outcome))
         outcome.status = "completed"
-    except BridgeError as error:
-        outcome.cause = error.message
+    except Exception as error:
+        outcome.cause = error.message if isinstance(error, BridgeError) else str(error)
         raise
     finally:
         screen.status("")
@@ -86,14 +86,14 @@ def run_app(app: Path, way: Way, folder: Path, screen: Screen, outcome: Outcome)
 
 def follow(process: Process, screen: Screen, look: Callable[[], None]) -> None:
     """Show what a process writes until it has ended; `look` is called often, and may raise."""
-    with process.log.open(errors="replace") as log:
+    with process.log.open(encoding="utf-8", errors="replace") as log:
         ended = False
         while not ended:
             ended = process.wait(_LOOK_SECONDS)
             if not ended:
                 look()
             while line := log.readline():
-                screen.line(line.rstrip("\n"))
+                screen.line(line.rstrip("\n"), colours=True)
 
 
 def write_outcome(outcome: Outcome, output: Path, folder: Path) -> None:

@@ -20,10 +20,10 @@ from proxy.bundle import APP_BYTES, Bundle, BundleWriter
 from proxy.client import Delivery
 from proxy.errors import BridgeError, BundleError, FleetError
 from proxy.fleet.messages import ErrorCode
+from proxy.text import one_line
 
 log = logging.getLogger(__name__)
 
-_REASON_CHARACTERS = 2000
 # Of a traceback, from the place of the error up.
 _FRAMES = -20
 
@@ -152,7 +152,7 @@ def _keep(job: Job, bundle: Bundle, object_ids: list[str]) -> None:
             if each in bundle.object_ids:
                 job.objects.keep(each, bundle.read(each, APP_BYTES))
         except (BundleError, OSError) as error:
-            log.warning("the app will have to be sent again: %s", _clean(str(error)))
+            log.warning("the app will have to be sent again: %s", one_line(str(error)))
 
 
 def _is_complete(message: Message) -> bool:
@@ -163,7 +163,7 @@ def _is_complete(message: Message) -> bool:
         with Bundle(message.complete) as bundle:
             return bundle.header.message_id == message.message_id
     except BundleError as error:
-        log.warning("message %.12s: %s", message.message_id, _clean(error.message))
+        log.warning("message %.12s: %s", message.message_id, one_line(error.message))
         message.complete.unlink(missing_ok=True)
         return False
 
@@ -191,7 +191,7 @@ def _write_missing(job: Job, message: Message, object_ids: list[str]) -> None:
 def _failure_of(error: Exception) -> _Failure:
     """Return what an exception is to the central."""
     if isinstance(error, NoReply):
-        return _Failure(error.error_code, _clean(error.message), reusable=False)
+        return _Failure(error.error_code, one_line(error.message), reusable=False)
     code, prefix, reusable = next(row[1:] for row in _FAILURES if isinstance(error, row[0]))
     try:
         text = str(error)
@@ -199,16 +199,7 @@ def _failure_of(error: Exception) -> _Failure:
         text = ""
     if not isinstance(error, BridgeError | OSError):
         text = f"{type(error).__name__}: {text}"
-    return _Failure(code, _clean(prefix + text), reusable)
-
-
-def _clean(text: str) -> str:
-    """Make a text fit for a log and for others: one line, of bounded length, printable.
-
-    It may quote what the central says.
-    """
-    printable = "".join(each if each.isprintable() else " " for each in text[:_REASON_CHARACTERS])
-    return printable + ("…" if len(text) > _REASON_CHARACTERS else "")
+    return _Failure(code, one_line(prefix + text), reusable)
 
 
 def _answer_with(job: Job, message: Message, failure: _Failure) -> None:

@@ -22,6 +22,13 @@ class BridgeError(Exception):
         self.hint = hint
 
 
+def reason_of(error: Exception) -> str:
+    """Return an error of the system or a library as part of a sentence: "Permission denied"."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.rstrip(".")
+    return (str(error) or type(error).__name__).rstrip(".")
+
+
 class UsageError(BridgeError):
     """What the user asked for cannot be done as asked."""
 

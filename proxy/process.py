@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from proxy import keeper
+from proxy.text import block
 
 # How long a process may take to end by itself before it is killed.
 GRACE_SECONDS = 3.0
@@ -116,12 +117,12 @@ class Process:
             self._popen.kill()
 
     def log_tail(self, lines: int = 15) -> str:
-        """The end of what it wrote."""
+        """The end of what it wrote, cleaned."""
         with self.log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(self._log_start, size - 64 * 1024))
             text = file.read().decode(errors="replace").strip()
-        return "\n".join(text.splitlines()[-lines:])
+        return block("\n".join(text.splitlines()[-lines:]), lines)
 
 
 class Workspace:

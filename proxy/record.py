@@ -23,7 +23,7 @@ from typing import Any
 import grpc
 
 from protos import tape_pb2
-from proxy.errors import TapeError, UsageError
+from proxy.errors import TapeError, UsageError, reason_of
 from proxy.fleet.connect import speaks_http
 from proxy.fleet.http import method_of, path_of
 from proxy.guard import OF_ANOTHER_USER, calls_for_us, is_ours
@@ -92,7 +92,7 @@ class Recorder:
         except (OSError, ValueError, OverflowError, RuntimeError) as error:
             self._tape.close()
             raise UsageError(
-                f"The recorder cannot listen at {listen}: {error}.",
+                f"The recorder cannot listen at {listen}: {reason_of(error)}.",
                 "Name a free address of this machine as HOST:PORT.",
             ) from error
         self.address = self._forwarder.address

@@ -35,7 +35,7 @@ def released() -> list[str]:
 
 def is_nightly(release: str) -> bool:
     """Whether a release is a nightly one, for example "1.43.0.dev20261026"."""
-    return ".dev" in release
+    return re.fullmatch(r"[0-9]+(\.[0-9]+)*\.dev[0-9]+", release) is not None
 
 
 def _package(release: str) -> str:
@@ -108,7 +108,12 @@ def _pip(command: str, *arguments: str, into: Path | None = None) -> str:
 def _run(*command: str) -> str:
     """Run a command to its end; returns what it says."""
     ended = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     if ended.returncode:
         said = (ended.stderr or ended.stdout).strip().splitlines()

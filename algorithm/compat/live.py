@@ -14,9 +14,9 @@ from algorithm.flower import Flower
 from algorithm.modes import BRIDGE, DIRECT
 from algorithm.on_superlink import on_superlink
 from algorithm.outcome import Outcome
+from algorithm.recording import on_tape
 from algorithm.run import Way, run_app
 from algorithm.screen import Screen
-from algorithm.tapes import on_tape
 from proxy.calls import DEFAULT_LIFETIME, Mode
 from proxy.errors import BridgeError
 from proxy.process import Workspace

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from algorithm import login
-from algorithm.login import Settings, add_login_options
+from algorithm.cli.options import add_login
+from algorithm.login import Settings
 from proxy.errors import ServerUnreachable, UsageError, Vantage6Error
 from proxy.vantage6.testing import FakeServer
 
@@ -34,8 +35,8 @@ def fake() -> Iterator[FakeServer]:
 
 def gathered(*flags: str) -> Settings:
     parser = argparse.ArgumentParser()
-    add_login_options(parser)
-    return Settings.gathered(parser.parse_args(flags))
+    add_login(parser)
+    return Settings.gathered(vars(parser.parse_args(flags)))
 
 
 def configure(home: Path, text: str) -> Path:
@@ -94,7 +95,7 @@ def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_is_missing_is_named(missing: str) -> None:
     given = {"server": "http://host/api", "username": "ada"}
     flags = [f"--{name}={value}" for name, value in given.items() if name != missing]
-    with pytest.raises(UsageError, match=f"{missing} is not known") as caught:
+    with pytest.raises(UsageError, match=f"No {missing} of vantage6 is given") as caught:
         gathered(*flags).log_in()
     assert f"--{missing}" in caught.value.hint
     assert f"FLOWER_V6_{missing.upper()}" in caught.value.hint
@@ -136,7 +137,7 @@ def test_a_password_in_the_environment_comes_before_the_configurations_file(
 
 
 def test_without_a_terminal_nobody_is_asked() -> None:
-    with pytest.raises(UsageError, match="password of ada is not known") as caught:
+    with pytest.raises(UsageError, match="No password of ada is given") as caught:
         gathered("--server", "http://host/api", "--username", "ada").log_in()
     assert "FLOWER_V6_PASSWORD" in caught.value.hint
 

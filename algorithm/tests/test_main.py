@@ -1,5 +1,6 @@
 """What the program in the container does around a function: its variables, and its errors."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,25 @@ def test_an_error_is_in_the_log_and_left_as_the_result(
     assert run.of(raising(error)) == 1
     assert capsys.readouterr().err == f"{said}\n"
     assert error_in(run.output) == str(error)
+
+
+def test_what_an_error_quotes_is_cleaned_in_the_log_and_in_the_result(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.of(raising(CarrierError("\x1b]0;title\x07It died.\x1b[2J\udcff"))) == 1
+    assert capsys.readouterr().err == "carrier: It died.\\udcff\n"
+    assert error_in(run.output) == "It died.\\udcff"
+
+
+def test_what_a_function_logs_is_cleaned(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers: list[logging.Handler] = []
+    monkeypatch.setattr(
+        "logging.basicConfig", lambda **options: handlers.extend(options["handlers"])
+    )
+    assert run.of(lambda *_: None) == 0
+    (handler,) = handlers
+    record = logging.LogRecord("x", logging.ERROR, "", 1, "%s", ("a\x1b[2J\n2026 forged",), None)
+    assert handler.format(record).endswith(" ERROR a\n    2026 forged")
 
 
 def test_an_outcome_that_is_there_is_not_replaced_by_the_error_after_it(run: Run) -> None:

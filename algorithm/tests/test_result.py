@@ -172,3 +172,15 @@ def test_a_result_that_just_fits_is_not_larger_than_the_limit(tmp_path: Path) ->
     limit = empty + 30_000 * 4 // 3 + 1000
     result(tmp_path, outcome(), files, limit)
     assert (tmp_path / "result").stat().st_size <= limit
+
+
+def test_what_others_wrote_into_a_result_is_cleaned(tmp_path: Path) -> None:
+    station = message("Al\x1b[31mpha", 1, {"lo\x1b]0;title\x07ss": 0.5})
+    of = outcome(station, message("Beta", 1, {}, error="\x1b[2J" + "no data\n" * 50_000))
+    of.log = "\x1b[31mfailed\u202e"
+    found = result(tmp_path, of)
+    assert found[ROWS][0]["organization"] == "Alpha"
+    assert found[ROWS][0]["loss"] == 0.5
+    assert found["log"] == "failed"
+    assert found["messages"][1]["error"].startswith("no data\nno data")
+    assert len(json.dumps(found)) < 10_000

@@ -80,9 +80,62 @@ def test_a_status_takes_one_line_at_most(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_colours_are_kept_on_a_terminal_and_dropped_elsewhere() -> None:
     terminal, stream = Terminal(), io.StringIO()
     for each in (terminal, stream):
-        Screen(each).line(f"{RED}ERROR{PLAIN}: no")
+        Screen(each).line(f"{RED}ERROR{PLAIN}: no", colours=True)
     assert terminal.getvalue() == f"{RED}ERROR{PLAIN}: no\n"
     assert stream.getvalue() == "ERROR: no\n"
+
+
+def test_what_others_said_has_no_colours_and_moves_no_cursor() -> None:
+    terminal = Terminal()
+    Screen(terminal).line(f"{RED}ERROR{PLAIN}\x1b]0;title\x07\x1b[2J\nflower-v6 | all is well")
+    assert terminal.getvalue() == "ERROR flower-v6 | all is well\n"
+
+
+def test_a_status_has_no_sequence_that_was_cut_in_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "10")
+    terminal = Terminal()
+    Screen(terminal).status(f"12345{RED}6789")
+    assert terminal.lines == ["123456789"]
+
+
+def test_a_log_record_tells_its_exception_in_its_line() -> None:
+    stream = io.StringIO()
+    logger = logging.Logger("a logger")
+    logger.addHandler(Screen(stream))
+    try:
+        raise ValueError("one\ntwo")
+    except ValueError:
+        logger.exception("failed")
+    assert stream.getvalue() == "flower-v6 | error: failed (ValueError('one\\ntwo'))\n"
+
+
+class Broken(io.StringIO):
+    """Takes nothing."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+        self.tries = 0
+
+    def write(self, text: str) -> int:
+        self.tries += 1
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "gone"), [(BrokenPipeError(32, "Broken pipe"), 1), (OSError(28, "No space"), 0)]
+)
+def test_what_cannot_be_written_raises_nothing_and_is_kept_as_the_failure(
+    error: OSError, gone: int
+) -> None:
+    calls: list[str] = []
+    stream = Broken(error)
+    screen = Screen(stream, reader_gone=lambda: calls.append("gone"))
+    screen.line("one")
+    screen.line("two")
+    assert screen.failure is error
+    assert stream.tries == 1
+    assert len(calls) == gone
 
 
 def test_log_records_are_lines_that_name_the_bridge_and_the_level() -> None:
@@ -215,3 +268,15 @@ def test_a_terminal_shows_the_step_that_is_under_way() -> None:
     assert "train 1: 1 of 2 stations answered" in terminal.lines[-1]
     progress.answered(south)
     assert terminal.lines[-1] == ""
+
+
+def test_an_error_of_a_station_is_one_short_line(progress: Progress, stream: io.StringIO) -> None:
+    north = record("nor\x1b]0;title\x07th")
+    progress.taken(north)
+    north.error = "\x1b[31m" + "no data\n" * 20_000
+    progress.answered(north)
+    first = stream.getvalue().splitlines()[0]
+    assert first.startswith("flower-v6 | north: no data no data")
+    assert first.endswith("more characters are cut]")
+    assert len(first) < 1_100
+    assert "\x1b" not in stream.getvalue()

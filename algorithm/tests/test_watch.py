@@ -169,3 +169,18 @@ def test_only_a_completed_task_is_well(watched: Watched, central: FakeTask) -> N
     check(1, watched.status)
     with pytest.raises(Vantage6Error, match="Task 1 ended: killed by user"):
         check(1, TaskStatus("killed by user"))
+
+
+def test_what_a_log_and_names_of_tasks_hold_moves_no_cursor(
+    fake: FakeServer, central: FakeTask
+) -> None:
+    terminal = Terminal()
+    watched = Watched(fake, central, terminal)
+    central.log = "\x1b[31mround 1\x1b]0;title\x07\x9b2J\u202e\n" + "x" * 100_000 + "\n"
+    add_subtask(fake, central, "train 1: Al\x1b[1Apha\nforged", 1).status = "completed"
+    lines = watched.look()
+    assert lines[0] == "round 1"
+    assert "more characters are cut]" in lines[1]
+    assert "flower-v6 | train 1: Alpha forged: completed" in lines
+    shown = terminal.getvalue().replace("\r\x1b[K", "")  # what clears the status
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)

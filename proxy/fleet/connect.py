@@ -6,7 +6,7 @@ from pathlib import Path
 
 import requests
 
-from proxy.errors import Unreachable, UsageError
+from proxy.errors import Unreachable, UsageError, reason_of
 from proxy.fleet.grpc import GrpcTransport
 from proxy.fleet.http import HttpTransport
 from proxy.fleet.identity import Identity
@@ -80,7 +80,7 @@ def _reach(address: str, root_certificates: Path | None) -> None:
                 _check_certificate(connection, host, root_certificates)
     except (OSError, ValueError, OverflowError) as error:
         raise Unreachable(
-            f"No SuperLink answers at {address}: {error}.",
+            f"No SuperLink answers at {address}: {reason_of(error)}.",
             "Name its Fleet API as HOST:PORT. Is it running there?",
         ) from error
 
@@ -91,7 +91,7 @@ def _check_certificate(connection: socket.socket, host: str, root_certificates: 
         trusted = ssl.create_default_context(cafile=root_certificates)
     except OSError as error:
         raise UsageError(
-            f"The root certificates {root_certificates} cannot be used: {error}.",
+            f"The root certificates {root_certificates} cannot be used: {reason_of(error)}.",
             "Name the file that the SuperLink has as --ssl-ca-certfile.",
         ) from error
     trusted.set_alpn_protocols(["h2", "http/1.1"])

@@ -3,10 +3,12 @@
 A folder holds for each SuperNode `NAME`, its private key, `NAME.pub`, its public key for
 registration, both in OpenSSH's format as Flower's own commands read them (flwr 1.23 to 1.41,
 `flwr/cli/supernode/register.py`), `NAME.node`, the node id that it last had, `NAME.message`, the
-message that it has under way, and `NAME.lock`, which is locked while it is in use.
+message that it has under way, and `NAME.lock`, which is locked while it is in use. `NAME` is the
+station's name, or where that makes no good file name, one that is made from it (`key_paths`).
 """
 
 import fcntl
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from proxy import durable
 from proxy.errors import UsageError
 from proxy.fleet.node_key import NodeKey
+
+# Names of stations that are good names of files, on every system and beside `NAME.pub`.
+_SAFE = re.compile(r"\w[\w .+@()'&,-]*(?<![ .])")
+_LONGEST_BYTES = 200
 
 
 class Identity:
@@ -88,6 +94,41 @@ class Identity:
         self._lock.close()
 
 
+def key_paths(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Return where the private keys of stations are, or would be made.
+
+    A name such as `../x`, one of 300 characters, or one that differs from another key's by case
+    only, becomes a name with a hash: not every file system tells `north` from `North`.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the keys, which need not exist.
+    names : Sequence[str]
+        The stations' names.
+    """
+    files = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    taken = {file.casefold(): file for file in files}
+    paths = []
+    for name in names:
+        free = name in files or taken.get(name.casefold(), name) == name
+        file = name if free and _is_safe(name) else _with_hash(name)
+        taken.setdefault(file.casefold(), file)
+        paths.append(folder / file)
+    return paths
+
+
+def _with_hash(name: str) -> str:
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
+    readable = re.sub(r"\W+", "-", name).strip("-")[:40]
+    return f"{readable}-{digest}" if readable else digest
+
+
+def _is_safe(name: str) -> bool:
+    short = len(name.encode(errors="surrogatepass")) <= _LONGEST_BYTES
+    return short and bool(_SAFE.fullmatch(name)) and not name.endswith((".pub", ".node"))
+
+
 def make_keys(folder: Path, names: Sequence[str]) -> None:
     """Make a key for each name.
 
@@ -96,16 +137,16 @@ def make_keys(folder: Path, names: Sequence[str]) -> None:
     UsageError
         If a key is there already, or cannot be written.
     """
-    if taken := [name for name in names if (folder / name).exists()]:
+    paths = key_paths(folder, names)
+    if taken := [path for path in paths if path.exists()]:
         raise UsageError(
-            f"{folder / taken[0]} is a key already; it is not overwritten.",
+            f"{taken[0]} is a key already; it is not overwritten.",
             "Name another folder, or remove the key if no SuperLink knows it.",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in names:
+        for file in paths:
             private = NodeKey.new().private
-            file = folder / name
             encoded = private.private_bytes(
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.OpenSSH,
@@ -116,7 +157,7 @@ def make_keys(folder: Path, names: Sequence[str]) -> None:
             public = private.public_key().public_bytes(
                 serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
             )
-            durable.write(folder / f"{name}.pub", public + b"\n")
+            durable.write(file.with_name(f"{file.name}.pub"), public + b"\n")
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from error
 

@@ -610,6 +610,14 @@ def test_whatever_goes_wrong_at_a_station_becomes_one_error_reply(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_kept_of_a_long_error_is_short_and_clean(tmp_path: Path) -> None:
+    error = CarrierError("\x1b]0;title\x07No data.\n" + "x" * 100_000)
+    pair = ProxyPair(WatchedCarrier(raising(error)), tmp_path)
+    pair.send(MODEL)
+    assert pair.records[0].error.startswith("No data.\nxxx")
+    assert len(pair.records[0].error) < 1_100
+
+
 def test_a_stations_own_failure_is_passed_on_with_its_code_and_reason(
     pair: ProxyPair, carrier: WatchedCarrier
 ) -> None:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from proxy.carriers.members import decoded, encoded
-from proxy.errors import UsageError, Vantage6Error
+from proxy.errors import UsageError, Vantage6Error, reason_of
 
 _KEY_BYTES, _IV_BYTES = 32, 16
 _SEPARATOR = b"$"
@@ -76,7 +76,7 @@ class Encrypted:
             key = load_pem_private_key(private_key.read_bytes(), password=None)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise UsageError(
-                f"The organization's private key {private_key} cannot be read: {error}."
+                f"The organization's private key {private_key} cannot be read: {reason_of(error)}."
             ) from error
         if not isinstance(key, RSAPrivateKey):
             raise UsageError(f"{private_key} holds no RSA key, which vantage6 uses.")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from algorithm import cli
-from algorithm.compat import command, environment
+from algorithm.cli import compat as command
+from algorithm.compat import environment
 from algorithm.compat.contract import contract_of
 from algorithm.compat.static import Change
 from algorithm.compat.tests.made_up import MadeUp
@@ -120,8 +121,8 @@ def test_json_is_for_machines(cache: Path, capsys: pytest.CaptureFixture[str]) -
     ("arguments", "complaint"),
     [
         (["1.97.0"], "has no flwr 1.97.0"),
-        (["1.99.0", "--all"], "Name releases, or give --all or --newest."),
-        (["1.99.0", "--tapes", "tapes"], "give --live with --tapes"),
+        (["1.99.0", "--all"], "Name releases, or give --all or --newest; not both."),
+        (["1.99.0", "--tapes", "tapes"], "--tapes needs --live"),
     ],
 )
 def test_what_cannot_be_examined_is_said(

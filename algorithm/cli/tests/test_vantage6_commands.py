@@ -471,3 +471,18 @@ def test_an_encrypted_outcome_wants_the_key_it_was_encrypted_for(
     user.sees("watch", "1")
     user.sees("fetch", "1", "--output", str(tmp_path / "out"))
     assert (tmp_path / "out" / "model.npz").read_bytes() == MODEL
+
+
+def test_what_others_wrote_into_an_outcome_is_cleaned(
+    user: User, nodes: Nodes, tmp_path: Path
+) -> None:
+    cause = "\x1b]0;title\x07no station\x1b[2J is left\u202e"
+    nodes.result = outcome({}, status="failed", cause=cause, log="\x1b[31m" + "x" * 100_000)
+    submitted(user)
+    said = user.fails("fetch", "1", "--output", str(tmp_path))
+    report = user.report(tmp_path)
+    assert report["cause"] == "no station is left"
+    assert "did not complete: no station is left" in said
+    assert "more characters are cut]" in said
+    assert len(said) < 5_000
+    assert not {"\x1b", "\x07", "\u202e"} & set(said + report["log"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from algorithm.attach import Attachment
-from algorithm.attach_vantage6 import add_vantage6_options, vantage6_attachment
+from algorithm.cli.attach import add_vantage6_options, vantage6_attachment
 from algorithm.tests.vantage6 import User
 from proxy.carriers import Exchange
 from proxy.errors import BridgeError, ServerUnreachable, UsageError
@@ -137,7 +137,7 @@ def test_what_makes_stations_on_this_machine_is_refused_by_its_name(
     fake: FakeServer, name: str, value: object, option: str
 ) -> None:
     error = refused(**{name: value})
-    assert error.message == f"{option} is of no use with --vantage6."
+    assert error.message == f"{option} cannot be used with --vantage6."
     assert fake.requests == []
 
 

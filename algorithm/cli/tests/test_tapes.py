@@ -78,7 +78,7 @@ def test_a_superlink_with_tls_is_not_recorded(
 ) -> None:
     options = ["--root-certificates", "ca.crt", "--tape", str(tmp_path / "some.tape")]
     assert main(["attach", "--superlink", "127.0.0.1:9", *options]) == 1
-    assert "--tape is of no use with --root-certificates" in capsys.readouterr().err
+    assert "--tape cannot be used with --root-certificates" in capsys.readouterr().err
 
 
 def test_what_cannot_be_replayed_is_told_and_fails(

@@ -1,0 +1,9 @@
+"""The command flower-v6: a module for each command, `options` and `stations` for what they share.
+
+Each command's module has `add(commands)`, which adds its options, and names the function that runs
+it: that takes the options and the screen, and returns the exit code if it is not 0.
+"""
+
+from algorithm.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,132 @@
+"""`flower-v6 attach`: stations as SuperNodes of a SuperLink that is running already."""
+
+import argparse
+import signal
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from algorithm.attach import Access, Attached, Attachment
+from algorithm.attach_vantage6 import organizations_attachment
+from algorithm.cli.options import (
+    Commands,
+    add_collaboration,
+    add_command,
+    add_login,
+    add_organizations,
+    add_superlink,
+)
+from algorithm.cli.stations import add_station_options, local_attachment
+from algorithm.login import Settings
+from algorithm.recording import on_tape
+from algorithm.researcher import enter
+from algorithm.screen import Progress, Screen
+from proxy.calls import Lifetime
+from proxy.errors import UsageError
+from proxy.process import Workspace
+
+_LOCAL_OPTIONS = ("stations", "node_config", "flower_env")
+_VANTAGE6_OPTIONS = ("collaboration", "organizations", "database")
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    about = "make stations SuperNodes of a running SuperLink"
+    # No abbreviations: a --password must not pass for --password-file.
+    parser = add_command(commands, "attach", attach, about, abbreviations=False)
+    add_superlink(parser)
+    parser.add_argument(
+        "--root-certificates",
+        type=Path,
+        metavar="FILE",
+        help="the certificates that a SuperLink with TLS is checked against (PEM)",
+    )
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        metavar="DIR",
+        help="the stations' keys from `flower-v6 keys`, if the SuperLink authenticates SuperNodes",
+    )
+    add_station_options(parser)
+    add_vantage6_options(parser)
+
+
+def add_vantage6_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that make organizations the stations."""
+    group = parser.add_argument_group(
+        "vantage6",
+        "With --vantage6 the stations are the organizations of a collaboration, and SuperNodes are"
+        " started for each message (per-round).",
+    )
+    group.add_argument(
+        "--vantage6", metavar="IMAGE", help="the app's image, from `flower-v6 image`"
+    )
+    add_collaboration(group)
+    add_organizations(group)
+    add_login(parser)
+
+
+def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
+    """Run the command: returns only by an exception.
+
+    Raises
+    ------
+    BridgeError
+        If the stations cannot be attached.
+    """
+    if options.tape and options.root_certificates:
+        raise UsageError("--tape cannot be used with --root-certificates: TLS cannot be recorded.")
+    if options.vantage6 is not None:
+        stations, attachment = vantage6_attachment(options)
+    else:
+        _refuse(options, _VANTAGE6_OPTIONS, "needs --vantage6", "Name the image: --vantage6 IMAGE.")
+        _, stations, attachment = local_attachment(options)
+    with Workspace() as workspace:
+        access = Access(options.root_certificates, options.keys)
+        join = on_tape(
+            partial(Attached, attachment, access=access), options.tape, "flower-v6 attach"
+        )
+        attached = join(options.superlink, workspace.path, Progress(screen))
+        try:
+            screen.line(
+                f"flower-v6 | {len(stations)} stations are SuperNodes of"
+                f" {options.superlink}; logs are in {workspace.path}; stop with Ctrl-C"
+            )
+            while True:
+                signal.pause()
+        finally:
+            attached.close()
+
+
+def vantage6_attachment(options: argparse.Namespace) -> tuple[Sequence[str], Attachment]:
+    """Return the organizations' names, and how to attach them.
+
+    Raises
+    ------
+    UsageError
+        If the options do not go together, or name what does not exist.
+    ServerUnreachable, Vantage6Error
+        If the server does not answer or refuses.
+    """
+    if options.supernodes == Lifetime.WARM:
+        raise UsageError(
+            "From outside vantage6 no SuperNode can be kept warm: there, tasks share no job.",
+            "Use --supernodes per-round, or run the whole app in vantage6 with `flower-v6 submit`.",
+        )
+    if not options.vantage6:
+        raise UsageError("The image's name is empty.", "Name the app's image: --vantage6 IMAGE.")
+    _refuse(options, _LOCAL_OPTIONS, "cannot be used with --vantage6")
+    return organizations_attachment(
+        enter(Settings.gathered(vars(options))),
+        options.vantage6,
+        options.organizations,
+        options.database,
+        options.deadline,
+    )
+
+
+def _refuse(options: argparse.Namespace, names: Sequence[str], why: str, hint: str = "") -> None:
+    for name in names:
+        if getattr(options, name):
+            raise UsageError(f"--{name.replace('_', '-')} {why}.", hint)

@@ -1,0 +1,54 @@
+"""`flower-v6 image`: the vantage6 algorithm image of a Flower app."""
+
+import argparse
+import json
+from pathlib import Path
+
+from algorithm.cli.options import Commands, add_app, add_command
+from algorithm.image import BASE_IMAGE, build_image, release_beside_the_bridge
+from algorithm.screen import Screen
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    about = "build the vantage6 algorithm image of a Flower app"
+    parser = add_command(commands, "image", image, about)
+    add_app(parser)
+    parser.add_argument("--tag", required=True, metavar="NAME:TAG", help="the image's name")
+    parser.add_argument(
+        "--flwr",
+        default="",
+        metavar="RELEASE",
+        help="the release of Flower in the image (default: the one installed with flower-v6, else"
+        " the one that the app requires)",
+    )
+    parser.add_argument(
+        "--base-image",
+        default=BASE_IMAGE,
+        metavar="IMAGE",
+        help="an image that has Python (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="FILE",
+        help="write an entry for an algorithm store to this file",
+    )
+
+
+def image(options: argparse.Namespace, screen: Screen) -> None:
+    """Run the command.
+
+    Raises
+    ------
+    BridgeError
+        If the image cannot be built.
+    """
+    flwr = options.flwr or release_beside_the_bridge()
+    built = build_image(options.app, options.tag, flwr, options.base_image, screen.line)
+    if options.store is not None:
+        options.store.write_text(json.dumps(built.store_entry, indent=2) + "\n")
+    screen.line(
+        f"flower-v6 | {built.name}: {built.size / 1e6:.0f} MB, flwr {built.manifest.flwr},"
+        f" app (FAB) {built.manifest.fab_sha256}"
+    )

@@ -1,0 +1,121 @@
+"""The command's entry: its options, its errors, and its exit code."""
+
+import argparse
+import logging
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from types import ModuleType
+
+from algorithm.cli import (
+    attach,
+    compat,
+    fetch,
+    image,
+    keys,
+    record,
+    replay,
+    run,
+    submit,
+    watch,
+)
+from algorithm.cli.interrupt import Interrupted, heed_signals, interrupt
+from algorithm.screen import Screen
+from proxy import __version__
+from proxy.errors import BridgeError, UsageError, reason_of
+from proxy.process import keep_private
+from proxy.streams import flush_streams, ready_streams
+from proxy.text import block
+
+_COMMANDS: Sequence[ModuleType] = (
+    run,
+    attach,
+    keys,
+    image,
+    submit,
+    watch,
+    fetch,
+    record,
+    replay,
+    compat,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0 only if all went well."""
+    ready_streams()
+    keep_private()
+    try:
+        options = parser().parse_args(arguments)
+        screen = Screen(sys.stderr if options.json else sys.stdout, interrupt)
+        level = logging.INFO if options.command == "attach" else logging.WARNING
+        logging.basicConfig(level=level, handlers=[screen])
+        heed_signals()
+        return _run(options, screen)
+    finally:
+        flush_streams()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="flower-v6",
+        description="Runs unmodified Flower apps on one machine, next to your own SuperLink, or in"
+        " vantage6.",
+    )
+    parser.add_argument("--version", action="version", version=f"flower-v6 {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in _COMMANDS:
+        module.add(commands)
+    return parser
+
+
+def _run(options: argparse.Namespace, screen: Screen) -> int:
+    """Run the command that the options name; returns the exit code."""
+    try:
+        _check_text(options)
+        exit_code: int = options.function(options, screen) or 0
+    except Interrupted as interrupted:
+        if isinstance(screen.failure, BrokenPipeError):
+            return 128 + signal.SIGPIPE
+        _complain(str(interrupted))
+        return 128 + interrupted.number
+    except (BridgeError, OSError) as error:
+        screen.status("")
+        _complain(_sentence(error))
+        return 1
+    except Exception:
+        screen.status("")
+        _complain(f"internal error; please report it\n{traceback.format_exc()}")
+        return 1
+    if screen.failure is not None:
+        _complain(f"The output cannot be written: {_sentence(screen.failure)}")
+        return 1
+    return exit_code
+
+
+def _check_text(options: argparse.Namespace) -> None:
+    """Refuse texts that are no Unicode; a path may be any bytes."""
+    for name, value in vars(options).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and any("\ud800" <= each <= "\udfff" for each in text):
+                raise UsageError(
+                    f"The value {text!r} of {name.replace('_', '-')} is not UTF-8.",
+                    "Type it anew, or set your terminal's encoding to UTF-8.",
+                )
+
+
+def _sentence(error: Exception) -> str:
+    """Return an error as a sentence, the system's own errors included."""
+    if isinstance(error, BridgeError):
+        return str(error)
+    where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    return f"{where}{reason_of(error)}."
+
+
+def _complain(text: str) -> None:
+    """Say to standard error what went wrong, even if nobody can read it there."""
+    with suppress(OSError):  # the exit code says it, too
+        print(block(f"flower-v6: {text}"), file=sys.stderr, flush=True)

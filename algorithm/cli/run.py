@@ -1,0 +1,103 @@
+"""`flower-v6 run`: a Flower app on stations on this machine."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from algorithm.app import check_app
+from algorithm.attach import Attached
+from algorithm.cli.interrupt import Interrupted
+from algorithm.cli.options import (
+    Commands,
+    add_app,
+    add_command,
+    add_json,
+    add_mode,
+    add_output,
+    add_run_config,
+)
+from algorithm.cli.stations import add_station_options, local_attachment
+from algorithm.direct.run import directly
+from algorithm.node_config import run_config
+from algorithm.on_superlink import on_superlink
+from algorithm.outcome import Outcome
+from algorithm.paths import check_folder
+from algorithm.recording import on_tape
+from algorithm.run import run_app, write_outcome
+from algorithm.screen import Screen
+from proxy.calls import DEFAULT_LIFETIME, DEFAULT_MODE, Mode
+from proxy.errors import BridgeError, UsageError
+from proxy.process import Workspace
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(commands, "run", run, "run a Flower app on stations on this machine")
+    add_app(parser)
+    add_run_config(parser)
+    add_mode(parser, DEFAULT_MODE)
+    add_output(parser, "run.json and the logs")
+    add_json(parser, "run.json")
+    add_station_options(parser)
+
+
+def run(options: argparse.Namespace, screen: Screen) -> None:
+    """Run the command.
+
+    Raises
+    ------
+    BridgeError
+        If the run did not complete.
+    """
+    check_app(options.app)
+    flower, stations, attachment = local_attachment(options)
+    if options.output is not None:
+        check_folder(options.output)
+        options.output.mkdir(parents=True, exist_ok=True)
+    outcome = Outcome(
+        app=str(options.app),
+        flower_release=flower.release,
+        supernodes=options.supernodes or DEFAULT_LIFETIME,
+        stations=list(stations),
+        mode=options.mode,
+    )
+    if options.mode == Mode.DIRECT:
+        if options.tape is not None:
+            raise UsageError(
+                "--tape cannot be used with --mode direct: there is no Fleet API to record."
+            )
+        way = directly(run_config(options.run_config), flower, attachment)
+    else:
+        about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
+        join = on_tape(partial(Attached, attachment), options.tape, about)
+        way = on_superlink(options.run_config, flower, join)
+    with Workspace() as workspace:
+
+        def leave() -> None:
+            if options.json:
+                screen.result(outcome.text())
+            if options.output is not None:
+                write_outcome(outcome, options.output, workspace.path)
+
+        with _always(leave, screen):
+            try:
+                run_app(options.app, way, workspace.path, screen, outcome)
+            except Interrupted as interrupted:
+                outcome.status, outcome.cause = "cancelled", str(interrupted)
+                raise
+    screen.line(f"flower-v6 | the run completed in {outcome.seconds:.1f} s")
+
+
+@contextmanager
+def _always(leave: Callable[[], None], screen: Screen) -> Iterator[None]:
+    """Do something last. If it fails after another error, that one is still the reason."""
+    try:
+        yield
+    except BaseException:
+        try:
+            leave()
+        except (BridgeError, OSError) as error:
+            screen.line(f"flower-v6 | error: {error}")
+        raise
+    leave()

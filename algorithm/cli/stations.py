@@ -1,0 +1,78 @@
+"""Stations on this machine, as options say: for run, attach and keys."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from algorithm.attach import Attachment, local_carrier, local_stations
+from algorithm.cli.options import (
+    add_deadline,
+    add_flower_env,
+    add_supernodes,
+    positive,
+)
+from algorithm.compat.gate import check_untried
+from algorithm.flower import Flower
+from proxy.calls import DEFAULT_DEADLINE_SECONDS, DEFAULT_MODE, Lifetime, Mode
+
+_STATIONS = 2
+# Each is a thread or two, and a process: far more than a machine bears.
+_MOST_STATIONS = 10_000
+
+
+def add_station_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what the stations are."""
+    parser.add_argument(
+        "--stations",
+        type=positive(int, _MOST_STATIONS),
+        metavar="N",
+        help=f"the number of stations on this machine (default: {_STATIONS})",
+    )
+    add_supernodes(parser)
+    parser.add_argument(
+        "--node-config",
+        action="append",
+        default=[],
+        metavar="CONFIG",
+        help="a SuperNode's config: pairs, or a .toml file, which other users do not see;"
+        " repeatable, once for each station; partition-id and num-partitions are added if they are"
+        " missing",
+    )
+    add_deadline(parser, DEFAULT_DEADLINE_SECONDS)
+    parser.add_argument(
+        "--tape",
+        type=Path,
+        metavar="TAPE",
+        help="record there what SuperLink and stations say to each other",
+    )
+    add_flower_env(parser)
+
+
+def flower(options: argparse.Namespace) -> Flower:
+    """Return the Flower environment that the options name.
+
+    Raises
+    ------
+    FlowerError
+        If there is none, or one that the bridge cannot use.
+    """
+    flower = Flower(options.flower_env) if options.flower_env else Flower.from_environment()
+    check_untried(flower, direct=getattr(options, "mode", DEFAULT_MODE) == Mode.DIRECT)
+    return flower
+
+
+def local_attachment(options: argparse.Namespace) -> tuple[Flower, Sequence[str], Attachment]:
+    """Return Flower, and the stations on this machine: their names, and how to attach them.
+
+    Raises
+    ------
+    UsageError
+        If the node configs do not fit the stations.
+    FlowerError
+        As `flower`.
+    """
+    stations = local_stations(options.stations or _STATIONS, options.node_config)
+    environment, mode = flower(options), getattr(options, "mode", DEFAULT_MODE)
+    carrier = local_carrier(stations, environment, options.supernodes != Lifetime.PER_ROUND, mode)
+    attachment = Attachment(carrier, options.deadline, environment.release)
+    return environment, [station.name for station in stations], attachment

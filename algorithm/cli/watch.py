@@ -1,0 +1,32 @@
+"""`flower-v6 watch`: a task's log and subtasks, until it ends."""
+
+import argparse
+
+from algorithm.cli.options import Commands, add_command, add_login, add_task
+from algorithm.login import Settings
+from algorithm.researcher import existing_task
+from algorithm.screen import Screen
+from algorithm.watch import check
+from algorithm.watch import watch as follow
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    about = "show the log of a vantage6 task until it ends"
+    # No abbreviations: a --password must not pass for --password-file.
+    parser = add_command(commands, "watch", watch, about, abbreviations=False)
+    add_login(parser)
+    add_task(parser)
+
+
+def watch(options: argparse.Namespace, screen: Screen) -> None:
+    """Run the command.
+
+    Raises
+    ------
+    BridgeError
+        If the task cannot be watched, or did not complete.
+    """
+    server = Settings.gathered(vars(options)).log_in()
+    existing_task(server, options.task)
+    check(options.task, follow(server, options.task, screen))
