@@ -22,7 +22,16 @@ _HOST = "127.0.0.1"
 ENVIRONMENT_VARIABLE = "FLOWER_V6_FLOWER_ENV"
 # The file in a SuperNode's home that has its config; Flower takes what ends in .toml for a file.
 NODE_CONFIG = "node-config.toml"
-_ASK_RELEASE = "import importlib.metadata as m; print(m.version('flwr'))"
+# The nightly releases are a distribution of their own.
+_ASK_RELEASE = """
+import importlib.metadata
+for name in ("flwr", "flwr-nightly"):
+    try:
+        print(importlib.metadata.version(name))
+        break
+    except importlib.metadata.PackageNotFoundError:
+        pass
+"""
 # How often a SuperNode's SuperExec looks for a message, unless the caller's environment says
 # otherwise; Flower's default is 1 (flwr 1.41, `supercore/superexec/run_superexec.py`).
 _TASK_POLL_SECONDS = "0.1"
@@ -67,8 +76,11 @@ class Flower:
             errors="replace",
             check=False,
         )
-        if asked.returncode:
-            raise FlowerError(f"The Python in {self.folder} cannot import flwr: {asked.stderr}")
+        if asked.returncode or not asked.stdout.strip():
+            raise FlowerError(
+                f"The Python in {self.folder} knows neither flwr nor flwr-nightly.{asked.stderr}",
+                "Install flwr there, or name the environment that has it with --flower-env.",
+            )
         self.release = asked.stdout.strip()
         self._era = era_of(self.release)
 

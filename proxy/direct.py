@@ -6,17 +6,20 @@ calls `push`, and is called back with each reply.
 """
 
 import logging
+import math
 import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from protos import fleet_pb2 as fleet
 from proxy.blocks import Data, Joined, Part, size_of
 from proxy.errors import FleetError
-from proxy.fleet import wire
-from proxy.fleet.inline import MESSAGES_LIST, place_of_message, start_of_field
+from proxy.fleet import one_reading, wire
+from proxy.fleet.inline import MESSAGES_LIST, place_of_message, start_of_field, without_content
 from proxy.fleet.link import HEARTBEAT_INTERVAL_SECONDS
 from proxy.fleet.messages import (
     SUPERLINK_NODE_ID,
@@ -32,8 +35,42 @@ log = logging.getLogger(__name__)
 
 # How long a call that waits for a message is held open; stopping has to wait for it.
 _LONG_POLL_SECONDS = 0.5
+# How long a node is taken for online without a word from it.
+_ONLINE_SECONDS = 2 * HEARTBEAT_INTERVAL_SECONDS
 # The number of the field `GetRunResponse.run`.
 _RUN = 1
+# What is pushed and pulled has one message.
+_SINGLE = ("messages_list", "message_object_trees")
+
+
+@dataclass(frozen=True)
+class NodeInfo:
+    """What a SuperLink says of a node; the names are those of `NodeInfo`, flwr/proto/node.proto.
+
+    Attributes
+    ----------
+    node_id : int
+        Its id.
+    status : str
+        "online" or "offline".
+    registered_at, last_activated_at : str
+        When it became a node, and when it was last offline before (ISO 8601).
+    online_until : float
+        When it will be taken for offline, in seconds since the epoch.
+    heartbeat_interval : float
+        How often it says that it is online, in seconds.
+    owner_aid, owner_name : str
+        Whose it is: nobody's in particular, as where nobody logs in.
+    """
+
+    node_id: int = 0
+    status: str = "offline"
+    registered_at: str = ""
+    last_activated_at: str = ""
+    online_until: float = 0.0
+    heartbeat_interval: float = HEARTBEAT_INTERVAL_SECONDS
+    owner_aid: str = "<id:none>"
+    owner_name: str = "none"
 
 
 class LinkState:
@@ -42,25 +79,31 @@ class LinkState:
     Parameters
     ----------
     deliver : Callable[[str, Data], None]
-        Takes the id of each message and its reply, an encoded Flower Message, from any thread.
-    nodes_changed : Callable[[Sequence[int]], None]
-        Hears the ids of the nodes that are online, whenever they are others than before.
+        Takes each reply: the id of the message, and an encoded Flower Message. It is called once
+        for each message, from any thread.
+    nodes_changed : Callable[[Sequence[NodeInfo]], None]
+        Hears of all nodes, whenever something about one has changed.
     clock : Callable[[], float]
-        Tells the time, in seconds since the epoch.
+        Tells the time, in seconds since the epoch, that messages' times to live are held against.
+    monotonic : Callable[[], float]
+        Tells the time that stands still with the machine, in seconds: a node that was suspended
+        with it is as much online as before.
     """
 
     def __init__(
         self,
         deliver: Callable[[str, Data], None],
-        nodes_changed: Callable[[Sequence[int]], None],
+        nodes_changed: Callable[[Sequence[NodeInfo]], None],
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deliver = deliver
         self._nodes_changed = nodes_changed
         self._clock = clock
+        self._monotonic = monotonic
         self._changed = threading.Condition()
         self._nodes: dict[int, DirectLink] = {}
-        self._online: Sequence[int] = ()
+        self._told: Sequence[NodeInfo] = ()
         self._unanswered: dict[str, Instruction] = {}
         self.get_run_response = self.get_fab_response = b""
 
@@ -70,17 +113,25 @@ class LinkState:
         self.get_fab_response = fleet.GetFabResponse(fab=fab).SerializeToString()
 
     def push(self, message: Data) -> None:
-        """Take an encoded Flower Message for a node.
+        """Take an encoded Flower Message for a node; one that waits for its reply is there already.
 
         Raises
         ------
         FleetError
-            If it is none.
+            If it is none, if two parsers may read it differently, or if it would never expire.
         """
-        start = start_of_field(MESSAGES_LIST, size_of(message))
-        instruction = Instruction.decode(Joined(start, message), whole=True)
+        pulled = Joined(start_of_field(MESSAGES_LIST, size_of(message)), message)
+        try:
+            one_reading.check(fleet.PullMessagesResponse, without_content(pulled), _SINGLE)
+            instruction = Instruction.decode(pulled, whole=True)
+        except FleetError as error:
+            raise FleetError(f"The ServerApp sent what is no message: {error.message}") from error
         assert instruction is not None  # noqa: S101 - there is one field, with one message
+        if not (instruction.message_id and math.isfinite(instruction.expires_at)):
+            raise FleetError("The ServerApp sent a message that has no id, or never expires.")
         with self._changed:
+            if instruction.message_id in self._unanswered:
+                return
             self._unanswered[instruction.message_id] = instruction
             node = self._nodes.get(instruction.metadata.dst_node_id)
             if node is not None:
@@ -96,11 +147,11 @@ class LinkState:
         """
         now = self._clock()
         with self._changed:
-            self._tell_nodes(now)
+            self._tell_nodes()
             waiting = [
                 each
                 for node in self._nodes.values()
-                if node.online_until < now
+                if not self._is_online(node)
                 for each in node.waiting
             ]
             expired = [each for each in self._unanswered.values() if each.expires_at < now]
@@ -113,28 +164,38 @@ class LinkState:
         """Return what a virtual SuperNode needs."""
         return DirectLink(self)
 
-    def add(self, node: "DirectLink") -> int:
-        """Let a node in; returns its id."""
+    def add(self, node: "DirectLink") -> None:
+        """Let a node in; it gets an id."""
         with self._changed:
             node_id = SUPERLINK_NODE_ID
             while node_id in (0, SUPERLINK_NODE_ID) or node_id in self._nodes:
                 node_id = secrets.randbits(64)
+            node.node_id = node_id
+            node.info = NodeInfo(node_id, registered_at=self._date())
             self._nodes[node_id] = node
-        self.renew(node)
-        return node_id
+            self.renew(node)
 
     def remove(self, node: "DirectLink") -> None:
-        """Let a node go."""
+        """Let a node go; it answers nothing any more."""
         with self._changed:
             del self._nodes[node.node_id]
-            self._tell_nodes(self._clock())
+            self._tell_nodes()
+            orphans = [
+                each
+                for each in self._unanswered.values()
+                if each.metadata.dst_node_id == node.node_id
+            ]
+        for each in orphans:
+            self._fail(each, ErrorCode.NODE_UNAVAILABLE, "The node is gone.")
 
     def renew(self, node: "DirectLink") -> None:
         """Take a node for online, for some time."""
         with self._changed:
-            now = self._clock()
-            node.online_until = now + 2 * HEARTBEAT_INTERVAL_SECONDS
-            self._tell_nodes(now)
+            if not self._is_online(node):
+                node.info = replace(node.info, last_activated_at=self._date())
+            node.online_until = self._monotonic() + _ONLINE_SECONDS
+            node.info = replace(node.info, online_until=self._clock() + _ONLINE_SECONDS)
+            self._tell_nodes()
 
     def take(self, node: "DirectLink") -> Instruction | None:
         """Return the next message for a node; waits a while for one."""
@@ -142,31 +203,63 @@ class LinkState:
             self._changed.wait_for(lambda: node.waiting, _LONG_POLL_SECONDS)
             return node.waiting.popleft() if node.waiting else None
 
-    def answer(self, reply: Reply) -> None:
-        """Deliver a reply; the first one to a message is final."""
+    def answer(self, node: "DirectLink", reply: Reply) -> None:
+        """Deliver a node's reply; the first one to a message is final.
+
+        One that cannot be delivered, because it is not whole or two parsers may read it
+        differently, becomes an error reply.
+        """
         message_id = reply.metadata.reply_to_message_id
         with self._changed:
-            instruction = self._unanswered.pop(message_id, None)
-            if instruction is None:
-                log.warning(
-                    "dropped a late reply to message %s: it was answered before", message_id
-                )
-                return
-            node = self._nodes.get(instruction.metadata.dst_node_id)
-            if node is not None and instruction in node.waiting:
-                node.waiting.remove(instruction)
-        place = place_of_message(reply.data)
-        self._deliver(message_id, Part(reply.data, place.start, place.size))
+            instruction = self._unanswered.get(message_id)
+        if instruction is None or instruction.metadata.dst_node_id != node.node_id:
+            log.warning("dropped a reply to message %s: it has one, or is another's", message_id)
+            return
+        try:
+            one_reading.check(fleet.PushMessagesRequest, without_content(reply.data), _SINGLE)
+            if reply.object_ids:
+                raise FleetError("The reply came in objects, not whole.")
+            message = _message_in(reply)
+        except FleetError as error:
+            self._fail(instruction, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, error.message)
+        else:
+            self._deliver_first(instruction, message)
 
     def _fail(self, instruction: Instruction, code: int, reason: str) -> None:
         reply, _ = error_reply(instruction, code, reason, self._clock())
-        self.answer(reply)
+        self._deliver_first(instruction, _message_in(reply))
 
-    def _tell_nodes(self, now: float) -> None:
-        online = [number for number, node in self._nodes.items() if node.online_until >= now]
-        if online != self._online:
-            self._online = online
-            self._nodes_changed(online)
+    def _deliver_first(self, instruction: Instruction, message: Data) -> None:
+        """Deliver a reply that was checked, unless its message has one."""
+        with self._changed:
+            if self._unanswered.get(instruction.message_id) is not instruction:
+                return
+            del self._unanswered[instruction.message_id]
+            node = self._nodes.get(instruction.metadata.dst_node_id)
+            if node is not None and instruction in node.waiting:
+                node.waiting.remove(instruction)
+        self._deliver(instruction.message_id, message)
+
+    def _is_online(self, node: "DirectLink") -> bool:
+        return node.online_until >= self._monotonic()
+
+    def _date(self) -> str:
+        return datetime.fromtimestamp(self._clock(), UTC).isoformat()
+
+    def _tell_nodes(self) -> None:
+        nodes = [
+            replace(node.info, status="online" if self._is_online(node) else "offline")
+            for node in self._nodes.values()
+        ]
+        if nodes != self._told:
+            self._told = nodes
+            self._nodes_changed(nodes)
+
+
+def _message_in(reply: Reply) -> Data:
+    """Return the encoded Message of a reply."""
+    place = place_of_message(reply.data)
+    return Part(reply.data, place.start, place.size)
 
 
 class DirectLink:
@@ -176,10 +269,12 @@ class DirectLink:
     ----------
     node_id : int
         The node id; 0 before `register`.
+    info : NodeInfo
+        What a Grid may know of it.
     waiting : deque[Instruction]
         The messages that it has yet to take.
     online_until : float
-        When it is taken for offline, in seconds since the epoch.
+        When it is taken for offline, on the clock that is `monotonic` to its `LinkState`.
     long_polls : bool
         True: `pull_messages` waits a while for a message.
     """
@@ -189,12 +284,13 @@ class DirectLink:
     def __init__(self, state: LinkState) -> None:
         self._state = state
         self.node_id = 0
+        self.info = NodeInfo()
         self.waiting: deque[Instruction] = deque()
-        self.online_until = 0.0
+        self.online_until = -math.inf
 
     def register(self) -> None:
         """Become a SuperNode that is online; sets `node_id`."""
-        self.node_id = self._state.add(self)
+        self._state.add(self)
 
     def unregister(self) -> None:
         """Stop being one."""
@@ -218,7 +314,7 @@ class DirectLink:
 
     def push_messages(self, reply: Reply, layout: Layout) -> PushAnswer:
         """Deliver a reply; it is whole, so there is nothing to push."""
-        self._state.answer(reply)
+        self._state.answer(self, reply)
         return PushAnswer()
 
     def pull_object(self, run_id: int, object_id: str) -> bytes | None:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from algorithm.cli.options import Commands, add_command, add_flower_env, add_json
-from algorithm.compat.environment import released
+from algorithm.compat.environment import is_nightly, released
 from algorithm.compat.examine import examine_installed, examine_released, supported
 from algorithm.compat.verdict import HEADING, Verdict, encode, lines
 from algorithm.flower import Flower
 from algorithm.paths import check_folder, expanded
 from algorithm.screen import Screen
 from proxy.errors import UsageError
+from proxy.fleet.releases import version_of
 
 
 def add(commands: Commands) -> None:
@@ -23,7 +24,7 @@ def add(commands: Commands) -> None:
         "releases",
         nargs="*",
         metavar="RELEASE",
-        help="releases in the package index (default: the installed one)",
+        help="releases in the package index, also of flwr-nightly (default: the installed one)",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="all releases that the bridge supports")
@@ -88,9 +89,10 @@ def _verdicts(options: argparse.Namespace) -> Iterator[Verdict]:
     known = released()
     wanted = options.releases or (supported(known) if options.all else known[-1:])
     for release in wanted:
-        if release not in known:
+        if release not in known and not is_nightly(release):
             raise UsageError(f"The package index has no flwr {release} for this Python.")
-        before = known[known.index(release) - 1] if release != known[0] else None
+        older = [each for each in known if version_of(each) < version_of(release)]
+        before = older[-1] if older else None
         yield examine_released(release, before, cache, options.live, options.tapes)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from proxy.errors import FlowerError
 
-_METADATA = re.compile(r"flwr-(?P<release>[^/-]+)\.dist-info/entry_points\.txt")
+# The nightly releases are a distribution of their own.
+_METADATA = re.compile(r"flwr(_nightly)?-(?P<release>[^/-]+)\.dist-info/entry_points\.txt")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def from_environment(folder: Path) -> Distribution:
     """
     files = {}
     for packages in folder.glob("lib/python*/site-packages"):
-        for path in (*packages.glob("flwr/**/*.py"), *packages.glob("flwr-*/entry_points.txt")):
+        for path in (*packages.glob("flwr/**/*.py"), *packages.glob("flwr*-*/entry_points.txt")):
             files[path.relative_to(packages).as_posix()] = path.read_text()
     return _distribution(files, folder)
 

@@ -33,6 +33,16 @@ def released() -> list[str]:
     return sorted(versions, key=version_of)
 
 
+def is_nightly(release: str) -> bool:
+    """Whether a release is a nightly one, for example "1.43.0.dev20261026"."""
+    return re.fullmatch(r"[0-9]+(\.[0-9]+)*\.dev[0-9]+", release) is not None
+
+
+def _package(release: str) -> str:
+    """Return the distribution that a release is of."""
+    return "flwr-nightly" if is_nightly(release) else "flwr"
+
+
 def wheel(release: str, cache: Path) -> Path:
     """Return a release's wheel; it is downloaded if the cache has none.
 
@@ -41,12 +51,12 @@ def wheel(release: str, cache: Path) -> Path:
     FlowerError
         If it cannot be downloaded.
     """
-    folder = cache / "wheels"
-    name = f"flwr-{release}-py3-none-any.whl"
+    folder, package = cache / "wheels", _package(release)
+    name = f"{package.replace('-', '_')}-{release}-py3-none-any.whl"
     with _alone(folder / release):
         if not (folder / name).exists():
-            only = ("--no-deps", "--only-binary", "flwr")
-            _pip("download", *only, "--dest", str(folder), f"flwr=={release}")
+            only = ("--no-deps", "--only-binary", package)
+            _pip("download", *only, "--dest", str(folder), f"{package}=={release}")
     return folder / name
 
 
@@ -65,14 +75,14 @@ def environment(release: str, cache: Path) -> Path:
     with _alone(folder):
         complete = folder / "installed"
         if not complete.exists():
-            more = (*_APP_NEEDS, *era_of(release).packages)
+            more, package = (*_APP_NEEDS, *era_of(release).packages), _package(release)
             # Our own pip installs into it; one of its own would take seconds to make.
             _run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder))
             try:
-                _pip("install", f"flwr=={release}", *more, into=folder)
+                _pip("install", f"{package}=={release}", *more, into=folder)
             except FlowerError:
-                _pip("install", f"flwr<{release}", *more, into=folder)
-                _pip("install", "--no-deps", f"flwr=={release}", into=folder)
+                _pip("install", f"{package}<{release}", *more, into=folder)
+                _pip("install", "--no-deps", f"{package}=={release}", into=folder)
             complete.touch()
     return folder
 

@@ -6,6 +6,7 @@ from algorithm.compat import environment, live
 from algorithm.compat.contract import contract_of
 from algorithm.compat.distribution import Distribution, from_environment, from_wheel
 from algorithm.compat.names import missing
+from algorithm.compat.signatures import changed_signatures
 from algorithm.compat.static import check
 from algorithm.compat.verdict import Verdict
 from algorithm.flower import Flower
@@ -88,19 +89,25 @@ def _read(published: Distribution, before: Distribution | None) -> Verdict:
         verdict.changes = check(published, contract_of(era), before)
     except FlowerError as error:
         verdict.failure = error.message
-    verdict.direct_reasons = _direct_reasons(published)
+    _read_python_api(published, verdict)
     return verdict
 
 
-def _direct_reasons(published: Distribution) -> list[str] | None:
+def _read_python_api(published: Distribution, verdict: Verdict) -> None:
+    """Compare what is published with what the direct mode relies on, if there is one."""
     try:
         names = names_of(published.release)
     except FlowerError:
-        return None
+        return
     try:
-        return [f"there is no {name}" for name in missing(published, names)]
+        verdict.direct_reasons = [f"there is no {name}" for name in missing(published, names)]
     except FlowerError as error:
-        return [error.message]
+        verdict.direct_reasons = [error.message]
+    for change in changed_signatures(published, names):
+        if change.breaks:
+            verdict.direct_reasons.append(change.what)
+        else:
+            verdict.changes.append(change)
 
 
 def _try_out(folder: Path, verdict: Verdict, tapes: Path | None) -> None:

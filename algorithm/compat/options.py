@@ -6,12 +6,11 @@
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from algorithm.compat.distribution import Distribution
-
-Function = ast.FunctionDef
+from algorithm.compat.source import Code, Function
 
 
 @dataclass(frozen=True)
@@ -47,63 +46,13 @@ def options_of(published: Distribution, *command: str) -> Options | None:
     if program not in published.programs:
         return None
     module, _, name = published.programs[program].partition(":")
-    code = _Code(published.modules)
+    code = Code(published.modules)
     if not subcommands:
         return _argparse_options(code, module, name)
     return _typer_options(code, module, name, subcommands)
 
 
-class _Code:
-    """Finds functions by name, through imports."""
-
-    def __init__(self, sources: Mapping[str, str]) -> None:
-        self._sources = sources
-        self._trees: dict[str, ast.Module] = {}
-        self._names: dict[str, dict[str, Function | tuple[str, str]]] = {}
-
-    def tree(self, module: str) -> ast.Module:
-        """Return a module; an empty one if it is not of this release."""
-        if module not in self._trees:
-            self._trees[module] = ast.parse(self._sources.get(self._path(module), ""))
-        return self._trees[module]
-
-    def function(self, module: str, name: str) -> tuple[str, Function] | None:
-        """Return where a function is defined that a module knows by a name, and the function."""
-        if module not in self._names:
-            self._names[module] = self._known(module)
-        found = self._names[module].get(name)
-        if isinstance(found, tuple):
-            return self.function(*found)
-        return (module, found) if found else None
-
-    def _known(self, module: str) -> dict[str, Function | tuple[str, str]]:
-        """Return what a module defines, and what it imports: from where, and its name there."""
-        known: dict[str, Function | tuple[str, str]] = {}
-        for node in ast.walk(self.tree(module)):
-            if isinstance(node, ast.ImportFrom):
-                source = self._imported(module, node)
-                known |= {each.asname or each.name: (source, each.name) for each in node.names}
-        for node in ast.walk(self.tree(module)):
-            if isinstance(node, Function):
-                known[node.name] = node
-        return known
-
-    def _path(self, module: str) -> str:
-        path = module.replace(".", "/")
-        package = f"{path}/__init__.py"
-        return package if package in self._sources else f"{path}.py"
-
-    def _imported(self, module: str, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module or ""
-        package = module.split(".")
-        if not self._path(module).endswith("__init__.py"):
-            package.pop()
-        package = package[: len(package) - node.level + 1]
-        return ".".join([*package, node.module] if node.module else package)
-
-
-def _argparse_options(code: _Code, module: str, name: str) -> Options | None:
+def _argparse_options(code: Code, module: str, name: str) -> Options | None:
     """Collect what is added to parsers by a function and by those that it uses.
 
     These are functions of its own module, and others that take or return a parser: a module may
@@ -136,7 +85,7 @@ def _is_about_a_parser(function: Function) -> bool:
     return any("ArgumentParser" in ast.unparse(each) for each in annotations if each)
 
 
-def _refuses(code: _Code, module: str, call: ast.Call) -> bool:
+def _refuses(code: Code, module: str, call: ast.Call) -> bool:
     """Whether an argument's type does nothing but raise, as for options that are no more."""
     for keyword in call.keywords:
         if keyword.arg == "type" and isinstance(keyword.value, ast.Name):
@@ -149,7 +98,7 @@ def _refuses(code: _Code, module: str, call: ast.Call) -> bool:
     return False
 
 
-def _typer_options(code: _Code, module: str, app: str, command: list[str]) -> Options | None:
+def _typer_options(code: Code, module: str, app: str, command: list[str]) -> Options | None:
     """Go from the app along the command's words to the function that has its signature."""
     *groups, last = command
     for group in groups:

@@ -64,13 +64,13 @@ class Verdict:
         return "works" if self.tried else "fits"
 
 
-HEADING = f"{'release':<10} {'era':<6} {'transport':<10} {'bridge':<8} direct"
+HEADING = f"{'release':<18} {'era':<6} {'transport':<10} {'bridge':<8} direct"
 
 
 def lines(verdict: Verdict) -> list[str]:
     """Return a table's row for people, and below it all that changed."""
     return [
-        f"{verdict.release:<10} {verdict.era:<6} {verdict.transport:<10} {verdict.status:<8}"
+        f"{verdict.release:<18} {verdict.era:<6} {verdict.transport:<10} {verdict.status:<8}"
         f" {verdict.direct}",
         *(f"    BREAKS: {reason}" for reason in verdict.reasons),
         *(f"    BREAKS the direct mode: {reason}" for reason in verdict.direct_reasons or ()),

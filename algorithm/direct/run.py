@@ -8,6 +8,7 @@ from algorithm.app import build
 from algorithm.attach import Attachment
 from algorithm.direct.server_app import ServerApp
 from algorithm.flower import Flower
+from algorithm.node_config import check_keys, check_values
 from algorithm.run import Run, Way, follow
 from proxy.central import CentralProxy
 from proxy.errors import AppError
@@ -24,11 +25,18 @@ def directly(run_config: Mapping[str, Any], flower: Flower, what: Attachment) ->
         The environment of the ServerApp.
     what : Attachment
         The stations.
+
+    Raises
+    ------
+    UsageError
+        If the run config has a value that Flower has no form for.
     """
+    check_values(run_config, "run config")
     return lambda run: _run(run, run_config, flower, what)
 
 
 def _run(run: Run, run_config: Mapping[str, Any], flower: Flower, what: Attachment) -> None:
+    check_keys(run_config, run.app)
     stations = run.folder / "stations"
     stations.mkdir()
     with ExitStack() as stack:

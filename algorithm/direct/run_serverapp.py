@@ -9,8 +9,8 @@ frames. To this script come
        `task_id`, `run_config` (what overrides the app's), `fab_id`, `fab_version`, `fab_hash` and
        `max_message_bytes`; followed by
     F  the app (FAB)
-    N  JSON: the ids of the nodes that are online; once before the ServerApp starts, and whenever
-       they change
+    N  JSON: all nodes, each with fields of Flower's NodeInfo; once before the ServerApp starts, and
+       whenever something about one changes
     I  the id of a message, followed by
     M  its reply (an encoded Message; without an id, if it has none yet): one for each message
 
@@ -23,8 +23,12 @@ and go
     E  JSON: why the ServerApp failed
     D  at the end, if it did not: nothing
 
-Source: flwr 1.20, `flwr/server/serverapp/app.py` and `flwr/server/grid/grpc_grid.py`; flwr 1.42,
-`flwr/superlink/runtime/run_serverapp.py` and `flwr/superlink/grid/http_grid.py`.
+The Grid is Flower's own, but for what it says to the SuperLink. What a SuperLink does is done here.
+
+Source: flwr 1.20, `flwr/server/serverapp/app.py`, `flwr/server/grid/grpc_grid.py` and
+`flwr/server/superlink/serverappio/serverappio_servicer.py`; flwr 1.42 and 1.43.0.dev20261026,
+`flwr/superlink/runtime/run_serverapp.py`, `flwr/superlink/grid/http_grid.py` and
+`flwr/superlink/servicer/runtime/runtime_handlers.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +40,6 @@ if __name__ == "__main__":
     sys.path[:] = [folder for folder in sys.path if folder != __file__.rpartition("/")[0]]
 
 import contextlib
-import dataclasses
 import importlib
 import importlib.util
 import io
@@ -45,10 +48,13 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
+
+from google.protobuf.json_format import ParseDict
 
 # Replies are read from the pipe in such pieces; what is larger is read at once.
 _READ_BYTES = 1 << 16
@@ -75,17 +81,11 @@ def main() -> int:
     start = json.loads(frames.receive_one(file, b"S").rest())
     fab = frames.receive_one(file, b"F").rest()
     flower = SimpleNamespace(**{role: _resolve(name) for role, name in start["names"].items()})
-    run = flower.ProtoRun(
-        run_id=start["run_id"],
-        fab_id=start["fab_id"],
-        fab_version=start["fab_version"],
-        fab_hash=start["fab_hash"],
-        override_config=flower.user_config_to_proto(start["run_config"]),
-    )
+    run = _new_run(flower, start)
     frames.send(pipe, b"R", [run.SerializeToString()])
-    mailbox = _Mailbox(flower, pipe, file, start["max_message_bytes"])
+    mailbox = _Mailbox(flower, run.run_id, pipe, file, start["max_message_bytes"])
     try:
-        _run(flower, flower.run_from_proto(run), start["task_id"], fab, mailbox)
+        _run(flower, run, start["task_id"], fab, mailbox)
     except Exception as error:
         logging.getLogger("flwr").error("ServerApp raised an exception", exc_info=error)
         reason = f"ServerApp failed with exception: {error}"
@@ -95,14 +95,36 @@ def main() -> int:
     return 0
 
 
-def _run(flower: Any, run: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -> None:
-    app = _installed(flower, fab)
+def _new_run(flower: Any, start: Mapping[str, Any]) -> Any:
+    """Return the run (an encoded Run), with what a release has of the fields that it may have."""
+    now = datetime.now(timezone.utc).isoformat()  # noqa: UP017 - Python 3.9 has no UTC
+    about = {
+        "run_id": start["run_id"],
+        "fab_id": start["fab_id"],
+        "fab_version": start["fab_version"],
+        "fab_hash": start["fab_hash"],
+        "pending_at": now,
+        "starting_at": now,
+        "status": {"status": "starting"},
+        "flwr_aid": "<id:none>",
+        "account_name": "none",
+        "federation": "@none/default",
+        "federation_id": "@none/default",
+        "primary_task_id": start["task_id"],
+    }
+    run = ParseDict(about, flower.ProtoRun(), ignore_unknown_fields=True)
+    for key, value in flower.user_config_to_proto(start["run_config"]).items():
+        run.override_config[key].CopyFrom(value)
+    return run
+
+
+def _run(flower: Any, proto: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -> None:
+    app, run = _installed(flower, fab), flower.run_from_proto(proto)
     if hasattr(flower, "TaskIdentity"):
         flower.TaskIdentity.run_id = run.run_id
         flower.TaskIdentity.node_id = flower.SUPERLINK_NODE_ID
         flower.TaskIdentity.task_id = task_id
-    grid = _grid_class(flower)(mailbox)
-    grid.set_run(run)
+    grid = _grid_class(flower)(run, mailbox, _SuperLink(flower, mailbox, proto))
     flower.run_serverapp(
         grid=grid,
         context=flower.Context(
@@ -122,36 +144,43 @@ def _run(flower: Any, run: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -> 
 class _Mailbox:
     """What came through the pipe and was not asked for yet. For several threads."""
 
-    def __init__(self, flower: Any, pipe: socket.socket, file: BinaryIO, limit: int) -> None:
-        self.nodes: list[int] = json.loads(frames.receive_one(file, b"N").rest())
-        self.unanswered: set[str] = set()
+    def __init__(
+        self, flower: Any, run_id: int, pipe: socket.socket, file: BinaryIO, limit: int
+    ) -> None:
+        self.nodes: list[dict[str, Any]] = json.loads(frames.receive_one(file, b"N").rest())
         self.changed = threading.Condition()
         self._flower = flower
+        self._run_id = run_id
         self._pipe = pipe
         self._file = file
         self._limit = limit
         self._sending = threading.Lock()
         self._content_id = ""
-        # Messages; a text says why a reply could not be read.
+        # When the messages expire whose replies nobody has taken; in seconds since the epoch.
+        self._expiry: dict[str, float] = {}
         self._replies: dict[str, Any] = {}
         self._closed = False
         threading.Thread(target=self._read, name="replies", daemon=True).start()
 
     def send(self, message: Any) -> None:
-        """Send a message, to which there will be a reply.
+        """Send a message, to which there will be a reply, unless one is waited for already.
 
         Raises
         ------
         ValueError
             If it is too large.
         """
-        head = frames.encoded_head(self._flower, message)
+        about = message.metadata
         has_content = message.has_content()
         with self._sending:
+            # Messages are added in here only.
+            if about.message_id in self._expiry:
+                return
+            head = frames.encoded_head(self._flower, message)
             if has_content:
                 self._send_content(message, len(head))
             with self.changed:
-                self.unanswered.add(message.metadata.message_id)
+                self._expiry[about.message_id] = about.created_at + about.ttl
             frames.send(self._pipe, b"B" if has_content else b"M", [head])
 
     def _send_content(self, message: Any, head: int) -> None:
@@ -164,12 +193,24 @@ class _Mailbox:
         frames.send(self._pipe, b"C", pieces)
         self._content_id = content_id
 
-    def take(self, message_ids: Iterable[str]) -> list[tuple[str, Any]]:
-        """Return the replies that are there, in the order of the ids; nobody else gets them."""
+    def take(self, message_ids: Iterable[str] | None) -> tuple[list[Any], list[str], list[str]]:
+        """Return the replies that are there, in the order of the ids; nobody else gets them.
+
+        Behind them come the ids of messages that have expired, and those of which nothing is known,
+        or no longer. With None for the ids, all are meant.
+        """
+        now = time.time()
         with self.changed:
-            found = [each for each in message_ids if each in self._replies]
-            self.unanswered.difference_update(found)
-            return [(each, self._replies.pop(each)) for each in found]
+            wanted = list(self._expiry if message_ids is None else dict.fromkeys(message_ids))
+            unknown = [each for each in wanted if each not in self._expiry]
+            expired = [each for each in wanted if self._expiry.get(each, now) < now]
+            for each in expired:
+                self._replies.pop(each, None)
+            found = [each for each in wanted if each in self._replies]
+            replies = [self._replies.pop(each) for each in found]
+            for each in (*found, *expired):
+                del self._expiry[each]
+        return replies, expired, unknown
 
     def wait(self, message_ids: Collection[str], until: float | None) -> None:
         """Wait until there is a reply to one of some messages, or `until` (time.monotonic)."""
@@ -190,9 +231,10 @@ class _Mailbox:
                     self.nodes = json.loads(frame.rest())
                     continue
                 message_id = frame.rest().decode()
-                reply = self._decoded(frames.receive_one(self._file, b"M"))
+                reply = self._decoded(message_id, frames.receive_one(self._file, b"M"))
                 with self.changed:
-                    self._replies[message_id] = reply
+                    if message_id in self._expiry:
+                        self._replies[message_id] = reply
                     self.changed.notify_all()
         except (EOFError, OSError):
             pass
@@ -201,99 +243,119 @@ class _Mailbox:
                 self._closed = True
                 self.changed.notify_all()
 
-    def _decoded(self, frame: Any) -> Any:
-        """Return a reply; a text if it cannot be read, because a station may send anything."""
+    def _decoded(self, message_id: str, frame: Any) -> Any:
+        """Return a reply; an error in place of one that Flower cannot read."""
         try:
-            return frames.decoded(self._flower, frame)
+            reply = frames.decoded(self._flower, frame)
+            if reply.metadata.reply_to_message_id != message_id:
+                raise ValueError(f"it is none to message {message_id}")
+            if not (reply.has_content() or reply.has_error()):
+                raise ValueError("it says nothing")
         except (EOFError, OSError):
             raise
         except Exception as error:
             frame.skip()
-            return f"The reply cannot be read: {error}"
+            code = self._flower.ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+            reason = f"The reply of the station cannot be read: {type(error).__name__}."
+            return _error_reply(self._flower, self._run_id, message_id, code, reason)
+        return reply
 
 
 def _grid_class(flower: Any) -> Any:
-    """Make the Grid: a subclass of Flower's own."""
+    """Make the Grid: a subclass of the one that talks to a SuperLink."""
 
-    class DirectGrid(flower.Grid):  # type: ignore[misc]
+    class DirectGrid(flower.RemoteGrid):  # type: ignore[misc]
         """Sends messages through the pipe, and gets their replies from the mailbox."""
 
-        def __init__(self, mailbox: _Mailbox) -> None:
-            self._mailbox = mailbox
-            self._run: Any = None
-
-        def set_run(self, run: Any) -> None:
-            """Say which run it is: a Run of Flower."""
+        def __init__(self, run: Any, mailbox: _Mailbox, superlink: _SuperLink) -> None:
+            # Not Flower's own, which wants to know where the SuperLink is.
+            self.node = flower.Node(node_id=flower.SUPERLINK_NODE_ID)
             self._run = run
+            self._mailbox = mailbox
+            self._superlink = superlink
+            # Where Flower's looks whether there is a connection to close.
+            self._client = self._channel = None
+            # Messages of the ServerApp to itself.
+            self._own: list[Any] = []
 
         @property
-        def run(self) -> Any:
-            """The run."""
-            return dataclasses.replace(self._run)
+        def _runtime_client(self) -> _SuperLink:
+            return self._superlink
 
-        def create_message(
-            self,
-            content: Any,
-            message_type: str,
-            dst_node_id: int,
-            group_id: str,
-            ttl: float | None = None,
-        ) -> Any:
-            """Make a message, as older apps do."""
-            return flower.Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+        # Until 1.34.
+        _stub = _runtime_client
 
-        def get_node_ids(self) -> list[int]:
-            """Return the ids of the nodes that are online."""
-            return list(self._mailbox.nodes)
+        def _try_push_messages(self, run_id: int, messages: Iterable[Any]) -> list[str]:
+            """Send messages; returns their ids, an empty one for a message that is refused."""
+            messages = list(messages)
+            if not messages:
+                raise ValueError("Malformed PushMessages: `messages_list` must not be empty")
+            for message in messages:
+                errors = flower.validate_message(message, is_reply_message=False)
+                if run_id != message.metadata.run_id:
+                    errors.append("`Message.metadata` has mismatched `run_id`")
+                if errors:
+                    raise ValueError(f"Malformed PushMessages: {', '.join(errors)}")
+            return [self._push(message) for message in messages]
 
-        def push_messages(self, messages: Iterable[Any]) -> list[str | None]:
-            """Send messages; returns their ids, None for a node that is not there."""
-            # Often all say the same: it is hashed once.
-            with flower.no_object_id_recompute():
-                return [self._push(message) for message in messages]
-
-        def _push(self, message: Any) -> str | None:
+        def _push(self, message: Any) -> str:
             metadata = message.metadata
-            metadata.__dict__["_run_id"] = self._run.run_id
-            metadata.__dict__["_src_node_id"] = flower.SUPERLINK_NODE_ID
-            metadata.__dict__["_message_id"] = message.object_id
-            if metadata.ttl <= 0:
-                raise ValueError(f"Invalid message: {message}")
-            if metadata.dst_node_id not in self._mailbox.nodes:
-                return None
+            message_id = str(metadata.message_id)
+            if metadata.dst_node_id == flower.SUPERLINK_NODE_ID:
+                proto = flower.message_to_proto(message)
+                self._own.append(flower.message_from_proto(proto))
+                return message_id
+            if not self._is_known(metadata.dst_node_id):
+                return ""
             self._mailbox.send(message)
-            return str(metadata.message_id)
+            return message_id
+
+        def _is_known(self, node_id: int) -> bool:
+            """Whether a message for a node is taken."""
+            return node_id in [node["node_id"] for node in self._mailbox.nodes]
 
         def pull_messages(self, message_ids: Iterable[str]) -> list[Any]:
             """Return the replies that are there, each once."""
-            wanted = list(message_ids)
-            unknown = [each for each in wanted if each not in self._mailbox.unanswered]
-            replies = [self._with_id(*each) for each in self._mailbox.take(wanted)]
-            return replies + [self._unavailable(each) for each in unknown]
+            replies, expired, unknown = self._mailbox.take(_texts(message_ids))
+            return [
+                *map(self._with_id, replies),
+                *map(self._unavailable, (*expired, *unknown)),
+                *self._pulled_own(),
+            ]
+
+        def _pulled_own(self) -> list[Any]:
+            own, self._own = self._own, []
+            return list(map(self._with_id, own))
 
         def send_and_receive(
             self, messages: Iterable[Any], *, timeout: float | None = None
         ) -> list[Any]:
             """Send messages, wait for their replies, and return those that came in time."""
             until = None if timeout is None else time.monotonic() + timeout
-            asked = [each for each in self.push_messages(messages) if each is not None]
-            replies: dict[str, Any] = {}
+            asked = list(self._replied(self.push_messages(messages)))
+            replies: list[Any] = []
             waiting = set(asked)
-            while waiting and (until is None or time.monotonic() < until):
+            while until is None or time.monotonic() < until:
+                pulled = self.pull_messages(waiting)
+                replies += pulled
+                waiting.difference_update(each.metadata.reply_to_message_id for each in pulled)
+                if not waiting:
+                    break
                 self._mailbox.wait(waiting, until)
-                for reply in self.pull_messages(waiting):
-                    replies[reply.metadata.reply_to_message_id] = reply
-                waiting.difference_update(replies)
             # In the order of the messages, so that sums of floats do not depend on who was first.
-            return [replies[each] for each in asked if each in replies]
+            places = {message_id: place for place, message_id in enumerate(asked)}
+            return sorted(
+                replies, key=lambda each: places.get(each.metadata.reply_to_message_id, len(places))
+            )
 
-        def close(self) -> None:
-            """Do nothing: the pipe is not the Grid's."""
+        @staticmethod
+        def _replied(message_ids: Iterable[str]) -> Iterable[str]:
+            """Return of which pushed messages there will be a reply: of a refused one, too."""
+            return message_ids
 
-        def _with_id(self, message_id: str, reply: Any) -> Any:
-            """Return the reply to a message; one that came without an id gets its own."""
-            if isinstance(reply, str):
-                return self._error(message_id, flower.ErrorCode.REPLY_MESSAGE_UNAVAILABLE, reply)
+        @staticmethod
+        def _with_id(reply: Any) -> Any:
+            """Return a reply; one that came without an id gets its own."""
             if not reply.metadata.message_id:
                 with flower.no_object_id_recompute():
                     reply.metadata.__dict__["_message_id"] = reply.object_id
@@ -301,25 +363,119 @@ def _grid_class(flower: Any) -> Any:
 
         def _unavailable(self, message_id: str) -> Any:
             """Return what a SuperLink says of a message that it does not, or no longer, know."""
-            return self._error(
-                message_id,
-                flower.ErrorCode.MESSAGE_UNAVAILABLE,
-                f"There is no message {message_id}, or it was answered before.",
+            reason = f"There is no message {message_id}, or it has expired or was answered before."
+            code = flower.ErrorCode.MESSAGE_UNAVAILABLE
+            # Until 1.37 it did not say of which run.
+            run_id = self._run.run_id if hasattr(flower, "TaskIdentity") else 0
+            return self._with_id(_error_reply(flower, run_id, message_id, code, reason))
+
+    class InboxGrid(DirectGrid):
+        """The same from 1.43 on: any message is taken, and replies are what is in an inbox.
+
+        Of a message that nobody will answer a SuperLink says nothing, and whoever waits for its
+        reply does so for ever. Here an error comes.
+        """
+
+        def __init__(self, run: Any, mailbox: _Mailbox, superlink: _SuperLink) -> None:
+            super().__init__(run, mailbox, superlink)
+            self._pushed: set[str] = set()
+
+        def _try_push_messages(
+            self,
+            run_id: int,  # noqa: ARG002 - the messages are of this run
+            messages: Iterable[Any],
+        ) -> list[str]:
+            return [
+                "" if flower.validate_message_metadata(message.metadata) else self._push(message)
+                for message in messages
+            ]
+
+        def _is_known(self, node_id: int) -> bool:  # noqa: ARG002 - whichever it is
+            return True
+
+        def _push(self, message: Any) -> str:
+            message_id = str(message.metadata.message_id)
+            if message_id not in self._pushed:
+                super()._push(message)
+                self._pushed.add(message_id)
+            return message_id
+
+        def pull_messages(  # type: ignore[override]
+            self,
+            reply_to_message_ids: Iterable[str] | None = None,
+            *,
+            message_ids: Iterable[str] | None = None,
+        ) -> list[Any]:
+            """Return the replies that are there, each once; by default all."""
+            if message_ids is not None:
+                if reply_to_message_ids is not None:
+                    raise TypeError("Specify only one of `reply_to_message_ids` and `message_ids`.")
+                flower.warn_deprecated_feature(
+                    "`message_ids` is deprecated. Use `reply_to_message_ids` instead."
+                )
+                reply_to_message_ids = message_ids
+            wanted = None if reply_to_message_ids is None else _texts(reply_to_message_ids)
+            replies, expired, _ = self._mailbox.take(wanted)
+            pulled = [
+                *map(self._with_id, replies),
+                *map(self._unavailable, expired),
+                *(self._pulled_own() if wanted is None or "" in wanted else ()),
+            ]
+            return sorted(
+                pulled, key=lambda each: (each.metadata.created_at, each.metadata.message_id)
             )
 
-        def _error(self, message_id: str, code: int, reason: str) -> Any:
-            reply = flower.ProtoMessage()
-            reply.metadata.run_id = self._run.run_id
-            reply.metadata.src_node_id = flower.SUPERLINK_NODE_ID
-            reply.metadata.dst_node_id = flower.SUPERLINK_NODE_ID
-            reply.metadata.reply_to_message_id = message_id
-            reply.metadata.message_type = "system"
-            reply.metadata.created_at = time.time()
-            reply.error.code = code
-            reply.error.reason = reason
-            return self._with_id(message_id, flower.message_from_proto(reply))
+        @staticmethod
+        def _replied(message_ids: Iterable[str]) -> Iterable[str]:
+            return filter(None, message_ids)
 
-    return DirectGrid
+    return InboxGrid if hasattr(flower, "validate_message_metadata") else DirectGrid
+
+
+class _SuperLink:
+    """Answers what a Grid asks a SuperLink, apart from messages."""
+
+    def __init__(self, flower: Any, mailbox: _Mailbox, run: Any) -> None:
+        self._flower = flower
+        self._mailbox = mailbox
+        self._run = run
+
+    def GetRun(self, request: Any) -> Any:  # noqa: N802 - as in Flower
+        """Return the run, if it is this one; asked until 1.27."""
+        response = self._flower.GetRunResponse()
+        if request.run_id == self._run.run_id:
+            response.run.CopyFrom(self._run)
+        return response
+
+    def GetNodes(self, request: Any) -> Any:  # noqa: ARG002, N802 - as in Flower
+        """Return the nodes that are online."""
+        online = [node for node in self._mailbox.nodes if node["status"] == "online"]
+        about = self._flower.NodeInfo
+        nodes = [ParseDict(node, about(), ignore_unknown_fields=True) for node in online]
+        return SimpleNamespace(nodes=nodes)
+
+
+def _texts(message_ids: Iterable[str]) -> list[str]:
+    """Return ids as protobuf takes them: None for none, but nothing that is no text."""
+    found = list(message_ids or ())
+    for each in found:
+        if not isinstance(each, str):
+            raise TypeError(f"a message id is a str, not {type(each).__name__}")
+    return found
+
+
+def _error_reply(flower: Any, run_id: int, message_id: str, code: int, reason: str) -> Any:
+    """Make what a SuperLink itself says of a message."""
+    reply = flower.ProtoMessage()
+    reply.metadata.run_id = run_id
+    reply.metadata.src_node_id = flower.SUPERLINK_NODE_ID
+    reply.metadata.dst_node_id = flower.SUPERLINK_NODE_ID
+    reply.metadata.reply_to_message_id = message_id
+    reply.metadata.message_type = "system"
+    reply.metadata.created_at = time.time()
+    reply.error.code = code
+    reply.error.reason = reason
+    return flower.message_from_proto(reply)
 
 
 def _installed(flower: Any, fab: bytes) -> Path:

@@ -5,6 +5,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from algorithm.direct.script import Script
 from algorithm.flower import Flower
 from algorithm.manifest import Manifest
 from protos import fleet_pb2 as fleet
+from proxy import strict_json
 from proxy.blocks import Data, Joined, in_memory
-from proxy.direct import LinkState
+from proxy.direct import LinkState, NodeInfo
 from proxy.errors import FleetError, FlowerError
 from proxy.fleet.inline import MAX_WHOLE_BYTES
 from proxy.fleet.releases import names_of
@@ -55,7 +57,7 @@ class ServerApp:
         self._script = Script(flower, _SCRIPT, home, log_file)
         self._reader = threading.Thread(target=self._read, name="ServerApp", daemon=True)
         self._begun = False
-        self._nodes: Sequence[int] = ()
+        self._nodes: Sequence[NodeInfo] = ()
         self._telling = threading.Lock()
 
     @property
@@ -97,7 +99,7 @@ class ServerApp:
             _, run = self._script.receive()
             self.links.open(in_memory(run), fleet.Fab(hash_str=app.fab_sha256, content=fab))
             with self._telling:
-                self._script.send(b"N", json.dumps(self._nodes).encode())
+                self._script.send(b"N", _encoded(self._nodes))
                 self._begun = True
         except EOFError as error:
             self.process.wait(GRACE_SECONDS)
@@ -133,9 +135,11 @@ class ServerApp:
                     case b"M":
                         self.links.push(data)
                     case b"E":
-                        self._failure = json.loads(in_memory(data))
+                        self._failure = _reason(in_memory(data))
                     case b"D":
                         self._done = True
+                    case _:
+                        raise FlowerError(f"Flower's process sent what nobody knows: {kind!r}.")
         except EOFError:
             pass
         except (FleetError, FlowerError) as error:
@@ -152,14 +156,28 @@ class ServerApp:
             self._send(b"I", message_id.encode())
             self._send(b"M", reply)
 
-    def _tell_nodes(self, nodes: Sequence[int]) -> None:
+    def _tell_nodes(self, nodes: Sequence[NodeInfo]) -> None:
         with self._telling:
             self._nodes = nodes
             if self._begun:
-                self._send(b"N", json.dumps(nodes).encode())
+                self._send(b"N", _encoded(nodes))
 
     def _send(self, kind: bytes, data: Data) -> None:
         try:
             self._script.send(kind, data)
         except EOFError:
             log.debug("the ServerApp has ended")  # so it wants nothing any more
+
+
+def _encoded(nodes: Sequence[NodeInfo]) -> bytes:
+    return json.dumps(list(map(asdict, nodes))).encode()
+
+
+def _reason(encoded: bytes) -> str:
+    """Return why the app failed, as its process says."""
+    try:
+        return str(strict_json.loads(encoded))
+    except ValueError as error:
+        raise FlowerError(
+            f"Flower's process sent what cannot be read: {type(error).__name__}."
+        ) from error

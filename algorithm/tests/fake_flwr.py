@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -26,6 +27,7 @@ if THREAD_VARIABLE in os.environ:
 
 ProtoMessage = fleet.Message
 ProtoRun = fleet.Run
+Node = NodeInfo = fleet.Node
 ErrorCode = IntEnum(
     "ErrorCode",
     {
@@ -35,7 +37,6 @@ ErrorCode = IntEnum(
         "REPLY_MESSAGE_UNAVAILABLE": 4,
     },
 )
-Grid = object
 RecordDict = SimpleNamespace
 SUPERLINK_NODE_ID = 1
 no_object_id_recompute = nullcontext
@@ -64,6 +65,7 @@ class Metadata:
         self.reply_to_message_id = proto.reply_to_message_id
         self.dst_task_id = None
         self.ttl = proto.ttl
+        self.created_at = proto.created_at or time.time()
 
     run_id = property(lambda self: self._run_id)
     message_id = property(lambda self: self._message_id)
@@ -96,10 +98,48 @@ class Message:
         """Whether it is made of records: never."""
         return False
 
+    def has_error(self) -> bool:
+        """Whether it is encoded as one piece: always."""
+        return True
+
     @property
     def object_id(self) -> str:
         """What it is called by its content."""
         return f"{self.content} at {self.metadata.dst_node_id}"
+
+
+class RemoteGrid:
+    """What is of the Grid in all releases: `flwr/superlink/grid/http_grid.py`, flwr 1.42."""
+
+    _run: Any
+    _runtime_client: Any
+    _try_push_messages: Callable[[int, list[Message]], list[str]]
+
+    def set_run(self, run: Any) -> None:
+        """Say which run it is."""
+        self._run = run
+
+    @property
+    def run(self) -> Any:
+        """A copy of the run."""
+        return copy(self._run)
+
+    def get_node_ids(self) -> list[int]:
+        """Return the ids of the nodes."""
+        return [node.node_id for node in self._runtime_client.GetNodes(None).nodes]
+
+    def push_messages(self, messages: list[Message]) -> list[str]:
+        """Give the messages ids, and push them."""
+        for message in messages:
+            about = message.metadata
+            about._run_id, about._src_node_id = self._run.run_id, SUPERLINK_NODE_ID
+            about._message_id = message.object_id
+        return self._try_push_messages(self._run.run_id, messages)
+
+
+def validate_message(message: Message, is_reply_message: bool) -> list[str]:
+    """Return what is wrong with a message."""
+    return [] if message.metadata.ttl > 0 and not is_reply_message else ["`metadata.ttl`"]
 
 
 def text_of(message: fleet.Message) -> str:
@@ -131,6 +171,7 @@ def message_to_proto(message: Message) -> fleet.Message:
         dst_node_id=about.dst_node_id,
         reply_to_message_id=about.reply_to_message_id,
         ttl=about.ttl,
+        created_at=about.created_at,
     )
     return make_whole_message(metadata, content)
 
@@ -231,7 +272,7 @@ NAMES = {
     role: f"algorithm.tests.fake_flwr:{role}"
     for role in (
         *("Context", "Error", "ErrorCode", "LoadClientAppError", "Message", "ProtoContext"),
-        *("ProtoMessage", "ProtoRun", "RecordDict"),
+        *("ProtoMessage", "ProtoRun", "PullMessagesResponse", "RecordDict"),
         *("context_from_proto", "context_to_proto", "get_fused_config_from_dir"),
         *("get_load_client_app_fn", "install_from_fab", "message_from_proto"),
         *("message_to_proto", "parse_config_args", "run_from_proto"),

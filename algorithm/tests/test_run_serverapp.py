@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from algorithm.direct.run_serverapp import _grid_class, _Mailbox, frames
+from algorithm.direct.run_serverapp import _grid_class, _Mailbox, _SuperLink, frames
 from algorithm.tests import fake_flwr
 from algorithm.tests.fake_flwr import Message
 from protos import fleet_pb2 as fleet
@@ -26,12 +26,15 @@ class Bridge:
         self.pipe.settimeout(20.0)
         self.file = self.pipe.makefile("rb")
         self.tell_nodes(NODES)
-        self.mailbox = _Mailbox(fake_flwr, theirs, theirs.makefile("rb"), LIMIT)
-        self.grid = _grid_class(fake_flwr)(self.mailbox)
-        self.grid.set_run(SimpleNamespace(run_id=7))
+        self.mailbox = _Mailbox(fake_flwr, 7, theirs, theirs.makefile("rb"), LIMIT)
+        run = SimpleNamespace(run_id=7)
+        superlink = _SuperLink(fake_flwr, self.mailbox, run)
+        self.grid = _grid_class(fake_flwr)(run, self.mailbox, superlink)
 
-    def tell_nodes(self, nodes: list[int]) -> None:
-        frames.send(self.pipe, b"N", [json.dumps(nodes).encode()])
+    def tell_nodes(self, nodes: list[int], offline: list[int] | None = None) -> None:
+        online = [{"node_id": node, "status": "online"} for node in nodes]
+        others = [{"node_id": node, "status": "offline"} for node in offline or ()]
+        frames.send(self.pipe, b"N", [json.dumps(online + others).encode()])
 
     def receive(self) -> fleet.Message:
         """Return the next message that the Grid sent."""
@@ -44,7 +47,7 @@ class Bridge:
         self.reply_with(message_id, fake_flwr.message_to_proto(reply).SerializeToString())
 
     def reply_with(self, message_id: str, encoded: bytes) -> None:
-        """Send such a reply to a message, and wait until it is there."""
+        """Send any bytes as the reply to a message, and wait until they are there."""
         with self.mailbox.changed:
             frames.send(self.pipe, b"I", [message_id.encode()])
             frames.send(self.pipe, b"M", [encoded])
@@ -79,18 +82,32 @@ def test_a_message_is_sent_with_the_run_the_superlinks_node_id_and_its_own_id(
     assert about.message_id == "hello at 4"
 
 
-def test_a_message_for_a_node_that_is_not_there_has_no_id(bridge: Bridge) -> None:
+def test_a_message_for_a_node_that_is_not_there_has_an_empty_id(bridge: Bridge) -> None:
     assert bridge.grid.push_messages([Message("hello", 6), Message("hello", 5)]) == [
-        None,
+        "",
         "hello at 5",
     ]
     assert bridge.receive().metadata.dst_node_id == 5
 
 
+def test_a_message_for_a_node_that_is_offline_is_sent(bridge: Bridge) -> None:
+    bridge.tell_nodes([4], offline=[5])
+    bridge.grid.push_messages([Message("hello", 4)])
+    bridge.reply("hello at 4")  # it comes behind the nodes
+    assert bridge.grid.get_node_ids() == [4]
+    assert bridge.grid.push_messages([Message("hello", 5)]) == ["hello at 5"]
+
+
+def test_a_message_that_waits_for_its_reply_is_not_sent_again(bridge: Bridge) -> None:
+    for text in ("hello", "hello", "bye"):
+        bridge.grid.push_messages([Message(text, 4)])
+    assert [fake_flwr.text_of(bridge.receive()) for _ in range(2)] == ["hello", "bye"]
+
+
 def test_a_message_that_expires_at_once_is_refused(bridge: Bridge) -> None:
     message = Message("hello", 4)
     message.metadata.ttl = 0.0
-    with pytest.raises(ValueError, match="Invalid message"):
+    with pytest.raises(ValueError, match="Malformed PushMessages"):
         bridge.grid.push_messages([message])
 
 
@@ -138,8 +155,32 @@ def test_who_waits_for_some_time_gets_the_replies_of_that_time(bridge: Bridge) -
     messages = [Message("hello", 4), Message("hello", 5), Message("hello", 6)]
     (_, second, _) = bridge.grid.push_messages(messages)
     bridge.reply(second, "in time")
-    # It is pushed a second time; the reply that is there is one to it.
-    assert said(bridge.grid.send_and_receive(messages, timeout=0.1)) == ["in time"]
+    # It is pushed a second time; the reply that is there is one to it. Of the last no reply comes.
+    assert said(bridge.grid.send_and_receive(messages, timeout=0.1)) == [
+        "in time",
+        fake_flwr.ErrorCode.MESSAGE_UNAVAILABLE,
+    ]
+
+
+def test_a_reply_that_flower_cannot_read_is_an_error(bridge: Bridge) -> None:
+    messages = [Message(text, 4) for text in ("no protobuf", "no content", "another's")]
+    sent = bridge.grid.push_messages(messages)
+    empty = fleet.Message(metadata=fleet.Metadata(reply_to_message_id=sent[1]))
+    for message_id, reply in zip(
+        sent, (b"\xff\xff", *[empty.SerializeToString()] * 2), strict=True
+    ):
+        bridge.reply_with(message_id, reply)
+    replies = bridge.grid.send_and_receive(messages, timeout=20.0)
+    assert said(replies) == [fake_flwr.ErrorCode.REPLY_MESSAGE_UNAVAILABLE] * 3
+    assert [each.metadata.reply_to_message_id for each in replies] == sent
+
+
+def test_a_reply_that_nobody_pulled_in_time_has_expired(bridge: Bridge) -> None:
+    message = Message("hello", 4)
+    message.metadata.created_at -= 3600.0
+    (sent,) = bridge.grid.push_messages([message])
+    bridge.reply(sent)
+    assert said(bridge.grid.pull_messages([sent])) == [fake_flwr.ErrorCode.MESSAGE_UNAVAILABLE]
 
 
 @pytest.mark.parametrize("garbage", [b"\xff" * 100_000, b"\x12\x7f", b"\x0b", b"\x12\x00\x12\x00"])
@@ -163,16 +204,17 @@ def test_a_reply_gets_an_id_if_it_has_none(bridge: Bridge) -> None:
 
 
 def test_messages_of_several_threads_do_not_mix(bridge: Bridge) -> None:
+    texts = [letter * 100_000 for letter in "abcdefghijkl"]
     senders = [
         threading.Thread(
-            target=bridge.grid.push_messages, args=([Message(f"{n}" * 100_000, 4)] * 3,)
+            target=bridge.grid.push_messages,
+            args=([Message(text, 4) for text in texts[place::4]],),
         )
-        for n in range(4)
+        for place in range(4)
     ]
     for each in senders:
         each.start()
-    texts = [fake_flwr.text_of(bridge.receive()) for _ in range(12)]
-    assert all(set(text) == {text[0]} and len(text) == 100_000 for text in texts)
+    assert sorted(fake_flwr.text_of(bridge.receive()) for _ in texts) == texts
 
 
 def test_who_waits_for_a_bridge_that_has_ended_hears_it(bridge: Bridge) -> None:
@@ -191,7 +233,5 @@ def test_who_waits_hears_it_if_what_came_is_no_reply(bridge: Bridge) -> None:
 
 
 def test_the_run_of_a_grid_cannot_be_changed_by_an_app(bridge: Bridge) -> None:
-    run = fake_flwr.Context(7, 1, {}, None, {})
-    bridge.grid.set_run(run)
-    assert bridge.grid.run == run
-    assert bridge.grid.run is not run
+    bridge.grid.run.run_id = 8
+    assert bridge.grid.run.run_id == 7

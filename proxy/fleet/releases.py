@@ -197,14 +197,17 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
             "Context": "flwr.common:Context",
             "Error": "flwr.app.error:Error",
             "ErrorCode": "flwr.common.constant:ErrorCode",
-            "Grid": "flwr.server:Grid",
+            "GetRunResponse": "flwr.proto.run_pb2:GetRunResponse",
             "LoadClientAppError": "flwr.client.client_app:LoadClientAppError",
             "Message": "flwr.common:Message",
+            "Node": "flwr.proto.node_pb2:Node",
+            "NodeInfo": "flwr.proto.node_pb2:Node",
             "ProtoArray": "flwr.proto.recorddict_pb2:Array",
             "ProtoContext": "flwr.proto.message_pb2:Context",
             "ProtoMessage": "flwr.proto.message_pb2:Message",
             "ProtoRun": "flwr.proto.run_pb2:Run",
             "RecordDict": "flwr.common:RecordDict",
+            "RemoteGrid": "flwr.server.grid.grpc_grid:GrpcGrid",
             "SUPERLINK_NODE_ID": "flwr.common.constant:SUPERLINK_NODE_ID",
             "TaskIdentity": "",
             "array_record_from_proto": "flwr.common.serde:array_record_from_proto",
@@ -224,6 +227,7 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
             "run_from_proto": "flwr.common.serde:run_from_proto",
             "run_serverapp": "flwr.server.run_serverapp:run",
             "user_config_to_proto": "flwr.common.serde:user_config_to_proto",
+            "validate_message": "flwr.server.utils.validator:validate_message",
         },
     ),
     (
@@ -231,7 +235,6 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
         {
             "ArrayRecord": "flwr.app:ArrayRecord",
             "Context": "flwr.app:Context",
-            "Grid": "flwr.serverapp:Grid",
             "Message": "flwr.app:Message",
             "RecordDict": "flwr.app:RecordDict",
         },
@@ -240,6 +243,7 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
         (1, 23),
         {
             "LoadClientAppError": "flwr.clientapp.client_app:LoadClientAppError",
+            "NodeInfo": "flwr.proto.node_pb2:NodeInfo",
             "get_load_client_app_fn": "flwr.clientapp.utils:get_load_client_app_fn",
         },
     ),
@@ -251,13 +255,24 @@ _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
             ),
         },
     ),
+    ((1, 28), {"GetRunResponse": ""}),
     (
         (1, 31),
         {
+            "RemoteGrid": "flwr.superlink.grid.grpc_grid:GrpcGrid",
             "remove_content_from_message": "flwr.app.message.message:remove_content_from_message",
         },
     ),
+    ((1, 35), {"RemoteGrid": "flwr.superlink.grid.http_grid:HttpGrid"}),
     ((1, 38), {"TaskIdentity": "flwr.supercore.task_identity:TaskIdentity"}),
+    (
+        (1, 43),
+        {
+            "validate_message": "",
+            "validate_message_metadata": "flwr.supercore.corestate.utils:validate_message_metadata",
+            "warn_deprecated_feature": "flwr.supercore.logger:warn_deprecated_feature",
+        },
+    ),
 )
 
 # The newest release that `make compat` has tried out: see docs/compatibility.json.

@@ -2,14 +2,15 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from protos import fleet_pb2 as fleet
-from proxy.blocks import in_memory
+from proxy.blocks import Data, in_memory
 from proxy.central import CentralProxy
-from proxy.direct import DirectLink, LinkState
+from proxy.direct import DirectLink, LinkState, NodeInfo
 from proxy.errors import FleetError
 from proxy.fleet.messages import (
     SUPERLINK_NODE_ID,
@@ -38,14 +39,30 @@ class Grid:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        # Seconds that the machine was suspended.
+        self.suspended = 0.0
         self.replies: list[fleet.Message] = []
-        self.nodes: list[list[int]] = []
+        self.answered: list[str] = []
+        self.told: list[Sequence[NodeInfo]] = []
         self.links = LinkState(
-            lambda _, reply: self.replies.append(fleet.Message.FromString(in_memory(reply))),
-            lambda nodes: self.nodes.append(list(nodes)),
-            lambda: self.now,
+            self.hear, self.told.append, lambda: self.now, lambda: self.now - self.suspended
         )
         self.links.open(RUN.SerializeToString(), FAB)
+
+    def hear(self, message_id: str, reply: Data) -> None:
+        """Take a reply."""
+        self.answered.append(message_id)
+        self.replies.append(fleet.Message.FromString(in_memory(reply)))
+
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep."""
+        self.now += seconds
+        self.suspended += seconds
+
+    @property
+    def nodes(self) -> list[list[int]]:
+        """The nodes that were online, each time that the Grid heard of them."""
+        return [[each.node_id for each in nodes if each.status == "online"] for nodes in self.told]
 
     def join(self) -> DirectLink:
         """Let a node in."""
@@ -133,9 +150,62 @@ def test_the_run_and_its_app_are_for_every_node(grid: Grid) -> None:
     assert parse(fleet.GetFabResponse, node.get_fab(7, RUN.fab_hash)).fab == FAB
 
 
-def test_what_is_no_message_is_refused(grid: Grid) -> None:
+def test_a_message_that_waits_for_its_reply_is_handed_out_once(grid: Grid) -> None:
+    node = grid.join()
+    for _ in range(2):
+        grid.links.push(grid.message(node.node_id))
+    pulled(node)
+    assert node.pull_messages() is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"\xff\xff",
+        # With two readings: its metadata occurs twice, for two nodes.
+        b"".join(
+            fleet.Message(
+                metadata=fleet.Metadata(message_id="f", dst_node_id=node, created_at=1.0, ttl=1.0)
+            ).SerializeToString()
+            for node in (2, 3)
+        ),
+        fleet.Message(metadata=fleet.Metadata(created_at=1.0, ttl=1.0)).SerializeToString(),
+        fleet.Message(
+            metadata=fleet.Metadata(message_id="f", created_at=1.0, ttl=float("nan"))
+        ).SerializeToString(),
+    ],
+    ids=["no protobuf", "two readings", "no id", "never expires"],
+)
+def test_what_is_no_message_is_refused(message: bytes, grid: Grid) -> None:
     with pytest.raises(FleetError):
-        grid.links.push(b"\xff\xff")
+        grid.links.push(message)
+    assert grid.replies == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"\xa3\x06\xa4\x06",  # a group
+        b"\x18\x81\x00",  # a number that takes more bytes than it needs
+    ],
+)
+def test_a_reply_that_cannot_be_delivered_is_an_error(more: bytes, grid: Grid) -> None:
+    node = grid.join()
+    grid.links.push(grid.message(node.node_id))
+    reply = reply_to(pulled(node))
+    node.push_messages(Reply.decode(more + reply.encoded), Layout.INLINE)
+    assert [each.error.code for each in grid.replies] == [ErrorCode.REPLY_MESSAGE_UNAVAILABLE]
+    assert grid.answered == ["f" * 64]
+
+
+def test_a_node_cannot_answer_for_another(grid: Grid) -> None:
+    asked, liar = grid.join(), grid.join()
+    grid.links.push(grid.message(asked.node_id))
+    reply = reply_to(pulled(asked))
+    liar.push_messages(reply, Layout.INLINE)
+    assert grid.replies == []
+    asked.push_messages(reply, Layout.INLINE)
+    assert len(grid.replies) == 1
 
 
 # What no station answers
@@ -171,6 +241,33 @@ def test_a_node_that_has_a_message_may_be_offline_for_a_while(grid: Grid) -> Non
     assert [reply.HasField("error") for reply in grid.replies] == [False]
 
 
+def test_a_node_is_as_online_as_before_when_the_machine_was_suspended(grid: Grid) -> None:
+    node = grid.join()
+    grid.links.push(grid.message(node.node_id))
+    grid.suspend(61.0)
+    grid.links.check()
+    assert grid.replies == []
+    assert grid.nodes[-1] == [node.node_id]
+
+
+def test_a_message_expires_while_the_machine_is_suspended(grid: Grid) -> None:
+    node = grid.join()
+    grid.links.push(grid.message(node.node_id, ttl=60.0))
+    grid.suspend(61.0)
+    grid.links.check()
+    assert grid.replies[0].error.code == ErrorCode.MESSAGE_UNAVAILABLE
+
+
+def test_what_a_node_leaves_unanswered_when_it_goes_is_answered(grid: Grid) -> None:
+    node = grid.join()
+    grid.links.push(grid.message(node.node_id, "a" * 64))
+    grid.links.push(grid.message(node.node_id, "b" * 64))
+    pulled(node)
+    node.unregister()
+    assert grid.answered == ["a" * 64, "b" * 64]
+    assert {each.error.code for each in grid.replies} == {ErrorCode.NODE_UNAVAILABLE}
+
+
 def test_a_message_that_expires_is_answered(grid: Grid) -> None:
     node = grid.join()
     grid.links.push(grid.message(node.node_id, ttl=5.0))
@@ -202,9 +299,17 @@ def test_the_grid_hears_which_nodes_are_online(grid: Grid) -> None:
 def test_nothing_is_told_when_nothing_changes(grid: Grid) -> None:
     node = grid.join()
     for _ in range(3):
-        node.heartbeat()
         grid.links.check()
-    assert len(grid.nodes) == 1
+        node.heartbeat()  # at the same moment
+    assert len(grid.told) == 1
+
+
+def test_the_grid_hears_until_when_a_node_is_online(grid: Grid) -> None:
+    node = grid.join()
+    grid.now += 20.0
+    node.heartbeat()
+    assert [info.online_until for (info,) in grid.told] == [1060.0, 1080.0]
+    assert {info.registered_at for (info,) in grid.told} == {"1970-01-01T00:16:40+00:00"}
 
 
 def test_no_node_is_called_as_the_superlink(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:

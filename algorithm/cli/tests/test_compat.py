@@ -72,6 +72,18 @@ def test_a_release_that_broke_the_direct_mode_is_one_too(
     assert "BREAKS the direct mode: there is no flwr.common.serde:message_to_proto" in written
 
 
+def test_a_nightly_release_is_named_as_such_and_compared_with_the_release_before(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_up = MadeUp(NEWEST)
+    made_up.options["flower-superlink"].append("--moon")
+    made_up.wheel("1.99.1.dev20991231", cache / "wheels")
+    exit_code, written = compat(capsys, "1.99.1.dev20991231", "--cache", str(cache))
+    assert exit_code == 0
+    assert written.splitlines()[1].split()[0] == "1.99.1.dev20991231"
+    assert "flower-superlink: new option --moon" in written
+
+
 def test_the_newest_release_is_the_last_in_the_index(
     cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,7 +53,8 @@ class MadeUp:
     def wheel(self, release: str, folder: Path) -> None:
         """Write it as a wheel."""
         folder.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(folder / f"flwr-{release}-py3-none-any.whl", "w") as archive:
+        name = f"{_distribution(release)}-{release}-py3-none-any.whl"
+        with zipfile.ZipFile(folder / name, "w") as archive:
             for path, text in self._files(release).items():
                 archive.writestr(path, text)
 
@@ -66,7 +67,8 @@ class MadeUp:
     def _files(self, release: str) -> dict[str, str]:
         scripts = "\n".join(f"{name} = {start}" for name, start in _PROGRAMS.items())
         entry_points = f"[console_scripts]\n{scripts}\n"
-        return {f"flwr-{release}.dist-info/entry_points.txt": entry_points, **self._modules()}
+        folder = f"{_distribution(release)}-{release}.dist-info"
+        return {f"{folder}/entry_points.txt": entry_points, **self._modules()}
 
     def _modules(self) -> dict[str, str]:
         return {
@@ -129,6 +131,10 @@ def changed(contract: Contract, change: Callable[[MadeUp], object]) -> Distribut
     made_up = MadeUp(contract)
     change(made_up)
     return made_up.published()
+
+
+def _distribution(release: str) -> str:
+    return "flwr_nightly" if ".dev" in release else "flwr"
 
 
 def _generated(file: FileDescriptorProto) -> str:

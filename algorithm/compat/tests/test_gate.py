@@ -28,6 +28,11 @@ def installed(made_up: MadeUp, release: str, folder: Path) -> Flower:
     return Flower(folder)
 
 
+def test_a_nightly_release_that_fits_is_used(tmp_path: Path) -> None:
+    nightly = "1.99.0.dev20991231"
+    check_untried(installed(MadeUp(contract_of(ERAS[-1])), nightly, tmp_path), direct=True)
+
+
 def broken() -> MadeUp:
     made_up = MadeUp(contract_of(ERAS[-1]))
     made_up.options["flower-supernode"].remove("--superlink")
@@ -50,12 +55,12 @@ def test_a_release_to_come_that_cannot_work_is_refused_with_the_reason(tmp_path:
 def test_each_mode_goes_by_what_it_relies_on_itself(tmp_path: Path) -> None:
     check_untried(installed(broken(), "1.99.0", tmp_path), direct=True)
     made_up = MadeUp(contract_of(ERAS[-1]))
-    made_up.names.remove("flwr.serverapp:Grid")
+    made_up.names.remove("flwr.superlink.grid.http_grid:HttpGrid")
     other = tmp_path / "other"
     other.mkdir()
     flower = installed(made_up, "1.99.0", other)
     check_untried(flower, direct=False)
-    with pytest.raises(FlowerError, match=r"there is no flwr\.serverapp:Grid"):
+    with pytest.raises(FlowerError, match=r"there is no flwr\.superlink\.grid\.http_grid:HttpGrid"):
         check_untried(flower, direct=True)
 
 

@@ -1,0 +1,1 @@
+"""A conversation with a Grid: all of its methods, in every form."""

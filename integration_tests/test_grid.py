@@ -1,0 +1,56 @@
+"""A ServerApp's Grid is the same whatever is behind it: everything it can be asked, and answers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from algorithm.flower import Flower
+from integration_tests.harness import (
+    Direct,
+    Federation,
+    installed,
+    native_federation,
+    run_on,
+)
+from proxy.fleet.releases import version_of
+
+# One of each Grid: gRPC and HTTP, with and without an inbox.
+RELEASES = ("1.20.0", "1.26.1", "1.32.1", "1.39.0", "1.42.0", "1.43.0.dev20261026")
+# From 1.43 on Flower says nothing of a message that nobody will answer; here an error comes.
+UNANSWERED = {
+    "send to an unknown node",
+    "send to some unknown",
+    "pull one that expired, answered",
+    "pull one that expired, taken",
+    "pull one that expired, waiting",
+}
+
+
+def transcript(result: Path) -> dict[str, Any]:
+    """Return what was said to the Grid, and answered; without the path of the result itself."""
+    answers: dict[str, Any] = json.loads(result.read_text().replace(str(result), "RESULT"))
+    return answers
+
+
+def test_a_grid_answers_as_natively(native: Federation, warm: Federation, direct: Direct) -> None:
+    natively, *others = map(transcript, run_on([native, warm, direct], "conversation", ".json"))
+    assert others == [natively] * 2
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_grid_of_another_release_answers_as_natively(release: str, tmp_path: Path) -> None:
+    flower = installed(release)
+    natively, directly = map(transcript, _on_both(flower, tmp_path))
+    if version_of(release) >= (1, 43):
+        for answers in (natively, directly):
+            for step in UNANSWERED:
+                del answers[step]
+    assert directly == natively
+
+
+def _on_both(flower: Flower, folder: Path) -> list[Path]:
+    with native_federation(flower, folder / "native") as native:
+        return run_on([native, Direct(flower, folder)], "conversation", ".json")
