@@ -39,7 +39,7 @@ def main() -> int:
     container = None
     try:
         container = Container.from_environment(os.environ)
-        if container.token_file is not None:
+        if container.platform.encodes_environment:
             os.environ.update(decoded(os.environ))  # for the policy, and for the app
         with payload.read(container.input_file) as task:
             method = task.fields.get("method")

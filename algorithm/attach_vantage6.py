@@ -1,7 +1,6 @@
 """The organizations of a vantage6 collaboration as SuperNodes of a SuperLink outside vantage6."""
 
 import logging
-import uuid
 from collections.abc import Sequence
 
 from algorithm.attach import Attachment, partitions
@@ -9,6 +8,7 @@ from algorithm.researcher import Researcher
 from proxy.calls import DEFAULT_MODE
 from proxy.carriers.tasks import TaskCarrier
 from proxy.carriers.vantage6 import Vantage6Starter
+from proxy.platforms import VANTAGE6_4
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +53,10 @@ def organizations_attachment(
         "collaboration_id": researcher.collaboration.id,
         "databases": [{"label": label} for label in databases],
     }
-    names, job = [station.name for station in stations], uuid.uuid4().hex
+    names = [station.name for station in stations]
     attachment = Attachment(
         lambda folder: TaskCarrier(
-            Vantage6Starter(researcher.server, stations, members, folder, job),
+            Vantage6Starter(researcher.server, stations, members, folder, VANTAGE6_4.user),
             partitions(names, DEFAULT_MODE),
             idle_limit=None,
         ),

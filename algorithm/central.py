@@ -120,7 +120,8 @@ def _vantage6(
     container: Container, arguments: Arguments
 ) -> tuple[Sequence[Organization], Callable[[Path], Carrier]]:
     """Return the stations, and what makes the carrier that reaches them."""
-    if container.token_file is None:
+    creator = container.platform.central
+    if creator is None:
         raise UsageError(
             "The central function has no vantage6 token: it runs only in a vantage6 node."
         )
@@ -132,7 +133,9 @@ def _vantage6(
     members = {name: claims[name] for name in shared if claims.get(name)}
     settings = partitions([each.name for each in stations], arguments.mode)
     return stations, lambda folder: TaskCarrier(
-        Vantage6Starter(server, stations, members, folder), settings, arguments.host_idle_limit
+        Vantage6Starter(server, stations, members, folder, creator),
+        settings,
+        arguments.host_idle_limit,
     )
 
 

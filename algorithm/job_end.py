@@ -21,9 +21,9 @@ _ASK_SECONDS = 2.0
 def when_job_ends(container: Container, call: Callable[[], None]) -> None:
     """Call something, in another thread, when no task that created ours runs.
 
-    Only vantage6 4.x gives partial functions the token to ask; elsewhere nothing happens.
+    Where a partial function has no token to ask with, nothing happens.
     """
-    if container.token_file is None:
+    if not container.platform.partial_has_token:
         return
     login = ContainerLogin(container.token_file.read_text().strip())
     server, task = Server(container.server, login), int(login.claims["task_id"])

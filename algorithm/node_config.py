@@ -29,7 +29,8 @@ def node_config(given: str, container: Container) -> str:
         Key-value pairs in Flower's syntax.
     container : Container
         Its databases are added: `database-uri` and `database-type` for the first, and
-        `database-<label>-uri` and `database-<label>-type` for each.
+        `database-<label>-uri` and `database-<label>-type` for each. Its platform says who chooses
+        the rest.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def node_config(given: str, container: Container) -> str:
         If it is none, or if a central says more than which partition the station is, in numbers:
         what else a ClientApp reads from there is the station's own business.
     """
-    from_central = container.token_file is not None
+    from_central = container.platform.station_owns_config
     # The pattern takes the square of a text without "=", so what a central says is kept short.
     if from_central and len(given) > _MOST_CHARACTERS:
         raise UsageError(f"The task's node config has {len(given):,} characters: too many.")

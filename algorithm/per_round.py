@@ -28,7 +28,7 @@ def main(container: Container, task: Payload) -> None:
     The task is a `PerRoundCall`.
     """
     call = PerRoundCall.read(task.fields)
-    job = Job(_job_folder(container, call.job))
+    job = Job(container.job_folder(call.job))
     message = job.message(call.message_id)
     with job.working_on(message), TemporaryDirectory(dir=job.folder) as folder:
         if not message.answered():
@@ -43,17 +43,6 @@ def main(container: Container, task: Payload) -> None:
         answer_file = message.reply if message.answered() else message.missing
         payload.write_answer(container.output_file, answer_file, call.max_reply_bytes, task.linked)
         message.missing.unlink(missing_ok=True)
-
-
-def _job_folder(container: Container, name: str | None) -> Path:
-    """Return the job's folder.
-
-    A task that a user created is a job of its own, and so is its duplicate: what tells them that
-    they are the same is kept where all runs of the node have their files.
-    """
-    if name is None:
-        return container.temporary_folder
-    return container.input_file.parent.parent / "flower-v6" / name
 
 
 def _answer(job: Job, message: Message, start: Callable[[int], Runtime], policy: Policy) -> None:

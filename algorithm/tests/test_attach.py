@@ -12,6 +12,7 @@ from algorithm.attach import local_stations
 from algorithm.node_config import node_config
 from proxy.carriers.container import Container, Database
 from proxy.errors import UsageError
+from proxy.platforms import VANTAGE6_4
 
 
 def as_flower_reads(config: str) -> dict[str, object]:
@@ -141,9 +142,7 @@ def test_any_uri_survives(uri: str) -> None:
 
 
 def from_central(config: str) -> str:
-    return node_config(
-        config, Container(Path("in"), Path("out"), Path("tmp"), token_file=Path("t"))
-    )
+    return node_config(config, Container(Path("in"), Path("out"), Path("tmp"), platform=VANTAGE6_4))
 
 
 def test_a_central_says_which_partition_a_station_is() -> None:

@@ -17,6 +17,7 @@ from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_ru
 from proxy.carriers import payload
 from proxy.carriers.container import Container
 from proxy.errors import AppError, BridgeError, CarrierError, UsageError
+from proxy.platforms import VANTAGE6_4
 from proxy.vantage6.server import Organization
 from proxy.vantage6.testing import FakeServer
 
@@ -56,6 +57,7 @@ class Central:
             folder / "input",
             folder / "output",
             folder / "job",
+            platform=VANTAGE6_4,
             token_file=token,
             server=fake.proxy_url,
         )
@@ -157,7 +159,6 @@ def test_outside_of_an_image_the_function_says_what_it_lacks(
 
 
 def test_a_token_that_is_none_is_an_error(function: Central) -> None:
-    assert function.container.token_file is not None
     function.container.token_file.write_text("no token")
     with pytest.raises(CarrierError, match="has no token of a vantage6 node"):
         function.run()

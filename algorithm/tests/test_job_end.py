@@ -13,6 +13,7 @@ from algorithm.tests.node import SECONDS, Node
 from algorithm.tests.vantage6 import add_subtask
 from proxy.carriers import payload
 from proxy.carriers.container import Container
+from proxy.platforms import VANTAGE6_4
 from proxy.process import Process
 from proxy.tests.helpers import Drained, pid_in, runs, wait_until
 from proxy.vantage6.testing import FakeServer, FakeTask
@@ -56,7 +57,10 @@ class Watched:
         token = folder / "token"
         token.write_text(fake.container_token(host) + "\n")
         container = Container(
-            folder / "in", folder / "out", folder, token_file=token, server=fake.proxy_url
+            *(folder / "in", folder / "out", folder),
+            platform=VANTAGE6_4,
+            token_file=token,
+            server=fake.proxy_url,
         )
         self.over = threading.Event()
         self._fake = fake

@@ -2,17 +2,23 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from algorithm import __main__ as program
+from algorithm.job_end import when_job_ends
+from algorithm.node_config import node_config
 from algorithm.tests.node import encoded, error_in
+from proxy import platforms
 from proxy.carriers import payload
 from proxy.carriers.container import Container
 from proxy.carriers.payload import Payload
 from proxy.errors import BridgeError, CarrierError, UsageError
+from proxy.platforms import VANTAGE6_4, Platform
 
 Function = Callable[[Container, Payload], None]
 
@@ -190,3 +196,41 @@ def test_on_the_users_own_machine_variables_are_left_as_they_are(run: Run) -> No
     seen: dict[str, str] = {}
     assert run.of(lambda *_: seen.update(os.environ)) == 0
     assert seen["WORD"] == encoded("a,b")
+
+
+# Another platform
+
+
+@pytest.mark.parametrize("encodes", [False, True])
+def test_a_new_platform_is_a_row_and_functions_do_as_it_says(
+    run: Run, monkeypatch: pytest.MonkeyPatch, encodes: bool
+) -> None:
+    row = replace(
+        VANTAGE6_4,
+        variable="MADE_UP",
+        partial_has_token=False,
+        encodes_environment=encodes,
+        station_owns_config=not encodes,
+        kill_seconds=30.0,
+    )
+    monkeypatch.setattr(platforms, "PLATFORMS", (row, *platforms.PLATFORMS))
+    run.environment |= {"MADE_UP": "1", "WORD": encoded("a,b")}
+    seen: list[tuple[Platform, str, str]] = []
+
+    def function(container: Container, _: Payload) -> None:
+        threads = threading.active_count()
+        when_job_ends(container, lambda: pytest.fail("the job is not over"))
+        assert threading.active_count() == threads
+        try:
+            config = node_config("device=1", container)
+        except UsageError as error:
+            config = error.message
+        seen.append((container.platform, os.environ["WORD"], config))
+
+    assert run.of(function) == 0
+    ((platform, word, config),) = seen
+    assert platform is row
+    assert word == ("a,b" if encodes else encoded("a,b"))
+    assert config == (
+        "device=1" if encodes else "The task's node config 'device=1' says more than the partition."
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from proxy.errors import CarrierError
+from proxy.platforms import LOCAL, Platform, platform_of
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ class Container:
         Those that the task asked for, by label.
     missing_databases : Sequence[str]
         Labels of those that the task asked for and the node does not have.
-    token_file : Path | None
-        Holds the container's token for the server; None where there is no server.
+    platform : Platform
+        What the container can rely on; it says who has a token.
+    token_file : Path
+        Holds the container's token for the server, if it has one.
     server : str
         The address of the server's API, as the container reaches it through its node's proxy.
     """
@@ -46,7 +49,8 @@ class Container:
     temporary_folder: Path
     databases: Mapping[str, Database] = field(default_factory=dict)
     missing_databases: Sequence[str] = ()
-    token_file: Path | None = None
+    platform: Platform = LOCAL
+    token_file: Path = Path()
     server: str = ""
 
     def environment(self) -> dict[str, str]:
@@ -61,6 +65,20 @@ class Container:
             values[_variable(label, "URI")] = database.uri
             values[_variable(label, "TYPE")] = database.type
         return {name: _encode(value) for name, value in values.items()}
+
+    def job_folder(self, name: str | None) -> Path:
+        """Return the folder that all functions of a job share at this station.
+
+        Parameters
+        ----------
+        name : str | None
+            The job's, where the platform makes no job of its creator's tasks (`Creator`). It is in
+            the folder with the files of all runs of the node then: vantage6 4.15 mounts all of it,
+            `vantage6/node/docker/task_manager.py`.
+        """
+        if name is None:
+            return self.temporary_folder
+        return self.input_file.parent.parent / "flower-v6" / name
 
     def check_databases(self) -> None:
         """Refuse to do without data.
@@ -89,7 +107,7 @@ class Container:
         listed = _decode(environment, "USER_REQUESTED_DATABASE_LABELS")
         labels = [label for label in listed.split(",") if label]
         there = [label for label in labels if _variable(label, "URI") in environment]
-        token_file = server = None
+        token_file, server = Path(), ""
         if "TOKEN_FILE" in environment:
             token_file = _path(environment, "TOKEN_FILE")
             host, port, path = (_decode(environment, name) for name in ("HOST", "PORT", "API_PATH"))
@@ -100,8 +118,9 @@ class Container:
             temporary_folder=_path(environment, "TEMPORARY_FOLDER"),
             databases={label: _database(environment, label) for label in there},
             missing_databases=tuple(label for label in labels if label not in there),
+            platform=platform_of(environment),
             token_file=token_file,
-            server=server or "",
+            server=server,
         )
 
 

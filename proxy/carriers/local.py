@@ -17,13 +17,12 @@ from proxy.calls import Call, CourierCall
 from proxy.carriers import Ending, Exchange, FunctionFailed, payload
 from proxy.carriers.container import Container, Database
 from proxy.errors import Cancelled, CarrierError
-from proxy.process import GRACE_SECONDS, Process
+from proxy.platforms import LOCAL
+from proxy.process import Process
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.25
-# A function that runs Flower has Flower's grace to pass on, and some work of its own.
-_FUNCTION_GRACE_SECONDS = GRACE_SECONDS + 2.0
 _NO_DATABASES: Mapping[str, Database] = {}
 
 
@@ -96,7 +95,7 @@ class LocalStarter:
             self._command,
             {**self._environment, **run.environment()},
             home / "functions.log",
-            _FUNCTION_GRACE_SECONDS,
+            LOCAL.kill_seconds,
             alone=isinstance(call, CourierCall),
         )
         return _Function(station, process, run)

@@ -8,6 +8,7 @@ id. Nothing here waits for ever: a run can stay "active" after its node lost it.
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from proxy.calls import Call
 from proxy.carriers import Ending, Exchange, FunctionFailed, payload
 from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
+from proxy.platforms import Creator
 from proxy.retry import retrying
 from proxy.vantage6.server import Organization, Run, Server, TaskStatus
 
@@ -55,10 +57,9 @@ class Vantage6Starter:
         `databases`, and `study_id` and `store_id` if there are any.
     folder : Path
         An existing folder for payloads on their way.
-    job : str | None
-        Names the job of a user's tasks, for which vantage6 makes none: they share no temporary
-        folder, so stations keep what must not be lost under this name. None below a central
-        container.
+    creator : Creator
+        Who creates the tasks. Where they share no folder, stations keep what must not be lost
+        under the name of a job that is made up here.
     """
 
     def __init__(
@@ -67,9 +68,10 @@ class Vantage6Starter:
         organizations: Sequence[Organization],
         members: Mapping[str, Any],
         folder: Path,
-        job: str | None = None,
+        creator: Creator,
     ) -> None:
-        self.job = job
+        self.creator = creator
+        self.job = None if creator.shares_folder else uuid.uuid4().hex
         self.folder = folder
         self._server = server
         self._organizations = {each.name: each for each in organizations}
@@ -92,12 +94,12 @@ class Vantage6Starter:
         return self._online[station]
 
     def _ask_for_nodes(self) -> None:
-        if self.job is not None:
+        if self.creator.sees_nodes:
             nodes = self._server.nodes(self._members["collaboration_id"])
             for name, organization in self._organizations.items():
                 self._online[name] = nodes.get(organization.id, False)
             return
-        # Containers may not ask for nodes, but a run tells of its node.
+        # A run tells of its node, too.
         for name, task in list(self._small_tasks.items()):
             self._online[name] = task.run().node_online
 
@@ -274,8 +276,8 @@ class _Task:
                 return ""
 
     def stop(self) -> None:
-        """Kill the task if nobody saw it end; containers may not."""
-        if self._starter.job is not None and not self._ended:
+        """Kill the task if nobody saw it end, where that is allowed."""
+        if self._starter.creator.kills_tasks and not self._ended:
             try:
                 self._server.kill_task(self._number)
             except Vantage6Error as error:

@@ -85,6 +85,43 @@ def test_the_core_has_no_socket_clock_thread_or_process_in_it(name: str) -> None
     assert {each.split(".")[0] for each in imports(OURS[name])}.isdisjoint(shells)
 
 
+def asks_for_platform(tree: ast.AST) -> bool:
+    """Whether code finds out by itself which platform it is on, in place of a row's capability."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            operands = [node.left, *node.comparators]
+            names = {each.attr for each in operands if isinstance(each, ast.Attribute)}
+            names |= {each.id for each in operands if isinstance(each, ast.Name)}
+            values = {each.value for each in operands if isinstance(each, ast.Constant)}
+            if names & {"platform", "token_file"} or "TOKEN_FILE" in values:
+                return True
+        elif isinstance(node, ast.If | ast.IfExp | ast.While):
+            test = node.test.operand if isinstance(node.test, ast.UnaryOp) else node.test
+            if isinstance(test, ast.Attribute) and test.attr == "token_file":
+                return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if container.token_file is None: pass",
+        "x = 1 if token_file is not None else 2",
+        "if not container.token_file: pass",
+        "if container.platform is VANTAGE6_4: pass",
+        "x = 'TOKEN_FILE' in os.environ",
+    ],
+)
+def test_a_question_for_the_platform_is_noticed(code: str) -> None:
+    assert asks_for_platform(ast.parse(code))
+
+
+def test_nothing_but_the_table_of_platforms_asks_which_one_it_is() -> None:
+    """The contract alone looks whether there is a token to read."""
+    asking = {name for name, path in OURS.items() if asks_for_platform(ast.parse(path.read_text()))}
+    assert asking == {"proxy.carriers.container"}
+
+
 @pytest.mark.parametrize("name", ["proxy.keeper", "algorithm.job"])
 def test_what_must_start_quickly_needs_the_standard_library_only(name: str) -> None:
     """Together with all of ours that it imports."""

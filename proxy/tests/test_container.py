@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.carriers.container import Container, Database, decoded
 from proxy.errors import CarrierError
+from proxy.platforms import LOCAL, VANTAGE6_4
 
 CONTAINER = Container(
     Path("/in put"), Path("/output"), Path("/jöb"), {"scans": Database("/data", "folder")}
@@ -68,6 +69,11 @@ def test_a_container_of_a_node_finds_its_server_and_its_token() -> None:
     }
     found = Container.from_environment({**CONTAINER.environment(), **written})
     assert (found.token_file, found.server) == (Path("/token"), "http://10.0.0.1:8080")
+    assert found.platform is VANTAGE6_4
+
+
+def test_a_function_that_the_bridge_starts_itself_is_on_this_machine() -> None:
+    assert Container.from_environment(CONTAINER.environment()).platform is LOCAL
 
 
 @given(st.text())

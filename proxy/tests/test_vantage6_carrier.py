@@ -14,6 +14,7 @@ from proxy.carriers import Exchange, vantage6
 from proxy.carriers.tasks import TaskCarrier
 from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
+from proxy.platforms import VANTAGE6_4
 from proxy.tests.helpers import noise, wait_until
 from proxy.vantage6.encryption import Encrypted
 from proxy.vantage6.login import ContainerLogin, UserLogin
@@ -21,7 +22,6 @@ from proxy.vantage6.server import Server
 from proxy.vantage6.testing import Ended, Failure, FakeServer, FakeTask, private_key
 
 SECONDS = 20.0
-JOB = "5ca1ab1e"
 MEMBERS = {
     "image": "an/image",
     "collaboration_id": 1,
@@ -83,8 +83,10 @@ class Bench:
         self.payloads.mkdir()
         server = self._user() if outside else self._container()
         self.first_task = len(fake.tasks) + 1
-        job = JOB if outside else None
-        starter = Vantage6Starter(server, server.organizations(1), MEMBERS, self.payloads, job)
+        creator = VANTAGE6_4.user if outside else VANTAGE6_4.central
+        assert creator is not None
+        starter = Vantage6Starter(server, server.organizations(1), MEMBERS, self.payloads, creator)
+        self.job = starter.job
         self.carrier = TaskCarrier(starter, STATIONS, 60.0 if warm else None)
 
     def _user(self) -> Server:
@@ -261,17 +263,18 @@ def test_stations_have_their_exchanges_at_the_same_time(bench: Bench) -> None:
 # Per-round
 
 
-@pytest.mark.parametrize(("kind", "job"), [("inside", None), ("outside", JOB)])
+@pytest.mark.parametrize("outside", [False, True])
 def test_a_per_round_function_is_told_its_node_config_and_the_job_that_vantage6_does_not_make(
-    make: Make, kind: str, job: str | None
+    make: Make, outside: bool
 ) -> None:
-    bench = make(outside=kind == "outside")
+    bench = make(outside=outside)
     bench.exchange()
     (task,) = bench.made
     assert task.input["method"] == "per_round"
     assert task.input["kwargs"]["message_id"] == "1f"
     assert task.input["kwargs"]["node_config"] == "name='Beta'"
-    assert task.input["kwargs"].get("job") == job
+    assert task.input["kwargs"].get("job") == bench.job
+    assert (bench.job is not None) == outside
 
 
 def test_no_host_starts_per_round(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from proxy.carriers import Exchange
 from proxy.carriers.tasks import TaskCarrier
 from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import CarrierError
+from proxy.platforms import VANTAGE6_4
 from proxy.vantage6.login import ContainerLogin
 from proxy.vantage6.server import Server
 from proxy.vantage6.testing import Ended, Failure, FakeServer, FakeTask
@@ -27,7 +28,9 @@ def carrier_in(fake: FakeServer, folder: Path) -> TaskCarrier:
     """Return the carrier of a central function that keeps SuperNodes warm."""
     login = ContainerLogin(fake.container_token(fake.start_central()))
     server = Server(fake.proxy_url, login)
-    starter = Vantage6Starter(server, server.organizations(1), TASK, folder)
+    creator = VANTAGE6_4.central
+    assert creator is not None
+    starter = Vantage6Starter(server, server.organizations(1), TASK, folder, creator)
     return TaskCarrier(starter, {"Beta": Settings("")}, idle_limit=60.0)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from algorithm.node_config import node_config, run_config
 from proxy.carriers.container import Container, Database
 from proxy.errors import UsageError
+from proxy.platforms import VANTAGE6_4
 
 ERRORS = (UsageError,)
 _CONTAINER = Container(
@@ -13,7 +14,7 @@ _CONTAINER = Container(
     output_file=Path("out"),
     temporary_folder=Path("tmp"),
     databases={"a": Database("file", "csv")},
-    token_file=Path("token"),
+    platform=VANTAGE6_4,
 )
 
 
