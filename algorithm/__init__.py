@@ -5,5 +5,5 @@ it reads the container's contract, calls the function that the input names, and 
 
     courier, host, per_round   the partial functions; `job` is what they share at a station
     flower, supernode          Flower's programs and processes
-    cli, attach, run           the command flower-v6
+    cli, run, attach           the command flower-v6
 """

@@ -45,7 +45,8 @@ def main() -> int:
             method = task.fields.get("method")
             if method not in FUNCTIONS:
                 raise CarrierError(
-                    f"There is no function {method!r}.", f"There are: {', '.join(FUNCTIONS)}."
+                    f"The task names the function {method!r}, which does not exist.",
+                    f"There are: {', '.join(FUNCTIONS)}.",
                 )
             if method != _WITHOUT_DATA:
                 container.check_databases()

@@ -64,11 +64,13 @@ class Arguments:
             If one is unknown or has a value that it cannot have; it says which may be given.
         """
         if not isinstance(given, dict):
-            raise UsageError(f"The task's kwargs are {given!r} instead of a JSON object.")
+            raise UsageError(f"The task's kwargs are not a JSON object, but {given!r}.")
         names = [each.name for each in fields(cls)]
         for name in given:
             if name not in names:
-                raise UsageError(f"There is no argument {name!r}.", f"There are: {_all(names)}.")
+                raise UsageError(
+                    f"The central function has no argument {name!r}.", f"There are: {_all(names)}."
+                )
         made = cls(**{name: value for name, value in given.items() if value is not None})
         _check_run_config(made.run_config, run_config_keys)
         if not isinstance(made.organizations, (list, tuple)) or any(
@@ -103,7 +105,7 @@ def _check_run_config(run_config: object, allowed: Sequence[str]) -> None:
     for key, value in run_config.items():
         if key not in allowed:
             raise UsageError(
-                f"The run config has no key {key!r} that a run may override.",
+                f"The app's run config has no key {key!r} to override.",
                 f"There are: {_all(allowed) or 'none'}.",
             )
         if not isinstance(value, (bool, int, float, str)):

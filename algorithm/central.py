@@ -121,7 +121,9 @@ def _vantage6(
 ) -> tuple[Sequence[Organization], Callable[[Path], Carrier]]:
     """Return the stations, and what makes the carrier that reaches them."""
     if container.token_file is None:
-        raise UsageError("This function needs a vantage6 node's token, and has none.")
+        raise UsageError(
+            "The central function has no vantage6 token: it runs only in a vantage6 node."
+        )
     login = ContainerLogin(container.token_file.read_text().strip())
     claims, server = login.claims, Server(container.server, login)
     known = server.organizations(claims["collaboration_id"], claims.get("study_id"))

@@ -61,7 +61,9 @@ def _await_answer(job: Job, message: Message, timeout: float) -> Path:
             return message.missing
         now = time.monotonic()
         if now > give_up:
-            raise CarrierError(f"The host did not answer message {message.message_id} in time.")
+            raise CarrierError(
+                f"The station's host did not answer message {message.message_id} in time."
+            )
         if now > next_check:
             next_check = now + _HOST_CHECK_SECONDS
             if job.has_host():
@@ -71,8 +73,9 @@ def _await_answer(job: Job, message: Message, timeout: float) -> Path:
                 if message.answered():
                     return message.reply
                 raise CarrierError(
-                    "The host of the warm SuperNode died."
+                    "The host of the warm SuperNode ended without an answer."
                     if had_host
-                    else f"No host of a warm SuperNode appeared in {_HOST_START_SECONDS:.0f} s."
+                    else "The host of the warm SuperNode did not start within"
+                    f" {_HOST_START_SECONDS:.0f} s."
                 )
         time.sleep(_POLL_SECONDS)

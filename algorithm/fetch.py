@@ -37,13 +37,13 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
         creator = task["init_org"]["id"]
     if not status.ended:
         raise UsageError(
-            f"Task {number} is {status.name}: its result is there when it has ended.",
-            f"Wait for it with: flower-v6 watch {number}",
+            f"Task {number} is {status.name}: it has no result before it ends.",
+            f"Wait for its end with: flower-v6 watch {number}",
         )
     if researcher.collaboration.encrypted and creator != researcher.own.id:
         raise UsageError(
-            f"The result of task {number} is encrypted for the organization that created it, which"
-            f" is not {researcher.own.name}.",
+            f"The result of task {number} is encrypted for the organization that created the"
+            f" task, not for {researcher.own.name}.",
             "Log in as a user of that organization, with its key.",
         )
     check_output(output)
@@ -88,22 +88,22 @@ def _result(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
         path = Path(folder, "result")
         try:
             if not server.save_result(task, path):
-                raise Vantage6Error(f"Task {task} left no result.")
+                raise Vantage6Error(f"Task {task} has no result.")
         except CarrierError as error:
             if status.completed:
                 raise
             log = server.run(server.run_of(task)).log
             tail = "\n".join(log.splitlines()[-_LOG_LINES:])
             raise Vantage6Error(
-                f"Task {task} left no outcome: it ended as {status.explained}.",
+                f"Task {task} has no outcome: it ended as {status.explained}.",
                 f"The end of its log:\n{tail}" if tail else "",
             ) from error
         try:
             found = strict_json.loads(path.read_bytes())
         except ValueError as error:
             raise Vantage6Error(
-                f"The result of task {task} is no JSON: it is not from a Flower app's image, or"
-                " not encrypted for this key."
+                f"The result of task {task} is not JSON: its image has no Flower app, or the"
+                " result is encrypted for another key."
             ) from error
     if isinstance(found, dict) and "error" in found:
         raise AppError(f"Task {task} did nothing: {found['error']}")

@@ -65,8 +65,8 @@ class Flower:
         self._programs = self.folder / "bin"
         if not (self._programs / "flower-supernode").exists():
             raise FlowerError(
-                f"There is no Flower in {self.folder}: bin/flower-supernode is missing.",
-                "Install flwr there, or name the environment that has it with --flower-env.",
+                f"Flower is not installed in {self.folder}: bin/flower-supernode is missing.",
+                "Install flwr there, or name an environment that has it with --flower-env.",
             )
         asked = subprocess.run(
             [self._programs / "python", "-I", "-c", _ASK_RELEASE],
@@ -169,7 +169,7 @@ class Flower:
         if not self._era.register:
             raise FlowerError(
                 f"Flower {self.release} has no command that registers SuperNodes.",
-                "SuperLinks that are told of their SuperNodes need flwr 1.23 or newer.",
+                "Keys that are registered at a SuperLink need flwr 1.23 or newer.",
             )
         values = {"public_key": str(public_key), "name": name, "app": app}
         return _fill(self._era.register, values)

@@ -75,7 +75,7 @@ class _Host:
     def ended(self, timeout: float) -> bool:
         """Whether it is time to end; waits a little for that."""
         if time.monotonic() - self._last > self._idle_limit:
-            log.info("nothing came for %.0f s: the host ends", self._idle_limit)
+            log.info("no message came for %.0f s: the host ends", self._idle_limit)
             self._end.set()
         return self._end.wait(timeout)
 
@@ -94,7 +94,7 @@ class _Host:
 
     def _answer(self, message: Message) -> None:
         if not answer(self._job, message, self._warm.get, self._policy):
-            log.warning("what failed is replaced")
+            log.warning("the SuperNode or ClientApp process failed and is replaced")
             self._warm.replace()
         self.served += 1
         self._last = time.monotonic()

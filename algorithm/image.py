@@ -134,15 +134,15 @@ def build_image(
 def _check_docker() -> None:
     if shutil.which("docker") is None:
         raise UsageError(
-            "There is no docker command on this machine.",
-            "Install Docker; building an image needs it.",
+            "The docker command is not installed on this machine.",
+            "Install Docker to build images.",
         )
     try:
         _ask("version", "--format={{.Server.Version}}")
     except ImageError as error:
         raise UsageError(
             f"Docker's daemon does not answer: {error.message}",
-            "Is it running, and may this user talk to it?",
+            "Start Docker, or let this user use it (group docker).",
         ) from error
 
 
@@ -177,8 +177,8 @@ def _project(app: Path) -> dict[str, Any]:
     name = project.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
         raise AppError(
-            f"{app} is no Flower app: its pyproject.toml names no project.",
-            "A Flower app has its name in the section [project].",
+            f"{app} is no Flower app: its pyproject.toml has no valid project name.",
+            "Set name in the section [project].",
         )
     return project
 
@@ -199,7 +199,7 @@ def _build(command: Sequence[str], log: Path, show: Callable[[str], None]) -> No
         if building.exit_code:
             raise ImageError(
                 f"The image was not built; docker ended with exit code {building.exit_code}.",
-                f"The end of what it said:\n{building.log_tail()}",
+                f"The end of its output:\n{building.log_tail()}",
             )
     finally:
         building.stop()

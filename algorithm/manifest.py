@@ -110,9 +110,7 @@ class Manifest:
                     run_config_keys=sorted(_flat_keys(app.get("config", {}))),
                 )
             except (KeyError, TypeError, AttributeError) as error:
-                raise AppError(f"The app's {_PYPROJECT} does not describe an app: {error}.") from (
-                    error
-                )
+                raise AppError(f"The app's {_PYPROJECT} is not valid: {error}.") from (error)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -51,7 +51,8 @@ def node_config(given: str, container: Container) -> str:
     for number, (label, database) in enumerate(container.databases.items()):
         for prefix in ("database", f"database-{label}") if number == 0 else (f"database-{label}",):
             found |= {f"{prefix}-uri": database.uri, f"{prefix}-type": database.type}
-    return " ".join(filter(None, [given, pairs(found)]))
+    # What was checked is what Flower reads: not `given`, which it might read in another way.
+    return pairs({**values, **found})
 
 
 def pairs(values: Mapping[str, bool | int | float | str]) -> str:
@@ -81,11 +82,11 @@ def parsed(text: str, what: str) -> dict[str, Any]:
         found = strict_toml.loads(as_toml(text))
     except ValueError as error:
         raise UsageError(
-            f"The {what} {text!r} is not understood: {error}.",
+            f"The {what} {text!r} is not valid: {error}.",
             "Write key=value pairs with TOML values: 'device=\"cpu\" partition-id=0'.",
         ) from error
     if rest := _PAIR.sub("", text).strip():
-        raise UsageError(f"The {what} {text!r} has something that is no key=value pair: {rest!r}.")
+        raise UsageError(f"The {what} {text!r} has a part that is not a key=value pair: {rest!r}.")
     return _checked(flat(found), what)
 
 

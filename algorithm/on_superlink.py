@@ -156,7 +156,7 @@ def _list_runs(flower: Flower, home: Path, app: Path) -> list[dict[str, Any]]:
         runs: list[dict[str, Any]] = json.loads(listing.stdout)["runs"]
     except (ValueError, KeyError, TypeError) as error:
         raise FlowerError(
-            f"`flwr ls` did not say how the run ended: {listing.stdout}{listing.stderr}"
+            f"`flwr ls` did not report how the run ended: {listing.stdout}{listing.stderr}"
         ) from error
     return runs
 

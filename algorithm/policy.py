@@ -77,8 +77,8 @@ class Policy:
         for each in fabs:
             if not _SHA256.fullmatch(each):
                 raise UsageError(
-                    f"{ALLOWED_FABS} holds {each!r}, which is no SHA-256.",
-                    "The station's owner sets it in the node's algorithm_env.",
+                    f"The policy variable {ALLOWED_FABS} has {each!r}, which is not a SHA-256.",
+                    "Correct it in algorithm_env of the node's configuration.",
                 )
         modes = _listed(environment, ALLOWED_MODES)
         if modes is not None and not modes <= set(MODES):

@@ -84,6 +84,6 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
             return researcher.server.create_task(task, central, path)
         except ServerUnreachable as error:
             raise ServerUnreachable(
-                f"It is not known whether there is a task now. {error.message}",
-                "Look for it at the server before you submit again.",
+                f"The task may have been created or not. {error.message}",
+                "Look for the task at the server before you submit again.",
             ) from error

@@ -92,16 +92,16 @@ class SuperNode:
     def _check_alive(self) -> None:
         if not self.running:
             # Its log may tell of the data: it stays where it is, for vantage6 shows ours to others.
-            log.error("the SuperNode ended; see %s", self._process.log)
+            log.error("the SuperNode ended; its log is %s", self._process.log)
             raise NoReply(
                 ErrorCode.NODE_UNAVAILABLE,
                 f"The SuperNode ended with exit code {self._process.exit_code} while it had the"
-                f" message. At the station, {self._process.log.name} says more.",
+                f" message. The station's {self._process.log.name} says why.",
             )
 
 
 _DOING = {
-    Stage.OFFERED: "not handed out yet: the SuperNode did not ask for it",
+    Stage.OFFERED: "not started: the SuperNode did not ask for the message",
     Stage.PULLED: "on its way into the SuperNode",
     Stage.CONFIRMED: "with the ClientApp",
     Stage.PUSHING: "on its way back",

@@ -88,7 +88,7 @@ class Watcher:
         except ServerUnreachable as error:
             if not self._away:
                 self._screen.status("")
-                self._screen.line(f"flower-v6 | {error.message} Waiting for it.")
+                self._screen.line(f"flower-v6 | {error.message} Waiting until it is back.")
             self._away = True
             return self._status
         if self._away:

@@ -199,7 +199,7 @@ def test_messages_under_way_when_attach_ends_are_answered_though_it_starts_again
 def test_a_key_that_was_not_registered_is_refused_with_what_to_do(secure: Federation) -> None:
     ended = flower_v6("attach", "--superlink", secure.address, *options(secure, "unknown"))
     assert ended.returncode == 1
-    assert "does not let in the SuperNode with the key" in ended.stderr
+    assert "refuses the SuperNode with the key" in ended.stderr
     assert "unknown/station-1" in ended.stderr
     assert "flower-v6 keys" in ended.stderr
 

@@ -101,11 +101,11 @@ def test_an_app_that_does_not_import_fails_the_run() -> None:
         ),
         (
             ["run", str(APPS / "shadow"), "--stations", "1", "--node-config", "device=cpu"],
-            "The node config 'device=cpu' is not understood",
+            "The node config 'device=cpu' is not valid",
         ),
         (
             ["run", str(APPS / "shadow"), "--flower-env", "no-such-environment"],
-            "There is no Flower in",
+            "Flower is not installed in",
         ),
         (
             ["run", str(APPS / "shadow"), "--run-config", "no-such-key=1"],
@@ -127,7 +127,7 @@ def test_a_server_that_is_no_superlink_gets_one_clear_error() -> None:
         ended = flower_v6("attach", "--superlink", f"127.0.0.1:{server.server_port}")
         server.shutdown()
     assert ended.returncode == 1
-    assert "Is that a SuperLink" in ended.stderr
+    assert "Check that it is a SuperLink" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

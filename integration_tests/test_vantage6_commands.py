@@ -45,8 +45,8 @@ def error_of(environment: Mapping[str, str], *arguments: str) -> str:
     ("name", "value", "said"),
     [
         ("SERVER", _NOWHERE, f"No vantage6 server answers at {_NOWHERE}: Connection refused"),
-        ("PASSWORD", "not the password", "does not let researcher in: Failed to login"),
-        ("USERNAME", "nobody", "does not let nobody in: Failed to login"),
+        ("PASSWORD", "not the password", "refuses the login of researcher: Failed to login"),
+        ("USERNAME", "nobody", "refuses the login of nobody: Failed to login"),
         ("COLLABORATION", "nowhere", "There is no collaboration 'nowhere'"),
         ("COLLABORATION", "nowhere", "plain (1), encrypted (2)"),
         ("COLLABORATION", "encrypted", "--organization-key"),
@@ -130,7 +130,7 @@ def test_an_image_that_has_no_flower_app_is_a_crash_whose_log_is_shown(
     assert "crashed" in ended.stderr
     task = str(_task_in(ended.stdout))
     said = flower_v6(login(collaboration), "fetch", task, "--output", str(tmp_path)).stderr
-    assert f"Task {task} left no outcome: it ended as crashed" in said
+    assert f"Task {task} has no outcome: it ended as crashed" in said
     assert "KeyError: 'central'" in said
 
 

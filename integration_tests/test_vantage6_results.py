@@ -260,7 +260,7 @@ def test_a_station_without_the_database_that_is_asked_for_says_so(
 ) -> None:
     submission = researcher.submits("digits_csv", DIGITS_CSV, plain, "--database", "nowhere")
     assert submission.exit_code == 1
-    reason = "The task asks for the database 'nowhere', which this node does not have."
+    reason = "The task needs the database 'nowhere', which this node does not have."
     errors = [each["error"] for each in run_report(researcher.output)["messages"]]
     assert len(errors) == 2
     for error in errors:

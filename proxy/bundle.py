@@ -327,7 +327,7 @@ class Bundle:
         source = _Source(self._file, self.path)
         magic, version, length = _PREFIX.unpack(source.take(_PREFIX.size))
         if magic != MAGIC:
-            raise BundleError(f"{self.path} is no bundle: it starts with {magic!r}.")
+            raise BundleError(f"{self.path} is not a bundle: it starts with {magic!r}.")
         if version != FORMAT_VERSION:
             raise BundleError(
                 f"Bundle {self.path} has format {version}, this bridge reads {FORMAT_VERSION}.",
@@ -355,7 +355,9 @@ class Bundle:
             if content.digest() != raw_id:
                 raise BundleError(f"Object {object_id} in bundle {self.path} is damaged.")
         if tag != _END_TAG:
-            raise BundleError(f"Bundle {self.path} is damaged: {tag!r} where an object may start.")
+            raise BundleError(
+                f"Bundle {self.path} is damaged: it has {tag!r} where an object starts."
+            )
         length_field = source.take(_LENGTH.size)
         (length,) = _LENGTH.unpack(length_field)
         _limit("Bundle's footer", length, "bytes", limits.footer_bytes)
@@ -364,7 +366,7 @@ class Bundle:
         if source.take(digest.digest_size) != digest.digest():
             raise BundleError(f"Bundle {self.path} is damaged: its SHA-256 does not match.")
         if source.tell() != total:
-            raise BundleError(f"Bundle {self.path} is damaged: there are bytes behind its end.")
+            raise BundleError(f"Bundle {self.path} is damaged: it has bytes after its end.")
         try:
             self.header = Header.FromString(encoded)
             self.seconds = _sensible(Footer.FromString(footer).seconds)
@@ -415,7 +417,9 @@ def _blocks(source: _Source, size: int) -> Iterator[bytes]:
         expected = min(size, BLOCK_BYTES)
         (stored,) = _LENGTH.unpack(source.take(_LENGTH.size))
         if stored > expected:
-            raise BundleError(f"Bundle {source.path} is damaged: a block is longer than it may be.")
+            raise BundleError(
+                f"Bundle {source.path} is damaged: a block is longer than the format allows."
+            )
         block = source.take(stored)
         if stored < expected:
             inflater = zlib.decompressobj()
@@ -425,7 +429,8 @@ def _blocks(source: _Source, size: int) -> Iterator[bytes]:
                 raise BundleError(f"Bundle {source.path} has a damaged block: {error}.") from error
             if len(block) != expected or not inflater.eof:
                 raise BundleError(
-                    f"Bundle {source.path} is damaged: a block does not expand to what it says."
+                    f"Bundle {source.path} is damaged: a block does not unpack to the size that"
+                    " it states."
                 )
         yield block
         size -= expected
@@ -452,5 +457,5 @@ def _limit(what: str, value: int, unit: str, limit: int) -> None:
 def _unwritable(path: Path, error: OSError) -> BundleError:
     return BundleError(
         f"Bundle {path} cannot be written: {error.strerror}.",
-        "Is there room on the disk?",
+        "Check whether the disk is full.",
     )

@@ -233,7 +233,7 @@ class ClientProxy:
     def _confirm(self, request: fleet.ConfirmMessageReceivedRequest, now: float) -> None:
         delivery = self._of_run(request.run_id)
         if request.message_object_id != delivery.instruction.message_id:
-            raise RunNotRunning(f"Message {request.message_object_id} is not being worked on.")
+            raise RunNotRunning(f"Message {request.message_object_id} is not in progress.")
         self._hand_over(delivery, now)
 
     def _hand_over(self, delivery: Delivery, now: float) -> None:
@@ -300,7 +300,7 @@ class ClientProxy:
     def _of_run(self, run_id: int) -> Delivery:
         """Return the message at hand if it belongs to the run."""
         if self.delivery is None or self.delivery.instruction.metadata.run_id != run_id:
-            raise RunNotRunning(f"No message of run {run_id} is being worked on.")
+            raise RunNotRunning(f"No message of run {run_id} is in progress.")
         return self.delivery
 
     @staticmethod
@@ -330,7 +330,7 @@ def instruction_of(bundle: Bundle) -> tuple[messages.Instruction, fleet.Run]:
     """
     header = bundle.header
     if header.WhichOneof("content") != "instruction":
-        raise BundleError(f"Bundle {bundle.path} is no instruction.")
+        raise BundleError(f"Bundle {bundle.path} is not an instruction.")
     try:
         announcement_id = header.instruction.pull_messages_object_id
         pulled: Data

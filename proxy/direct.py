@@ -323,7 +323,7 @@ class DirectLink:
 
     def push_object(self, run_id: int, session_id: str, object_id: str, content: bytes) -> None:
         """Raise: messages are whole."""
-        raise FleetError(f"Object {object_id} in run {run_id} is not wanted: messages are whole.")
+        raise FleetError(f"Object {object_id} in run {run_id} is not needed: messages are whole.")
 
     def confirm_message_received(self, run_id: int, message_id: str) -> None:
         """Do nothing: of a message that was taken nothing is kept."""

@@ -178,8 +178,8 @@ def read_tape(path: Path) -> Tape:
                 raise TapeError(f"{path} has more than {_MOST_CALLS:,} calls.")
     except (lzma.LZMAError, EOFError, DecodeError, StopIteration) as error:
         raise TapeError(
-            f"{path} is no tape, is damaged, or was cut off: {error}.",
-            "A tape is complete only when its recorder was stopped by Ctrl-C or SIGTERM.",
+            f"{path} is not a tape, or is damaged or cut off: {error}.",
+            "Stop a recording with Ctrl-C or SIGTERM, or its tape is not complete.",
         ) from error
     except OSError as error:
         raise TapeError(f"Tape {path} cannot be read: {error.strerror}.") from error

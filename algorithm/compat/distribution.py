@@ -86,4 +86,4 @@ def _distribution(files: Mapping[str, str], where: Path) -> Distribution:
             entry_points.read_string(text)
             modules = {path: source for path, source in files.items() if path.endswith(".py")}
             return Distribution(found["release"], modules, dict(entry_points["console_scripts"]))
-    raise FlowerError(f"There is no flwr in {where}.")
+    raise FlowerError(f"flwr is not installed in {where}.")

@@ -115,7 +115,9 @@ def _descriptors(path: str, source: str) -> Iterator[FileDescriptorProto]:
                 try:
                     yield FileDescriptorProto.FromString(file)
                 except DecodeError as error:
-                    raise FlowerError(f"{path} holds no file descriptor: {error}.") from error
+                    raise FlowerError(
+                        f"{path} has no protobuf file descriptor: {error}."
+                    ) from error
 
 
 def _messages(scope: str, messages: Iterable[DescriptorProto]) -> dict[str, DescriptorProto]:

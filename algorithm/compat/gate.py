@@ -28,7 +28,7 @@ def check_untried(flower: Flower, direct: bool) -> None:
     if reasons:
         newest = ".".join(map(str, NEWEST_TRIED))
         raise FlowerError(
-            f"Flower {flower.release} is newer than this bridge, and differs from what it relies"
-            f" on: {'; '.join(reasons)}.",
+            f"Flower {flower.release} is newer than this bridge, and lacks what the bridge"
+            f" needs: {'; '.join(reasons)}.",
             f"Install a newer flower-v6, or an older Flower: pip install 'flwr<={newest}'.",
         )

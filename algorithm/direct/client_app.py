@@ -187,7 +187,7 @@ class ClientApp:
         self._start["modules"] += seen["modules"]
         self._start["environ"] |= seen["environ"]
         if not seen["again"]:
-            log.info("a library keeps threads running: the next message gets a new process")
+            log.info("a library left threads running: the next message gets a new process")
             self._script.stop()
             self._script = self._started()
         elif seen["modules"]:
@@ -202,9 +202,9 @@ class ClientApp:
         self._script.process.wait(GRACE_SECONDS)
         self._script.process.stop()
         # Its log may tell of the data: it stays where it is.
-        log.error("the ClientApp's process ended; see %s", self._log_file)
+        log.error("the ClientApp's process ended without a reply; its log is %s", self._log_file)
         return NoReply(
             ErrorCode.CLIENT_APP_CRASHED,
             f"The ClientApp ended with exit code {self._script.process.exit_code} and without a"
-            f" reply. At the station, {self._log_file.name} says more.",
+            f" reply. The station's {self._log_file.name} says why.",
         )

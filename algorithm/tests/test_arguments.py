@@ -54,12 +54,12 @@ def test_a_run_config_may_have_any_plain_value(value: object) -> None:
 
 @pytest.mark.parametrize("given", [None, [], "kwargs", 7])
 def test_arguments_that_are_no_object_are_refused(given: object) -> None:
-    assert "instead of a JSON object" in refused(given).message
+    assert "not a JSON object" in refused(given).message
 
 
 def test_an_unknown_argument_is_refused_naming_those_that_there_are() -> None:
     error = refused({"round": 3})
-    assert error.message == "There is no argument 'round'."
+    assert error.message == "The central function has no argument 'round'."
     assert error.hint == (
         "There are: run_config, organizations, supernodes, mode, deadline, idle_limit."
     )
@@ -104,7 +104,7 @@ def test_a_duration_is_a_number_above_zero_and_no_longer_than_the_longest(
 
 def test_a_key_that_may_not_be_overridden_is_refused_naming_those_that_may() -> None:
     error = refused({"run_config": {"lr": 0.5}})
-    assert error.message == "The run config has no key 'lr' that a run may override."
+    assert error.message == "The app's run config has no key 'lr' to override."
     assert error.hint == "There are: rounds, optimizer.name."
 
 

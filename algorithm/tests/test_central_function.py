@@ -131,8 +131,8 @@ def test_an_unknown_organization_is_refused_naming_those_that_there_are(unknown:
 @pytest.mark.parametrize(
     ("kwargs", "said"),
     [
-        ([1], "instead of a JSON object"),
-        ({"round": 3}, "There is no argument 'round'"),
+        ([1], "not a JSON object"),
+        ({"round": 3}, "has no argument 'round'"),
         ({"run_config": {"lr": 1}}, "There are: optimizer.name, optimizer.rate, rounds."),
         ({"organizations": ["Delta"]}, "There is no organization 'Delta'"),
     ],
@@ -146,7 +146,7 @@ def test_bad_arguments_are_refused_before_anything_starts(
 def test_outside_of_a_vantage6_node_the_function_says_what_it_lacks(function: Central) -> None:
     about = function.container
     function.container = Container(about.input_file, about.output_file, about.temporary_folder)
-    assert "needs a vantage6 node's token" in function.refuses({})
+    assert "has no vantage6 token" in function.refuses({})
 
 
 def test_outside_of_an_image_the_function_says_what_it_lacks(
@@ -159,7 +159,7 @@ def test_outside_of_an_image_the_function_says_what_it_lacks(
 def test_a_token_that_is_none_is_an_error(function: Central) -> None:
     assert function.container.token_file is not None
     function.container.token_file.write_text("no token")
-    with pytest.raises(CarrierError, match="holds no token of a vantage6 node"):
+    with pytest.raises(CarrierError, match="has no token of a vantage6 node"):
         function.run()
 
 
@@ -215,7 +215,7 @@ def test_an_organization_without_a_node_fails_the_run_by_its_name(
 ) -> None:
     monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
     del fake.collaborations[1].nodes[2]
-    with pytest.raises(BridgeError, match="creates no task for Beta"):
+    with pytest.raises(BridgeError, match="does not create a task for Beta"):
         function.run()
     assert function.outcome["status"] == "failed"
     assert "Beta" in function.outcome["cause"]

@@ -138,7 +138,7 @@ def test_a_host_that_ends_without_an_answer_is_an_error(
 
     host(lambda _: noticed.wait(SECONDS))
     monkeypatch.setattr(courier, "Job", Watched)
-    with pytest.raises(CarrierError, match="died"):
+    with pytest.raises(CarrierError, match="ended without an answer"):
         errand.run()
 
 

@@ -48,7 +48,7 @@ def test_a_station_without_the_database_that_the_task_asks_for_answers_so(node: 
     function, output = node.start("courier")
     assert function.wait(SECONDS)
     assert function.exit_code == 1
-    assert "asks for the database 'scans'" in error_in(output)
+    assert "needs the database 'scans'" in error_in(output)
 
 
 @pytest.mark.parametrize("method", ["courier", "per_round"])
@@ -133,9 +133,9 @@ def test_a_function_that_does_not_exist_is_refused_naming_those_that_do(node: No
     function, output = node.start("train")
     assert function.wait(SECONDS)
     assert function.exit_code == 1
-    assert "carrier: There is no function 'train'" in function.log_tail()
+    assert "carrier: The task names the function 'train'" in function.log_tail()
     assert "courier, host, per_round" in function.log_tail()
-    assert "There is no function 'train'" in error_in(output)
+    assert "The task names the function 'train'" in error_in(output)
 
 
 def test_a_program_outside_of_a_container_says_what_is_missing(tmp_path: Path) -> None:

@@ -169,5 +169,5 @@ def test_a_server_that_is_away_is_not_one_that_refuses(
     settings = gathered("--server", fake.url, "--username", "ada")
     with fake.away(), pytest.raises(ServerUnreachable):
         settings.log_in()
-    with pytest.raises(Vantage6Error, match="does not let ada in: Failed to login"):
+    with pytest.raises(Vantage6Error, match="refuses the login of ada: Failed to login"):
         settings.log_in()

@@ -113,12 +113,12 @@ def renamed(fab: bytes, old: str, new: str) -> bytes:
 def test_an_app_that_expands_without_end_is_refused() -> None:
     bomb = make_fab({f"{number}.json": "0" * (20 << 20) for number in range(14)})
     assert len(bomb) < 1 << 20
-    with pytest.raises(AppError, match="too large once expanded"):
+    with pytest.raises(AppError, match="too large when it is unpacked"):
         file_hashes(bomb)
 
 
 def test_an_app_whose_description_is_enormous_is_refused() -> None:
-    with pytest.raises(AppError, match="too large once expanded"):
+    with pytest.raises(AppError, match="too large when it is unpacked"):
         Manifest.of_fab(make_fab({"pyproject.toml": "#" * (2 << 20)}))
 
 

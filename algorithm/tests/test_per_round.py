@@ -70,7 +70,7 @@ def test_a_duplicate_of_a_message_whose_reply_was_forgotten_is_not_trained_again
     for sent in (first, second):
         node.answer_of(*node.send(sent)).close()
     with node.answer_of(*node.send(first)) as reply:
-        assert "not trained twice" in reply.header.failure.reason
+        assert "does not train twice" in reply.header.failure.reason
     assert node.supernodes() == 2
 
 
@@ -99,7 +99,7 @@ def test_a_reply_that_cannot_be_brought_back_is_an_error_with_both_sizes_and_kep
     function, output = node.send(sent, max_reply_bytes=10)
     assert function.wait(SECONDS)
     assert function.exit_code == 1
-    assert "the carrier can bring 10 bytes back" in error_in(output)
+    assert "the limit of the carrier is 10" in error_in(output)
     with node.answer_of(*node.send(sent, max_reply_bytes=100_000)) as reply:
         assert reply.header.WhichOneof("content") == "reply"
     assert node.supernodes() == 1

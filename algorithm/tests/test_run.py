@@ -158,7 +158,7 @@ def test_a_flower_that_does_not_say_how_the_run_ended_is_an_error(
     bench: Bench, listing: str
 ) -> None:
     set_run(bench.flower, "true", listing)
-    with pytest.raises(FlowerError, match="did not say how the run ended"):
+    with pytest.raises(FlowerError, match="did not report how the run ended"):
         bench.run()
 
 

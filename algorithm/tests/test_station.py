@@ -90,7 +90,7 @@ def test_a_message_that_was_taken_but_not_answered_is_not_trained_again(station:
     assert station.answer(message)
     code, reason = failure_of(message)
     assert code == ErrorCode.MESSAGE_UNAVAILABLE
-    assert "not trained twice" in reason
+    assert "does not train twice" in reason
     assert station.supernode.trained == []
 
 
@@ -100,7 +100,7 @@ def test_a_message_whose_reply_was_forgotten_is_not_trained_again(station: Stati
     station.answer(message)
     station.answer(station.receive(Drained()))
     assert station.answer(station.receive(sent))
-    assert "not trained twice" in failure_of(message)[1]
+    assert "does not train twice" in failure_of(message)[1]
     assert station.supernode.trained.count(message.message_id) == 1
 
 
@@ -170,7 +170,7 @@ def test_an_instruction_for_another_message_is_refused(station: Station) -> None
     message = station.job.message("1f")
     Drained().write(message.instruction)
     assert station.answer(message)
-    assert "1f was announced" in failure_of(message)[1]
+    assert "announced message 1f" in failure_of(message)[1]
 
 
 def lie_about_the_fab(sent: Drained) -> None:

@@ -123,7 +123,7 @@ def test_a_supernode_that_never_asks_for_its_message_is_said_at_the_deadline(
 ) -> None:
     error = no_reply(start("#!/bin/sh\nsleep 600\n"), errand, deadline=0.2)
     assert error.error_code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
-    assert "not handed out yet" in error.message
+    assert "not started" in error.message
 
 
 def test_a_clientapp_that_does_not_reply_is_said_at_the_deadline(

@@ -72,8 +72,9 @@ class Container:
         """
         for label in self.missing_databases:
             raise CarrierError(
-                f"The task asks for the database {label!r}, which this node does not have.",
-                "Its owner names the node's databases in the node's configuration.",
+                f"The task needs the database {label!r}, which this node does not have.",
+                "Add it to the databases in the node's configuration, or choose another with"
+                " --database.",
             )
 
     @classmethod

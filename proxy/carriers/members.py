@@ -51,7 +51,9 @@ def decoded(pieces: Iterable[bytes]) -> Iterator[bytes]:
             yield a2b_base64(data[:whole], strict_mode=True)
         yield a2b_base64(rest, strict_mode=True)
     except Error as error:
-        raise CarrierError(f"This is no sound base64: {error}.") from error
+        raise CarrierError(
+            f"An answer of the vantage6 server has invalid base64: {error}."
+        ) from error
 
 
 def with_member(
@@ -118,6 +120,6 @@ class Member:
             yield data
             data = self._file.read(PIECE_BYTES)
             if not data:
-                raise CarrierError("The text is cut off in its longest member.")
+                raise CarrierError("An answer of the vantage6 server is cut off.")
         yield data[:end]
         self.after = data[end + 1 :] + self._file.read(_MAX_HEAD_BYTES)

@@ -56,7 +56,7 @@ def write_answer(path: Path, bundle: Path, max_bytes: int | None, linked: bool =
     size = bundle.stat().st_size
     if max_bytes is not None and size > max_bytes:
         raise CarrierError(
-            f"The reply takes {size} bytes; the carrier can bring {max_bytes} bytes back."
+            f"The reply has {size:,} bytes; the limit of the carrier is {max_bytes:,}."
         )
     (write_linked if linked else write)(path, {}, bundle)
 
@@ -75,9 +75,9 @@ class Payload:
         try:
             self.fields: Any = strict_json.loads(head)
         except ValueError as error:
-            raise CarrierError(f"{path} does not hold JSON as it should: {error}.") from error
+            raise CarrierError(f"{path} is not valid JSON: {error}.") from error
         if not isinstance(self.fields, dict):
-            raise CarrierError(f"{path} does not hold a JSON object.")
+            raise CarrierError(f"{path} is not a JSON object.")
 
     @property
     def linked(self) -> bool:
@@ -102,14 +102,14 @@ class Payload:
             os.link(_beside(self._path), path)
             return
         if not self.has_bundle:
-            raise CarrierError(f"{self._path} holds no bundle.")
+            raise CarrierError(f"{self._path} has no bundle.")
         with path.open("wb") as target:
             try:
                 target.writelines(decoded(self._bundle.pieces()))
             except CarrierError as error:
-                raise CarrierError(f"{self._path} holds no sound bundle. {error}") from error
+                raise CarrierError(f"{self._path} has a damaged bundle. {error}") from error
         if self._bundle.after.strip() != b"}":
-            raise CarrierError(f"{self._path} has something behind its bundle.")
+            raise CarrierError(f"{self._path} has bytes after its bundle.")
 
 
 @contextmanager

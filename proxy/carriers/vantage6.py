@@ -87,7 +87,7 @@ class Vantage6Starter:
                 try:
                     self._ask_for_nodes()
                 except Vantage6Error as error:
-                    log.debug("which nodes are online is not known: %s", error)
+                    log.debug("cannot find out which nodes are online: %s", error)
                 self._nodes_asked_at = time.monotonic()
         return self._online[station]
 

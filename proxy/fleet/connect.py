@@ -65,7 +65,7 @@ def speaks_http(address: str, root_certificates: Path | None = None) -> bool:
             session.get(f"{scheme}://{address}/", timeout=_ANSWER_SECONDS, verify=verify)
     except requests.Timeout as error:
         raise Unreachable(
-            f"Whoever listens at {address} says nothing.", "Is that a SuperLink?"
+            f"The server at {address} does not answer.", "Check that it is a SuperLink."
         ) from error
     except requests.RequestException:
         return False
@@ -81,7 +81,7 @@ def _reach(address: str, root_certificates: Path | None) -> None:
     except (OSError, ValueError, OverflowError) as error:
         raise Unreachable(
             f"No SuperLink answers at {address}: {reason_of(error)}.",
-            "Name its Fleet API as HOST:PORT. Is it running there?",
+            "Give the address of its Fleet API as HOST:PORT, and check that it is running.",
         ) from error
 
 

@@ -99,7 +99,7 @@ class HttpTransport:
         RunNotRunning, UnknownNode, FleetError
             If the SuperLink refuses the call.
         """
-        signed = self._key.sign_now()
+        signed, sent = self._key.sign_now(), time.time()
         try:
             response = self._session.post(
                 self._url + path_of(method),
@@ -122,38 +122,41 @@ class HttpTransport:
             ) from error
         if response.status_code == HTTPStatus.OK:
             return response.content
-        raise _refusal(method, self.superlink, response)
+        raise _refusal(method, self.superlink, response, sent)
 
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
 
 
-def _refusal(method: str, superlink: str, response: requests.Response) -> FleetError:
+def _refusal(method: str, superlink: str, response: requests.Response, sent: float) -> FleetError:
     text = f"The SuperLink at {superlink} answered {method} with HTTP {response.status_code}"
     try:
         text += f": {strict_json.loads(response.content)['detail']}"
     except (ValueError, KeyError, TypeError):
         if response.status_code not in _COME_BACK_LATER:
-            return FleetError(f"{text}.", "Is that a SuperLink, of flwr 1.40 or newer?")
+            return FleetError(f"{text}.", "Check that it is a SuperLink of flwr 1.40 or newer.")
     if response.status_code == HTTPStatus.FORBIDDEN:
         return RunNotRunning(text)
     if response.status_code == HTTPStatus.NOT_FOUND:
         return Unimplemented(text)
     if response.status_code == HTTPStatus.UNAUTHORIZED:
-        return clocks_differ(superlink, _seconds_ahead(response)) or UnknownNode(text)
+        return clocks_differ(superlink, _seconds_ahead(response, sent)) or UnknownNode(text)
     if response.status_code in _COME_BACK_LATER:
         return Unreachable(text)
     return FleetError(text)
 
 
-def _seconds_ahead(response: requests.Response) -> float:
-    """Return by how much our clock is ahead of the SuperLink's, as far as it says."""
+def _seconds_ahead(response: requests.Response, sent: float) -> float:
+    """Return by how much our clock is at least ahead of the SuperLink's, or behind it.
+
+    A call that takes long is no sign of a wrong clock.
+    """
     try:
         theirs = parsedate_to_datetime(response.headers["date"]).timestamp()
     except (KeyError, ValueError):
         return 0.0
-    return time.time() - theirs
+    return max(sent - theirs, min(time.time() - theirs, 0.0))
 
 
 class HttpListener:

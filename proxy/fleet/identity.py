@@ -65,8 +65,8 @@ class Identity:
         except BlockingIOError:
             self._lock.close()
             raise UsageError(
-                f"The key {path} is in use: another flower-v6 is the SuperNode that has it.",
-                "Stop that one, or take other keys.",
+                f"The key {path} is in use by another flower-v6.",
+                "Stop the other one, or use other keys.",
             ) from None
         node_id = _read_or_nothing(self._node_file)
         # Without its node id it can still be activated, once the SuperLink takes it for offline.
@@ -140,8 +140,8 @@ def make_keys(folder: Path, names: Sequence[str]) -> None:
     paths = key_paths(folder, names)
     if taken := [path for path in paths if path.exists()]:
         raise UsageError(
-            f"{taken[0]} is a key already; it is not overwritten.",
-            "Name another folder, or remove the key if no SuperLink knows it.",
+            f"{taken[0]} exists; a key is never overwritten.",
+            "Choose another folder, or remove the key if it is not registered anywhere.",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ def _read_private(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         private = serialization.load_ssh_private_key(encoded, password=None)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise UsageError(f"{path} is no private key in OpenSSH's format: {error}.") from error
+        raise UsageError(f"{path} is not a private key in OpenSSH's format: {error}.") from error
     if not isinstance(private, ec.EllipticCurvePrivateKey):
-        raise UsageError(f"{path} is no key on an elliptic curve.", "`flower-v6 keys` makes keys.")
+        raise UsageError(f"{path} is not an elliptic curve key.", "`flower-v6 keys` makes keys.")
     return private

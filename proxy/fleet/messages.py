@@ -91,7 +91,7 @@ class Instruction:
             # Only a message that is no object has nothing below it. From a SuperLink its id is then
             # not a hash.
             if not (whole or _is_uuid(metadata.message_id)):
-                raise FleetError("The SuperLink handed out a message without its object tree.")
+                raise FleetError("The SuperLink sent a message without its object tree.")
             return cls(encoded, metadata, (), Layout.INLINE)
         tree = response.message_object_trees[0]
         # Read as a tree, an entry of a map names the message below itself, which no tree can.
@@ -160,7 +160,9 @@ class Reply:
         trees, replies = request.message_object_trees, request.messages_list
         # A reply that came whole gets its id from the SuperLink.
         if len(replies) != 1 or len(trees) != (1 if replies[0].metadata.message_id else 0):
-            raise FleetError("A SuperNode pushed not exactly one reply with its object tree.")
+            raise FleetError(
+                "A SuperNode pushed none or several replies, or one without its object tree."
+            )
         message = replies[0]
         return cls(
             encoded,
@@ -189,7 +191,7 @@ def parse(kind: type[AnyMessage], encoded: bytes) -> AnyMessage:
     try:
         return kind.FromString(encoded)
     except DecodeError as error:
-        raise FleetError(f"Not a {kind.__name__} of the Fleet API: {error}.") from error
+        raise FleetError(f"The other end sent an invalid {kind.__name__}: {error}.") from error
 
 
 def parse_announcement(kind: type[AnyMessage], encoded: bytes) -> AnyMessage:

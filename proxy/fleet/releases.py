@@ -304,7 +304,7 @@ def era_of(release: str) -> Era:
             return era
     oldest = ".".join(map(str, ERAS[0].first))
     raise FlowerError(
-        f"Flower {release} is not supported: the bridge speaks to flwr {oldest} and newer.",
+        f"Flower {release} is not supported: the bridge needs flwr {oldest} or newer.",
         f"Install a newer release into the Flower environment: pip install 'flwr>={oldest}'.",
     )
 
@@ -324,7 +324,7 @@ def names_of(release: str) -> dict[str, str]:
     if not found:
         oldest = ".".join(map(str, _NAMES[0][0]))
         raise FlowerError(
-            f"There is no direct mode for Flower {release}: it needs flwr {oldest} or newer.",
+            f"Direct mode does not support Flower {release}: it needs flwr {oldest} or newer.",
             "Run the app in bridge mode: leave --mode out.",
         )
     return {role: name for role, name in found.items() if name}
@@ -336,7 +336,7 @@ def schemas_of(layout: Layout) -> tuple[Schema, ...]:
 
 
 def check_pair(superlink: Collection[Schema], release: str) -> None:
-    """Refuse a SuperLink and SuperNodes that do not understand each other.
+    """Refuse a SuperLink and SuperNodes that are not compatible.
 
     Parameters
     ----------

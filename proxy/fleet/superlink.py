@@ -122,9 +122,9 @@ class SuperLink:
                 raise
             except FleetError:
                 raise FleetError(
-                    f"The SuperLink does not let in the SuperNode with the key {identity.path}:"
+                    f"The SuperLink refuses the SuperNode with the key {identity.path}:"
                     f" {refused.message}",
-                    "Was the key registered there? `flower-v6 keys` prints the command.",
+                    "Check that the key is registered there; `flower-v6 keys` prints the command.",
                 ) from refused
         identity.remember(self.node_id)
 

@@ -18,10 +18,10 @@ from proxy.clock import Deadline
 from proxy.errors import Cancelled, FleetError, Unreachable
 from proxy.retry import retrying
 
-# Calls at a time, and the bytes of all objects under way: there is a thread for each call, and
-# some copies of each object.
+# Calls at a time, and the bytes of all objects under way. There are some four copies of each object
+# in memory, and a central has a window for each station. So Flower's chunks of 5 MiB go one by one.
 MAX_CALLS = 8
-WINDOW_BYTES = 16 << 20
+WINDOW_BYTES = 4 << 20
 # Between asks for an object that the ServerApp has yet to upload.
 UPLOAD_PAUSE_SECONDS = 0.2
 
@@ -125,7 +125,8 @@ class _Window:
     """The objects that are to be moved, and how many may be under way.
 
     Nobody knows an object's size before it is there. So the next one is taken for as large as the
-    last ones were, and the first two for half of the window.
+    last ones were, and the first one for as large as the window. A thread starts only when there is
+    room for one more call: what one thread has freed is not always there for others.
     """
 
     def __init__(self, object_ids: Iterable[str], stop: threading.Event) -> None:
@@ -136,7 +137,8 @@ class _Window:
         self._held_up = 0
         self._left = len(self._waiting)
         self._under_way = 0
-        self._size = WINDOW_BYTES // 2
+        self._size = WINDOW_BYTES
+        self._threads = 0
         self._error: BaseException | None = None
 
     def move(self, move: Callable[[str], int]) -> None:
@@ -145,9 +147,8 @@ class _Window:
         Raises its first error, at once: calls that are still under way then are of no use any
         more, and end by themselves.
         """
-        for _ in range(min(MAX_CALLS, self._left)):
-            threading.Thread(target=self._work, args=(move,), name="transfer", daemon=True).start()
         with self._changed:
+            self._start_thread(move)
             self._changed.wait_for(lambda: self._error is not None or not self._left)
             if self._error is not None:
                 raise self._error
@@ -170,16 +171,22 @@ class _Window:
                 self._held_up -= 1
                 self._changed.notify_all()
 
+    def _start_thread(self, move: Callable[[str], int]) -> None:
+        """Let one more object be under way, if there is one, and room for it."""
+        if self._waiting and self._has_room() and self._threads < MAX_CALLS:
+            self._threads += 1
+            threading.Thread(target=self._work, args=(move,), name="transfer", daemon=True).start()
+
     def _work(self, move: Callable[[str], int]) -> None:
         try:
-            while (object_id := self._next()) is not None:
+            while (object_id := self._next(move)) is not None:
                 self._arrived(move(object_id))
         except BaseException as error:
             with self._changed:
                 self._error = self._error or error
                 self._changed.notify_all()
 
-    def _next(self) -> str | None:
+    def _next(self, move: Callable[[str], int]) -> str | None:
         """Return the next object when there is room for it; None if there is none."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or not self._waiting or self._has_room())
@@ -187,7 +194,9 @@ class _Window:
             if not self._waiting:
                 return None
             self._under_way += 1
-            return self._waiting.popleft()
+            object_id = self._waiting.popleft()
+            self._start_thread(move)
+            return object_id
 
     def _has_room(self) -> bool:
         return not self._held_up and (

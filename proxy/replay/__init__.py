@@ -115,7 +115,7 @@ def _replayed(tape: Tape) -> Replayed:
     asked, fabs = set[int](), Fabs()
     messages = sum(len(story.messages) for story in stories)
     if not messages:
-        raise TapeError(f"Tape {tape.name} holds no message with a complete reply.")
+        raise TapeError(f"Tape {tape.name} has no message with a complete reply.")
     for story in stories:
         superlink = RecordedSuperLink(calls, contents, asked)
         with tempfile.TemporaryDirectory(prefix="flower-v6-replay-") as folder:

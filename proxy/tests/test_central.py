@@ -249,7 +249,7 @@ def test_a_message_whose_run_ended_is_dropped_and_the_next_one_is_served(start: 
     served = bridge.push("north")
     bridge.watch.wait(answers=2)
     assert dropped not in bridge.superlink.replies
-    assert "no reply is wanted" in bridge.watch.answers[0].error
+    assert "no reply is needed" in bridge.watch.answers[0].error
     assert bridge.superlink.reply_to(served) == TRAINED
 
 

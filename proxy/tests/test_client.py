@@ -350,7 +350,7 @@ def test_a_method_that_no_supported_release_calls_is_unimplemented(station: Stat
     ["GetRun", "GetFab", "PullObject", "PushObject", "PushMessages", "ConfirmMessageReceived"],
 )
 def test_a_senseless_request_is_a_fleet_error(station: Station, method: str) -> None:
-    with pytest.raises(FleetError, match=f"Not a {method}Request"):
+    with pytest.raises(FleetError, match=f"sent an invalid {method}Request"):
         station.proxy.handle(method, b"\xff", 0.0)
 
 
@@ -415,13 +415,13 @@ def test_an_instruction_whose_app_is_senseless_is_refused(tmp_path: Path) -> Non
 def test_an_instruction_with_a_senseless_message_is_refused(tmp_path: Path) -> None:
     sent = Drained()
     sent.pulled = b"\xff"
-    assert "Not a PullMessagesResponse" in refused(tmp_path, sent)
+    assert "sent an invalid PullMessagesResponse" in refused(tmp_path, sent)
 
 
 def test_an_instruction_with_a_senseless_run_is_refused(tmp_path: Path) -> None:
     sent = Drained()
     sent.header.instruction.get_run_response = b"\xff"
-    assert "Not a GetRunResponse" in refused(tmp_path, sent)
+    assert "sent an invalid GetRunResponse" in refused(tmp_path, sent)
 
 
 def test_an_instruction_without_a_message_is_refused(tmp_path: Path) -> None:
@@ -433,7 +433,7 @@ def test_an_instruction_without_a_message_is_refused(tmp_path: Path) -> None:
 def test_a_bundle_that_is_no_instruction_is_refused(tmp_path: Path) -> None:
     header = bundle_pb2.Header(failure=bundle_pb2.Failure(code=1))
     bundle = Bundle(write_bundle(tmp_path / "other", header))
-    with bundle, pytest.raises(BundleError, match="no instruction"):
+    with bundle, pytest.raises(BundleError, match="not an instruction"):
         Delivery(bundle, b"", tmp_path / "reply", "", lambda: None)
 
 

@@ -56,7 +56,7 @@ def test_a_database_that_the_node_does_not_have_is_named() -> None:
     del environment["SCANS_DATABASE_URI"]
     container = Container.from_environment(environment)
     assert (container.databases, container.missing_databases) == ({}, ("scans",))
-    with pytest.raises(CarrierError, match="asks for the database 'scans'"):
+    with pytest.raises(CarrierError, match="needs the database 'scans'"):
         container.check_databases()
 
 

@@ -581,7 +581,7 @@ NO_REPLY = ErrorCode.REPLY_MESSAGE_UNAVAILABLE
         pytest.param(answer_with(without=1), NO_REPLY, "lacks 1", id="its reply lacks an object"),
         pytest.param(
             answer_with(lambda request: request.ClearField("messages_list")),
-            *(NO_REPLY, "not exactly one reply"),
+            *(NO_REPLY, "none or several replies"),
             id="its reply is empty",
         ),
         pytest.param(

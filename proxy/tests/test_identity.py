@@ -60,7 +60,7 @@ def test_every_name_has_a_key_of_its_own(tmp_path: Path) -> None:
 
 def test_a_key_is_not_overwritten_and_then_no_other_is_made(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises(UsageError, match="is a key already"):
+    with pytest.raises(UsageError, match="a key is never overwritten"):
         make_keys(path.parent, ["south", "north"])
     assert path.read_bytes() == before
     assert not path.with_name("south").exists()
@@ -80,7 +80,7 @@ def test_a_key_that_is_not_there_is_said_with_what_to_do(tmp_path: Path) -> None
 
 def test_what_is_no_key_is_said(path: Path) -> None:
     path.write_bytes(b"no key")
-    with pytest.raises(UsageError, match="no private key"):
+    with pytest.raises(UsageError, match="not a private key"):
         Identity(path)
 
 

@@ -120,7 +120,7 @@ def test_not_exactly_one_reply_is_refused(number: int) -> None:
         messages_list=[fleet.Message()] * number,
         message_object_trees=[fleet.ObjectTree()] * number,
     )
-    with pytest.raises(FleetError, match="not exactly one reply"):
+    with pytest.raises(FleetError, match="none or several replies"):
         Reply.decode(request.SerializeToString())
 
 
@@ -132,7 +132,7 @@ def test_any_bytes_are_a_message_or_a_fleet_error(data: bytes) -> None:
 
 
 def test_bytes_that_are_no_message_are_refused_naming_the_message() -> None:
-    with pytest.raises(FleetError, match="Not a GetRunResponse"):
+    with pytest.raises(FleetError, match="invalid GetRunResponse"):
         parse(fleet.GetRunResponse, b"\xff")
 
 

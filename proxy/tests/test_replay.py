@@ -281,7 +281,7 @@ def test_objects_that_are_asked_for_in_another_form_are_told(
 def test_what_is_no_fleet_message_is_told(federation: Federation) -> None:
     tape = recorded(federation)
     calls = (*tape.calls, Call(99, "PullMessages", 0.0, b"abc", b"abc"))
-    with pytest.raises(TapeError, match=r"fakes\.tape holds what is no Fleet message"):
+    with pytest.raises(TapeError, match=r"fakes\.tape has an invalid Fleet message"):
         replay(replace(tape, calls=calls))
 
 

@@ -81,7 +81,7 @@ def test_a_tape_that_was_cut_off_is_refused(left: int, tmp_path: Path) -> None:
     path = tmp_path / "cut.tape"
     written(path, pulling(b"an object"))
     path.write_bytes(path.read_bytes()[:left])
-    with pytest.raises(TapeError, match=r"cut\.tape is no tape, is damaged, or was cut off"):
+    with pytest.raises(TapeError, match=r"cut\.tape is not a tape, or is damaged or cut off"):
         read_tape(path)
 
 
@@ -99,7 +99,7 @@ def test_a_record_that_was_cut_off_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_tape_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "other"
     path.write_bytes(content)
-    with pytest.raises(TapeError, match="other is no tape"):
+    with pytest.raises(TapeError, match="other is not a tape"):
         read_tape(path)
 
 

@@ -18,7 +18,7 @@ PATIENCE = 20.0
 class Objects:
     """Whoever has the objects, and sees how many calls there are at once."""
 
-    def __init__(self, count: int, size: int = 1, meet: int = 1) -> None:
+    def __init__(self, count: int, size: int = 1) -> None:
         self.ids = [f"{number:064x}" for number in range(count)]
         self.kept: dict[str, bytes] = {}
         self.calls: list[str] = []
@@ -26,18 +26,12 @@ class Objects:
         self._content = bytes(size)
         self._at_once = 0
         self._lock = threading.Lock()
-        # So many calls wait for each other, so that they are under way at once for certain.
-        self._meeting = threading.Barrier(meet)
-        self._meet = meet
 
     def move(self, object_id: str) -> None:
         with self._lock:
             self.calls.append(object_id)
-            number = len(self.calls)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
-        if number <= self._meet:
-            self._meeting.wait(PATIENCE)
         with self._lock:
             self._at_once -= 1
 
@@ -96,12 +90,9 @@ def test_nothing_is_pulled_of_a_message_without_objects() -> None:
     pull(Objects(0))
 
 
-def test_small_objects_are_moved_many_at_a_time_and_no_more_than_that() -> None:
+def test_no_more_objects_are_moved_at_a_time_than_that() -> None:
     objects = Objects(500)
     pull(objects)
-    together = Objects(500, meet=2)  # before a size is known, two are under way
-    pull(together)
-    assert 2 <= together.most_at_once <= MAX_CALLS
     assert objects.most_at_once <= MAX_CALLS
 
 
@@ -118,9 +109,8 @@ def test_calls_do_not_wait_for_each_other_once_objects_are_known_to_be_small() -
     assert len(objects.kept) == 500
 
 
-@pytest.mark.parametrize(("size", "most"), [(WINDOW_BYTES, 2), (WINDOW_BYTES // 4, 4)])
+@pytest.mark.parametrize(("size", "most"), [(WINDOW_BYTES, 1), (WINDOW_BYTES // 4, 4)])
 def test_large_objects_are_moved_few_at_a_time(size: int, most: int) -> None:
-    """The first two start before their size is known."""
     objects = Objects(40, size)
     pull(objects)
     assert objects.most_at_once <= most
@@ -216,12 +206,15 @@ def test_an_object_that_cannot_be_kept_ends_it() -> None:
 
 
 def test_after_an_error_nothing_is_kept_any_more() -> None:
-    objects, failed, late = Objects(2, meet=2), threading.Event(), threading.Event()
+    objects, failed, late = Objects(100), threading.Event(), threading.Event()
     ended: list[threading.Thread] = []
+    meeting = threading.Barrier(2)
 
     def call(object_id: str) -> bytes | None:
-        objects.move(object_id)
-        if object_id == objects.ids[0]:
+        if object_id not in objects.ids[-2:]:
+            return b"early"
+        meeting.wait(PATIENCE)
+        if object_id == objects.ids[-1]:
             raise RunNotRunning("the run has ended")
         ended.append(threading.current_thread())
         failed.wait(PATIENCE)
@@ -233,7 +226,7 @@ def test_after_an_error_nothing_is_kept_any_more() -> None:
     failed.set()
     assert late.wait(PATIENCE)
     ended[0].join(PATIENCE)
-    assert objects.kept == {}
+    assert b"late" not in objects.kept.values()
 
 
 def test_it_can_be_called_off() -> None:

@@ -177,7 +177,7 @@ def test_who_says_nothing_is_not_taken_for_a_superlink_of_any_kind(
     monkeypatch.setattr("proxy.fleet.connect._ANSWER_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(Unreachable, match=f"{address} says nothing"):
+        with pytest.raises(Unreachable, match=f"{address} does not answer"):
             connect(address)
 
 

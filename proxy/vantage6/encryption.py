@@ -79,7 +79,7 @@ class Encrypted:
                 f"The organization's private key {private_key} cannot be read: {reason_of(error)}."
             ) from error
         if not isinstance(key, RSAPrivateKey):
-            raise UsageError(f"{private_key} holds no RSA key, which vantage6 uses.")
+            raise UsageError(f"{private_key} is not an RSA key, as vantage6 needs.")
         self._key = key
 
     def reads_for(self, public_key: str) -> bool:
@@ -96,11 +96,11 @@ class Encrypted:
             receiver = load_pem_public_key(b64decode(public_key))
         except (ValueError, UnsupportedAlgorithm) as error:
             raise Vantage6Error(
-                "The server has no sound public key of the receiving organization.",
+                "The server has no valid public key of the receiving organization.",
                 "A node uploads its organization's public key when it starts for the first time.",
             ) from error
         if not isinstance(receiver, RSAPublicKey):
-            raise Vantage6Error("The receiving organization's public key is no RSA key.")
+            raise Vantage6Error("The receiving organization's public key is not an RSA key.")
         key, counter = os.urandom(_KEY_BYTES), os.urandom(_IV_BYTES)
         encryptor = Cipher(AES(key), CTR(counter)).encryptor()
         for part in (receiver.encrypt(key, PKCS1v15()), counter):
@@ -126,6 +126,6 @@ class Encrypted:
         except ValueError as error:
             raise Vantage6Error(
                 "A result cannot be decrypted: it was not encrypted for this private key.",
-                "Give the private key of the organization that created the task.",
+                "Use the private key of the organization that created the task.",
             ) from error
         yield from map(decryptor.update, decoded(chain([rest], pieces)))

@@ -104,7 +104,7 @@ class UserLogin:
     def _accept(self, answer: Mapping[str, Any]) -> None:
         if not {"access_token", "refresh_token"} <= answer.keys():
             raise Vantage6Error(
-                f"{self._url} does not let {self._username} in: {_said(answer)}.",
+                f"{self._url} refuses the login of {self._username}: {_said(answer)}.",
                 "Check the user name, the password, and the code of the second factor.",
             )
         self.token = str(answer["access_token"])

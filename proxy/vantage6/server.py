@@ -285,7 +285,9 @@ class Server:
                 try:
                     body.writelines(pieces_of_response(response))
                 except requests.RequestException as error:
-                    raise ServerUnreachable(f"A result was cut off: {error}.") from error
+                    raise ServerUnreachable(
+                        f"The vantage6 server broke off while it sent a result: {error}."
+                    ) from error
             body.seek(0)
             result = Member(body, "result")
             if not result.found and not _listed(result.before):
@@ -294,7 +296,7 @@ class Server:
                 if result.found:
                     target.writelines(self.encoding.unseal(result.pieces()))
         if not path.stat().st_size:
-            raise Vantage6Error(f"Task {task} left no result.")
+            raise Vantage6Error(f"Task {task} has no result.")
         return True
 
     def kill_task(self, task: int) -> None:
@@ -345,7 +347,8 @@ def _json(response: requests.Response) -> Any:
         raise ServerUnreachable(f"{response.url} was cut off: {reason(error)}.") from error
     except ValueError as error:
         raise Vantage6Error(
-            f"{response.url} did not answer with JSON.", "Is that a vantage6 server's API?"
+            f"{response.url} did not answer with JSON.",
+            "Check that the address is the API of a vantage6 server.",
         ) from error
 
 

@@ -111,7 +111,7 @@ def test_node_configs_that_do_not_fit_the_stations_are_said(
 def test_a_node_config_that_is_not_understood_is_said(
     capsys: pytest.CaptureFixture[str], app: str
 ) -> None:
-    assert "not understood" in failed(
+    assert "is not valid" in failed(
         capsys, "run", app, "--stations", "1", "--node-config", "device=gpu"
     )
 
@@ -120,7 +120,7 @@ def test_an_environment_without_flower_is_said_with_what_to_do(
     capsys: pytest.CaptureFixture[str], app: str, tmp_path: Path
 ) -> None:
     said = failed(capsys, "run", app, "--flower-env", str(tmp_path))
-    assert f"no Flower in {tmp_path}" in said
+    assert f"Flower is not installed in {tmp_path}" in said
     assert "--flower-env" in said
 
 
@@ -142,7 +142,7 @@ def test_a_superlink_that_nobody_runs_is_said(
         *("--flower-env", str(flower)),
     )
     assert "127.0.0.1:1" in said
-    assert "Is it running there" in said
+    assert "check that it is running" in said
 
 
 def test_stations_that_would_not_understand_the_superlink_are_said_before_it_has_any(
@@ -176,7 +176,7 @@ def test_keys_are_made_and_how_to_register_them_is_printed(
         f"flwr supernode register {keys / name}.pub SUPERLINK"
         for name in ("station-1", "station-2")
     ]
-    assert "is a key already" in failed(capsys, *arguments)
+    assert "a key is never overwritten" in failed(capsys, *arguments)
 
 
 def test_a_key_that_is_missing_is_said(

@@ -98,7 +98,7 @@ def test_an_older_release_is_refused_when_named_and_left_out_of_all(
     exit_code, written = compat(capsys, "1.3.0", "--cache", str(cache))
     assert exit_code == 1
     assert "refused" in written
-    assert "Flower 1.3.0 is not supported: the bridge speaks to flwr 1.15.1 and newer." in written
+    assert "Flower 1.3.0 is not supported: the bridge needs flwr 1.15.1 or newer." in written
     _, written = compat(capsys, "--all", "--cache", str(cache))
     assert [line.split()[0] for line in written.splitlines() if "http" in line] == [
         "1.98.0",

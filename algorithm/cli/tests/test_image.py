@@ -172,7 +172,7 @@ def test_a_failed_build_is_an_error_with_the_end_of_what_docker_said(bench: Benc
 
 def test_a_machine_without_docker_is_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(bench.app))
-    with pytest.raises(UsageError, match="no docker command"):
+    with pytest.raises(UsageError, match="docker command is not installed"):
         bench.build()
 
 

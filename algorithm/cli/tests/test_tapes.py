@@ -89,5 +89,5 @@ def test_what_cannot_be_replayed_is_told_and_fails(
     other.write_text("something else")
     assert main(["replay", str(empty), str(other)]) == 1
     said = capsys.readouterr().out
-    assert "empty.tape holds no message with a complete reply" in said
-    assert "other.tape is no tape" in said
+    assert "empty.tape has no message with a complete reply" in said
+    assert "other.tape is not a tape" in said

@@ -29,7 +29,7 @@ def test_a_user_gets_a_token_that_the_server_takes(fake: FakeServer) -> None:
 
 
 def test_a_wrong_password_is_refused_and_not_repeated(fake: FakeServer) -> None:
-    with pytest.raises(Vantage6Error, match="does not let ada in: Failed to login") as caught:
+    with pytest.raises(Vantage6Error, match="refuses the login of ada: Failed to login") as caught:
         UserLogin(fake.url, "ada", "a wrong password")
     assert "a wrong password" not in str(caught.value)
 

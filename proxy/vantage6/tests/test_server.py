@@ -126,7 +126,7 @@ def test_a_task_that_ended_without_a_result_has_none(tmp_path: Path) -> None:
         server = user(fake)
         task = post(server, tmp_path)
         server.kill_task(task)
-        with pytest.raises(Vantage6Error, match="left no result"):
+        with pytest.raises(Vantage6Error, match="has no result"):
             server.save_result(task, tmp_path / "result")
 
 
