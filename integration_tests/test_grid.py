@@ -1,6 +1,7 @@
 """A ServerApp's Grid is the same whatever is behind it: everything it can be asked, and answers."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,19 @@ import pytest
 
 from algorithm.flower import Flower
 from integration_tests.harness import (
+    PATIENCE_SECONDS,
     Direct,
     Federation,
+    finish,
     installed,
     native_federation,
-    run_on,
 )
 from proxy.fleet.releases import version_of
 
 # One of each Grid: gRPC and HTTP, with and without an inbox.
 RELEASES = ("1.20.0", "1.26.1", "1.32.1", "1.39.0", "1.42.0", "1.43.0.dev20261026")
+# Natively a message takes seconds, and the conversation has some fifty.
+PATIENCE = 6 * PATIENCE_SECONDS
 # From 1.43 on Flower says nothing of a message that nobody will answer; here an error comes.
 UNANSWERED = {
     "send to an unknown node",
@@ -35,7 +39,7 @@ def transcript(result: Path) -> dict[str, Any]:
 
 
 def test_a_grid_answers_as_natively(native: Federation, warm: Federation, direct: Direct) -> None:
-    natively, *others = map(transcript, run_on([native, warm, direct], "conversation", ".json"))
+    natively, *others = map(transcript, _talk([native, warm, direct]))
     assert others == [natively] * 2
 
 
@@ -53,4 +57,16 @@ def test_a_grid_of_another_release_answers_as_natively(release: str, tmp_path: P
 
 def _on_both(flower: Flower, folder: Path) -> list[Path]:
     with native_federation(flower, folder / "native") as native:
-        return run_on([native, Direct(flower, folder)], "conversation", ".json")
+        return _talk([native, Direct(flower, folder)])
+
+
+def _talk(federations: Sequence[Federation | Direct]) -> list[Path]:
+    results = [each.folder / f"conversation-{each.runs + 1}.json" for each in federations]
+    runs = [
+        each.submit("conversation", result=result)
+        for each, result in zip(federations, results, strict=True)
+    ]
+    for run, result in zip(runs, results, strict=True):
+        finish(run, PATIENCE)
+        assert result.exists(), run.log_tail(40)
+    return results

@@ -256,7 +256,7 @@ class _Mailbox:
         except Exception as error:
             frame.skip()
             code = self._flower.ErrorCode.REPLY_MESSAGE_UNAVAILABLE
-            reason = f"The reply of the station cannot be read: {type(error).__name__}."
+            reason = f"The reply of the station cannot be read: {error}."
             return _error_reply(self._flower, self._run_id, message_id, code, reason)
         return reply
 

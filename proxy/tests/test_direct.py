@@ -185,8 +185,9 @@ def test_what_is_no_message_is_refused(message: bytes, grid: Grid) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        b"\xa3\x06\xa4\x06",  # a group
-        b"\x18\x81\x00",  # a number that takes more bytes than it needs
+        b"\x0a\x00\x0a\x00",  # a node that occurs twice
+        b"\x18\x01",  # a tree that is a number
+        b"\xa0\x06\x81\x00",  # a number that takes more bytes than it needs
     ],
 )
 def test_a_reply_that_cannot_be_delivered_is_an_error(more: bytes, grid: Grid) -> None:
