@@ -20,7 +20,9 @@ from proxy.retry import retrying
 
 # Calls at a time, and the bytes of all objects under way. There are some four copies of each object
 # in memory, and a central has a window for each station. So Flower's chunks of 5 MiB go one by one.
-MAX_CALLS = 8
+# A SuperNode of Flower has two calls under way: a SuperLink with many stations is to have time for
+# others, too.
+MAX_CALLS = 4
 WINDOW_BYTES = 4 << 20
 # Between asks for an object that the ServerApp has yet to upload.
 UPLOAD_PAUSE_SECONDS = 0.2
