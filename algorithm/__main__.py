@@ -15,12 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from proxy.calls import CourierCall, HostCall, PerRoundCall
-from proxy.carriers import payload
-from proxy.carriers.container import Container, decoded
 from proxy.errors import BridgeError, CarrierError
-from proxy.process import keep_private
-from proxy.streams import ready_streams
+from proxy.system.process import keep_private
+from proxy.system.streams import ready_streams
 from proxy.text import LogFormatter, block
+from proxy.vantage6.v4 import payload
+from proxy.vantage6.v4.container import Container, decoded
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def main() -> int:
                 )
             if method != _WITHOUT_DATA:
                 container.check_databases()
-            importlib.import_module(f"algorithm.{method}").main(container, task)
+            importlib.import_module(f"algorithm.functions.{method}").main(container, task)
     except (BridgeError, OSError) as error:
         print(block(f"{getattr(error, 'code', 'system')}: {error}"), file=sys.stderr)
         text = block(str(error))

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from benchmarks.costs import Cost, measure_cost
 from benchmarks.goals import COST_MEGABYTES, SIZES, cost_goals, goals
 from benchmarks.measure import NATIVE, STATIONS, Measurement, Size, measure

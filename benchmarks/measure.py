@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from benchmarks.memory import Memory, Watch
 from integration_tests.harness import (
     APPS,
@@ -39,7 +39,8 @@ MODES = (NATIVE, WARM, PER_ROUND, DIRECT, DIRECT_PER_ROUND)
 _APP = "large"
 _KILO = 1000
 # How often a SuperNode's SuperExec looks for a message: the bridge starts its SuperNodes with a
-# shorter time than Flower's default (`algorithm.flower`), native ones are to have the default.
+# shorter time than Flower's default (`algorithm.flower.environment`), native ones
+# are to have the default.
 _POLL_VARIABLE = "FLWR_SUPEREXEC_TASK_POLL_INTERVAL"
 _FLOWER_POLL_SECONDS = "1.0"
 # What the first round leaves behind counts in the second; further rounds take no more.
@@ -95,7 +96,8 @@ class Measurement:
     step_seconds : list[float]
         What each round took the ServerApp.
     messages : list[dict[str, Any]]
-        The bridge's record of each message (`proxy.report.MessageRecord`), in order of replies.
+        The bridge's record of each message (`proxy.central.report.MessageRecord`), in order of
+        replies.
     memory : list[Memory]
         Of each proxy, with warm SuperNodes.
     """

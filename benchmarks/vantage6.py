@@ -23,9 +23,9 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from algorithm.flower import Flower
-from algorithm.image import BASE_IMAGE, build_image
-from algorithm.modes import DIRECT, MODES
+from algorithm.flower.environment import Flower
+from algorithm.image.build import BASE_IMAGE, build_image
+from algorithm.station.runtimes import DIRECT, MODES
 from integration_tests.harness import APPS, native_federation, run_on
 from integration_tests.vantage6.busy import PROBE
 from integration_tests.vantage6.containers import image_name

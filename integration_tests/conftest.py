@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from integration_tests.harness import (
     Direct,
     Federation,

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from algorithm.compat.environment import environment
-from algorithm.flower import Flower
-from proxy.process import Process
+from algorithm.flower.environment import Flower
+from proxy.system.process import Process
 
 APPS = Path(__file__).parent / "apps"
 ENVIRONMENTS = Path(__file__).parents[1] / ".venv-flwr"

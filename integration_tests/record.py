@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from algorithm.compat.environment import environment
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from integration_tests.harness import finish, superlink
-from proxy.record import Recorder
-from proxy.replay import replay
-from proxy.tape import read_tape
+from proxy.tapes.record import Recorder
+from proxy.tapes.replay import replay
+from proxy.tapes.tape import read_tape
 
 TAPES = Path(__file__).parent / "tapes"
 ENVIRONMENTS = Path(__file__).parents[1] / ".venv-flwr"
@@ -62,7 +62,7 @@ def contents_page() -> str:
         "",
         "What real SuperLinks and SuperNodes said to each other, one native run of the app",
         "[taped](../apps/taped) each, with two SuperNodes. `flower-v6 replay` holds the bridge",
-        "against them; [proxy/tape.py](../../proxy/tape.py) describes the file,",
+        "against them; [proxy/tapes/tape.py](../../proxy/tape.py) describes the file,",
         "[proxy/replay](../../proxy/replay/__init__.py) what may differ. `make tapes RELEASES=…`",
         "records one, and writes this page.",
         "",

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from algorithm.flower import Flower
-from algorithm.modes import MODES
+from algorithm.flower.environment import Flower
+from algorithm.station.runtimes import MODES
 from integration_tests.harness import (
     APPS,
     COMMAND,

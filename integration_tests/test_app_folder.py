@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from algorithm import app as app_module
-from algorithm.app import build, copy_app
-from algorithm.flower import Flower
+from algorithm.flower import app as app_module
+from algorithm.flower.app import build, copy_app
+from algorithm.flower.environment import Flower
 from integration_tests.harness import installed
 from proxy.errors import AppError
 

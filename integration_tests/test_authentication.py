@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from integration_tests.harness import (
     COMMAND,
     Federation,

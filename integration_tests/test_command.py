@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.attach import Attached, Attachment, local_carrier, local_stations
-from algorithm.flower import Flower
-from algorithm.on_superlink import on_superlink
-from algorithm.outcome import Outcome
-from algorithm.run import run_app
-from algorithm.screen import Screen
+from algorithm.flower.environment import Flower
+from algorithm.runs.attach import Attached, Attachment, local_carrier, local_stations
+from algorithm.runs.on_superlink import on_superlink
+from algorithm.runs.outcome import Outcome
+from algorithm.runs.run import run_app
+from algorithm.runs.screen import Screen
 from integration_tests.harness import (
     APPS,
     COMMAND,
@@ -31,8 +31,8 @@ from integration_tests.harness import (
     with_command_line,
 )
 from proxy.errors import FlowerError
-from proxy.replay import replay
-from proxy.tape import read_tape
+from proxy.tapes.replay import replay
+from proxy.tapes.tape import read_tape
 
 
 def test_a_run_from_inside_an_app_that_calls_its_modules_as_we_do(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_port_that_is_taken_gets_one_clear_error(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"127.0.0.1:{server.server_port}"
         taken = {"fleet": address, "fleet_port": str(server.server_port)}
-        monkeypatch.setattr("algorithm.flower._free_addresses", lambda: taken)
+        monkeypatch.setattr("algorithm.flower.environment._free_addresses", lambda: taken)
         outcome = Outcome("shadow", flower.release, "warm", [])
         what = Attachment(local_carrier(local_stations(1, []), flower, warm=False), deadline=60.0)
         way = on_superlink([], flower, partial(Attached, what))

@@ -18,7 +18,7 @@ from integration_tests.harness import (
     wait_until,
 )
 from proxy.fleet.messages import ErrorCode
-from proxy.process import Process
+from proxy.system.process import Process
 
 # Longer than anything else here takes: who sleeps so long does not wake up.
 _FOR_EVER = 600.0

@@ -11,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from integration_tests.harness import PATIENCE_SECONDS, Federation, finish, superlink
 from proxy import client
 from proxy.bundle import Bundle
 from proxy.carriers import Exchange
+from proxy.central.delivery import Delivery
+from proxy.central.stations import Station, Terms
 from proxy.client import ClientProxy
-from proxy.delivery import Delivery
 from proxy.errors import FleetError
-from proxy.fleet.http import HttpTransport
-from proxy.fleet.link import HEARTBEAT_INTERVAL_SECONDS
 from proxy.fleet.messages import ErrorCode, Instruction, error_reply
-from proxy.fleet.server import FleetServer
-from proxy.fleet.superlink import SuperLink
-from proxy.process import Process
-from proxy.stations import Station, Terms
+from proxy.system.process import Process
 from proxy.testing import FakeSuperLink, FakeSuperNode, record_dict
+from proxy.transport.http import HttpTransport
+from proxy.transport.link import HEARTBEAT_INTERVAL_SECONDS
+from proxy.transport.server import FleetServer
+from proxy.transport.superlink import SuperLink
 
 
 @pytest.fixture(scope="module")

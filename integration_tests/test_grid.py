@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from integration_tests.harness import (
     PATIENCE_SECONDS,
     Direct,

@@ -10,15 +10,15 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtobufMessage
 from hypothesis import given, settings
 
-from algorithm.app import build
-from algorithm.direct.run_clientapp import _resolve
-from algorithm.flower import Flower
-from algorithm.job import Job, Message
-from algorithm.manifest import Manifest
-from algorithm.modes import DIRECT, runtimes
-from algorithm.policy import Policy
-from algorithm.runtime import Runtime
-from algorithm.station import answer
+from algorithm.flower.app import build
+from algorithm.flower.environment import Flower
+from algorithm.flower.manifest import Manifest
+from algorithm.flower.run_clientapp import _resolve
+from algorithm.station.answer import answer
+from algorithm.station.job import Job, Message
+from algorithm.station.policy import Policy
+from algorithm.station.runtime import Runtime
+from algorithm.station.runtimes import DIRECT, runtimes
 from integration_tests.harness import APPS
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from integration_tests.harness import Federation, finish, superlink
 from protos import fleet_pb2 as fleet
-from proxy.central import CentralProxy
+from proxy.central.central_proxy import CentralProxy
+from proxy.central.report import Observer
 from proxy.errors import ClocksDiffer, Unreachable
-from proxy.fleet.http import HttpTransport
-from proxy.fleet.node_key import NodeKey
-from proxy.fleet.superlink import SuperLink
 from proxy.fleet.testing import make_object
-from proxy.report import Observer
 from proxy.tests.liars import LIES, Lie, LyingCarrier
+from proxy.transport.http import HttpTransport
+from proxy.transport.node_key import NodeKey
+from proxy.transport.superlink import SuperLink
 
 # What a station says that does not lie: an error, because that needs no knowledge of the app.
 HONEST = fleet.Error(code=2, reason="honest")
@@ -118,7 +118,7 @@ def test_a_reply_that_only_the_superlink_finds_wrong_is_answered_with_an_error(
     lonely: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """These are refused in silence: what is checked before is what it checks."""
-    monkeypatch.setattr("proxy.delivery.check_reply", lambda *_: None)
+    monkeypatch.setattr("proxy.central.delivery.check_reply", lambda *_: None)
     lies = {name: LIES[name] for name in REFUSED_IN_SILENCE}
     address = lonely.address
     with bridged(lonely, tmp_path / "bridge", lies, lambda _: SuperLink(HttpTransport(address))):
@@ -152,8 +152,8 @@ def test_a_clock_that_is_an_hour_ahead_is_named_and_by_how_much(
     lonely: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     present = time.time
-    monkeypatch.setattr("proxy.fleet.node_key.datetime", Ahead)
-    monkeypatch.setattr("proxy.fleet.http.time.time", lambda: present() + 3600)
+    monkeypatch.setattr("proxy.transport.node_key.datetime", Ahead)
+    monkeypatch.setattr("proxy.transport.http.time.time", lambda: present() + 3600)
     node = SuperLink(HttpTransport(lonely.address))
     with pytest.raises(ClocksDiffer, match=r"clock is 3[56]\d\d s ahead of"):
         node.register()

@@ -19,11 +19,11 @@ from proxy.client import ClientProxy
 from proxy.errors import Unimplemented
 from proxy.fleet import messages
 from proxy.fleet.releases import SCHEMAS, Layout, era_of
-from proxy.fleet.superlink import SuperLink
-from proxy.replay import replay
-from proxy.replay.rules import Difference
-from proxy.replay.story import stories_on
-from proxy.tape import Tape, read_tape
+from proxy.tapes.replay import replay
+from proxy.tapes.replay.rules import Difference
+from proxy.tapes.replay.story import stories_on
+from proxy.tapes.tape import Tape, read_tape
+from proxy.transport.superlink import SuperLink
 
 PATHS = sorted(TAPES.glob("*.tape"))
 # One of each form that the Fleet API has had, the newest first.

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from integration_tests.harness import COMMAND, finish, superlink, wait_until
 from integration_tests.vantage6 import containers
 from integration_tests.vantage6.command import RUN_SECONDS, login
 from integration_tests.vantage6.stack import Collaboration, Stack
-from proxy.process import Process
+from proxy.system.process import Process
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from integration_tests.harness import alive, attached_federation, finish, wait_until
 from integration_tests.vantage6.apps import ImageOf
 from integration_tests.vantage6.command import login

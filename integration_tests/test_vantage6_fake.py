@@ -1,4 +1,4 @@
-"""The server of the unit tests (`proxy.vantage6.testing`) answers as a real one does."""
+"""The server of the unit tests (`proxy.vantage6.v4.testing`) answers as a real one does."""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import requests
 
 from integration_tests.vantage6.registration import Administrator
 from integration_tests.vantage6.stack import Stack
-from proxy.vantage6.testing import FakeServer
+from proxy.vantage6.v4.testing import FakeServer
 
 _INPUT = b64encode(b'{"method": "central"}').decode()
 _MISSING = 9999

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from integration_tests.harness import (
     Federation,
     attached_federation,
@@ -24,7 +24,7 @@ from integration_tests.vantage6.apps import ImageOf
 from integration_tests.vantage6.command import RUN_SECONDS, login, submit
 from integration_tests.vantage6.stack import Collaboration
 from integration_tests.vantage6.tables import DIGITS
-from proxy.process import Process
+from proxy.system.process import Process
 
 Config = dict[str, object]
 Natively = Callable[[str, Config], Any]

@@ -2,7 +2,7 @@
 
 Sans-I/O: it answers the SuperNode's Fleet calls from one instruction bundle at a time and
 collects what the SuperNode pushes into a reply bundle. It has no socket, clock, thread or process;
-`proxy.fleet.server` puts it on a port, a test calls it directly.
+`proxy.transport.server` puts it on a port, a test calls it directly.
 
 A message goes through these stages, forwards only:
 

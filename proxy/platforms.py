@@ -11,7 +11,7 @@ Sources: the packages of vantage6 4.15.2, `vantage6-node` (`vantage6/node/`) and
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from proxy.process import GRACE_SECONDS
+from proxy.system.process import GRACE_SECONDS
 
 
 @dataclass(frozen=True)

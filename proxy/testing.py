@@ -20,14 +20,14 @@ from protos import fleet_pb2 as fleet
 from proxy import client
 from proxy.bundle import Bundle, BundleWriter
 from proxy.carriers import Carrier, Exchange
+from proxy.central.delivery import Delivery
+from proxy.central.events import Event, told_to
+from proxy.central.report import MessageRecord, Observer, Reporter, log_trouble
+from proxy.central.stations import Station, Terms
 from proxy.client import ClientProxy
-from proxy.delivery import Delivery
 from proxy.errors import CarrierError, RunNotRunning, Unimplemented
-from proxy.events import Event, told_to
 from proxy.fleet.messages import Instruction, Reply, parse
-from proxy.fleet.node_key import NodeKey
 from proxy.fleet.releases import SCHEMAS, Layout, Schema
-from proxy.fleet.superlink import SuperLink
 from proxy.fleet.testing import (
     Content,
     FakeSuperLink,
@@ -39,8 +39,8 @@ from proxy.fleet.testing import (
     read_objects,
     record_dict,
 )
-from proxy.report import MessageRecord, Observer, Reporter, log_trouble
-from proxy.stations import Station, Terms
+from proxy.transport.node_key import NodeKey
+from proxy.transport.superlink import SuperLink
 
 __all__ = [
     "ClientApp",
@@ -164,7 +164,7 @@ class FakeSuperNode:
                 self._superlink.push_object(run_id, answer.session_id, each, content)
 
     def call(self, method: str, request: bytes) -> bytes:
-        """Make one call; see `proxy.fleet.superlink.Transport`."""
+        """Make one call; see `proxy.transport.superlink.Transport`."""
         if method in ("CreateNode", "RegisterNode") and method != self.schema.joining:
             raise Unimplemented(f"A SuperNode of this release never calls {method}.")
         if method in ("Ping", "SendNodeHeartbeat") and method != self.schema.heartbeat:
@@ -173,7 +173,7 @@ class FakeSuperNode:
         return self._handle(method, request, self.now) or b""
 
     def use_key(self, key: NodeKey) -> None:
-        """Do nothing: nobody asks who calls; see `proxy.fleet.superlink.Transport`."""
+        """Do nothing: nobody asks who calls; see `proxy.transport.superlink.Transport`."""
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

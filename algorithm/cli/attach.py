@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from algorithm.attach import Access, Attached, Attachment
-from algorithm.attach_vantage6 import organizations_attachment
 from algorithm.cli.options import (
     Commands,
     add_collaboration,
@@ -18,13 +16,15 @@ from algorithm.cli.options import (
     add_superlink,
 )
 from algorithm.cli.stations import add_station_options, local_attachment
-from algorithm.login import Settings
-from algorithm.recording import on_tape
-from algorithm.researcher import enter
-from algorithm.screen import Progress, Screen
+from algorithm.researcher.attach import organizations_attachment
+from algorithm.researcher.collaboration import enter
+from algorithm.researcher.login import Settings
+from algorithm.runs.attach import Access, Attached, Attachment
+from algorithm.runs.recording import on_tape
+from algorithm.runs.screen import Progress, Screen
 from proxy.calls import Lifetime
 from proxy.errors import UsageError
-from proxy.process import Workspace
+from proxy.system.process import Workspace
 
 _LOCAL_OPTIONS = ("stations", "node_config", "flower_env")
 _VANTAGE6_OPTIONS = ("collaboration", "organizations", "database")

@@ -9,9 +9,9 @@ from algorithm.cli.options import Commands, add_command, add_flower_env, add_jso
 from algorithm.compat.environment import is_nightly, released
 from algorithm.compat.examine import examine_installed, examine_released, supported
 from algorithm.compat.verdict import HEADING, Verdict, encode, lines
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from algorithm.paths import check_folder, expanded
-from algorithm.screen import Screen
+from algorithm.runs.screen import Screen
 from proxy.errors import UsageError
 from proxy.fleet.releases import version_of
 

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from algorithm.cli.options import Commands, add_app, add_command
-from algorithm.image import BASE_IMAGE, build_image, release_beside_the_bridge
-from algorithm.screen import Screen
+from algorithm.image.build import BASE_IMAGE, build_image, release_beside_the_bridge
+from algorithm.runs.screen import Screen
 
 
 def add(commands: Commands) -> None:

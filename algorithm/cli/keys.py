@@ -4,9 +4,9 @@ import argparse
 
 from algorithm.cli.options import Commands, add_command, add_flower_env, add_output
 from algorithm.cli.stations import flower
-from algorithm.keys import keys_for
 from algorithm.paths import check_folder
-from algorithm.screen import Screen
+from algorithm.runs.keys import keys_for
+from algorithm.runs.screen import Screen
 
 
 def add(commands: Commands) -> None:

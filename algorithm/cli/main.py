@@ -22,11 +22,11 @@ from algorithm.cli import (
     watch,
 )
 from algorithm.cli.interrupt import Interrupted, heed_signals, interrupt
-from algorithm.screen import Screen
+from algorithm.runs.screen import Screen
 from proxy import __version__
 from proxy.errors import BridgeError, UsageError, reason_of
-from proxy.process import keep_private
-from proxy.streams import flush_streams, ready_streams
+from proxy.system.process import keep_private
+from proxy.system.streams import flush_streams, ready_streams
 from proxy.text import block
 
 _COMMANDS: Sequence[ModuleType] = (

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from algorithm.cli.options import Commands, add_command, add_superlink
-from algorithm.screen import Screen
-from proxy.record import Recorder
+from algorithm.runs.screen import Screen
+from proxy.tapes.record import Recorder
 
 
 def add(commands: Commands) -> None:

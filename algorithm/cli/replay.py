@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 from algorithm.cli.options import Commands, add_command
-from algorithm.screen import Screen
+from algorithm.runs.screen import Screen
 from proxy.errors import BridgeError
-from proxy.replay import replay as replayed
-from proxy.tape import read_tape
+from proxy.tapes.replay import replay as replayed
+from proxy.tapes.tape import read_tape
 
 
 def add(commands: Commands) -> None:

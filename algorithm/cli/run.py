@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from algorithm.app import check_app
-from algorithm.attach import Attached
 from algorithm.cli.interrupt import Interrupted
 from algorithm.cli.options import (
     Commands,
@@ -18,17 +16,19 @@ from algorithm.cli.options import (
     add_run_config,
 )
 from algorithm.cli.stations import add_station_options, local_attachment
-from algorithm.direct.run import directly
-from algorithm.node_config import run_config
-from algorithm.on_superlink import on_superlink
-from algorithm.outcome import Outcome
+from algorithm.flower.app import check_app
+from algorithm.flower.node_config import run_config
 from algorithm.paths import check_folder
-from algorithm.recording import on_tape
-from algorithm.run import run_app, write_outcome
-from algorithm.screen import Screen
+from algorithm.runs.attach import Attached
+from algorithm.runs.direct import directly
+from algorithm.runs.on_superlink import on_superlink
+from algorithm.runs.outcome import Outcome
+from algorithm.runs.recording import on_tape
+from algorithm.runs.run import run_app, write_outcome
+from algorithm.runs.screen import Screen
 from proxy.calls import DEFAULT_LIFETIME, DEFAULT_MODE, Mode
 from proxy.errors import BridgeError, UsageError
-from proxy.process import Workspace
+from proxy.system.process import Workspace
 
 
 def add(commands: Commands) -> None:

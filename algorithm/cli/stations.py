@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from algorithm.attach import Attachment, local_carrier, local_stations
 from algorithm.cli.options import (
     add_deadline,
     add_flower_env,
@@ -12,7 +11,8 @@ from algorithm.cli.options import (
     positive,
 )
 from algorithm.compat.gate import check_untried
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
+from algorithm.runs.attach import Attachment, local_carrier, local_stations
 from proxy.calls import DEFAULT_DEADLINE_SECONDS, DEFAULT_MODE, Lifetime, Mode
 
 _STATIONS = 2

@@ -15,15 +15,15 @@ from algorithm.cli.options import (
     add_supernodes,
     positive,
 )
-from algorithm.fetch import check_output, fetch
-from algorithm.login import Settings
-from algorithm.node_config import run_config
+from algorithm.flower.node_config import run_config
 from algorithm.paths import check_folder
-from algorithm.researcher import enter, existing_task
-from algorithm.screen import Screen
-from algorithm.submit import Submission
-from algorithm.submit import submit as create_task
-from algorithm.watch import check, watch
+from algorithm.researcher.collaboration import enter, existing_task
+from algorithm.researcher.fetch import check_output, fetch
+from algorithm.researcher.login import Settings
+from algorithm.researcher.submit import Submission
+from algorithm.researcher.submit import submit as create_task
+from algorithm.researcher.watch import check, watch
+from algorithm.runs.screen import Screen
 from proxy.calls import LONGEST_SECONDS
 from proxy.errors import UsageError
 

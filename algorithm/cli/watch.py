@@ -3,11 +3,11 @@
 import argparse
 
 from algorithm.cli.options import Commands, add_command, add_login, add_task
-from algorithm.login import Settings
-from algorithm.researcher import existing_task
-from algorithm.screen import Screen
-from algorithm.watch import check
-from algorithm.watch import watch as follow
+from algorithm.researcher.collaboration import existing_task
+from algorithm.researcher.login import Settings
+from algorithm.researcher.watch import check
+from algorithm.researcher.watch import watch as follow
+from algorithm.runs.screen import Screen
 
 
 def add(commands: Commands) -> None:

@@ -10,8 +10,8 @@ from itertools import takewhile
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
 from protos import fleet_pb2
-from proxy.fleet.http import path_of
 from proxy.fleet.releases import Era, Layout, Schema
+from proxy.transport.http import path_of
 
 _PACKAGE = ".flower_v6.fleet."
 _JOINING = {
@@ -45,12 +45,12 @@ _WHERE_THERE_ARE_ANY = frozenset(
         "PushObjectRequest.session_id",
     }
 )
-# What every call is signed with: `proxy/fleet/grpc.py`, `proxy/fleet/http.py`.
+# What every call is signed with: `proxy/transport/grpc.py`, `proxy/transport/http.py`.
 _HEADERS = {
     "grpc": ("flwr-public-key-bin", "flwr-timestamp", "flwr-signature-bin"),
     "http": ("flwr-public-key", "flwr-timestamp", "flwr-signature"),
 }
-# How an app is submitted, in all eras: `algorithm/run.py`.
+# How an app is submitted, in all eras: `algorithm/runs/run.py`.
 _SUBMISSION = ("flwr", "run", "{app}", "{name}", "--stream", "--run-config", "{config}")
 
 

@@ -9,7 +9,7 @@ from algorithm.compat.names import missing
 from algorithm.compat.signatures import changed_signatures
 from algorithm.compat.static import check
 from algorithm.compat.verdict import Verdict
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from proxy.errors import BridgeError, FlowerError
 from proxy.fleet.releases import era_of, names_of
 

@@ -1,7 +1,7 @@
 """A release that is newer than all that was tried: used, unless it shows that it cannot be."""
 
 from algorithm.compat.examine import examine_installed
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from proxy.errors import FlowerError
 from proxy.fleet.releases import NEWEST_TRIED, version_of
 

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from algorithm.attach import Attached, Attachment, local_carrier, local_stations
-from algorithm.direct.run import directly
-from algorithm.flower import Flower
-from algorithm.modes import BRIDGE, DIRECT
-from algorithm.on_superlink import on_superlink
-from algorithm.outcome import Outcome
-from algorithm.recording import on_tape
-from algorithm.run import Way, run_app
-from algorithm.screen import Screen
+from algorithm.flower.environment import Flower
+from algorithm.runs.attach import Attached, Attachment, local_carrier, local_stations
+from algorithm.runs.direct import directly
+from algorithm.runs.on_superlink import on_superlink
+from algorithm.runs.outcome import Outcome
+from algorithm.runs.recording import on_tape
+from algorithm.runs.run import Way, run_app
+from algorithm.runs.screen import Screen
+from algorithm.station.runtimes import BRIDGE, DIRECT
 from proxy.calls import DEFAULT_LIFETIME, Mode
+from proxy.central.report import Observer
 from proxy.errors import BridgeError
-from proxy.process import Workspace
-from proxy.report import Observer
+from proxy.system.process import Workspace
 
 # Uses what all releases have in common, and of Flower's features what a bridge could break: floats
 # of two kinds, replies of two types, the ClientApp's state.

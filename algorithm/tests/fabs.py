@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 
-from algorithm.manifest import Manifest
+from algorithm.flower.manifest import Manifest
 
 PYPROJECT = """
 [project]

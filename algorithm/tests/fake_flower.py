@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 
 # Answers every Fleet call as if all were well, and never has a message.
 SUPERLINK = f"""#!{sys.executable} -IS
@@ -34,7 +34,7 @@ server.serve_forever()
 # Answers every message with the message's own content.
 SUPERNODE = f"""#!{sys.executable}
 import os, sys
-from proxy.fleet.http import HttpTransport
+from proxy.transport.http import HttpTransport
 from proxy.testing import FakeSuperNode
 
 with open(os.environ["FLWR_HOME"] + ".pid", "w") as file:

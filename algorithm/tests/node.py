@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from algorithm.flower import ENVIRONMENT_VARIABLE
+from algorithm.flower.environment import ENVIRONMENT_VARIABLE
 from algorithm.tests.fake_flower import make_flower
 from proxy.bundle import Bundle
-from proxy.carriers import payload
-from proxy.carriers.container import Container, Database
-from proxy.process import Process
+from proxy.system.process import Process
 from proxy.tests.helpers import Drained
-from proxy.vantage6.testing import FakeServer, FakeTask
+from proxy.vantage6.v4 import payload
+from proxy.vantage6.v4.container import Container, Database
+from proxy.vantage6.v4.testing import FakeServer, FakeTask
 
 SECONDS = 60.0
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from algorithm.job import Job, Message
-from algorithm.policy import Policy
-from algorithm.station import answer
+from algorithm.station.answer import answer
+from algorithm.station.job import Job, Message
+from algorithm.station.policy import Policy
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.client import ClientProxy, Delivery, Stage

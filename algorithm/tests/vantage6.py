@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from algorithm import cli
-from algorithm.outcome import Outcome
-from proxy.vantage6.testing import Asked, FakeServer, FakeTask, private_key
+from algorithm.runs.outcome import Outcome
+from proxy.vantage6.v4.testing import Asked, FakeServer, FakeTask, private_key
 
 MODEL = bytes(range(256))
 

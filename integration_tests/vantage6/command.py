@@ -4,7 +4,7 @@ from pathlib import Path
 
 from integration_tests.harness import finish, start
 from integration_tests.vantage6.stack import Collaboration
-from proxy.process import Process
+from proxy.system.process import Process
 
 # Each message takes some seconds, most of them vantage6's, and tests run on busy machines.
 RUN_SECONDS = 1200.0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from integration_tests.harness import descendants, wait_until
-from proxy.process import Process
+from proxy.system.process import Process
 
 _HERE = Path(__file__).parent
 PYTHON = Path(__file__).parents[2] / ".venv-vantage6" / "bin" / "python"

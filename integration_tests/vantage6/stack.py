@@ -16,7 +16,7 @@ from integration_tests.vantage6.node import Node, Settings
 from integration_tests.vantage6.registration import Administrator, Organization
 from integration_tests.vantage6.server import Server
 from integration_tests.vantage6.tables import write_digits
-from proxy.process import Workspace
+from proxy.system.process import Workspace
 
 _NAMES = ("North Hospital", "South Hospital", "West Clinic")
 _USERNAME = "researcher"

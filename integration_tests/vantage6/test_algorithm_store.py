@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from algorithm.manifest import Manifest
-from algorithm.store_entry import store_entry
+from algorithm.flower.manifest import Manifest
+from algorithm.image.store_entry import store_entry
 from integration_tests.vantage6 import program
 
 MANIFEST = Manifest("me", "app", "1.0", "1.41.0", "0" * 64, {}, ["rounds"])

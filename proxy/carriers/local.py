@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from proxy.calls import Call, CourierCall
-from proxy.carriers import Ending, Exchange, FunctionFailed, payload
-from proxy.carriers.container import Container, Database
+from proxy.carriers import Ending, Exchange, FunctionFailed
 from proxy.errors import Cancelled, CarrierError
 from proxy.platforms import LOCAL
-from proxy.process import Process
+from proxy.system.process import Process
+from proxy.vantage6.v4 import payload
+from proxy.vantage6.v4.container import Container, Database
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from proxy.calls import Call
-from proxy.carriers import Ending, Exchange, FunctionFailed, payload
+from proxy.carriers import Ending, Exchange, FunctionFailed
 from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
 from proxy.platforms import Creator
 from proxy.retry import retrying
-from proxy.vantage6.server import Organization, Run, Server, TaskStatus
+from proxy.vantage6.v4 import payload
+from proxy.vantage6.v4.server import Organization, Run, Server, TaskStatus
 
 log = logging.getLogger(__name__)
 

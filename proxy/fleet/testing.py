@@ -28,8 +28,8 @@ from proxy.fleet.messages import (
     parse,
     tree_ids,
 )
-from proxy.fleet.node_key import NodeKey
 from proxy.fleet.releases import SCHEMAS, Layout, Schema
+from proxy.transport.node_key import NodeKey
 
 # What Flower sends and our protos leave out: a `Reconnect`, `Metadata.src_task_id`, and an empty
 # `Message.content`, which says that the content travels as objects.
@@ -155,7 +155,7 @@ def make_reply(instruction: Instruction, content: Content) -> tuple[Reply, Mappi
 
 
 class FakeSuperLink:
-    """Answers Fleet calls as a SuperLink does; implements `proxy.fleet.superlink.Transport`.
+    """Answers Fleet calls as a SuperLink does; implements `proxy.transport.superlink.Transport`.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ class FakeSuperLink:
         return message.error if message.HasField("error") else objects.below
 
     def call(self, method: str, request: bytes) -> bytes:
-        """Answer a call; see `proxy.fleet.superlink.Transport`."""
+        """Answer a call; see `proxy.transport.superlink.Transport`."""
         with self._lock:
             self.calls.append((method, request))
             left, which, answers = self._outage
@@ -292,7 +292,7 @@ class FakeSuperLink:
         return answer
 
     def use_key(self, key: NodeKey) -> None:
-        """Do nothing: nobody checks signatures; see `proxy.fleet.superlink.Transport`."""
+        """Do nothing: nobody checks signatures; see `proxy.transport.superlink.Transport`."""
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

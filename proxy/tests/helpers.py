@@ -12,8 +12,8 @@ from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle, BundleWriter
 from proxy.fleet.messages import object_id, parse
-from proxy.fleet.superlink import SuperLink
 from proxy.testing import FakeSuperLink, Objects, record_dict
+from proxy.transport.superlink import SuperLink
 
 # Where Flower serves each Fleet method over HTTP.
 PATHS = {

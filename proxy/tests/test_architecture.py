@@ -40,10 +40,14 @@ def importers(of: str, among: str) -> list[str]:
 
 
 def test_the_modules_are_found() -> None:
-    assert {"protos", "proxy", "proxy.delivery", "proxy.carriers.local", "algorithm.cli"} <= set(
-        OURS
-    )
-    assert "proxy.delivery" in importers("proxy.bundle", among="proxy")
+    assert {
+        "protos",
+        "proxy",
+        "proxy.central.delivery",
+        "proxy.carriers.local",
+        "algorithm.cli",
+    } <= set(OURS)
+    assert "proxy.central.delivery" in importers("proxy.bundle", among="proxy")
 
 
 @pytest.mark.parametrize("name", list(MODULES))
@@ -57,13 +61,13 @@ def test_no_module_imports_flower(name: str) -> None:
         ("algorithm", "proxy"),
         ("algorithm", "protos"),
         ("proxy", "protos"),
-        ("proxy.central", "proxy.carriers"),
+        ("proxy.central.central_proxy", "proxy.carriers"),
         ("proxy.client", "proxy.carriers"),
-        ("proxy.delivery", "proxy.carriers"),
-        ("proxy.central", "proxy.fleet.server"),
-        ("proxy.client", "proxy.fleet.server"),
+        ("proxy.central.delivery", "proxy.carriers"),
+        ("proxy.central.central_proxy", "proxy.transport.server"),
+        ("proxy.client", "proxy.transport.server"),
         ("proxy.testing", "algorithm"),
-        ("proxy.vantage6.testing", "algorithm"),
+        ("proxy.vantage6.v4.testing", "algorithm"),
     ],
 )
 def test_no_arrow_runs_backwards(of: str, among: str) -> None:
@@ -71,7 +75,7 @@ def test_no_arrow_runs_backwards(of: str, among: str) -> None:
 
 
 def test_nothing_but_tests_uses_what_is_there_for_tests() -> None:
-    for fakes in ("proxy.testing", "proxy.fleet.testing", "proxy.vantage6.testing"):
+    for fakes in ("proxy.testing", "proxy.fleet.testing", "proxy.vantage6.v4.testing"):
         users = {name for name in importers(fakes, among="proxy") if not name.startswith(fakes)}
         assert users <= {"proxy.testing"}
 
@@ -119,10 +123,10 @@ def test_a_question_for_the_platform_is_noticed(code: str) -> None:
 def test_nothing_but_the_table_of_platforms_asks_which_one_it_is() -> None:
     """The contract alone looks whether there is a token to read."""
     asking = {name for name, path in OURS.items() if asks_for_platform(ast.parse(path.read_text()))}
-    assert asking == {"proxy.carriers.container"}
+    assert asking == {"proxy.vantage6.v4.container"}
 
 
-@pytest.mark.parametrize("name", ["proxy.keeper", "algorithm.job"])
+@pytest.mark.parametrize("name", ["proxy.system.keeper", "algorithm.station.job"])
 def test_what_must_start_quickly_needs_the_standard_library_only(name: str) -> None:
     """Together with all of ours that it imports."""
     needed, seen = [name], {name}

@@ -8,7 +8,6 @@ from protos import fleet_pb2 as fleet
 from proxy.errors import FleetError, RunNotRunning, UnknownNode, Unreachable
 from proxy.fleet.messages import Instruction, Reply, object_id
 from proxy.fleet.releases import Layout
-from proxy.fleet.superlink import SuperLink
 from proxy.testing import (
     FakeSuperLink,
     FakeSuperNode,
@@ -17,6 +16,7 @@ from proxy.testing import (
     make_reply,
     record_dict,
 )
+from proxy.transport.superlink import SuperLink
 
 MODEL = record_dict(weights=b"weights")
 TRAINED = record_dict(weights=b"trained")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.attach import Attachment
 from algorithm.cli.attach import add_vantage6_options, vantage6_attachment
+from algorithm.runs.attach import Attachment
 from algorithm.tests.vantage6 import User
 from proxy.carriers import Exchange
 from proxy.errors import BridgeError, ServerUnreachable, UsageError
-from proxy.vantage6.testing import FakeServer
+from proxy.vantage6.v4.testing import FakeServer
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from algorithm.cli import main
 from algorithm.tests.fake_flower import make_app, make_flower
 from proxy.client import ClientProxy
-from proxy.fleet.server import FleetServer
-from proxy.vantage6.testing import FakeServer
+from proxy.transport.server import FleetServer
+from proxy.vantage6.v4.testing import FakeServer
 
 # Names of files that `workplace` makes, or does not make.
 PATHS = (

@@ -11,8 +11,8 @@ import pytest
 from algorithm import cli
 from algorithm.tests.fake_flower import make_app, make_flower, set_run
 from proxy import __version__
-from proxy.fleet.server import FleetServer
 from proxy.testing import FakeSuperLink
+from proxy.transport.server import FleetServer
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from algorithm import app as app_module
 from algorithm.cli import main
-from algorithm.flower import ENVIRONMENT_VARIABLE
-from algorithm.image import ImageError, build_image
+from algorithm.flower import app as app_module
+from algorithm.flower.environment import ENVIRONMENT_VARIABLE
+from algorithm.image.build import ImageError, build_image
 from algorithm.tests.fabs import MANIFEST
 from algorithm.tests.fake_flower import flower_that_takes, make_app
 from proxy.errors import AppError, BridgeError, FlowerError, UsageError

@@ -12,9 +12,9 @@ import pytest
 from algorithm.cli import main
 from algorithm.tests.fake_flower import make_app, make_flower
 from proxy.client import ClientProxy
-from proxy.fleet.connect import connect
-from proxy.fleet.server import FleetServer
-from proxy.tape import TapeWriter, read_tape
+from proxy.tapes.tape import TapeWriter, read_tape
+from proxy.transport.connect import connect
+from proxy.transport.server import FleetServer
 
 PROGRAM = [sys.executable, "-P", "-u", "-m", "algorithm.cli"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from algorithm import cli
 from algorithm.tests.vantage6 import MODEL, User, add_subtask, outcome
-from proxy.vantage6.testing import Asked, Ended, Failure, FakeServer, FakeTask
+from proxy.vantage6.v4.testing import Asked, Ended, Failure, FakeServer, FakeTask
 
 
 class Nodes:
@@ -47,7 +47,7 @@ def user(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> User:
-    monkeypatch.setattr("algorithm.watch._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("algorithm.researcher.watch._LOOK_SECONDS", 0.01)
     user = User(fake, tmp_path, monkeypatch, capsys)
     user.is_told(collaboration="Study")
     return user

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from algorithm.compat import live
-from algorithm.flower import Flower
+from algorithm.flower.environment import Flower
 from proxy.errors import AppError
 
 FLOWER = object.__new__(Flower)  # no run is started

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator
 
-from algorithm.arguments import Arguments
-from algorithm.node_config import pairs, parsed
+from algorithm.flower.node_config import pairs, parsed
+from algorithm.functions.arguments import Arguments
 from proxy import strict_json
 from proxy.errors import UsageError
 

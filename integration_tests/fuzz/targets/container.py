@@ -4,8 +4,8 @@ from base64 import b32encode
 from collections.abc import Iterator
 
 from integration_tests.fuzz.harness import joined, pieces
-from proxy.carriers.container import Container, decoded
 from proxy.errors import CarrierError
+from proxy.vantage6.v4.container import Container, decoded
 
 ERRORS = (CarrierError,)
 _NAMES = (

@@ -4,7 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from algorithm.direct.script import Script
+from algorithm.flower.script import Script
 from proxy.blocks import size_of
 from proxy.errors import FlowerError
 

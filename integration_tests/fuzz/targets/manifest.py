@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from io import BytesIO
 
-from algorithm import strict_toml
-from algorithm.manifest import Manifest, file_hashes
+from algorithm.flower import strict_toml
+from algorithm.flower.manifest import Manifest, file_hashes
 from algorithm.tests.fabs import FAB, MANIFEST, PYPROJECT, make_fab
 from proxy.errors import AppError
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from algorithm.node_config import node_config, run_config
-from proxy.carriers.container import Container, Database
+from algorithm.flower.node_config import node_config, run_config
 from proxy.errors import UsageError
 from proxy.platforms import VANTAGE6_4
+from proxy.vantage6.v4.container import Container, Database
 
 ERRORS = (UsageError,)
 _CONTAINER = Container(

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
-from algorithm.fetch import fetch
-from algorithm.outcome import Outcome
-from algorithm.researcher import Collaboration, Researcher
-from algorithm.screen import Screen
+from algorithm.researcher.collaboration import Collaboration, Researcher
+from algorithm.researcher.fetch import fetch
+from algorithm.runs.outcome import Outcome
+from algorithm.runs.screen import Screen
 from integration_tests.fuzz.answers import answering
 from proxy import strict_json
+from proxy.central.report import MessageRecord
 from proxy.errors import AppError, CarrierError, UsageError
-from proxy.report import MessageRecord
-from proxy.vantage6.login import ContainerLogin
-from proxy.vantage6.server import Organization, Server
+from proxy.vantage6.v4.login import ContainerLogin
+from proxy.vantage6.v4.server import Organization, Server
 
 ERRORS = (AppError, CarrierError, UsageError)
 _FOLDER = Path(mkdtemp(prefix="fuzz-"))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
-from proxy.carriers import payload
 from proxy.errors import CarrierError
+from proxy.vantage6.v4 import payload
 
 ERRORS = (CarrierError,)
 _FOLDER = Path(mkdtemp(prefix="fuzz-"))

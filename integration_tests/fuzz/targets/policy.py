@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from algorithm.policy import Policy, Refused
+from algorithm.station.policy import Policy, Refused
 from algorithm.tests.fabs import FAB, MANIFEST, make_fab
 from integration_tests.fuzz.harness import joined, pieces
 from protos import fleet_pb2 as fleet

@@ -9,8 +9,8 @@ from tempfile import mkdtemp
 
 from integration_tests.fuzz.answers import answering
 from proxy.errors import CarrierError
-from proxy.vantage6.login import ContainerLogin
-from proxy.vantage6.server import Organization, Server
+from proxy.vantage6.v4.login import ContainerLogin
+from proxy.vantage6.v4.server import Organization, Server
 
 ERRORS = (CarrierError,)
 _FOLDER = Path(mkdtemp(prefix="fuzz-"))

@@ -20,9 +20,9 @@ from integration_tests.fuzz.samples import (
 from protos import fleet_pb2 as fleet
 from protos.tape_pb2 import Call, Header
 from proxy.errors import TapeError
-from proxy.replay import replay
-from proxy.replay.rules import Difference
-from proxy.tape import MAGIC, read_tape
+from proxy.tapes.replay import replay
+from proxy.tapes.replay.rules import Difference
+from proxy.tapes.tape import MAGIC, read_tape
 
 ERRORS = (TapeError, Difference)
 _PATH = Path(mkdtemp(prefix="fuzz-")) / "a.tape"

@@ -1,0 +1,158 @@
+"""Central function: runs the image's Flower app at the organizations of a collaboration.
+
+It starts a SuperLink in its own container, makes each organization a SuperNode of it, submits the
+app, and leaves the outcome (`algorithm.functions.result`). A failed run is a
+failed task with an outcome.
+"""
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from algorithm.flower.environment import Flower
+from algorithm.flower.manifest import ENVIRONMENT_VARIABLE, Manifest
+from algorithm.flower.node_config import pairs
+from algorithm.functions.arguments import Arguments
+from algorithm.functions.result import write_result
+from algorithm.runs.attach import Attached, Attachment, partitions
+from algorithm.runs.direct import directly
+from algorithm.runs.on_superlink import on_superlink
+from algorithm.runs.outcome import Outcome
+from algorithm.runs.run import run_app
+from algorithm.runs.screen import Screen
+from proxy import strict_json
+from proxy.calls import Mode
+from proxy.carriers import Carrier
+from proxy.carriers.tasks import TaskCarrier
+from proxy.carriers.vantage6 import MAX_STORED_BYTES, Vantage6Starter
+from proxy.errors import AppError, UsageError
+from proxy.system import durable
+from proxy.system.process import Workspace
+from proxy.vantage6.v4.container import Container
+from proxy.vantage6.v4.login import ContainerLogin
+from proxy.vantage6.v4.payload import Payload
+from proxy.vantage6.v4.server import Organization, Server
+
+log = logging.getLogger(__name__)
+
+# The server stores a result as base64.
+_MAX_RESULT_BYTES = MAX_STORED_BYTES // 4 * 3
+
+
+def main(container: Container, task: Payload) -> None:
+    """Leave the outcome in the output file.
+
+    `task.fields["kwargs"]` holds what `Arguments` says.
+
+    Raises
+    ------
+    BridgeError
+        If the run did not complete. The outcome is there nevertheless, once the run was begun.
+    """
+    # A run that ends while the server is away is started again by its node, result or not.
+    left = container.temporary_folder / "central-result.json"
+    if (ended := _ended(left)) is not None:
+        log.info("this run ended before; its outcome is here")
+        shutil.copyfile(left, container.output_file)
+        if ended.status != "completed":
+            raise AppError(ended.cause)
+        return
+    if ENVIRONMENT_VARIABLE not in os.environ:
+        raise UsageError(
+            "This function runs only in an image that holds an app.",
+            "Build one with `flower-v6 image`.",
+        )
+    image = Path(os.environ[ENVIRONMENT_VARIABLE])
+    manifest = Manifest.read(image)
+    arguments = Arguments.checked(task.fields.get("kwargs") or {}, manifest.run_config_keys)
+    stations, carrier = _vantage6(container, arguments)
+    flower = Flower.from_environment()
+    outcome = Outcome(
+        app=f"{manifest.publisher}/{manifest.name} {manifest.version}",
+        flower_release=flower.release,
+        supernodes=arguments.supernodes,
+        stations=[each.name for each in stations],
+        mode=arguments.mode,
+    )
+    what = Attachment(carrier, arguments.deadline, flower.release)
+    if arguments.mode == Mode.DIRECT:
+        way = directly(arguments.run_config, flower, what)
+    else:
+        config = [pairs(arguments.run_config)] if arguments.run_config else []
+        way = on_superlink(config, flower, partial(Attached, what))
+    with Workspace() as workspace:
+        run, written = workspace.path / "run", workspace.path / "written"
+        run.mkdir()
+        written.mkdir()
+        # Where the relative paths of a ServerApp lead.
+        os.chdir(written)
+        try:
+            run_app(_app(image.parent), way, run, Screen(sys.stdout), outcome)
+        finally:
+            try:
+                write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
+            finally:
+                if container.output_file.stat().st_size:  # else it could not be written
+                    part = left.with_suffix(".part")
+                    shutil.copyfile(container.output_file, part)
+                    durable.publish(part, left)
+
+
+def _ended(left: Path) -> Outcome | None:
+    """Return the outcome of this run if it has ended before; a damaged one is none."""
+    try:
+        return Outcome.checked(strict_json.loads(left.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        log.warning("%s is damaged, %s: the run begins anew", left, error)
+        return None
+
+
+def _app(folder: Path) -> Path:
+    """Return the app's folder: the only one beside the manifest."""
+    return next(path for path in folder.iterdir() if path.is_dir())
+
+
+def _vantage6(
+    container: Container, arguments: Arguments
+) -> tuple[Sequence[Organization], Callable[[Path], Carrier]]:
+    """Return the stations, and what makes the carrier that reaches them."""
+    creator = container.platform.central
+    if creator is None:
+        raise UsageError(
+            "The central function has no vantage6 token: it runs only in a vantage6 node."
+        )
+    login = ContainerLogin(container.token_file.read_text().strip())
+    claims, server = login.claims, Server(container.server, login)
+    known = server.organizations(claims["collaboration_id"], claims.get("study_id"))
+    stations = chosen(known, arguments.organizations)
+    shared = ("image", "collaboration_id", "databases", "study_id", "store_id")
+    members = {name: claims[name] for name in shared if claims.get(name)}
+    settings = partitions([each.name for each in stations], arguments.mode)
+    return stations, lambda folder: TaskCarrier(
+        Vantage6Starter(server, stations, members, folder, creator),
+        settings,
+        arguments.host_idle_limit,
+    )
+
+
+def chosen(known: Sequence[Organization], wanted: Sequence[int | str]) -> Sequence[Organization]:
+    """Return the organizations that are wanted by id or name, in the order of their ids.
+
+    Raises
+    ------
+    UsageError
+        If one is not among the known.
+    """
+    for each in wanted:
+        if not any(each in (one.id, one.name) for one in known):
+            raise UsageError(
+                f"There is no organization {each!r} in the collaboration.",
+                f"There are: {', '.join(f'{one.name} ({one.id})' for one in known)}.",
+            )
+    return [one for one in known if not wanted or one.id in wanted or one.name in wanted]

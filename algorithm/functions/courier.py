@@ -1,0 +1,81 @@
+"""Partial function: brings one instruction bundle to the job's host, and its answer back.
+
+It starts for every message, so it imports little and decides nothing: the bundle is opened by the
+host. A message that was answered before is answered at once with what is there.
+"""
+
+import time
+from pathlib import Path
+
+from algorithm.station.job import Job, Message
+from proxy.calls import CourierCall
+from proxy.errors import CarrierError
+from proxy.vantage6.v4 import payload
+from proxy.vantage6.v4.container import Container
+from proxy.vantage6.v4.payload import Payload
+
+_POLL_SECONDS = 0.02
+_HOST_CHECK_SECONDS = 1.0
+# A host that starts together with its first courier needs a moment.
+_HOST_START_SECONDS = 60.0
+
+
+def main(container: Container, task: Payload) -> None:
+    """Leave the host's answer in the output file.
+
+    The task is a `CourierCall`.
+
+    Raises
+    ------
+    CarrierError
+        If there is no answer.
+    """
+    call = CourierCall.read(task.fields)
+    job = Job(container.temporary_folder)
+    message = job.message(call.message_id)
+    if not message.answered():
+        part = message.instruction.with_suffix(".part")
+        task.save_bundle(part)
+        message.missing.unlink(missing_ok=True)  # said of an earlier bundle
+        part.replace(message.instruction)
+    try:
+        answer = _await_answer(job, message, call.timeout)
+    finally:
+        message.instruction.unlink(missing_ok=True)
+    payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
+    message.missing.unlink(missing_ok=True)
+    # One line, at the end: for each the server writes the task's row anew, input and all.
+    print(f"message {message.message_id:.12} is answered", flush=True)
+
+
+def _await_answer(job: Job, message: Message, timeout: float) -> Path:
+    """Wait for the host's answer; returns where it is."""
+    give_up = time.monotonic() + timeout
+    host_due = time.monotonic() + _HOST_START_SECONDS
+    next_check = time.monotonic()
+    had_host = False
+    while True:
+        if message.answered():
+            return message.reply
+        if message.missing.exists():
+            return message.missing
+        now = time.monotonic()
+        if now > give_up:
+            raise CarrierError(
+                f"The station's host did not answer message {message.message_id} in time."
+            )
+        if now > next_check:
+            next_check = now + _HOST_CHECK_SECONDS
+            if job.has_host():
+                had_host = True
+            elif had_host or now > host_due:
+                # It may have answered with its last breath.
+                if message.answered():
+                    return message.reply
+                raise CarrierError(
+                    "The host of the warm SuperNode ended without an answer."
+                    if had_host
+                    else "The host of the warm SuperNode did not start within"
+                    f" {_HOST_START_SECONDS:.0f} s."
+                )
+        time.sleep(_POLL_SECONDS)

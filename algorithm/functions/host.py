@@ -1,0 +1,142 @@
+"""Partial function: keeps one runtime warm for a whole job, and answers what couriers bring.
+
+The runtime is a SuperNode, or in direct mode the process of a ClientApp. It is started at once, so
+that it is ready when the first message comes. One that failed a message is replaced; with a
+SuperNode, what its ClientApp kept in its state is lost then. The host lives until it is told to end
+(SIGTERM), the job is over, or nothing came for `idle_limit` seconds.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from algorithm.flower.node_config import node_config
+from algorithm.functions.job_end import when_job_ends
+from algorithm.station.answer import answer
+from algorithm.station.job import Job, Message
+from algorithm.station.policy import Policy
+from algorithm.station.runtime import Runtime
+from algorithm.station.runtimes import runtimes
+from proxy.calls import HostCall
+from proxy.vantage6.v4 import payload
+from proxy.vantage6.v4.container import Container
+from proxy.vantage6.v4.payload import Payload
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.02
+_SPARE_LOOK_SECONDS = 0.5
+# After a message whose answer cannot be written at all.
+_FULL_DISK_PAUSE_SECONDS = 5.0
+
+
+def main(container: Container, task: Payload) -> None:
+    """Be the job's host at this station.
+
+    The task is a `HostCall`.
+    If there is a host already, because vantage6 started this one twice, wait to take its place.
+    """
+    call = HostCall.read(task.fields)
+    job, policy = Job(container.temporary_folder), Policy.from_environment(os.environ)
+    config = node_config(call.node_config, container)
+    start = runtimes(call.mode, job, config, job.folder, warm=True)
+    warm = _Warm(policy.permitting(call.mode, start))
+    host = _Host(job, warm, policy, call.idle_limit)
+    when_job_ends(container, host.end)
+    while not host.ended(_SPARE_LOOK_SECONDS):
+        with job.hosting() as alone:
+            if alone:
+                host.serve(call.node_id)
+    payload.write(container.output_file, {"served": host.served})
+
+
+class _Host:
+    """Serves until it ends."""
+
+    def __init__(self, job: Job, warm: "_Warm", policy: Policy, idle_limit: float) -> None:
+        self.served = 0
+        self._job = job
+        self._warm = warm
+        self._policy = policy
+        self._idle_limit = idle_limit
+        self._last = time.monotonic()
+        self._busy = False
+        self._end = threading.Event()
+
+    def end(self) -> None:
+        """End soon; from another thread."""
+        self._end.set()
+        if self._busy:
+            os.kill(os.getpid(), signal.SIGTERM)  # nobody wants the answer any more
+
+    def ended(self, timeout: float) -> bool:
+        """Whether it is time to end; waits a little for that."""
+        if time.monotonic() - self._last > self._idle_limit:
+            log.info("no message came for %.0f s: the host ends", self._idle_limit)
+            self._end.set()
+        return self._end.wait(timeout)
+
+    def serve(self, node_id: int) -> None:
+        """Answer messages until it ends."""
+        try:
+            self._warm.prepare(node_id)
+            while not self.ended(_POLL_SECONDS):
+                for message in self._job.waiting():
+                    self._busy = True
+                    if not self._end.is_set():  # `end` may have looked just before
+                        self._answer(message)
+                    self._busy = False
+        finally:
+            self._warm.stop()
+
+    def _answer(self, message: Message) -> None:
+        if not answer(self._job, message, self._warm.get, self._policy):
+            log.warning("the SuperNode or ClientApp process failed and is replaced")
+            self._warm.replace()
+        self.served += 1
+        self._last = time.monotonic()
+        if message.instruction.exists() and not message.answered():
+            self._end.wait(_FULL_DISK_PAUSE_SECONDS)
+
+
+class _Warm:
+    """The runtime that is kept, made anew when it has to be."""
+
+    def __init__(self, start: Callable[[int], Runtime]) -> None:
+        self._start = start
+        self._runtime: Runtime | None = None
+
+    def get(self, node_id: int) -> Runtime:
+        """Return the runtime, started if it is not there, or there under another node id."""
+        current = self._runtime
+        if current is not None and not (current.running and current.node_id == node_id):
+            self.stop()
+        if self._runtime is None:
+            self._runtime = self._start(node_id)
+        return self._runtime
+
+    def prepare(self, node_id: int) -> None:
+        """Start the runtime early. If that fails, the next message tries again, and is told why."""
+        try:
+            self.get(node_id)
+        except Exception as error:
+            log.warning("nothing could be started yet (%s)", type(error).__name__)
+
+    def replace(self) -> None:
+        """Start a new one in place of one that failed."""
+        if self._runtime is not None:
+            node_id = self._runtime.node_id
+            self.stop()
+            self.prepare(node_id)
+
+    def stop(self) -> None:
+        """End it."""
+        ending, self._runtime = self._runtime, None
+        try:
+            if ending is not None:
+                ending.stop()
+        except Exception as error:
+            log.error("what answered messages may still run (%s)", type(error).__name__)

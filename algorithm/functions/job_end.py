@@ -1,0 +1,54 @@
+"""Tells a host that its job is over: a central task that ended sends no more messages.
+
+A host that has no central task never gets any: only a central's tasks share a folder with it.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from proxy.errors import Vantage6Error
+from proxy.vantage6.v4.container import Container
+from proxy.vantage6.v4.login import ContainerLogin
+from proxy.vantage6.v4.server import Server
+
+log = logging.getLogger(__name__)
+
+_ASK_SECONDS = 2.0
+
+
+def when_job_ends(container: Container, call: Callable[[], None]) -> None:
+    """Call something, in another thread, when no task that created ours runs.
+
+    Where a partial function has no token to ask with, nothing happens.
+    """
+    if not container.platform.partial_has_token:
+        return
+    login = ContainerLogin(container.token_file.read_text().strip())
+    server, task = Server(container.server, login), int(login.claims["task_id"])
+
+    def ask() -> None:
+        run = 0
+        while True:
+            try:
+                if not run:
+                    with server.understanding():
+                        parent = server.get(f"task/{task}")["parent"]
+                        central = None if parent is None else int(parent["id"])
+                    if central is None:
+                        log.warning("no central task created this host: it ends")
+                        break
+                    run = server.run_of(central)
+                if server.run(run).status.ended:
+                    log.info("the job is over")
+                    break
+            except Vantage6Error as error:
+                log.debug("whether the job is over is not known: %s", error)
+            except Exception:
+                # The server said what no server should; it may say otherwise later.
+                log.exception("whether the job is over is not known: internal error")
+            time.sleep(_ASK_SECONDS)
+        call()
+
+    threading.Thread(target=ask, name="job end", daemon=True).start()

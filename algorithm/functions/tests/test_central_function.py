@@ -1,0 +1,254 @@
+"""The central function: what it refuses before anything starts, and the outcome that it leaves."""
+
+import json
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from algorithm.flower.environment import ENVIRONMENT_VARIABLE
+from algorithm.flower.manifest import ENVIRONMENT_VARIABLE as MANIFEST_VARIABLE
+from algorithm.functions import central
+from algorithm.functions.central import chosen
+from algorithm.tests.fabs import MANIFEST
+from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_run
+from proxy.errors import AppError, BridgeError, CarrierError, UsageError
+from proxy.platforms import VANTAGE6_4
+from proxy.vantage6.v4 import payload
+from proxy.vantage6.v4.container import Container
+from proxy.vantage6.v4.server import Organization
+from proxy.vantage6.v4.testing import FakeServer
+
+ALPHA, BETA, GAMMA = (
+    Organization(number, name, "") for number, name in enumerate(("Alpha", "Beta", "Gamma"), 1)
+)
+KNOWN = [ALPHA, BETA, GAMMA]
+
+
+class Central:
+    """A central container, in this process, with a Flower that does as it is told.
+
+    Attributes
+    ----------
+    fake : FakeServer
+        The server.
+    flower : Path
+        Its Flower environment.
+    container : Container
+        Its contract.
+    """
+
+    def __init__(self, folder: Path, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fake = fake
+        image = folder / "image"
+        image.mkdir()
+        MANIFEST.write(image / "manifest.json")
+        make_app(image / "app")
+        self.flower = make_flower(folder / "flower")
+        monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(self.flower))
+        monkeypatch.setenv(MANIFEST_VARIABLE, str(image / "manifest.json"))
+        monkeypatch.chdir(folder)  # to be back after the function went elsewhere
+        token = folder / "token"
+        token.write_text(fake.container_token(fake.start_central()))
+        (folder / "job").mkdir()
+        self.container = Container(
+            folder / "input",
+            folder / "output",
+            folder / "job",
+            platform=VANTAGE6_4,
+            token_file=token,
+            server=fake.proxy_url,
+        )
+
+    def run(self, kwargs: Any = None) -> Any:
+        """Run the function; returns the outcome."""
+        payload.write(self.container.input_file, {"method": "central", "kwargs": kwargs})
+        with payload.read(self.container.input_file) as task:
+            central.main(self.container, task)
+        return self.outcome
+
+    def refuses(self, kwargs: Any) -> str:
+        """Run the function, which refuses its arguments; returns what it says."""
+        with pytest.raises(UsageError) as caught:
+            self.run(kwargs)
+        assert not self.container.output_file.exists()
+        assert not (self.flower / "bin" / "arguments").exists()
+        assert "POST task" not in self.fake.requests
+        return str(caught.value)
+
+    @property
+    def outcome(self) -> Any:
+        return json.loads(self.container.output_file.read_text())
+
+    @property
+    def submitted(self) -> str:
+        """The arguments of `flwr run`."""
+        return (self.flower / "bin" / "arguments").read_text()
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeServer]:
+    with FakeServer(lambda _: None) as fake:
+        yield fake
+
+
+@pytest.fixture
+def function(tmp_path: Path, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Central:
+    return Central(tmp_path, fake, monkeypatch)
+
+
+# Which organizations
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ([], [ALPHA, BETA, GAMMA]),
+        (["Beta"], [BETA]),
+        ([2], [BETA]),
+        (["Gamma", 1], [ALPHA, GAMMA]),
+        ([3, "Gamma", 3], [GAMMA]),
+    ],
+)
+def test_organizations_are_chosen_by_id_or_name_and_come_in_the_order_of_their_ids(
+    wanted: list[int | str], found: list[Organization]
+) -> None:
+    assert chosen(KNOWN, wanted) == found
+
+
+@pytest.mark.parametrize("unknown", ["Delta", 4, "2", "beta"])
+def test_an_unknown_organization_is_refused_naming_those_that_there_are(unknown: int | str) -> None:
+    with pytest.raises(UsageError) as caught:
+        chosen(KNOWN, ["Alpha", unknown])
+    said = f"There is no organization {unknown!r} in the collaboration."
+    assert caught.value.message == said
+    assert caught.value.hint == "There are: Alpha (1), Beta (2), Gamma (3)."
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "said"),
+    [
+        ([1], "not a JSON object"),
+        ({"round": 3}, "has no argument 'round'"),
+        ({"run_config": {"lr": 1}}, "There are: optimizer.name, optimizer.rate, rounds."),
+        ({"organizations": ["Delta"]}, "There is no organization 'Delta'"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_starts(
+    function: Central, kwargs: Any, said: str
+) -> None:
+    assert said in function.refuses(kwargs)
+
+
+def test_outside_of_a_vantage6_node_the_function_says_what_it_lacks(function: Central) -> None:
+    about = function.container
+    function.container = Container(about.input_file, about.output_file, about.temporary_folder)
+    assert "has no vantage6 token" in function.refuses({})
+
+
+def test_outside_of_an_image_the_function_says_what_it_lacks(
+    function: Central, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(MANIFEST_VARIABLE)
+    assert "flower-v6 image" in function.refuses({})
+
+
+def test_a_token_that_is_none_is_an_error(function: Central) -> None:
+    function.container.token_file.write_text("no token")
+    with pytest.raises(CarrierError, match="has no token of a vantage6 node"):
+        function.run()
+
+
+# The outcome
+
+
+def test_a_run_that_completes_leaves_what_became_of_it(function: Central) -> None:
+    outcome = function.run({"organizations": ["Gamma", "Alpha"], "supernodes": "per-round"})
+    assert (outcome["status"], outcome["cause"]) == ("completed", "")
+    assert outcome["app"] == "me/app 1.0"
+    assert outcome["stations"] == ["Alpha", "Gamma"]
+    assert outcome["supernodes"] == "per-round"
+    assert outcome["flower_release"] == "1.41.0"
+
+
+def test_the_run_config_of_the_task_is_that_of_the_run(function: Central) -> None:
+    function.run({"run_config": {"rounds": 5, "optimizer.name": "a b"}, "supernodes": "per-round"})
+    assert "--run-config rounds=5 optimizer.name=" in function.submitted
+
+
+def test_each_organization_is_a_supernode_and_a_warm_one_gets_its_host(
+    function: Central, fake: FakeServer
+) -> None:
+    function.run({"idle_limit": 30})
+    hosts = [task for task in fake.tasks.values() if task.parent is not None]
+    assert [task.asked.name for task in hosts] == ["host: Alpha", "host: Beta", "host: Gamma"]
+    assert [task.input["kwargs"]["idle_limit"] for task in hosts] == [30] * 3
+    assert [task.input["kwargs"]["mode"] for task in hosts] == ["bridge"] * 3
+    assert {task.asked.databases for task in hosts} == {("default",)}
+
+
+def test_what_the_serverapp_writes_into_its_working_directory_comes_with_the_outcome(
+    function: Central, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_run(function.flower, "mkdir plots; echo model > model.npz; echo > plots/a", [COMPLETED])
+    outcome = function.run({"supernodes": "per-round"})
+    assert sorted(outcome["files"]) == ["model.npz", "plots/a"]
+
+
+def test_a_run_that_fails_is_an_error_and_leaves_its_outcome(function: Central) -> None:
+    failed = {"run-id": "42", "status": "finished:failed", "status-details": "No clients."}
+    set_run(function.flower, "echo half > model.npz; echo Traceback", [failed])
+    with pytest.raises(AppError, match="No clients"):
+        function.run({"supernodes": "per-round"})
+    assert function.outcome["status"] == "failed"
+    assert "No clients." in function.outcome["cause"]
+    assert "Traceback" in function.outcome["log"]
+    assert list(function.outcome["files"]) == ["model.npz"]
+
+
+def test_an_organization_without_a_node_fails_the_run_by_its_name(
+    function: Central, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
+    del fake.collaborations[1].nodes[2]
+    with pytest.raises(BridgeError, match="does not create a task for Beta"):
+        function.run()
+    assert function.outcome["status"] == "failed"
+    assert "Beta" in function.outcome["cause"]
+
+
+# A function that its node starts again
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_function_that_is_started_again_after_its_end_ends_in_the_same_way_again(
+    function: Central, fails: bool
+) -> None:
+    status = "finished:failed" if fails else "finished:completed"
+    set_run(function.flower, "echo > model.npz", [{"run-id": "42", "status": status}])
+    outcomes, asked = [], []
+    for _ in range(2):
+        with pytest.raises(AppError, match="The run failed") if fails else nullcontext():
+            function.run({"supernodes": "per-round"})
+        outcomes.append(function.container.output_file.read_bytes())
+        function.container.output_file.unlink()
+        asked.append(len(function.fake.requests))
+        set_run(function.flower, "exit 1", [])  # it must not be submitted again
+    assert outcomes[0] == outcomes[1]
+    assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize("torn", ["", '{"status": "comp', "[]"])
+def test_half_an_outcome_is_none_and_the_run_begins_anew(
+    function: Central, torn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = function.container.temporary_folder / "central-result.json"
+    left.write_text(torn)
+    assert function.run({"supernodes": "per-round"})["status"] == "completed"
+    assert f"{left} is damaged" in caplog.text
+    assert left.read_bytes() == function.container.output_file.read_bytes()

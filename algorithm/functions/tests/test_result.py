@@ -1,0 +1,186 @@
+"""A central function's result: what there is to see of a run, and the files that it wrote."""
+
+import json
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from algorithm.functions.result import COLUMNS, ROWS, write_result
+from algorithm.runs.outcome import Outcome
+from proxy.central.report import MessageRecord
+from proxy.errors import AppError, CarrierError
+from proxy.fleet.metrics import Metrics
+
+PLENTY = 1_000_000
+
+
+def outcome(*messages: MessageRecord) -> Outcome:
+    return Outcome(
+        app="me/app 1.0",
+        flower_release="1.41.0",
+        supernodes="warm",
+        stations=["Alpha", "Beta"],
+        status="completed",
+        messages=list(messages),
+    )
+
+
+def message(station: str, step: int, metrics: Metrics, error: str = "") -> MessageRecord:
+    return MessageRecord(
+        station, "7", "train", "", f"{station}-{step}", step, metrics=metrics, error=error
+    )
+
+
+def result(
+    tmp_path: Path, of: Outcome, files: dict[str, bytes] | None = None, limit: int = PLENTY
+) -> Any:
+    """Write a result; returns what is in it, also if it was refused."""
+    written = tmp_path / "written"
+    for name, content in (files or {}).items():
+        (written / name).parent.mkdir(parents=True, exist_ok=True)
+        (written / name).write_bytes(content)
+    try:
+        write_result(tmp_path / "result", of, written, limit)
+    finally:
+        found = json.loads((tmp_path / "result").read_text())
+    return found
+
+
+def test_the_files_that_the_serverapp_wrote_are_in_the_result(tmp_path: Path) -> None:
+    files = {"model.npz": bytes(range(256)), "more/notes.txt": b"well"}
+    found = result(tmp_path, outcome(), files)
+    assert {name: b64decode(each) for name, each in found["files"].items()} == files
+    assert found["status"] == "completed"
+
+
+def test_each_reply_is_a_row_and_each_metric_a_column_of_means(tmp_path: Path) -> None:
+    found = result(
+        tmp_path,
+        outcome(
+            message("Alpha", 1, {"loss": 0.25, "patients": 10}),
+            message("Beta", 1, {"loss": 0.75, "patients": 30}),
+            message("Alpha", 2, {"loss": 0.5}),
+            message("Beta", 2, {}, error="it crashed"),
+        ),
+    )
+    first = {"round": 1, "message_type": "train"}
+    assert found[ROWS] == [
+        {**first, "organization": "Alpha", "loss": 0.25, "patients": 10},
+        {**first, "organization": "Beta", "loss": 0.75, "patients": 30},
+        {**first, "round": 2, "organization": "Alpha", "loss": 0.5},
+    ]
+    assert found[COLUMNS] == {"round": [1, 2], "loss": [0.5, 0.5], "patients": [20, None]}
+    assert [each["error"] for each in found["messages"]] == ["", "", "", "it crashed"]
+
+
+def test_a_round_is_what_the_serverapp_calls_one(tmp_path: Path) -> None:
+    second = message("Alpha", 1, {"loss": 0.5})
+    second.group_id = "2"
+    named = message("Alpha", 3, {"loss": 0.25})
+    named.group_id = "warm-up"
+    found = result(tmp_path, outcome(second, named))
+    assert found[COLUMNS] == {"round": [2, 3], "loss": [0.5, 0.25]}
+
+
+def test_a_metric_does_not_take_the_place_of_what_makes_it_a_row(tmp_path: Path) -> None:
+    found = result(tmp_path, outcome(message("Alpha", 1, {"round": 7, "organization": 5, "a": 1})))
+    about = {"round": 1, "message_type": "train", "organization": "Alpha"}
+    assert found[ROWS] == [{**about, "a": 1}]
+    assert found[COLUMNS] == {"round": [1], "loss": [None], "a": [1]}
+
+
+def test_the_mean_of_the_largest_numbers_is_one_of_them(tmp_path: Path) -> None:
+    largest = {"loss": 1.7e308}
+    found = result(tmp_path, outcome(message("Alpha", 1, largest), message("Beta", 1, largest)))
+    assert found[COLUMNS]["loss"] == [1.7e308]
+
+
+def test_a_run_without_messages_has_the_columns_that_the_ui_draws(tmp_path: Path) -> None:
+    found = result(tmp_path, outcome())
+    assert (found[ROWS], found[COLUMNS]) == ([], {"round": [], "loss": []})
+
+
+def test_what_is_no_file_of_the_serverapp_is_not_in_the_result(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret").write_text("secret")
+    written = tmp_path / "written"
+    (written / "__pycache__").mkdir(parents=True)
+    (written / "__pycache__" / "app.pyc").write_text("compiled")
+    (written / "empty").mkdir()
+    (written / "link").symlink_to(tmp_path / "elsewhere" / "secret")
+    (written / "folder").symlink_to(tmp_path / "elsewhere")
+    found = result(tmp_path, outcome(), {"model.npz": b"model"})
+    assert list(found["files"]) == ["model.npz"]
+
+
+def test_what_the_server_could_not_store_is_refused_with_its_size_and_the_limit(
+    tmp_path: Path,
+) -> None:
+    files = {"model.npz": b"x" * 30_000, "notes.txt": b"well"}
+    refusal = (
+        "The ServerApp's files take 30004 bytes; a result can have 15000."
+        " They are left out: model.npz, notes.txt."
+    )
+    with pytest.raises(CarrierError) as refused:
+        result(tmp_path, outcome(message("Alpha", 1, {"loss": 0.25})), files, limit=20_000)
+    assert refused.value.message == refusal
+    left = json.loads((tmp_path / "result").read_text())
+    assert (left["status"], left["cause"], left["files"]) == ("failed", refusal, {})
+    assert left[ROWS][0]["loss"] == 0.25
+
+
+def test_the_report_makes_room_for_the_files_and_says_so(tmp_path: Path) -> None:
+    model = {"model.npz": b"x" * 30_000}
+    many = {f"metric {number}": 0.5 for number in range(1000)}
+    of = outcome(*(message("Alpha", step, many) for step in range(3)))
+    only_metrics = len(json.dumps(outcome(message("Alpha", 1, many)).members()))
+    for limit, left_out in (
+        (PLENTY, []),
+        (42_000 + 3 * only_metrics, ["metrics", "rounds"]),
+        (42_000, ["metrics", "rounds", "messages"]),
+    ):
+        found = result(tmp_path, of, model, limit)
+        assert b64decode(found["files"]["model.npz"]) == model["model.npz"]
+        assert (found["status"], found["left_out"]) == ("completed", left_out)
+        assert (found["messages"] == []) == ("messages" in left_out)
+        assert (found[ROWS] == []) == (ROWS in left_out)
+        assert (found[COLUMNS] == {"round": [], "loss": []}) == (COLUMNS in left_out)
+        assert (tmp_path / "result").stat().st_size <= limit
+
+
+def test_a_file_whose_name_is_no_text_is_in_the_result(tmp_path: Path) -> None:
+    found = result(tmp_path, outcome(), {"caf\udce9.txt": b"well"})
+    assert list(found["files"]) == ["caf%E9.txt"]
+
+
+def test_a_result_that_cannot_be_written_says_how_the_run_ended(tmp_path: Path) -> None:
+    with pytest.raises(AppError, match=r"No space left(.|\n)*The run completed"):
+        write_result(Path("/dev/full"), outcome(), tmp_path, PLENTY)
+
+
+def test_an_enormous_round_is_no_round(tmp_path: Path) -> None:
+    named = message("Alpha", 3, {"loss": 0.25})
+    named.group_id = "9" * 5000
+    assert result(tmp_path, outcome(named))[ROWS][0]["round"] == 3
+
+
+def test_a_result_that_just_fits_is_not_larger_than_the_limit(tmp_path: Path) -> None:
+    files = {"model.npz": b"x" * 30_000}
+    empty = len(json.dumps(result(tmp_path, outcome())))
+    limit = empty + 30_000 * 4 // 3 + 1000
+    result(tmp_path, outcome(), files, limit)
+    assert (tmp_path / "result").stat().st_size <= limit
+
+
+def test_what_others_wrote_into_a_result_is_cleaned(tmp_path: Path) -> None:
+    station = message("Al\x1b[31mpha", 1, {"lo\x1b]0;title\x07ss": 0.5})
+    of = outcome(station, message("Beta", 1, {}, error="\x1b[2J" + "no data\n" * 50_000))
+    of.log = "\x1b[31mfailed\u202e"
+    found = result(tmp_path, of)
+    assert found[ROWS][0]["organization"] == "Alpha"
+    assert found[ROWS][0]["loss"] == 0.5
+    assert found["log"] == "failed"
+    assert found["messages"][1]["error"].startswith("no data\nno data")
+    assert len(json.dumps(found)) < 10_000

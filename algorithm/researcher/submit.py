@@ -1,0 +1,89 @@
+"""Starts a Flower app at the organizations of a vantage6 collaboration: one central task."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from algorithm.researcher.collaboration import Researcher
+from algorithm.runs.screen import Screen
+from proxy.errors import ServerUnreachable
+from proxy.vantage6.v4 import payload
+
+# `TaskInputSchema` in vantage6 4.15, `vantage6/server/resource/common/input_schema.py`.
+_MAX_DESCRIPTION = 1024
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What to run where.
+
+    Attributes
+    ----------
+    image : str
+        The algorithm image with the app.
+    organization : str
+        Name or id of the organization whose node runs the central function; empty for the user's.
+    organizations : Sequence[str]
+        Names or ids of those whose nodes are stations; empty for all of the collaboration.
+    arguments : Mapping[str, Any]
+        Further arguments of the central function (`algorithm.functions.arguments`).
+    databases : Sequence[str]
+        The labels of the databases that the stations' ClientApps are to find.
+    """
+
+    image: str
+    organization: str
+    organizations: Sequence[str]
+    arguments: Mapping[str, Any]
+    databases: Sequence[str]
+
+
+def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
+    """Create the central task.
+
+    Returns
+    -------
+    int
+        The task's id.
+
+    Raises
+    ------
+    UsageError
+        If an organization does not exist, or has no node.
+    ServerUnreachable
+        If it is not known whether there is a task now.
+    Vantage6Error
+        If the server refuses.
+    """
+    central = researcher.own
+    if what.organization:
+        [central] = researcher.named([what.organization])
+    stations = researcher.named(what.organizations) or researcher.organizations
+    for each in researcher.offline([*{central, *stations}]):
+        screen.line(
+            f"flower-v6 | warning: the node of {each.name} is offline; its tasks stay pending until"
+            " it is online"
+        )
+    kwargs = dict(what.arguments)
+    if what.organizations:
+        kwargs["organizations"] = [each.id for each in stations]
+    names = ", ".join(each.name for each in stations)
+    task = {
+        "name": f"Flower: {what.image}",
+        "description": f"A Flower app, with SuperNodes at {names}"[:_MAX_DESCRIPTION],
+        "image": what.image,
+        "collaboration_id": researcher.collaboration.id,
+        "databases": [{"label": label} for label in what.databases],
+    }
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "input")
+        payload.write(path, {"method": "central", "kwargs": kwargs})
+        try:
+            return researcher.server.create_task(task, central, path)
+        except ServerUnreachable as error:
+            raise ServerUnreachable(
+                f"The task may have been created or not. {error.message}",
+                "Look for the task at the server before you submit again.",
+            ) from error

@@ -1,0 +1,186 @@
+"""Following a task from afar: each thing is shown once, and a server may go away meanwhile."""
+
+import io
+from collections.abc import Iterator
+
+import pytest
+
+from algorithm.researcher.watch import Watcher, check
+from algorithm.runs.screen import Screen
+from algorithm.tests.vantage6 import add_subtask
+from proxy.errors import Vantage6Error
+from proxy.vantage6.v4.login import UserLogin
+from proxy.vantage6.v4.server import Server, TaskStatus
+from proxy.vantage6.v4.testing import Failure, FakeServer, FakeTask
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeServer]:
+    """A server whose stations do nothing on their own: the test says how their tasks end."""
+    with FakeServer(lambda _: None) as fake:
+        yield fake
+
+
+@pytest.fixture
+def central(fake: FakeServer) -> FakeTask:
+    return fake.start_central()
+
+
+class Watched:
+    """A task that is watched."""
+
+    def __init__(self, fake: FakeServer, task: FakeTask, stream: io.StringIO) -> None:
+        server = Server(fake.url, UserLogin(fake.url, "ada", fake.api.password))
+        self._stream = stream
+        self._watcher = Watcher(server, task.id, Screen(stream))
+
+    def look(self) -> list[str]:
+        """Look once; returns the lines that are new."""
+        before = len(self._stream.getvalue())
+        self.status = self._watcher.look()
+        return self._stream.getvalue()[before:].splitlines()
+
+
+@pytest.fixture
+def watched(fake: FakeServer, central: FakeTask) -> Watched:
+    return Watched(fake, central, io.StringIO())
+
+
+@pytest.fixture(autouse=True)
+def _the_server_may_be_asked_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("algorithm.researcher.watch._SHARE", float("inf"))
+
+
+def test_each_line_of_the_log_is_shown_once_and_whole(watched: Watched, central: FakeTask) -> None:
+    central.log = "round 1\nrou"
+    assert watched.look() == ["round 1"]
+    assert watched.look() == []
+    central.log = "round 1\nround 2\n"
+    assert watched.look() == ["round 2"]
+
+
+def test_the_last_line_need_not_be_whole(watched: Watched, central: FakeTask) -> None:
+    central.log = "round 1\ndone"
+    watched.look()
+    central.status = "completed"
+    assert watched.look() == ["done"]
+
+
+def test_a_log_that_is_sent_anew_is_not_shown_again(watched: Watched, central: FakeTask) -> None:
+    central.log = "round 1\nround 2\n"
+    watched.look()
+    central.log = "round 1\nround 2\nround 3\n"
+    central.status = "completed"
+    assert watched.look() == ["round 3"]
+
+
+def test_the_log_of_a_second_start_is_shown(watched: Watched, central: FakeTask) -> None:
+    central.log = "start\nround 1\n"
+    watched.look()
+    central.log = ""
+    assert watched.look() == []
+    central.log = "start again\n"
+    assert watched.look() == ["start again"]
+
+
+def test_the_end_of_each_subtask_is_shown_once(
+    watched: Watched, fake: FakeServer, central: FakeTask
+) -> None:
+    alpha = add_subtask(fake, central, "train 1: Alpha", 1)
+    beta = add_subtask(fake, central, "train 1: Beta", 2)
+    assert watched.look() == []
+    alpha.status = "completed"
+    assert watched.look() == ["flower-v6 | train 1: Alpha: completed"]
+    beta.status = "not allowed"
+    [line] = watched.look()
+    assert line.startswith("flower-v6 | train 1: Beta: not allowed (the node's owner")
+    assert watched.look() == []
+
+
+def test_of_many_subtasks_none_is_missed(
+    watched: Watched, fake: FakeServer, central: FakeTask
+) -> None:
+    host = add_subtask(fake, central, "host: Alpha", 1)
+    shown = []
+    for number in range(1, 121):
+        add_subtask(fake, central, f"train {number}: Alpha", 1).status = "completed"
+        if number in (1, 60, 120):
+            shown += watched.look()
+    assert sorted(shown) == sorted(
+        f"flower-v6 | train {number}: Alpha: completed" for number in range(1, 121)
+    )
+    host.status = "crashed"
+    assert len(watched.look()) == 1
+
+
+def test_a_terminal_shows_what_is_under_way(fake: FakeServer, central: FakeTask) -> None:
+    fake.set_node(2, online=False)
+    add_subtask(fake, central, "host: Alpha", 1)
+    add_subtask(fake, central, "train 1: Alpha", 1)
+    add_subtask(fake, central, "train 1: Beta", 2)
+    stream = Terminal()
+    Watched(fake, central, stream).look()
+    assert "task 1 is active | train 1: Beta (pending), Alpha | host: Alpha" in stream.getvalue()
+
+
+def test_a_server_that_is_away_is_waited_for(
+    watched: Watched, fake: FakeServer, central: FakeTask
+) -> None:
+    central.log = "round 1\n"
+    watched.look()
+    with fake.away():
+        [line] = watched.look()
+        assert "does not answer" in line
+        assert watched.look() == []
+        assert not watched.status.ended
+        central.log += "round 2\n"
+    assert watched.look() == ["round 2", "flower-v6 | the vantage6 server is back"]
+
+
+@pytest.mark.parametrize("call", ["GET run", "GET task"])
+def test_one_answer_that_is_lost_loses_nothing(
+    watched: Watched, fake: FakeServer, central: FakeTask, call: str
+) -> None:
+    add_subtask(fake, central, "train 1: Alpha", 1).status = "completed"
+    central.log = "round 1\n"
+    fake.fail_next(Failure.ERROR, call)
+    shown = watched.look() + watched.look()
+    assert shown.count("round 1") == 1
+    assert shown.count("flower-v6 | train 1: Alpha: completed") == 1
+
+
+def test_a_login_that_ends_meanwhile_is_renewed(
+    watched: Watched, fake: FakeServer, central: FakeTask
+) -> None:
+    watched.look()
+    fake.expire_tokens("access")
+    central.log = "round 1\n"
+    assert watched.look() == ["round 1"]
+
+
+def test_only_a_completed_task_is_well(watched: Watched, central: FakeTask) -> None:
+    central.status = "completed"
+    watched.look()
+    check(1, watched.status)
+    with pytest.raises(Vantage6Error, match="Task 1 ended: killed by user"):
+        check(1, TaskStatus("killed by user"))
+
+
+def test_what_a_log_and_names_of_tasks_hold_moves_no_cursor(
+    fake: FakeServer, central: FakeTask
+) -> None:
+    terminal = Terminal()
+    watched = Watched(fake, central, terminal)
+    central.log = "\x1b[31mround 1\x1b]0;title\x07\x9b2J\u202e\n" + "x" * 100_000 + "\n"
+    add_subtask(fake, central, "train 1: Al\x1b[1Apha\nforged", 1).status = "completed"
+    lines = watched.look()
+    assert lines[0] == "round 1"
+    assert "more characters are cut]" in lines[1]
+    assert "flower-v6 | train 1: Alpha forged: completed" in lines
+    shown = terminal.getvalue().replace("\r\x1b[K", "")  # what clears the status
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)

@@ -1,0 +1,158 @@
+"""Follows a central task from afar: its log, and what becomes of its subtasks."""
+
+import time
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import Any
+
+from algorithm.runs.screen import Screen
+from proxy.errors import ServerUnreachable, Vantage6Error
+from proxy.vantage6.v4.server import Server, TaskStatus
+
+_LOOK_SECONDS = 1.0
+# The more rarely something is asked for, the longer it takes the server, which has the task itself
+# to serve: a log comes whole each time; for the status of each subtask all runs are gone through.
+_SHARE = 0.05
+_PAGE = 10
+# Of more subtasks the older ones are not shown.
+_MOST_PAGES = 10_000
+
+
+def watch(server: Server, task: int, screen: Screen) -> TaskStatus:
+    """Show what a task does until it ends; a server that is away is waited for.
+
+    Raises
+    ------
+    Vantage6Error
+        If the server refuses.
+    """
+    watcher = Watcher(server, task, screen)
+    while not (status := watcher.look()).ended:
+        time.sleep(watcher.pause)
+    return status
+
+
+def check(task: int, status: TaskStatus) -> None:
+    """Raise unless a task completed.
+
+    Raises
+    ------
+    Vantage6Error
+        If it did not.
+    """
+    if not status.completed:
+        raise Vantage6Error(f"Task {task} ended: {status.explained}.")
+
+
+class Watcher:
+    """Looks at a task from time to time, and shows what is new.
+
+    Parameters
+    ----------
+    server : Server
+        As a user sees it.
+    task : int
+        The central task's id.
+    screen : Screen
+        Shows it.
+
+    Attributes
+    ----------
+    pause : float
+        Seconds after which to look again.
+    """
+
+    def __init__(self, server: Server, task: int, screen: Screen) -> None:
+        self._server = server
+        self._task = task
+        self._screen = screen
+        self.pause = _LOOK_SECONDS
+        self._run = 0
+        self._status = TaskStatus("pending")
+        self._away = False
+        self._log: list[str] = []
+        self._subtasks_due = float("-inf")
+        self._known: dict[int, dict[str, Any]] = {}
+
+    def look(self) -> TaskStatus:
+        """Show what is new; returns the task's status as far as it is known."""
+        try:
+            started = time.monotonic()
+            self._run = self._run or self._server.run_of(self._task)
+            run = self._server.run(self._run)
+            self.pause = max(_LOOK_SECONDS, (time.monotonic() - started) / _SHARE)
+            # First the status, so that nothing is missed of what was done before the end.
+            status = run.status
+            self._show_log(run.log, status.ended)
+            self._show_subtasks(status.ended)
+        except ServerUnreachable as error:
+            if not self._away:
+                self._screen.status("")
+                self._screen.line(f"flower-v6 | {error.message} Waiting until it is back.")
+            self._away = True
+            return self._status
+        if self._away:
+            self._screen.line("flower-v6 | the vantage6 server is back")
+        self._away, self._status = False, status
+        self._screen.status("" if status.ended else self._summary())
+        return status
+
+    def _show_log(self, log: str, to_the_end: bool) -> None:
+        lines = (log if to_the_end else log[: log.rfind("\n") + 1]).splitlines()
+        # At the end the node sends the log anew; a task that it starts again has a new one.
+        pairs = zip(lines, self._log, strict=False)
+        known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        for line in lines[known:]:
+            self._screen.line(line)
+        self._log = lines
+
+    def _show_subtasks(self, to_the_end: bool) -> None:
+        started = time.monotonic()
+        if started < self._subtasks_due and not to_the_end:
+            return
+        before = self._known
+        self._known = {each["id"]: each for each in self._subtasks()}
+        self._subtasks_due = started + (time.monotonic() - started) / _SHARE
+        for number, each in sorted(self._known.items()):
+            status = TaskStatus(each["status"])
+            if status.ended and not _ended(before.get(number)):
+                self._screen.line(f"flower-v6 | {each['name']}: {status.explained}")
+
+    def _subtasks(self) -> Iterator[dict[str, Any]]:
+        """Yield all subtasks; of those that ended before, what was known of them."""
+        asked = set[int]()
+        for page in range(1, _MOST_PAGES + 1):
+            # The newest come first, so what is new stands before what is known.
+            found = self._server.get("task", parent_id=self._task, page=page, per_page=_PAGE)
+            with self._server.understanding():
+                subtasks: list[dict[str, Any]] = [
+                    {
+                        "id": int(each["id"]),
+                        "name": str(each["name"]),
+                        "status": str(each["status"]),
+                    }
+                    for each in found["data"]
+                ]
+            asked.update(each["id"] for each in subtasks)
+            yield from subtasks
+            if len(subtasks) < _PAGE or any(each["id"] in self._known for each in subtasks):
+                break
+        for number, each in self._known.items():
+            if number not in asked:
+                known = each["status"] if _ended(each) else self._server.task_status(number).name
+                yield {**each, "status": known}
+
+    def _summary(self) -> str:
+        """Return what is under way: "task 7 is active | train 3: Alpha, Beta"."""
+        steps: dict[str, list[str]] = {}
+        for each in sorted(self._known.values(), key=lambda each: -int(each["id"])):
+            if not _ended(each):
+                step, _, station = each["name"].partition(": ")
+                pending = " (pending)" if each["status"] == "pending" else ""
+                steps.setdefault(step, []).append(f"{station}{pending}")
+        parts = [f"{step}: {', '.join(stations)}" for step, stations in steps.items()]
+        return " | ".join([f"flower-v6 | task {self._task} is {self._status.name}", *parts])
+
+
+def _ended(task: dict[str, Any] | None) -> bool:
+    return task is not None and TaskStatus(task["status"]).ended

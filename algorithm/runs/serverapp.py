@@ -1,0 +1,183 @@
+"""A ServerApp in a process of Flower's interpreter: no SuperLink."""
+
+import json
+import logging
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from algorithm.flower.environment import Flower
+from algorithm.flower.manifest import Manifest
+from algorithm.flower.script import SCRIPTS, Script
+from protos import fleet_pb2 as fleet
+from proxy import strict_json
+from proxy.blocks import Data, Joined, in_memory
+from proxy.central.link_state import LinkState, NodeInfo
+from proxy.errors import FleetError, FlowerError
+from proxy.fleet.inline import MAX_WHOLE_BYTES
+from proxy.fleet.releases import names_of
+from proxy.system.process import GRACE_SECONDS, Process
+
+log = logging.getLogger(__name__)
+
+_SCRIPT = SCRIPTS / "run_serverapp.py"
+
+
+class ServerApp:
+    """The process, and the messages between its Grid and the nodes.
+
+    The process is started at once, because its imports take time. It has to be stopped.
+
+    Parameters
+    ----------
+    flower : Flower
+        The environment that it is started from.
+    home : Path
+        Its Flower home.
+    log_file : Path
+        Where its output is appended.
+
+    Attributes
+    ----------
+    links : LinkState
+        Where virtual SuperNodes get its messages.
+    run_id : int
+        The id of the Flower run.
+    """
+
+    def __init__(self, flower: Flower, home: Path, log_file: Path) -> None:
+        self.links = LinkState(self._deliver, self._tell_nodes)
+        self.run_id = 1 + secrets.randbits(63)
+        self._failure = ""
+        self._done = False
+        self._names = names_of(flower.release)
+        self._script = Script(flower, _SCRIPT, home, log_file)
+        self._reader = threading.Thread(target=self._read, name="ServerApp", daemon=True)
+        self._begun = False
+        self._nodes: Sequence[NodeInfo] = ()
+        self._telling = threading.Lock()
+
+    @property
+    def process(self) -> Process:
+        """The process."""
+        return self._script.process
+
+    def begin(self, fab: bytes, run_config: Mapping[str, Any]) -> None:
+        """Start the app.
+
+        Parameters
+        ----------
+        fab : bytes
+            The app.
+        run_config : Mapping[str, Any]
+            What overrides its run config.
+
+        Raises
+        ------
+        AppError
+            If it is no app.
+        FlowerError
+            If the process has ended.
+        """
+        app = Manifest.of_fab(fab)
+        start = {
+            "names": self._names,
+            "run_id": self.run_id,
+            "task_id": 1 + secrets.randbits(63),
+            "run_config": run_config,
+            "fab_id": f"{app.publisher}/{app.name}",
+            "fab_version": app.version,
+            "fab_hash": app.fab_sha256,
+            "max_message_bytes": MAX_WHOLE_BYTES,
+        }
+        try:
+            self._script.send(b"S", json.dumps(start).encode())
+            self._script.send(b"F", fab)
+            _, run = self._script.receive()
+            self.links.open(in_memory(run), fleet.Fab(hash_str=app.fab_sha256, content=fab))
+            with self._telling:
+                self._script.send(b"N", _encoded(self._nodes))
+                self._begun = True
+        except EOFError as error:
+            self.process.wait(GRACE_SECONDS)
+            self.process.stop()
+            raise FlowerError(
+                f"The ServerApp's process ended with exit code {self.process.exit_code} before it"
+                f" began.\n{self.process.log_tail()}"
+            ) from error
+        self._reader.start()
+
+    def end(self) -> str:
+        """Return why the app did not complete; empty if it did. The process has ended."""
+        self._reader.join()
+        if self._done or self._failure:
+            return self._failure
+        return f"The ServerApp ended its process with exit code {self.process.exit_code}."
+
+    def stop(self) -> None:
+        """End the process with all its descendants."""
+        self._script.stop()
+
+    def _read(self) -> None:
+        """Take what the Grid sends, until the process ends."""
+        content: Data = b""
+        try:
+            while True:
+                kind, data = self._script.receive()
+                match kind:
+                    case b"C":
+                        content = data
+                    case b"B":
+                        self.links.push(Joined(data, content))
+                    case b"M":
+                        self.links.push(data)
+                    case b"E":
+                        self._failure = _reason(in_memory(data))
+                    case b"D":
+                        self._done = True
+                    case _:
+                        raise FlowerError(f"Flower's process sent what nobody knows: {kind!r}.")
+        except EOFError:
+            pass
+        except (FleetError, FlowerError) as error:
+            self._failure = error.message
+            self.process.stop()
+        except Exception as error:
+            # Without this thread the ServerApp would wait for ever.
+            log.exception("internal error; please report it")
+            self._failure = f"The bridge failed: {type(error).__name__}: {error}"
+            self.process.stop()
+
+    def _deliver(self, message_id: str, reply: Data) -> None:
+        with self._script.alone():
+            self._send(b"I", message_id.encode())
+            self._send(b"M", reply)
+
+    def _tell_nodes(self, nodes: Sequence[NodeInfo]) -> None:
+        with self._telling:
+            self._nodes = nodes
+            if self._begun:
+                self._send(b"N", _encoded(nodes))
+
+    def _send(self, kind: bytes, data: Data) -> None:
+        try:
+            self._script.send(kind, data)
+        except EOFError:
+            log.debug("the ServerApp has ended")  # so it wants nothing any more
+
+
+def _encoded(nodes: Sequence[NodeInfo]) -> bytes:
+    return json.dumps(list(map(asdict, nodes))).encode()
+
+
+def _reason(encoded: bytes) -> str:
+    """Return why the app failed, as its process says."""
+    try:
+        return str(strict_json.loads(encoded))
+    except ValueError as error:
+        raise FlowerError(
+            f"Flower's process sent what cannot be read: {type(error).__name__}."
+        ) from error

@@ -1,0 +1,230 @@
+"""What a data station does with an instruction: check it, have it answered, let the answer go.
+
+At most once to train: before the ClientApp gets a message, that is noted in the job's folder.
+A message that is found taken but not answered is refused.
+
+Exactly one answer: whatever goes wrong on the way is the answer, a failure with its reason.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from traceback import format_tb
+
+from algorithm.station.job import Job, Message
+from algorithm.station.policy import Policy, Refused
+from algorithm.station.runtime import NoReply, Runtime
+from protos import bundle_pb2
+from proxy.bundle import APP_BYTES, Bundle, BundleWriter
+from proxy.client import Delivery
+from proxy.errors import BridgeError, BundleError, FleetError
+from proxy.fleet.messages import ErrorCode
+from proxy.system import durable
+from proxy.text import one_line
+
+log = logging.getLogger(__name__)
+
+# Of a traceback, from the place of the error up.
+_FRAMES = -20
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why there is no reply.
+
+    Attributes
+    ----------
+    code : int
+        One of Flower's error codes.
+    reason : str
+        For the ServerApp to read.
+    reusable : bool
+        Whether the runtime can be used for the next message.
+    """
+
+    code: int
+    reason: str
+    reusable: bool
+
+
+# The first row that fits counts.
+_FAILURES: tuple[tuple[type[Exception], ErrorCode, str, bool], ...] = (
+    # What was raised, its code, what the reason begins with, and whether the runtime is reusable.
+    (Refused, ErrorCode.MESSAGE_UNAVAILABLE, "", True),
+    (BundleError, ErrorCode.MESSAGE_UNAVAILABLE, "", True),
+    (FleetError, ErrorCode.MESSAGE_UNAVAILABLE, "", True),
+    (BridgeError, ErrorCode.NODE_UNAVAILABLE, "", False),
+    (OSError, ErrorCode.NODE_UNAVAILABLE, "The station's system failed: ", False),
+    (Exception, ErrorCode.NODE_UNAVAILABLE, "Internal error at the station: ", False),
+)
+
+
+def answer(job: Job, message: Message, runtime: Callable[[int], Runtime], policy: Policy) -> bool:
+    """Answer a message; afterwards its reply, or what is missing for one, is in its folder.
+
+    If not even a failure can be written, there is neither, and the instruction is gone. That the
+    station did not answer is said by its courier then, in time.
+
+    Parameters
+    ----------
+    job : Job
+        The job's folder at this station.
+    message : Message
+        Has an instruction.
+    runtime : Callable[[int], Runtime]
+        Returns what answers messages under the given node id, and runs.
+    policy : Policy
+        Says what may run here.
+
+    Returns
+    -------
+    bool
+        Whether the runtime, if there is one, can be used for the next message.
+    """
+    try:
+        if message.answered():
+            return True
+        log.info("message %.12s arrived", message.message_id)
+        if not _is_complete(message):
+            missing = _have_answered(job, message, runtime, policy)
+            if missing:
+                _write_missing(job, message, missing)
+                return True
+        _release(message)
+    except Exception as error:
+        failure = _failure_of(error)
+        log.warning("message %.12s failed: %s", message.message_id, failure.reason)
+        if not isinstance(error, BridgeError | OSError):
+            # Without the exception's text, which may hold anything.
+            log.error("it failed here:\n%s", "".join(format_tb(error.__traceback__, _FRAMES)))
+        _answer_with(job, message, failure)
+        return failure.reusable
+    log.info("message %.12s is answered", message.message_id)
+    return True
+
+
+def _have_answered(
+    job: Job, message: Message, runtime: Callable[[int], Runtime], policy: Policy
+) -> list[str]:
+    """Have the runtime write the reply to a message; returns the objects that are missing."""
+    with Bundle(message.instruction) as bundle:
+        if bundle.header.message_id != message.message_id:
+            raise BundleError(
+                f"Message {message.message_id} was announced,"
+                f" {bundle.header.message_id} is in the bundle."
+            )
+        if message.taken:
+            raise BundleError(
+                "The message was with a ClientApp before, and its reply is lost or was"
+                " delivered. It is not trained twice."
+            )
+        # Not before: a late repetition of an older message must not take the latest reply away.
+        job.forget_answered_but(message)
+        instruction = bundle.header.instruction
+        # What a central may leave out. A message's own objects always come with it.
+        shared = [instruction.fab_object_id]
+        if missing := job.objects.missing(i for i in shared if i not in bundle.object_ids):
+            return missing
+        fab = _read(job, bundle, instruction.fab_object_id)
+        delivery = Delivery(bundle, fab, message.complete, job.objects.generation(), message.take)
+        policy.check(delivery.run, delivery.app.content)
+        answering = runtime(instruction.node_id)
+        # Not before: what is refused is not kept.
+        _keep(job, bundle, shared)
+        answering.serve(delivery, instruction.deadline_seconds)
+    return []
+
+
+def _read(job: Job, bundle: Bundle, object_id: str) -> bytes:
+    """Return an object from the bundle, or else from what the station holds."""
+    if object_id in bundle.object_ids:
+        return bundle.read(object_id, APP_BYTES)
+    content = job.objects.get(object_id)
+    if content is None:
+        raise BundleError(f"Object {object_id} was removed from the station's cache just now.")
+    return content
+
+
+def _keep(job: Job, bundle: Bundle, object_ids: list[str]) -> None:
+    """Keep objects that came, for later messages. Without them they come again."""
+    for each in object_ids:
+        try:
+            if each in bundle.object_ids:
+                job.objects.keep(each, bundle.read(each, APP_BYTES))
+        except (BundleError, OSError) as error:
+            log.warning("the app will have to be sent again: %s", one_line(str(error)))
+
+
+def _is_complete(message: Message) -> bool:
+    """Whether there is a reply that was not let go before this process began."""
+    if not message.complete.exists():
+        return False
+    try:
+        with Bundle(message.complete) as bundle:
+            return bundle.header.message_id == message.message_id
+    except BundleError as error:
+        log.warning("message %.12s: %s", message.message_id, one_line(error.message))
+        message.complete.unlink(missing_ok=True)
+        return False
+
+
+def _release(message: Message) -> None:
+    """Let an answer go, a reply or a failure: from here on a courier may take it.
+
+    The one place to judge what leaves the station. Nothing does so far.
+    """
+    durable.publish(message.complete, message.reply)
+
+
+def _write_missing(job: Job, message: Message, object_ids: list[str]) -> None:
+    log.info("message %.12s lacks the app, which is not in the cache", message.message_id)
+    header = bundle_pb2.Header(
+        message_id=message.message_id,
+        cache_generation=job.objects.generation(),
+        missing_objects=bundle_pb2.MissingObjects(object_ids=object_ids),
+    )
+    message.instruction.unlink(missing_ok=True)
+    # Not to survive a power cut: the central would ask again.
+    BundleWriter(message.missing, header).close()
+
+
+def _failure_of(error: Exception) -> _Failure:
+    """Return what an exception is to the central."""
+    if isinstance(error, NoReply):
+        return _Failure(error.error_code, one_line(error.message), reusable=False)
+    code, prefix, reusable = next(row[1:] for row in _FAILURES if isinstance(error, row[0]))
+    try:
+        text = str(error)
+    except Exception:  # it may be anybody's exception
+        text = ""
+    if not isinstance(error, BridgeError | OSError):
+        text = f"{type(error).__name__}: {text}"
+    return _Failure(code, one_line(prefix + text), reusable)
+
+
+def _answer_with(job: Job, message: Message, failure: _Failure) -> None:
+    """Let a failure go as the answer; or the reply, if that is complete nevertheless.
+
+    On a full disk it has the room of the instruction.
+    """
+    for make_room in (False, True):
+        try:
+            if make_room:
+                message.forget_instruction()
+            if not _is_complete(message):
+                _write_failure(job, message, failure)
+            _release(message)
+        except Exception as error:
+            log.error("message %.12s: %s", message.message_id, _failure_of(error).reason)
+        else:
+            return
+
+
+def _write_failure(job: Job, message: Message, failure: _Failure) -> None:
+    header = bundle_pb2.Header(
+        message_id=message.message_id,
+        cache_generation=job.objects.generation(),
+        failure=bundle_pb2.Failure(code=failure.code, reason=failure.reason),
+    )
+    with BundleWriter(message.complete, header) as writer:
+        writer.close()

@@ -1,0 +1,210 @@
+"""A ClientApp at a data station, in a process of Flower's interpreter: no SuperNode."""
+
+import json
+import logging
+import re
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from algorithm.flower.environment import Flower
+from algorithm.flower.script import SCRIPTS, Script
+from algorithm.station.object_store import ObjectStore
+from algorithm.station.runtime import NoReply
+from protos import fleet_pb2 as fleet
+from proxy.blocks import Data, Joined, Part, in_memory, size_of
+from proxy.calls import LONGEST_SECONDS
+from proxy.client import ClientProxy, Delivery
+from proxy.errors import BundleError, FleetError, FlowerError
+from proxy.fleet.inline import (
+    MAX_WHOLE_BYTES,
+    MESSAGES_LIST,
+    place_of_message,
+    start_of_field,
+)
+from proxy.fleet.messages import ErrorCode
+from proxy.fleet.releases import names_of
+from proxy.system import durable
+from proxy.system.process import GRACE_SECONDS
+
+log = logging.getLogger(__name__)
+
+_SCRIPT = SCRIPTS / "run_clientapp.py"
+_LIFE = re.compile("[0-9a-f]{32}")
+
+
+class ClientApp:
+    """Implements `algorithm.station.runtime.Runtime` with one process, and its children.
+
+    It takes the place of a SuperNode towards a ClientProxy. What the ClientApp keeps in its Context
+    is in a file, so it outlives the process.
+
+    Parameters
+    ----------
+    flower : Flower
+        The environment that it is started from.
+    node_id : int
+        The id of its node.
+    node_config : str
+        As a SuperNode's `--node-config`.
+    folder : Path
+        Where its Flower home is made.
+    contexts : Path
+        The folder for Contexts; made if it is missing.
+    log_file : Path
+        Where its output is appended.
+    objects : ObjectStore
+        Where the apps are.
+    warm : bool
+        Whether it is to answer more than one message.
+    """
+
+    def __init__(
+        self,
+        flower: Flower,
+        node_id: int,
+        node_config: str,
+        folder: Path,
+        contexts: Path,
+        log_file: Path,
+        objects: ObjectStore,
+        warm: bool,
+    ) -> None:
+        self.node_id = node_id
+        self._flower = flower
+        self._folder = folder
+        self._contexts = contexts
+        self._log_file = log_file
+        self._objects = objects
+        self._warm = warm
+        # What the script starts with; the last two are what makes ClientApps start soon.
+        self._start: dict[str, Any] = {
+            "names": names_of(flower.release),
+            "node_id": node_id,
+            "node_config": node_config,
+            "max_message_bytes": MAX_WHOLE_BYTES,
+            "modules": [],
+            "environ": {},
+        }
+        durable.make_folder(contexts)
+        # Names the folder with the Contexts: in another one there are none.
+        self._life = contexts / "life"
+        self._proxy = ClientProxy(node_id, self._read_life() or self._new_life())
+        self._script = self._started()
+        log.info("started a ClientApp's process with flwr %s as node %d", flower.release, node_id)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._script.process.running
+
+    def serve(self, delivery: Delivery, deadline: float) -> None:
+        """Have the ClientApp answer a message; see `Runtime.serve`."""
+        # A socket takes no more than some 292 years.
+        until = time.monotonic() + min(deadline, LONGEST_SECONDS)
+        self._proxy.offer(delivery, time.monotonic())
+        try:
+            self._hand_over(delivery, until)
+            seen, reply = self._reply(until)
+            if seen["state_lost"]:
+                log.warning("the ClientApp's Context was damaged: its state is a new one")
+                self._proxy.supernode_life = self._new_life()
+            self._collect(seen["seconds"], reply)
+        except TimeoutError as error:
+            raise NoReply(
+                ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+                f"The ClientApp did not reply within the deadline of {deadline:.1f} s.",
+            ) from error
+        except EOFError as error:
+            raise self._ended() from error
+        except (BundleError, FleetError, FlowerError) as error:
+            raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, error.message) from error
+        except OSError as error:
+            raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, str(error)) from error
+        finally:
+            self._proxy.withdraw()
+        if self._warm:
+            self._prepare_next(seen)
+
+    def stop(self) -> None:
+        """End it with all its descendants."""
+        self._script.stop()
+
+    def _started(self) -> Script:
+        script = Script(self._flower, _SCRIPT, self._folder / "flwr", self._log_file)
+        script.send(b"S", json.dumps(self._start).encode())
+        return script
+
+    def _hand_over(self, delivery: Delivery, until: float) -> None:
+        """Give the message to the process."""
+        fab, run_id = delivery.app, delivery.instruction.metadata.run_id
+        path = self._objects.keep(fab.hash_str, fab.content)
+        # What the policy has checked, encoded: nobody looks for it in the SuperLink's answer again.
+        run = delivery.run.SerializeToString()
+        # As a SuperNode does for a message that is whole; with the last call it is the ClientApp's.
+        self._proxy.pull_messages(time.monotonic())
+        request = fleet.GetFabRequest(run_id=run_id, hash_str=fab.hash_str).SerializeToString()
+        self._proxy.handle("GetFab", request, time.monotonic())
+        task = {"fab": str(path), "context": str(self._contexts / str(run_id))}
+        self._script.send(b"T", json.dumps(task).encode(), until)
+        self._script.send(b"R", bytes(run), until)
+        pulled = delivery.instruction.data
+        place = place_of_message(pulled)
+        self._script.send(b"M", Part(pulled, place.start, place.size), until)
+
+    def _reply(self, until: float) -> tuple[dict[str, Any], Data]:
+        """Return what the process says of the message, and the reply."""
+        _, seen = self._script.receive(until)
+        _, reply = self._script.receive(until)
+        found: dict[str, Any] = json.loads(in_memory(seen))
+        return found, reply
+
+    def _collect(self, seconds: float, reply: Data) -> None:
+        """Put the reply into its bundle."""
+        head = fleet.PushMessagesRequest(
+            node=fleet.Node(node_id=self.node_id), clientapp_runtime_list=[seconds]
+        ).SerializeToString()
+        start = start_of_field(MESSAGES_LIST, size_of(reply))
+        self._proxy.push_messages(Joined(head, start, reply), time.monotonic())
+
+    def _read_life(self) -> str:
+        """Return the name of the Contexts' folder; empty if it has none."""
+        try:
+            name = self._life.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+        return name if _LIFE.fullmatch(name) else ""
+
+    def _new_life(self) -> str:
+        """Name the Contexts' folder anew: the central sees from it that state was lost."""
+        name = uuid.uuid4().hex
+        durable.write(self._life, name.encode())
+        return name
+
+    def _prepare_next(self, seen: dict[str, Any]) -> None:
+        """Let the next ClientApp start sooner."""
+        self._start["modules"] += seen["modules"]
+        self._start["environ"] |= seen["environ"]
+        if not seen["again"]:
+            log.info("a library left threads running: the next message gets a new process")
+            self._script.stop()
+            self._script = self._started()
+        elif seen["modules"]:
+            what = {"modules": seen["modules"], "environ": self._start["environ"]}
+            try:
+                self._script.send(b"P", json.dumps(what).encode())
+            except EOFError:
+                log.warning("the ClientApp's process ended after its reply")
+
+    def _ended(self) -> NoReply:
+        # The pipe closes a little before the process ends.
+        self._script.process.wait(GRACE_SECONDS)
+        self._script.process.stop()
+        # Its log may tell of the data: it stays where it is.
+        log.error("the ClientApp's process ended without a reply; its log is %s", self._log_file)
+        return NoReply(
+            ErrorCode.CLIENT_APP_CRASHED,
+            f"The ClientApp ended with exit code {self._script.process.exit_code} and without a"
+            f" reply. The station's {self._log_file.name} says why.",
+        )

@@ -1,0 +1,141 @@
+"""The folder that all containers of one job at one station share: what waits, what is answered.
+
+    supernode.log                    what the SuperNodes wrote
+    clientapp.log                    what the ClientApps wrote, in direct mode
+    contexts/<run id>                direct mode: what the ClientApp keeps between messages
+    contexts/life                    names this folder: in another one there are no Contexts
+    host.lock                        held by the host while it lives
+    messages/<message id>/
+        instruction.bundle           what the courier left for the host
+        reply.complete               the answer, before the station lets it go
+        reply.bundle                 the answer; kept until the next message, for repetitions
+        missing.bundle               "these objects I do not hold": nothing was started
+    taken/<message id>               a ClientApp has or had it: it must never be trained again
+    cache/                           what need not be sent again, see `object_store`
+
+Files appear under their names complete; `proxy.system.durable` says which also survive a power cut.
+Standard library only: couriers start quickly.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from algorithm.station.object_store import ObjectStore
+from proxy.system import durable
+
+
+class Message:
+    """One message's place in the folder."""
+
+    def __init__(self, folder: Path, taken: Path) -> None:
+        self.folder = folder
+        self.instruction = folder / "instruction.bundle"
+        self.complete = folder / "reply.complete"
+        self.reply = folder / "reply.bundle"
+        self.missing = folder / "missing.bundle"
+        self._taken = taken
+
+    @property
+    def message_id(self) -> str:
+        """The message's id."""
+        return self.folder.name
+
+    def answered(self) -> bool:
+        """Whether its answer is there; an empty one is none, and is removed."""
+        try:
+            if self.reply.stat().st_size:
+                return True
+            self.reply.unlink(missing_ok=True)
+        except FileNotFoundError:
+            pass
+        return False
+
+    @property
+    def taken(self) -> bool:
+        """Whether a ClientApp has or had it."""
+        return self._taken.exists()
+
+    def forget_instruction(self) -> None:
+        """Remove the instruction, and what was begun of an answer."""
+        for each in (self.instruction, self.missing, *self.folder.glob("*.part")):
+            each.unlink(missing_ok=True)
+
+    def take(self) -> None:
+        """Note that the ClientApp has it, for good: before it does."""
+        durable.mark(self._taken)
+
+
+class Job:
+    """The folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The job's temporary folder at this station; made if it is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.supernode_log = folder / "supernode.log"
+        self.clientapp_log = folder / "clientapp.log"
+        self.contexts = folder / "contexts"
+        self._messages = folder / "messages"
+        self._taken = folder / "taken"
+        self.objects = ObjectStore(folder / "cache")
+        for each in (self._messages, self._taken):
+            durable.make_folder(each)
+
+    def message(self, message_id: str) -> Message:
+        """Return a message's place, made if it is missing.
+
+        Raises
+        ------
+        ValueError
+            If the id cannot be one.
+        """
+        # Until 1.18 it is a UUID, with hyphens.
+        if not message_id.replace("-", "").isalnum():
+            raise ValueError(f"{message_id!r} is no message id")
+        message = self._message(message_id)
+        message.folder.mkdir(exist_ok=True)
+        return message
+
+    def waiting(self) -> list[Message]:
+        """The messages that have an instruction but no answer."""
+        messages = [self._message(each.name) for each in self._messages.iterdir()]
+        return [each for each in messages if each.instruction.exists() and not each.answered()]
+
+    def forget_answered_but(self, message: Message) -> None:
+        """Make room: a station has one message at a time, so older replies have arrived."""
+        for folder in self._messages.iterdir():
+            if folder != message.folder and self._message(folder.name).reply.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _message(self, message_id: str) -> Message:
+        return Message(self._messages / message_id, self._taken / message_id)
+
+    @contextmanager
+    def hosting(self) -> Iterator[bool]:
+        """Be the host of this job, if there is no other; yields whether we are."""
+        with (self.folder / "host.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def has_host(self) -> bool:
+        """Whether a host of this job lives."""
+        with self.hosting() as free:
+            return not free
+
+    @contextmanager
+    def working_on(self, message: Message) -> Iterator[None]:
+        """Wait until no other container works on the message, then keep others from it."""
+        with (message.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield

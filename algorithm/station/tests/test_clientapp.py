@@ -1,0 +1,256 @@
+"""A ClientApp's process answers messages, or it is said why it did not. Its Context outlives it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from algorithm.flower.environment import Flower
+from algorithm.station.clientapp import ClientApp
+from algorithm.station.object_store import ObjectStore
+from algorithm.station.runtime import NoReply
+from algorithm.tests.fake_flower import make_flower
+from algorithm.tests.fake_flwr import NAMES, THREAD_VARIABLE, text_of
+from protos import fleet_pb2 as fleet
+from proxy.bundle import Bundle
+from proxy.client import Delivery
+from proxy.fleet.messages import ErrorCode
+from proxy.fleet.releases import SCHEMAS
+from proxy.testing import FakeSuperLink, record_dict
+from proxy.tests.helpers import Drained, pid_in, pushed_in, runs
+
+SECONDS = 30.0
+# Tells its release; else it is the interpreter that it seems to be.
+PYTHON = f"""#!/bin/sh
+case $1 in
+    -I) echo 1.41.0;;
+    *) exec {sys.executable} "$@";;
+esac
+"""
+
+
+class Station:
+    """A ClientApp, and the messages for it: all of the same run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.flower = Flower(make_flower(folder / "flower"))
+        (folder / "flower" / "bin" / "python").write_text(PYTHON)
+        self.clientapp = self.start()
+        self.taken: list[str] = []
+        self.lives: list[str] = []
+        self._sent = 0
+
+    def start(self) -> ClientApp:
+        """Start the process."""
+        return ClientApp(
+            self.flower,
+            node_id=1000,
+            node_config="partition-id=0",
+            folder=self.folder,
+            contexts=self.folder / "contexts",
+            log_file=self.folder / "clientapp.log",
+            objects=ObjectStore(self.folder / "objects"),
+            warm=True,
+        )
+
+    def ask(self, text: str, deadline: float = SECONDS) -> fleet.Message:
+        """Have the ClientApp answer a message; returns the reply."""
+        self._sent += 1
+        folder = self.folder / str(self._sent)
+        folder.mkdir()
+        content = record_dict(text=text.encode())
+        sent = Drained(content, FakeSuperLink(schema=SCHEMAS[0]))
+        taken = sent.metadata.message_id
+        with Bundle(sent.write(folder / "instruction.bundle")) as bundle:
+            reply = folder / "reply.bundle"
+            delivery = Delivery(bundle, sent.fab, reply, "", lambda: self.taken.append(taken))
+            self.clientapp.serve(delivery, deadline)
+        with Bundle(reply) as bundle:
+            self.lives.append(bundle.header.reply.supernode_life)
+            pushed = fleet.PushMessagesRequest.FromString(pushed_in(bundle))
+        assert pushed.messages_list[0].metadata.reply_to_message_id == taken
+        return pushed.messages_list[0]
+
+    def no_reply(self, text: str, deadline: float = SECONDS) -> NoReply:
+        """Ask what will not be answered."""
+        with pytest.raises(NoReply) as caught:
+            self.ask(text, deadline)
+        return caught.value
+
+    def replace(self) -> None:
+        """Start another process in place of this one."""
+        self.clientapp.stop()
+        self.clientapp = self.start()
+
+
+Start = Callable[[], Station]
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start a station whose Flower is a fake."""
+    monkeypatch.setattr("algorithm.station.clientapp.names_of", lambda _: NAMES)
+    started: list[Station] = []
+
+    def start() -> Station:
+        started.append(Station(tmp_path))
+        return started[-1]
+
+    yield start
+    for station in started:
+        station.clientapp.stop()
+
+
+def test_a_message_is_answered_and_was_noted_before(start: Start) -> None:
+    station = start()
+    assert text_of(station.ask("repeat a 3")) == "aaa"
+    assert len(station.taken) == 1
+
+
+def test_a_deadline_beyond_all_bounds_is_like_a_long_one(start: Start) -> None:
+    assert text_of(start().ask("repeat a 3", deadline=1e300)) == "aaa"
+
+
+def test_a_clientapp_finds_the_stations_node_config(start: Start) -> None:
+    assert text_of(start().ask("config")) == "{'partition-id': '0'}"
+
+
+def test_a_large_reply_arrives(start: Start) -> None:
+    assert text_of(start().ask("repeat abc 1000000")) == "abc" * 1_000_000
+
+
+def test_every_message_has_a_process_of_its_own(start: Start) -> None:
+    station = start()
+    assert text_of(station.ask("pid")) != text_of(station.ask("pid"))
+
+
+def test_the_context_is_kept_from_message_to_message_and_from_process_to_process(
+    start: Start,
+) -> None:
+    station = start()
+    assert [text_of(station.ask("count")) for _ in range(2)] == ["1", "2"]
+    station.replace()
+    assert text_of(station.ask("count")) == "3"
+
+
+def test_an_exception_is_an_error_in_flowers_words_and_what_was_kept_before_it_is_kept(
+    start: Start,
+) -> None:
+    station = start()
+    error = station.ask("raise nothing").error
+    assert (error.code, error.reason) == (2, "<class 'ValueError'>:<'nothing'>")
+    assert text_of(station.ask("count")) == "2"
+
+
+@pytest.mark.parametrize(("does", "code"), [("exit 0", 0), ("exit 3", 3), ("kill", 137)])
+def test_a_process_that_ends_without_a_reply_is_said_and_its_log_stays_here(
+    start: Start, does: str, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    station = start()
+    station.ask("count")
+    error = station.no_reply(does)
+    assert error.error_code == ErrorCode.CLIENT_APP_CRASHED
+    assert f"exit code {code} and without a reply" in error.message
+    assert "clientapp.log" in caplog.text
+    station.replace()
+    # What it changed in its last message is lost with it, as in Flower.
+    assert text_of(station.ask("count")) == "2"
+
+
+def test_a_clientapp_that_does_not_reply_is_said_at_the_deadline_and_ended(
+    start: Start, tmp_path: Path
+) -> None:
+    station = start()
+    station.ask("count")  # the process is there
+    error = station.no_reply(f"hang {tmp_path}/pid", deadline=3.0)
+    assert error.error_code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+    assert "within the deadline of 3.0 s" in error.message
+    station.clientapp.stop()
+    assert not runs(pid_in(tmp_path / "pid"))
+
+
+def test_what_one_clientapp_imported_the_next_one_finds_imported(start: Start) -> None:
+    """The variables that were set then are set again for the import only."""
+    station = start()
+    said = [text_of(station.ask("import colorsys")) for _ in range(2)]
+    assert said == ["False None", "True None"]
+
+
+def test_where_a_library_keeps_a_thread_no_process_is_forked(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(THREAD_VARIABLE, "1")
+    station = start()
+    assert text_of(station.ask("pid")) != text_of(station.ask("pid"))
+    assert text_of(station.ask("count")) == "3"
+    assert "exit code 3" in station.no_reply("exit 3").message
+
+
+def test_a_flower_that_lacks_something_is_said(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lacking = {**NAMES, "Context": "algorithm.tests.fake_flwr:NoSuchName"}
+    monkeypatch.setattr("algorithm.station.clientapp.names_of", lambda _: lacking)
+    assert "exit code 1" in start().no_reply("count").message
+    assert "NoSuchName" in (tmp_path / "clientapp.log").read_text()
+
+
+def test_a_full_disk_is_said(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    station = start()
+    monkeypatch.setattr("proxy.system.durable.write", _no_space)
+    assert "No space left on device" in station.no_reply("count").message
+    assert station.taken == []
+
+
+def _no_space(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+# What a power cut leaves
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 40, None], ids=["empty", "zeros", "cut off"])
+def test_a_damaged_context_begins_anew_and_the_replies_say_so(
+    start: Start, left: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    station = start()
+    assert [text_of(station.ask("count")) for _ in range(2)] == ["1", "2"]
+    (context,) = (path for path in (station.folder / "contexts").iterdir() if path.stem != "life")
+    context.write_bytes(context.read_bytes()[:-1] if left is None else left)
+    assert text_of(station.ask("count")) == "1"
+    assert "its state is a new one" in caplog.text
+    assert text_of(station.ask("count")) == "2"
+    station.replace()
+    station.ask("count")
+    before, after = station.lives[:2], station.lives[2:]
+    assert len({*before}) == len({*after}) == 1
+    assert before[0] != after[0]
+
+
+def test_lost_state_is_said_also_where_the_clientapp_raises_an_exception(start: Start) -> None:
+    station = start()
+    station.ask("count")
+    for path in (station.folder / "contexts").iterdir():
+        path.write_bytes(b"")
+    assert station.ask("raise nothing").error.code == 2
+    assert station.lives[0] != station.lives[1]
+
+
+def test_another_process_is_no_reason_to_say_that_state_was_lost(start: Start) -> None:
+    station = start()
+    station.ask("count")
+    station.replace()
+    station.ask("count")
+    assert station.lives[0] == station.lives[1] != ""
+
+
+def test_half_an_app_is_written_anew(start: Start) -> None:
+    station = start()
+    station.ask("count")
+    (app,) = (station.folder / "objects").iterdir()
+    whole = app.read_bytes()
+    app.write_bytes(whole[:3])
+    assert text_of(station.ask("count")) == "2"
+    assert app.read_bytes() == whole

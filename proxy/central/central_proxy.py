@@ -1,0 +1,317 @@
+"""CentralProxy: impersonates one SuperNode for each station towards a real SuperLink.
+
+Each `VirtualSuperNode` behaves as a SuperNode does: it registers, stays online with heartbeats and
+works on one message at a time. Only that the work is done elsewhere (`proxy.central.delivery`).
+Stations do not wait for each other: replies are pushed as they come.
+
+A fault of ours, or of a carrier, in one of its threads is logged, and the thread goes on: a thread
+that ended would leave a SuperNode that is online and deaf.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+from proxy.carriers import Carrier
+from proxy.central.delivery import Delivery
+from proxy.central.events import Dropped, Event, Pulled, Pushed, Trace, told_to
+from proxy.central.report import Observer, Reporter, log_trouble
+from proxy.central.stations import Station, Terms
+from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
+from proxy.errors import (
+    BridgeError,
+    Cancelled,
+    FleetError,
+    ReplyRefused,
+    RunNotRunning,
+    Undelivered,
+    UnknownNode,
+)
+from proxy.fleet.messages import Instruction
+from proxy.retry import retrying
+from proxy.transport.identity import Identity
+from proxy.transport.link import HEARTBEAT_INTERVAL_SECONDS, Link
+
+log = logging.getLogger(__name__)
+
+# Polls get rarer the longer nothing happens: the pause is a twentieth of the idle time.
+_POLL_SECONDS = (0.1, 1.0)
+_POLL_SHARE = 0.05
+# After something failed, before trying again.
+_TROUBLE_PAUSE_SECONDS = 5.0
+# How long calls that are under way may delay the end.
+_STOP_SECONDS = 3.0
+
+
+class CentralProxy:
+    """Keeps one virtual SuperNode per station of a carrier, each in threads of its own.
+
+    Parameters
+    ----------
+    connect : Callable[[str], Link]
+        Makes a connection to the SuperLink, for the SuperNode of the station that is named.
+    carrier : Carrier
+        Reaches the stations. Not closed here.
+    folder : Path
+        For bundles on their way.
+    deadline : float
+        Seconds that a station may take for a message; a message's own time to live may be less.
+    observer : Observer
+        Hears of every message.
+    identities : Mapping[str, Identity]
+        The SuperNodes that the SuperLink was told of beforehand, by station.
+    clock : Clock
+        Tells the time, and waits.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[str], Link],
+        carrier: Carrier,
+        folder: Path,
+        deadline: float,
+        observer: Observer,
+        identities: Mapping[str, Identity] = MappingProxyType({}),
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        terms = Terms(deadline, threading.Event(), clock)
+        self._stop = terms.stop
+        self._threads: list[threading.Thread] = []
+        reporter, pulse = Reporter(observer), _Pulse(clock)
+        self._nodes = []
+        for number, name in enumerate(carrier.stations, start=1):
+            bundles = folder / f"central-{number}"
+            bundles.mkdir(parents=True)
+            station = Station(name, connect(name), carrier, bundles)
+            self._nodes.append(
+                VirtualSuperNode(station, terms, reporter.trace, pulse, identities.get(name))
+            )
+
+    def start(self) -> None:
+        """Register all virtual SuperNodes, then work for them until `stop`.
+
+        Raises
+        ------
+        FleetError
+            If the SuperLink does not answer or refuses.
+        """
+        for node in self._nodes:
+            node.register()
+        for node in self._nodes:
+            for target in (node.work, node.stay_online):
+                name = f"{target.__name__} {node.name}"
+                self._threads.append(threading.Thread(target=target, name=name, daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Answer what is under way with errors and take the virtual SuperNodes off the SuperLink.
+
+        A reply that is being pushed is given some seconds.
+        """
+        self._stop.set()
+        _join([_started(node.call_off, node.name) for node in self._nodes])
+        _join(self._threads)
+        _join([_started(node.leave, node.name) for node in self._nodes])
+
+
+class VirtualSuperNode:
+    """One station, as the SuperLink sees it. Made by `CentralProxy`."""
+
+    def __init__(
+        self,
+        station: Station,
+        terms: Terms,
+        trace: Trace,
+        pulse: "_Pulse",
+        identity: Identity | None,
+    ) -> None:
+        self.name = station.name
+        self._station = station
+        self._superlink = station.superlink
+        self._terms = terms
+        self._stop, self._clock = terms.stop, terms.clock
+        self._pulse = pulse
+        self._identity = identity
+        listeners = [pulse.trace, trace, log_trouble]
+        if identity is not None:
+            listeners.insert(0, _Memory(identity).trace)
+        self._trace = told_to(listeners)
+        self._delivery: Delivery | None = None
+
+    def register(self) -> None:
+        """Get a node id from the SuperLink, and let the station get ready under it."""
+        self._superlink.register()
+        log.info("station %s is SuperNode %d", self.name, self._superlink.node_id)
+        self._station.carrier.prepare(self.name, self._superlink.node_id)
+
+    def call_off(self) -> None:
+        """Answer the message at hand, if there is one, with an error reply."""
+        delivery = self._delivery
+        if delivery is not None:
+            with self._going_on():
+                delivery.fail(
+                    Cancelled(f"The bridge was stopped while station {self.name} had the message.")
+                )
+
+    def leave(self) -> None:
+        """Take the node off the SuperLink, if it is on it and that still answers."""
+        with self._going_on():
+            try:
+                if self._superlink.node_id:
+                    self._superlink.unregister()
+            except FleetError as error:
+                log.debug("station %s could not unregister: %s", self.name, error)
+        self._superlink.close()
+
+    def stay_online(self) -> None:
+        """Send heartbeats until stopped, but for an idle station that cannot be reached.
+
+        The SuperLink takes that for offline after a while, and for online with the next heartbeat.
+        """
+        while not self._clock.wait(self._stop, HEARTBEAT_INTERVAL_SECONDS / 3):
+            with self._going_on():
+                if self._delivery is None and not self._online():
+                    continue
+                try:
+                    self._superlink.heartbeat()
+                except FleetError as error:
+                    # `work` meets the same trouble, and deals with it.
+                    log.debug("heartbeat of station %s failed: %s", self.name, error)
+
+    def work(self) -> None:
+        """Serve messages until stopped."""
+        with self._going_on():
+            self._answer_for_predecessor()
+        while not self._stop.is_set():
+            with self._going_on():
+                if not self._clock.wait(self._stop, self._pause()) and self._online():
+                    self._serve_next()
+
+    def _serve_next(self) -> None:
+        """Serve a message, if there is one."""
+        try:
+            never = Deadline(self._clock)
+            instruction = retrying(self._superlink.pull_messages, self._stop, never)
+            if instruction is not None:
+                self._deliver(instruction, Delivery.run)
+        except UnknownNode as error:
+            log.warning(
+                "the SuperLink does not know station %s any more, registering anew: %s",
+                self.name,
+                error,
+            )
+            retrying(self.register, self._stop, Deadline(self._clock))
+
+    def _answer_for_predecessor(self) -> None:
+        """Answer the message that another process had under way with our key when it ended.
+
+        The SuperLink does not hand it out again, and takes the station for online.
+        """
+        if self._identity is None or not (encoded := self._identity.kept_message()):
+            return
+        try:
+            instruction = Instruction.decode(encoded)
+        except FleetError:
+            instruction = None
+        if (
+            instruction is None
+            or instruction.metadata.dst_node_id != self._superlink.node_id
+            or instruction.expires_at <= self._clock.time()
+        ):
+            self._identity.forget_message()
+            return
+        lost = Cancelled(f"The bridge ended while station {self.name} had the message.")
+        try:
+            self._deliver(instruction, lambda delivery: delivery.fail(lost))
+        except ReplyRefused:
+            log.info("station %s: message %s had its answer", self.name, instruction.message_id)
+        else:
+            log.warning("station %s: answered a message that was under way before", self.name)
+
+    def _deliver(self, instruction: Instruction, deliver: Callable[[Delivery], None]) -> None:
+        self._delivery = Delivery(self._station, self._terms, instruction, self._trace)
+        try:
+            deliver(self._delivery)
+        except RunNotRunning as error:
+            log.debug("station %s: %s", self.name, error)  # the report says it
+        finally:
+            self._delivery = None
+
+    def _pause(self) -> float:
+        """Seconds to wait before asking for a message again."""
+        if self._superlink.long_polls and self._online():
+            return 0.0
+        return self._pulse.pause()
+
+    def _online(self) -> bool:
+        return self._station.carrier.online(self.name)
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Log what the body raises, and wait a moment: the thread goes on."""
+        try:
+            yield
+        except Cancelled as error:
+            log.debug("station %s: %s", self.name, error)
+        except (BridgeError, OSError) as error:
+            log.error("station %s: %s", self.name, error)
+            self._clock.wait(self._stop, _TROUBLE_PAUSE_SECONDS)
+        except Exception:
+            log.exception("station %s: internal error; please report it", self.name)
+            self._clock.wait(self._stop, _TROUBLE_PAUSE_SECONDS)
+
+
+class _Memory:
+    """Keeps a station's message with its key, from before anything is done until it is answered."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    def trace(self, event: Event) -> None:
+        """Take an event."""
+        match event:
+            case Pulled():
+                self._identity.keep_message(event.instruction.encoded)
+            case Pushed():
+                self._identity.forget_message()
+            case Dropped():
+                expired = event.at >= event.instruction.expires_at
+                # A successor may still deliver an error reply.
+                if expired or not isinstance(event.error, Undelivered):
+                    self._identity.forget_message()
+
+
+def _started(target: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=target, name=f"{target.__name__} {name}", daemon=True)
+    thread.start()
+    return thread
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    """Wait for threads, but not for a SuperLink that hangs."""
+    give_up = time.monotonic() + _STOP_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, give_up - time.monotonic()))
+
+
+class _Pulse:
+    """When something last happened at any station: the others may be next."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = clock.monotonic()
+
+    def trace(self, _: Event) -> None:
+        """Something happened."""
+        self._last = self._clock.monotonic()
+
+    def pause(self) -> float:
+        """Seconds to wait before asking the SuperLink for a message again."""
+        shortest, longest = _POLL_SECONDS
+        idle = self._clock.monotonic() - self._last
+        return min(max(shortest, _POLL_SHARE * idle), longest)

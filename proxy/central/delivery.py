@@ -1,0 +1,349 @@
+"""One message's delivery: from the SuperLink to a station, and its reply back to the SuperLink.
+
+Delivery is at most once to train, exactly once to answer. A message that was pulled gets one
+reply: the ClientApp's, or an error reply that says why there is none. Whatever is raised in between
+becomes an error reply, whose code is in `_CODES`. A reply's bytes are fixed before the first
+attempt to push it. Nobody is owed a reply when the run has ended, the SuperLink does not know the
+node any more, or the message has expired.
+
+The stages of a delivery, and what each may become, are in `proxy.central.events`.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import Any
+
+from protos import bundle_pb2
+from proxy.bundle import ANNOUNCEMENT_BYTES, Bundle
+from proxy.carriers import Exchange
+from proxy.central.drain import Drain
+from proxy.central.events import (
+    NEXT,
+    Answered,
+    Drained,
+    Dropped,
+    Event,
+    Pulled,
+    Pushed,
+    Refused,
+    Sent,
+    Stage,
+    Trace,
+)
+from proxy.central.push import Push
+from proxy.central.stations import Station, Terms
+from proxy.central.steps import title_of
+from proxy.clock import Deadline
+from proxy.errors import (
+    BridgeError,
+    BundleError,
+    Cancelled,
+    CarrierError,
+    FleetError,
+    ReplyRefused,
+    RunNotRunning,
+    Undelivered,
+    UnknownNode,
+    Unreachable,
+)
+from proxy.fleet.messages import ErrorCode, Instruction, Reply, error_reply
+from proxy.fleet.metrics import OBJECT_BYTES, Metrics, metrics_in, metrics_of
+from proxy.fleet.releases import Layout
+from proxy.fleet.replies import check_reply
+from proxy.retry import retrying
+
+log = logging.getLogger(__name__)
+
+# The station's own deadline comes this much before the central's: it knows better what went wrong.
+_GRACE_SECONDS = 10.0
+
+# The code of the error reply that an exception becomes; the nearest of its base classes decides.
+# None: nobody is owed a reply, or none can be delivered.
+_CODES: Mapping[type[BaseException], ErrorCode | None] = {
+    RunNotRunning: None,
+    UnknownNode: None,
+    Undelivered: None,
+    Cancelled: ErrorCode.NODE_UNAVAILABLE,
+    CarrierError: ErrorCode.NODE_UNAVAILABLE,
+    OSError: ErrorCode.NODE_UNAVAILABLE,
+    BundleError: ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+    ReplyRefused: ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+    FleetError: ErrorCode.MESSAGE_UNAVAILABLE,
+    Exception: ErrorCode.UNKNOWN,
+}
+
+
+class _Superseded(BaseException):
+    """The message got its answer from another thread. No error, so nobody makes one of it."""
+
+
+class Delivery:
+    """Gets one message answered.
+
+    Parameters
+    ----------
+    station : Station
+        The station that it is for; it has one delivery at a time.
+    terms : Terms
+        What is the same for all.
+    instruction : Instruction
+        The message, just pulled.
+    trace : Callable[[Event], None]
+        Hears of each stage before anything else is done. What it raises ends the delivery.
+    """
+
+    def __init__(
+        self, station: Station, terms: Terms, instruction: Instruction, trace: Trace
+    ) -> None:
+        self._station = station
+        self._stop, self._clock = terms.stop, terms.clock
+        self._instruction = instruction
+        self._step = terms.steps.number(station.name, instruction)
+        self._trace = trace
+        self._stage: Stage | None = None
+        self._advancing = threading.Lock()
+        self._answerer = 0  # the thread that answered, or none yet
+        self._pulled_at = self._clock.time()
+        lives = instruction.expires_at - self._pulled_at
+        self._expiry = Deadline.after(lives, self._clock)
+        self._grace = min(_GRACE_SECONDS, lives / 10)
+        self._station_seconds = min(terms.seconds, lives - 2 * self._grace)
+        self._drain = Drain(station, terms, instruction, self._station_seconds)
+        # Measured since the last event, and in all.
+        self._seconds: dict[str, float] = {}
+        self._bytes_back = 0
+
+    def run(self) -> None:
+        """Deliver the message, and its reply.
+
+        Raises
+        ------
+        RunNotRunning, UnknownNode
+            If the SuperLink wants no reply any more.
+        Undelivered
+            If the SuperLink was out of reach until the message expired, or the bridge was stopped.
+        FleetError
+            If the SuperLink refused even an error reply.
+        """
+        with suppress(_Superseded), self._dropping(), self._emptied_folder(), ExitStack() as opened:
+            self._advance(Pulled(**self._event()))
+            try:
+                answered = self._ask_station(opened)
+            except Exception as error:
+                answered = self._error_answer(error)
+            self._answer(answered)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error reply at once, unless there is an answer; `run` then ends.
+
+        May be called from another thread than `run`, or in its place. Raises what `run` raises.
+        """
+        with suppress(_Superseded), self._dropping():
+            if self._stage is None:
+                self._advance(Pulled(**self._event()))
+            self._answer(self._error_answer(error))
+
+    # From the SuperLink to the station
+
+    def _ask_station(self, opened: ExitStack) -> Answered:
+        """Have the station answer the message."""
+        if self._expiry.passed:
+            raise Undelivered("The message had expired when the SuperLink handed it out.")
+        held, drain = self._station.held, self._drain
+        with self._measured("drain"):
+            fab = drain.fetch_app()
+            with_app = fab.object_id not in held.objects
+            drain.fetch_message(held.generation, with_app)
+        self._advance(Drained(**self._event(), object_bytes=drain.size, fab_bytes=drain.app_size))
+        answer = self._carry(opened)
+        if answer.header.WhichOneof("content") == "missing_objects":
+            # Nothing was started there: the station's cache is a new one.
+            log.info("station %s does not hold the app (any more): sending it", self._station.name)
+            with self._measured("drain"):
+                drain.add_app()
+            self._advance(
+                Drained(**self._event(), object_bytes=drain.size, fab_bytes=drain.app_size)
+            )
+            answer = self._carry(opened)
+        if drain.app_size and held.generation:
+            held.objects.add(fab.object_id)
+        return self._read(answer)
+
+    def _carry(self, opened: ExitStack) -> Bundle:
+        """Exchange bundles with the station; returns its answer."""
+        instruction, reply = self._instruction, self._station.folder / "reply.bundle"
+        about, path = instruction.metadata, self._drain.path
+        self._advance(Sent(**self._event(), bytes=path.stat().st_size))
+        with self._measured("carry"):
+            exchange = Exchange(
+                instruction.message_id,
+                title_of(about.message_type, about.group_id, self._step),
+                path,
+                reply,
+                min(self._station_seconds + self._grace, self._expiry.left - self._grace),
+                self._stop,
+            )
+            self._station.carrier.exchange(self._station.name, exchange)
+            answer = opened.enter_context(Bundle(reply))
+        self._bytes_back += reply.stat().st_size
+        at_the_station = sum(answer.seconds.values())
+        if at_the_station <= self._seconds["carry"]:  # else the station's clock is of no use
+            self._seconds |= answer.seconds
+            self._seconds["carry"] -= at_the_station
+        if answer.header.message_id != instruction.message_id:
+            raise BundleError(f"The station answered message {answer.header.message_id} instead.")
+        self._station.held.in_cache(answer.header.cache_generation)
+        return answer
+
+    # The answer
+
+    def _read(self, answer: Bundle) -> Answered:
+        """Return the reply in a station's answer, if it is one to this message."""
+        header = answer.header
+        match header.WhichOneof("content"):
+            case "failure":
+                return self._failure(header.failure.code, header.failure.reason)
+            case "reply":
+                return self._reply(answer, header.reply)
+            case other:
+                raise BundleError(f"The station answered with {other or 'nothing'}.")
+
+    def _reply(self, answer: Bundle, header: bundle_pb2.Reply) -> Answered:
+        if header.push_messages_object_id not in answer.object_ids:
+            raise BundleError("The station's answer lacks the reply that it names.")
+        announcement_id = header.push_messages_object_id
+        try:
+            if self._instruction.layout == Layout.INLINE:
+                reply = Reply.decode(answer.object(announcement_id))
+            else:
+                reply = Reply.decode(answer.read(announcement_id, ANNOUNCEMENT_BYTES))
+        except FleetError as error:
+            raise BundleError(error.message) from error
+        if missing := [i for i in reply.object_ids if i not in answer.object_ids]:
+            raise BundleError(f"The station's reply lacks {len(missing)} of its objects.")
+        check_reply(
+            *(reply, self._instruction, answer.head, answer.read),
+            *(self._pulled_at, self._clock.time()),
+        )
+        return Answered(
+            **self._event(),
+            reply=reply,
+            read=answer.read,
+            bundle=answer.path,
+            bytes=self._bytes_back,
+            object_bytes=answer.object_bytes,
+            metrics=_metrics(reply, answer),
+            state_lost=self._station.held.lost_state(header.supernode_life),
+        )
+
+    def _error_answer(self, error: Exception) -> Answered:
+        """Make an error reply of an exception; raises it if nobody is owed one."""
+        code = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+        if code is None:
+            raise error
+        if self._expiry.passed:
+            raise Undelivered(f"The message has expired. Before that: {error}") from error
+        reason = error.message if isinstance(error, BridgeError) else str(error)
+        if code == ErrorCode.UNKNOWN:
+            reason = f"The bridge failed. {type(error).__name__}: {reason}"
+        return self._failure(code, reason, error)
+
+    def _failure(self, code: int, reason: str, error: Exception | None = None) -> Answered:
+        reply, contents = error_reply(self._instruction, code, reason, self._clock.time())
+        return Answered(
+            **self._event(),
+            reply=reply,
+            read=contents.__getitem__,
+            bytes=self._bytes_back,
+            error=error,
+        )
+
+    # From the station to the SuperLink
+
+    def _answer(self, answered: Answered) -> None:
+        """Fix the reply and push it; if the SuperLink refuses it, push an error reply instead."""
+        self._advance(answered)
+        try:
+            self._push(answered)
+        except Exception as error:
+            if answered.bundle is None:
+                raise
+            instead = self._error_answer(error)
+            self._advance(Refused(**self._event(), error=error))
+            self._advance(instead)
+            self._push(instead)
+        self._advance(Pushed(**self._event()))
+
+    def _push(self, answered: Answered) -> None:
+        layout = self._instruction.layout
+        push = Push(self._station.superlink, answered.reply, answered.read, layout)
+        with self._measured("store"):
+            try:
+                retrying(push, self._stop, self._expiry)
+            except (Unreachable, Cancelled) as error:
+                raise Undelivered(f"The reply is lost. {error.message}") from error
+
+    # What all of it needs
+
+    def _advance(self, event: Event) -> None:
+        """Come to a stage, if no other thread has answered the message."""
+        with self._advancing:
+            thread = threading.get_ident()
+            if event.stage not in NEXT[self._stage] or self._answerer not in (0, thread):
+                raise _Superseded
+            if event.stage == Stage.ANSWERED:
+                self._answerer = thread
+            self._stage = event.stage
+            self._trace(event)
+
+    def _event(self) -> dict[str, Any]:
+        """Return what every event says."""
+        seconds, self._seconds = self._seconds, {}
+        return {
+            "station": self._station.name,
+            "instruction": self._instruction,
+            "step": self._step,
+            "at": self._clock.time(),
+            "seconds": seconds,
+        }
+
+    @contextmanager
+    def _measured(self, stage: str) -> Iterator[None]:
+        """Add the seconds that the body takes to a stage."""
+        start = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            passed = self._clock.monotonic() - start
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + passed
+
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        """Say of the message that it has no reply, if the body raises."""
+        try:
+            yield
+        except Exception as error:
+            self._advance(Dropped(**self._event(), error=error))
+            raise
+
+    @contextmanager
+    def _emptied_folder(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for path in self._station.folder.iterdir():
+                path.unlink(missing_ok=True)
+
+
+def _metrics(reply: Reply, answer: Bundle) -> Metrics:
+    """Return a reply's metrics; what cannot be read is no reason to withhold the reply."""
+    try:
+        if reply.object_ids:
+            return metrics_of(reply.object_ids, partial(answer.read, at_most=OBJECT_BYTES))
+        return metrics_in(reply.data)
+    except Exception:
+        log.exception("the metrics of a reply cannot be read")
+        return {}

@@ -1,0 +1,118 @@
+"""Draining: all that belongs to one message, from the SuperLink into an instruction bundle."""
+
+from collections.abc import Callable
+
+from protos import bundle_pb2
+from protos import fleet_pb2 as fleet
+from proxy.blocks import sha256_of
+from proxy.bundle import BundleWriter
+from proxy.central.fabs import Fab
+from proxy.central.stations import Station, Terms
+from proxy.clock import Deadline
+from proxy.fleet.messages import Instruction, parse
+from proxy.fleet.releases import Layout
+from proxy.retry import Answer, retrying
+from proxy.transport.transfer import pull_objects
+
+
+class Drain:
+    """Makes the instruction bundle of one message.
+
+    Its methods raise `RunNotRunning` and `UnknownNode` if the SuperLink wants no reply any more,
+    `Cancelled` if the bridge is stopped, `FleetError` if the SuperLink does not hand over all of
+    the message in time, and `BundleError` if the bundle cannot be written.
+
+    Parameters
+    ----------
+    station : Station
+        Where the message goes.
+    terms : Terms
+        What is the same for all messages.
+    instruction : Instruction
+        The message.
+    seconds : float
+        What the station may take; draining may take as long.
+
+    Attributes
+    ----------
+    path : Path
+        The bundle.
+    size : int
+        The size of the message's own objects in it, in bytes.
+    app_size : int
+        What the app takes in it, in bytes; 0 as long as it is left out.
+    """
+
+    def __init__(
+        self, station: Station, terms: Terms, instruction: Instruction, seconds: float
+    ) -> None:
+        self.path = station.folder / "instruction.bundle"
+        self.size = self.app_size = 0
+        self._link = station.superlink
+        self._terms = terms
+        self._instruction = instruction
+        self._seconds = seconds
+        self._deadline = Deadline.after(seconds, terms.clock)
+
+    def fetch_app(self) -> Fab:
+        """Return the app of the message's run."""
+        run_id = self._instruction.metadata.run_id
+        self._run = self._ask(lambda: self._link.get_run(run_id))
+        fab_hash = parse(fleet.GetRunResponse, self._run).run.fab_hash
+        self._fab = self._terms.fabs.of(
+            run_id, fab_hash, lambda: self._ask(lambda: self._link.get_fab(run_id, fab_hash))
+        )
+        return self._fab
+
+    def fetch_message(self, cache_generation: str, with_app: bool) -> None:
+        """Write the bundle, and let the SuperLink forget the message's objects."""
+        instruction, metadata = self._instruction, self._instruction.metadata
+        pulled = sha256_of(instruction.data)
+        header = bundle_pb2.Header(
+            message_id=metadata.message_id,
+            cache_generation=cache_generation,
+            instruction=bundle_pb2.Instruction(
+                pull_messages_object_id=pulled,
+                get_run_response=self._run,
+                fab_object_id=self._fab.object_id,
+                node_id=metadata.dst_node_id,
+                deadline_seconds=self._seconds,
+                whole=instruction.layout == Layout.INLINE,
+            ),
+        )
+        self._writer = BundleWriter(self.path, header)
+        with self._writer as writer:
+            writer.add(pulled, instruction.data)
+            self._pull_objects(writer)
+            self._finish(with_app)
+        # Of a message that came whole the SuperLink keeps nothing.
+        if instruction.object_ids:
+            self._ask(
+                lambda: self._link.confirm_message_received(metadata.run_id, metadata.message_id)
+            )
+
+    def add_app(self) -> None:
+        """Add the app to the bundle."""
+        with self._writer as writer:
+            writer.reopen()
+            self._finish(with_app=True)
+
+    def _finish(self, with_app: bool) -> None:
+        self.size = self._writer.object_bytes
+        if with_app:
+            self.app_size = self._writer.add(self._fab.object_id, self._fab.response)
+        self._writer.close()
+
+    def _pull_objects(self, writer: BundleWriter) -> None:
+        """Fetch the message's objects."""
+        run_id = self._instruction.metadata.run_id
+        pull_objects(
+            self._instruction.object_ids,
+            lambda wanted: self._link.pull_object(run_id, wanted),
+            writer.add,
+            self._terms.stop,
+            self._deadline,
+        )
+
+    def _ask(self, call: Callable[[], Answer]) -> Answer:
+        return retrying(call, self._terms.stop, self._deadline)

@@ -1,0 +1,250 @@
+"""The Fleet API over HTTP, from both ends: as releases from 1.40 on speak it.
+
+Protobuf in, protobuf out; refusals are Flower's JSON errors. Source: flwr 1.41,
+`flwr/supernode/node_auth_http_interceptor.py`, `flwr/superlink/routers/fleet/`,
+`flwr/supercore/retry/http_retry_invoker.py`, `flwr/supercore/error/`.
+"""
+
+import json
+import logging
+import re
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from proxy import strict_json
+from proxy.errors import (
+    BridgeError,
+    FleetError,
+    RunNotRunning,
+    Unimplemented,
+    UnknownNode,
+    Unreachable,
+)
+from proxy.fleet.inline import MAX_MESSAGE_BYTES
+from proxy.system.guard import is_ours
+from proxy.transport.node_key import NodeKey, clocks_differ
+from proxy.transport.transfer import MAX_CALLS
+
+log = logging.getLogger(__name__)
+
+Answer = Callable[[str, bytes], bytes]
+
+# Connecting is quick or hopeless; an answer may take long when a large object is on its way.
+_TIMEOUT_SECONDS = (5.0, 60.0)
+_COME_BACK_LATER = frozenset(
+    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+)
+# Besides the objects on their way: a heartbeat, and what `VirtualSuperNode` asks.
+_OTHER_CALLS = 2
+_PREFIX = "/v1/fleet/"
+
+
+def path_of(method: str) -> str:
+    """Return where a Fleet method is served: PullMessages at /v1/fleet/pull-messages."""
+    return _PREFIX + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", method).lower()
+
+
+def method_of(path: str) -> str:
+    """Return which Fleet method is served at a path."""
+    return path.removeprefix(_PREFIX).replace("-", " ").title().replace(" ", "")
+
+
+class HttpTransport:
+    """One virtual SuperNode's calls to a SuperLink; several threads may call at once.
+
+    Parameters
+    ----------
+    superlink : str
+        The address (HOST:PORT) of the SuperLink's Fleet API.
+    root_certificates : Path | None
+        A file with the certificates (PEM) that the SuperLink's is checked against; None for a
+        SuperLink without TLS.
+    """
+
+    def __init__(self, superlink: str, root_certificates: Path | None = None) -> None:
+        self.superlink = superlink
+        self._url = f"https://{superlink}" if root_certificates else f"http://{superlink}"
+        self._key = NodeKey.new()
+        self._session = requests.Session()
+        # Whatever proxies the environment names: a SuperNode would reach its SuperLink directly.
+        self._session.trust_env = False
+        # A connection is kept for each of the calls that there are at once.
+        self._session.mount(self._url, HTTPAdapter(pool_maxsize=MAX_CALLS + _OTHER_CALLS))
+        if root_certificates is not None:
+            self._session.verify = str(root_certificates)
+
+    def use_key(self, key: NodeKey) -> None:
+        """Sign the calls to come with a key."""
+        self._key = key
+
+    def call(self, method: str, request: bytes) -> bytes:
+        """Call a Fleet method.
+
+        Raises
+        ------
+        Unreachable
+            If nobody answers, or the SuperLink asks to come back later.
+        ClocksDiffer
+            If the SuperLink refuses the call because our clock is not its own.
+        RunNotRunning, UnknownNode, FleetError
+            If the SuperLink refuses the call.
+        """
+        signed, sent = self._key.sign_now(), time.time()
+        try:
+            response = self._session.post(
+                self._url + path_of(method),
+                data=request,
+                headers={
+                    "content-type": "application/protobuf",
+                    "accept": "application/protobuf",
+                    "flwr-public-key": b64encode(signed.public_key).decode(),
+                    "flwr-timestamp": signed.timestamp,
+                    "flwr-signature": b64encode(signed.signature).decode(),
+                },
+                timeout=_TIMEOUT_SECONDS,
+            )
+        except requests.RequestException as error:
+            raise Unreachable(
+                f"No SuperLink with a Fleet API over HTTP answers at {self.superlink}"
+                f" ({type(error).__name__}).",
+                "Is it running there, with flwr 1.40 or newer? If it has TLS, name its"
+                " certificates (--root-certificates).",
+            ) from error
+        if response.status_code == HTTPStatus.OK:
+            return response.content
+        raise _refusal(method, self.superlink, response, sent)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+
+def _refusal(method: str, superlink: str, response: requests.Response, sent: float) -> FleetError:
+    text = f"The SuperLink at {superlink} answered {method} with HTTP {response.status_code}"
+    try:
+        text += f": {strict_json.loads(response.content)['detail']}"
+    except (ValueError, KeyError, TypeError):
+        if response.status_code not in _COME_BACK_LATER:
+            return FleetError(f"{text}.", "Check that it is a SuperLink of flwr 1.40 or newer.")
+    if response.status_code == HTTPStatus.FORBIDDEN:
+        return RunNotRunning(text)
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        return Unimplemented(text)
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        return clocks_differ(superlink, _seconds_ahead(response, sent)) or UnknownNode(text)
+    if response.status_code in _COME_BACK_LATER:
+        return Unreachable(text)
+    return FleetError(text)
+
+
+def _seconds_ahead(response: requests.Response, sent: float) -> float:
+    """Return by how much our clock is at least ahead of the SuperLink's, or behind it.
+
+    A call that takes long is no sign of a wrong clock.
+    """
+    try:
+        theirs = parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return 0.0
+    return max(sent - theirs, min(time.time() - theirs, 0.0))
+
+
+class HttpListener:
+    """Listens on a free port of the loopback interface, in threads of its own, for our user only.
+
+    Parameters
+    ----------
+    answer : Callable[[str, bytes], bytes]
+        Answers a call: the method and the request.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._http = _HttpServer(("127.0.0.1", 0), _Handler)
+        self._http.answer = answer
+        host, port = self._http.server_address[:2]
+        self.address = f"{host!s}:{port}"
+        threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        ).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._http.shutdown()
+        self._http.server_close()
+
+
+class _HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64  # the default, 5, delays those who come at once by a second
+    answer: Answer
+
+    def verify_request(self, _: object, client_address: Any) -> bool:
+        """Drop a connection of another user of this machine."""
+        host, port = self.server_address[:2]
+        return is_ours(client_address, (str(host), port))
+
+    def handle_error(self, *_: object) -> None:
+        """A SuperNode that was killed breaks its connections; that is no news here."""
+        log.debug("a connection broke", exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # headers and body leave together
+    server: _HttpServer
+
+    def do_POST(self) -> None:
+        """Answer a Fleet call."""
+        try:
+            length = int(self.headers.get("content-length", ""))
+        except ValueError:
+            self.close_connection = True
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "a Fleet call needs a content-length")
+            return
+        if not 0 <= length <= MAX_MESSAGE_BYTES:
+            self.close_connection = True
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes in one call")
+            return
+        body = self.rfile.read(length)
+        try:
+            answer = self.server.answer(method_of(self.path), body)
+        except RunNotRunning as error:
+            self._refuse(HTTPStatus.FORBIDDEN, error.message)
+        except Unimplemented as error:
+            self._refuse(HTTPStatus.NOT_FOUND, error.message)
+        except FleetError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, error.message)
+        except BridgeError as error:
+            log.error("%s failed: %s", self.path, error)
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, error.message)
+        except Exception:
+            # Without an answer the SuperNode would call again and again.
+            log.exception("%s failed: internal error; please report it", self.path)
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
+        else:
+            self._send(HTTPStatus.OK, "application/protobuf", answer)
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        body = json.dumps({"code": int(status), "detail": detail}).encode()
+        self._send(status, "application/json", body)
+
+    def _send(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", content_type)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Keep the standard library from writing a line per call to stderr."""
