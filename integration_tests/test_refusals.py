@@ -16,11 +16,11 @@ from protos import fleet_pb2 as fleet
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.report import Observer
 from proxy.errors import ClocksDiffer, Unreachable
-from proxy.fleet.testing import make_object
 from proxy.tests.liars import LIES, Lie, LyingCarrier
 from proxy.transport.http import HttpTransport
 from proxy.transport.node_key import NodeKey
 from proxy.transport.superlink import SuperLink
+from proxy.transport.testing import make_object
 
 # What a station says that does not lie: an error, because that needs no knowledge of the app.
 HONEST = fleet.Error(code=2, reason="honest")

@@ -3,7 +3,7 @@
     pair = ProxyPair(MemoryCarrier(clientapp=lambda content: content), folder)
     assert pair.send(record_dict(weights=b"...")) == record_dict(weights=b"...")
 
-`FakeSuperLink` (`proxy.fleet.testing`) answers as a SuperLink does, `FakeSuperNode` calls as a
+`FakeSuperLink` (`proxy.transport.testing`) answers as a SuperLink does, `FakeSuperNode` calls as a
 SuperNode does. `MemoryCarrier` has a SuperNode with a real `ClientProxy` at each of its stations,
 `ProxyPair` puts a SuperLink and real deliveries before a carrier: this one, or the one to test.
 `FakeClock` has time pass only while somebody waits.
@@ -28,7 +28,9 @@ from proxy.client import ClientProxy
 from proxy.errors import CarrierError, RunNotRunning, Unimplemented
 from proxy.fleet.messages import Instruction, Reply, parse
 from proxy.fleet.releases import SCHEMAS, Layout, Schema
-from proxy.fleet.testing import (
+from proxy.transport.node_key import NodeKey
+from proxy.transport.superlink import SuperLink
+from proxy.transport.testing import (
     Content,
     FakeSuperLink,
     Objects,
@@ -39,8 +41,6 @@ from proxy.fleet.testing import (
     read_objects,
     record_dict,
 )
-from proxy.transport.node_key import NodeKey
-from proxy.transport.superlink import SuperLink
 
 __all__ = [
     "ClientApp",

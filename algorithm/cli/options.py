@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from algorithm.researcher.login import FILE, FILE_VARIABLE, PASSWORD_VARIABLE
+from algorithm.researcher.login import FILE, FILE_VARIABLE
 from algorithm.runs.screen import Screen
 from proxy.calls import (
     DEFAULT_DEADLINE_SECONDS,
@@ -16,6 +16,7 @@ from proxy.calls import (
     Lifetime,
     Mode,
 )
+from proxy.system.environment import PASSWORD_VARIABLE
 
 Number = TypeVar("Number", int, float)
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

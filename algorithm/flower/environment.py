@@ -99,8 +99,8 @@ class Flower:
         """Return the environment variables for Flower's programs.
 
         They are the caller's without the bridge's own (`proxy.system.environment`), and with a
-        private Flower home, so that neither other jobs nor the user's own settings are touched. What
-        Flower's programs say to each other goes through no proxy.
+        private Flower home, so that neither other jobs nor the user's own settings are touched.
+        What Flower's programs say to each other goes through no proxy.
         """
         not_proxied = ",".join(
             filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), _HOST])

@@ -1,9 +1,9 @@
 """What an image runs: its app (FAB), noted in the image's manifest when the image is built.
 
 `python -m algorithm.flower.manifest APP FILE` is a step of that build. It has Flower build the
-app, in the image's own Flower environment, and describes the result. Flower builds the same FAB again when
-the image's central function submits the app: a FAB depends on the contents of the app's files
-only (flwr 1.41, `cli/build.py`).
+app, in the image's own Flower environment, and describes the result. Flower builds the same FAB
+again when the image's central function submits the app: a FAB depends on the contents of the app's
+files only (flwr 1.41, `cli/build.py`).
 """
 
 import hashlib

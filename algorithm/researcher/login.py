@@ -13,12 +13,12 @@ from typing import Any, Self
 
 from algorithm.paths import expanded
 from proxy.errors import UsageError, reason_of
+from proxy.system.environment import PASSWORD_VARIABLE
 from proxy.vantage6.v4.login import UserLogin
 from proxy.vantage6.v4.server import Server
 
 FILE = "~/.config/flower-v6/config.toml"
 FILE_VARIABLE = "FLOWER_V6_CONFIG"
-PASSWORD_VARIABLE = "FLOWER_V6_PASSWORD"  # noqa: S105
 _PATHS = ("password_file", "organization_key")
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from algorithm.flower.environment import ENVIRONMENT_VARIABLE, Flower
 from algorithm.flower.node_config import pairs_of, parsed
-from algorithm.researcher.login import PASSWORD_VARIABLE
 from proxy.calls import DEFAULT_MODE, LONGEST_SECONDS, Mode, Settings
 from proxy.carriers import Carrier
 from proxy.carriers.local import LocalStarter
@@ -17,6 +16,7 @@ from proxy.carriers.tasks import TaskCarrier
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.report import Observer
 from proxy.errors import UsageError
+from proxy.system.environment import PASSWORD_VARIABLE
 from proxy.transport.connect import connect
 from proxy.transport.identity import Identity, key_paths
 

@@ -1,6 +1,6 @@
 """Stands in for Flower's Python API in the direct mode's scripts. What an app does is its message.
 
-Messages have the form of `proxy.fleet.testing`: whole, with one array in them, here a text.
+Messages have the form of `proxy.transport.testing`: whole, with one array in them, here a text.
 """
 
 import os
@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from protos import fleet_pb2 as fleet
-from proxy.fleet.testing import inline_content, make_whole_message, record_dict
+from proxy.transport.testing import inline_content, make_whole_message, record_dict
 
 # Start a thread, as some libraries do when they are imported.
 THREAD_VARIABLE = "FAKE_FLWR_THREAD"

@@ -2,7 +2,7 @@
 
 from protos import fleet_pb2 as fleet
 from proxy.fleet.messages import object_id
-from proxy.fleet.testing import Objects, make_message, record_dict
+from proxy.transport.testing import Objects, make_message, record_dict
 
 METADATA = fleet.Metadata(
     run_id=7,

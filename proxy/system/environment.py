@@ -9,6 +9,8 @@ its databases by the node config. Source of the latter: vantage6 4.15,
 from collections.abc import Mapping
 
 _OURS = "FLOWER_V6_"
+# Has a user's password; not even our own functions get it.
+PASSWORD_VARIABLE = "FLOWER_V6_PASSWORD"  # noqa: S105
 # A container of vantage6, or a function that the bridge starts as one, has this.
 _CONTAINER = "INPUT_FILE"
 _ASKED_FOR = "USER_REQUESTED_DATABASE_LABELS"

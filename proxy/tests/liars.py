@@ -12,8 +12,8 @@ from proxy.bundle import Bundle
 from proxy.carriers import Exchange
 from proxy.fleet.messages import Instruction, object_id
 from proxy.fleet.releases import Layout
-from proxy.fleet.testing import Content, make_message, make_object, make_whole_message
 from proxy.tests.helpers import pulled_in, write_bundle
+from proxy.transport.testing import Content, make_message, make_object, make_whole_message
 
 Change = Callable[[fleet.PushMessagesRequest, dict[str, bytes]], None]
 

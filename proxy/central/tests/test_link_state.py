@@ -22,9 +22,9 @@ from proxy.fleet.messages import (
     parse,
 )
 from proxy.fleet.releases import SCHEMAS, Layout
-from proxy.fleet.testing import inline_content, make_whole_message
 from proxy.testing import MemoryCarrier, record_dict
 from proxy.tests.helpers import wait_until
+from proxy.transport.testing import inline_content, make_whole_message
 
 RUN = fleet.Run(
     run_id=7, fab_id="them/app", fab_version="1", fab_hash=hashlib.sha256(b"fab").hexdigest()

@@ -18,10 +18,10 @@ from proxy.central.events import Dropped, Pushed, Stage
 from proxy.errors import BridgeError, CarrierError, FleetError, RunNotRunning, Unreachable
 from proxy.fleet.messages import Instruction, object_id
 from proxy.fleet.releases import SCHEMAS, Schema
-from proxy.fleet.testing import FakeSuperLink, make_object
 from proxy.testing import MemoryCarrier, ProxyPair, record_dict
 from proxy.tests.helpers import pulled_in, write_bundle
 from proxy.tests.liars import LIES, Change, Lie
+from proxy.transport.testing import FakeSuperLink, make_object
 
 MODEL = record_dict(weights=b"weights", bias=b"bias")
 TRAINED = record_dict(weights=b"trained")

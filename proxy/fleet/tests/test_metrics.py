@@ -12,7 +12,7 @@ from protos import fleet_pb2 as fleet
 from protos.records_pb2 import MetricRecord, Replies
 from proxy.errors import BundleError
 from proxy.fleet.metrics import OBJECT_BYTES, Metrics, metrics_in, metrics_of
-from proxy.fleet.testing import Content, Objects, make_message, make_object, record_dict
+from proxy.transport.testing import Content, Objects, make_message, make_object, record_dict
 
 SENT = fleet.Metadata(run_id=1)
 
