@@ -1,6 +1,7 @@
 """The organizations of a vantage6 collaboration as SuperNodes of a SuperLink outside vantage6."""
 
 import logging
+import uuid
 from collections.abc import Sequence
 
 from algorithm.attach import Attachment, partitions
@@ -53,10 +54,11 @@ def organizations_attachment(
         "collaboration_id": researcher.collaboration.id,
         "databases": [{"label": label} for label in databases],
     }
-    names = [station.name for station in stations]
+    names, creator = [station.name for station in stations], VANTAGE6_4.user
+    job = None if creator.shares_folder else uuid.uuid4().hex
     attachment = Attachment(
         lambda folder: TaskCarrier(
-            Vantage6Starter(researcher.server, stations, members, folder, VANTAGE6_4.user),
+            Vantage6Starter(researcher.server, stations, members, folder, creator, job),
             partitions(names, DEFAULT_MODE),
             idle_limit=None,
         ),

@@ -8,7 +8,6 @@ id. Nothing here waits for ever: a run can stay "active" after its node lost it.
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,8 +57,10 @@ class Vantage6Starter:
     folder : Path
         An existing folder for payloads on their way.
     creator : Creator
-        Who creates the tasks. Where they share no folder, stations keep what must not be lost
-        under the name of a job that is made up here.
+        Who creates the tasks.
+    job : str | None
+        Names the job where the creator's tasks share no folder: stations keep what must not be
+        lost under this name. None where they do.
     """
 
     def __init__(
@@ -69,9 +70,10 @@ class Vantage6Starter:
         members: Mapping[str, Any],
         folder: Path,
         creator: Creator,
+        job: str | None = None,
     ) -> None:
         self.creator = creator
-        self.job = None if creator.shares_folder else uuid.uuid4().hex
+        self.job = job
         self.folder = folder
         self._server = server
         self._organizations = {each.name: each for each in organizations}

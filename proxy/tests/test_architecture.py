@@ -89,11 +89,9 @@ def asks_for_platform(tree: ast.AST) -> bool:
     """Whether code finds out by itself which platform it is on, in place of a row's capability."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
-            operands = [node.left, *node.comparators]
-            names = {each.attr for each in operands if isinstance(each, ast.Attribute)}
-            names |= {each.id for each in operands if isinstance(each, ast.Name)}
-            values = {each.value for each in operands if isinstance(each, ast.Constant)}
-            if names & {"platform", "token_file"} or "TOKEN_FILE" in values:
+            operands = {ast.unparse(each) for each in (node.left, *node.comparators)}
+            names = {each.rpartition(".")[2] for each in operands - {"sys.platform"}}
+            if names & {"platform", "token_file", "'TOKEN_FILE'"}:
                 return True
         elif isinstance(node, ast.If | ast.IfExp | ast.While):
             test = node.test.operand if isinstance(node.test, ast.UnaryOp) else node.test

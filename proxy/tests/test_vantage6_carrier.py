@@ -22,6 +22,7 @@ from proxy.vantage6.server import Server
 from proxy.vantage6.testing import Ended, Failure, FakeServer, FakeTask, private_key
 
 SECONDS = 20.0
+JOB = "5ca1ab1e"
 MEMBERS = {
     "image": "an/image",
     "collaboration_id": 1,
@@ -85,8 +86,14 @@ class Bench:
         self.first_task = len(fake.tasks) + 1
         creator = VANTAGE6_4.user if outside else VANTAGE6_4.central
         assert creator is not None
-        starter = Vantage6Starter(server, server.organizations(1), MEMBERS, self.payloads, creator)
-        self.job = starter.job
+        starter = Vantage6Starter(
+            server,
+            server.organizations(1),
+            MEMBERS,
+            self.payloads,
+            creator,
+            JOB if outside else None,
+        )
         self.carrier = TaskCarrier(starter, STATIONS, 60.0 if warm else None)
 
     def _user(self) -> Server:
@@ -263,18 +270,17 @@ def test_stations_have_their_exchanges_at_the_same_time(bench: Bench) -> None:
 # Per-round
 
 
-@pytest.mark.parametrize("outside", [False, True])
+@pytest.mark.parametrize(("kind", "job"), [("inside", None), ("outside", JOB)])
 def test_a_per_round_function_is_told_its_node_config_and_the_job_that_vantage6_does_not_make(
-    make: Make, outside: bool
+    make: Make, kind: str, job: str | None
 ) -> None:
-    bench = make(outside=outside)
+    bench = make(outside=kind == "outside")
     bench.exchange()
     (task,) = bench.made
     assert task.input["method"] == "per_round"
     assert task.input["kwargs"]["message_id"] == "1f"
     assert task.input["kwargs"]["node_config"] == "name='Beta'"
-    assert task.input["kwargs"].get("job") == bench.job
-    assert (bench.job is not None) == outside
+    assert task.input["kwargs"].get("job") == job
 
 
 def test_no_host_starts_per_round(bench: Bench) -> None:
