@@ -4,23 +4,20 @@ import logging
 import uuid
 from collections.abc import Sequence
 
-from algorithm.attach import Attachment, partitions
 from algorithm.researcher import Researcher
-from proxy.calls import DEFAULT_MODE
-from proxy.carriers.tasks import TaskCarrier
-from proxy.carriers.vantage6 import Vantage6Starter
+from algorithm.stations import Organizations
 
 log = logging.getLogger(__name__)
 
 
-def organizations_attachment(
+def organizations_of(
     researcher: Researcher,
     image: str,
     organizations: Sequence[str],
     databases: Sequence[str],
     deadline: float,
-) -> tuple[Sequence[str], Attachment]:
-    """Return the organizations' names, and how to attach them.
+) -> Organizations:
+    """Return the organizations that are stations.
 
     Parameters
     ----------
@@ -53,13 +50,5 @@ def organizations_attachment(
         "collaboration_id": researcher.collaboration.id,
         "databases": [{"label": label} for label in databases],
     }
-    names, job = [station.name for station in stations], uuid.uuid4().hex
-    attachment = Attachment(
-        lambda folder: TaskCarrier(
-            Vantage6Starter(researcher.server, stations, members, folder, job),
-            partitions(names, DEFAULT_MODE),
-            idle_limit=None,
-        ),
-        deadline,
-    )
-    return names, attachment
+    job = uuid.uuid4().hex
+    return Organizations(researcher.server, stations, members, deadline, job=job)
