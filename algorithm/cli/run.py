@@ -3,10 +3,8 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from algorithm.app import check_app
-from algorithm.attach import Attached
 from algorithm.cli.interrupt import Interrupted
 from algorithm.cli.options import (
     Commands,
@@ -17,14 +15,14 @@ from algorithm.cli.options import (
     add_output,
     add_run_config,
 )
-from algorithm.cli.stations import add_station_options, local_attachment
-from algorithm.direct.run import directly
+from algorithm.cli.stations import add_station_options, chosen_stations
+from algorithm.direct.run import DirectRun
 from algorithm.node_config import run_config
-from algorithm.on_superlink import on_superlink
+from algorithm.on_superlink import SuperLinkRun
 from algorithm.outcome import Outcome
 from algorithm.paths import check_folder
-from algorithm.recording import on_tape
-from algorithm.run import run_app, write_outcome
+from algorithm.recording import Recording
+from algorithm.run import Run, run_app, write_outcome
 from algorithm.screen import Screen
 from proxy.calls import DEFAULT_LIFETIME, DEFAULT_MODE, Mode
 from proxy.errors import BridgeError, UsageError
@@ -51,7 +49,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         If the run did not complete.
     """
     check_app(options.app)
-    flower, stations, attachment = local_attachment(options)
+    stations = chosen_stations(options)
+    flower = stations.flower
     if options.output is not None:
         check_folder(options.output)
         options.output.mkdir(parents=True, exist_ok=True)
@@ -59,20 +58,21 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         app=str(options.app),
         flower_release=flower.release,
         supernodes=options.supernodes or DEFAULT_LIFETIME,
-        stations=list(stations),
+        stations=list(stations.names),
         mode=options.mode,
     )
-    if options.mode == Mode.DIRECT:
-        if options.tape is not None:
-            raise UsageError(
-                "--tape cannot be used with --mode direct: there is no Fleet API to record."
-            )
-        way = directly(run_config(options.run_config), flower, attachment)
-    else:
-        about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
-        join = on_tape(partial(Attached, attachment), options.tape, about)
-        way = on_superlink(options.run_config, flower, join)
     with Workspace() as workspace:
+        shared = (options.app, flower, workspace.path, screen, outcome, stations)
+        app_run: Run
+        if options.mode == Mode.DIRECT:
+            if options.tape is not None:
+                raise UsageError(
+                    "--tape cannot be used with --mode direct: there is no Fleet API to record."
+                )
+            app_run = DirectRun(*shared, run_config(options.run_config))
+        else:
+            about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
+            app_run = SuperLinkRun(*shared, options.run_config, Recording(options.tape, about))
 
         def leave() -> None:
             if options.json:
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
 
         with _always(leave, screen):
             try:
-                run_app(options.app, way, workspace.path, screen, outcome)
+                run_app(app_run)
             except Interrupted as interrupted:
                 outcome.status, outcome.cause = "cancelled", str(interrupted)
                 raise

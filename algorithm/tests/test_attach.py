@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithm.attach import local_stations
 from algorithm.node_config import node_config
+from algorithm.stations import local_stations
 from proxy.carriers.container import Container, Database
 from proxy.errors import UsageError
 from proxy.platforms import VANTAGE6_4
