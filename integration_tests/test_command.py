@@ -7,17 +7,16 @@ import os
 import shutil
 import signal
 import threading
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from algorithm.flower.environment import Flower
-from algorithm.runs.attach import Attached, Attachment, local_carrier, local_stations
-from algorithm.runs.on_superlink import on_superlink
+from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.outcome import Outcome
 from algorithm.runs.run import run_app
 from algorithm.runs.screen import Screen
+from algorithm.runs.stations import LocalStations, local_stations
 from integration_tests.harness import (
     APPS,
     COMMAND,
@@ -141,10 +140,11 @@ def test_a_port_that_is_taken_gets_one_clear_error(
         taken = {"fleet": address, "fleet_port": str(server.server_port)}
         monkeypatch.setattr("algorithm.flower.environment._free_addresses", lambda: taken)
         outcome = Outcome("shadow", flower.release, "warm", [])
-        what = Attachment(local_carrier(local_stations(1, []), flower, warm=False), deadline=60.0)
-        way = on_superlink([], flower, partial(Attached, what))
+        stations = LocalStations(local_stations(1, []), flower, deadline=60.0, warm=False)
+        screen = Screen(io.StringIO())
+        run = SuperLinkRun(APPS / "shadow", flower, tmp_path, screen, outcome, stations, [])
         with pytest.raises(FlowerError, match="address already in use"):
-            run_app(APPS / "shadow", way, tmp_path, Screen(io.StringIO()), outcome)
+            run_app(run)
         server.shutdown()
     assert outcome.status == "failed"
     assert "address already in use" in outcome.cause

@@ -3,7 +3,7 @@
 import argparse
 import signal
 from collections.abc import Sequence
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,13 +15,14 @@ from algorithm.cli.options import (
     add_organizations,
     add_superlink,
 )
-from algorithm.cli.stations import add_station_options, local_attachment
-from algorithm.researcher.attach import organizations_attachment
+from algorithm.cli.stations import add_station_options, chosen_stations
+from algorithm.researcher.attach import organizations_of
 from algorithm.researcher.collaboration import enter
 from algorithm.researcher.login import Settings
-from algorithm.runs.attach import Access, Attached, Attachment
-from algorithm.runs.recording import on_tape
+from algorithm.runs.attach import Access, Attached
+from algorithm.runs.recording import Recording
 from algorithm.runs.screen import Progress, Screen
+from algorithm.runs.stations import Organizations, Stations
 from proxy.calls import Lifetime
 from proxy.errors import UsageError
 from proxy.system.process import Workspace
@@ -77,30 +78,29 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     """
     if options.tape and options.root_certificates:
         raise UsageError("--tape cannot be used with --root-certificates: TLS cannot be recorded.")
+    stations: Stations
     if options.vantage6 is not None:
-        stations, attachment = vantage6_attachment(options)
+        stations = vantage6_stations(options)
     else:
         _refuse(options, _VANTAGE6_OPTIONS, "needs --vantage6", "Name the image: --vantage6 IMAGE.")
-        _, stations, attachment = local_attachment(options)
-    with Workspace() as workspace:
-        access = Access(options.root_certificates, options.keys)
-        join = on_tape(
-            partial(Attached, attachment, access=access), options.tape, "flower-v6 attach"
+        stations = chosen_stations(options)
+    access = Access(options.root_certificates, options.keys)
+    recording = Recording(options.tape, "flower-v6 attach")
+    with (
+        Workspace() as workspace,
+        recording.between(options.superlink) as superlink,
+        closing(Attached(stations, superlink, workspace.path, Progress(screen), access)),
+    ):
+        screen.line(
+            f"flower-v6 | {len(stations.names)} stations are SuperNodes of"
+            f" {options.superlink}; logs are in {workspace.path}; stop with Ctrl-C"
         )
-        attached = join(options.superlink, workspace.path, Progress(screen))
-        try:
-            screen.line(
-                f"flower-v6 | {len(stations)} stations are SuperNodes of"
-                f" {options.superlink}; logs are in {workspace.path}; stop with Ctrl-C"
-            )
-            while True:
-                signal.pause()
-        finally:
-            attached.close()
+        while True:
+            signal.pause()
 
 
-def vantage6_attachment(options: argparse.Namespace) -> tuple[Sequence[str], Attachment]:
-    """Return the organizations' names, and how to attach them.
+def vantage6_stations(options: argparse.Namespace) -> Organizations:
+    """Return the organizations that the options name.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def vantage6_attachment(options: argparse.Namespace) -> tuple[Sequence[str], Att
     if not options.vantage6:
         raise UsageError("The image's name is empty.", "Name the app's image: --vantage6 IMAGE.")
     _refuse(options, _LOCAL_OPTIONS, "cannot be used with --vantage6")
-    return organizations_attachment(
+    return organizations_of(
         enter(Settings.gathered(vars(options))),
         options.vantage6,
         options.organizations,

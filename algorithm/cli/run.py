@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from algorithm.cli.interrupt import Interrupted
 from algorithm.cli.options import (
@@ -15,16 +14,15 @@ from algorithm.cli.options import (
     add_output,
     add_run_config,
 )
-from algorithm.cli.stations import add_station_options, local_attachment
+from algorithm.cli.stations import add_station_options, chosen_stations
 from algorithm.flower.app import check_app
 from algorithm.flower.node_config import run_config
 from algorithm.paths import check_folder
-from algorithm.runs.attach import Attached
-from algorithm.runs.direct import directly
-from algorithm.runs.on_superlink import on_superlink
+from algorithm.runs.direct import DirectRun
+from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.outcome import Outcome
-from algorithm.runs.recording import on_tape
-from algorithm.runs.run import run_app, write_outcome
+from algorithm.runs.recording import Recording
+from algorithm.runs.run import Run, run_app, write_outcome
 from algorithm.runs.screen import Screen
 from proxy.calls import DEFAULT_LIFETIME, DEFAULT_MODE, Mode
 from proxy.errors import BridgeError, UsageError
@@ -51,7 +49,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         If the run did not complete.
     """
     check_app(options.app)
-    flower, stations, attachment = local_attachment(options)
+    stations = chosen_stations(options)
+    flower = stations.flower
     if options.output is not None:
         check_folder(options.output)
         options.output.mkdir(parents=True, exist_ok=True)
@@ -59,20 +58,21 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         app=str(options.app),
         flower_release=flower.release,
         supernodes=options.supernodes or DEFAULT_LIFETIME,
-        stations=list(stations),
+        stations=list(stations.names),
         mode=options.mode,
     )
-    if options.mode == Mode.DIRECT:
-        if options.tape is not None:
-            raise UsageError(
-                "--tape cannot be used with --mode direct: there is no Fleet API to record."
-            )
-        way = directly(run_config(options.run_config), flower, attachment)
-    else:
-        about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
-        join = on_tape(partial(Attached, attachment), options.tape, about)
-        way = on_superlink(options.run_config, flower, join)
     with Workspace() as workspace:
+        shared = (options.app, flower, workspace.path, screen, outcome, stations)
+        app_run: Run
+        if options.mode == Mode.DIRECT:
+            if options.tape is not None:
+                raise UsageError(
+                    "--tape cannot be used with --mode direct: there is no Fleet API to record."
+                )
+            app_run = DirectRun(*shared, run_config(options.run_config))
+        else:
+            about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
+            app_run = SuperLinkRun(*shared, options.run_config, Recording(options.tape, about))
 
         def leave() -> None:
             if options.json:
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
 
         with _always(leave, screen):
             try:
-                run_app(options.app, way, workspace.path, screen, outcome)
+                run_app(app_run)
             except Interrupted as interrupted:
                 outcome.status, outcome.cause = "cancelled", str(interrupted)
                 raise

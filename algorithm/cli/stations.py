@@ -1,7 +1,6 @@
 """Stations on this machine, as options say: for run, attach and keys."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from algorithm.cli.options import (
@@ -12,7 +11,7 @@ from algorithm.cli.options import (
 )
 from algorithm.compat.gate import check_untried
 from algorithm.flower.environment import Flower
-from algorithm.runs.attach import Attachment, local_carrier, local_stations
+from algorithm.runs.stations import LocalStations, local_stations
 from proxy.calls import DEFAULT_DEADLINE_SECONDS, DEFAULT_MODE, Lifetime, Mode
 
 _STATIONS = 2
@@ -61,8 +60,8 @@ def flower(options: argparse.Namespace) -> Flower:
     return flower
 
 
-def local_attachment(options: argparse.Namespace) -> tuple[Flower, Sequence[str], Attachment]:
-    """Return Flower, and the stations on this machine: their names, and how to attach them.
+def chosen_stations(options: argparse.Namespace) -> LocalStations:
+    """Return the stations on this machine that the options name.
 
     Raises
     ------
@@ -71,8 +70,10 @@ def local_attachment(options: argparse.Namespace) -> tuple[Flower, Sequence[str]
     FlowerError
         As `flower`.
     """
-    stations = local_stations(options.stations or _STATIONS, options.node_config)
-    environment, mode = flower(options), getattr(options, "mode", DEFAULT_MODE)
-    carrier = local_carrier(stations, environment, options.supernodes != Lifetime.PER_ROUND, mode)
-    attachment = Attachment(carrier, options.deadline, environment.release)
-    return environment, [station.name for station in stations], attachment
+    return LocalStations(
+        local_stations(options.stations or _STATIONS, options.node_config),
+        flower(options),
+        options.deadline,
+        warm=options.supernodes != Lifetime.PER_ROUND,
+        mode=getattr(options, "mode", DEFAULT_MODE),
+    )

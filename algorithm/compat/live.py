@@ -2,23 +2,18 @@
 
 import json
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from algorithm.flower.environment import Flower
-from algorithm.runs.attach import Attached, Attachment, local_carrier, local_stations
-from algorithm.runs.direct import directly
-from algorithm.runs.on_superlink import on_superlink
+from algorithm.runs.direct import DirectRun
+from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.outcome import Outcome
-from algorithm.runs.recording import on_tape
-from algorithm.runs.run import Way, run_app
+from algorithm.runs.recording import Recording
+from algorithm.runs.run import Run, run_app
 from algorithm.runs.screen import Screen
+from algorithm.runs.stations import LocalStations, local_stations
 from algorithm.station.runtimes import BRIDGE, DIRECT
-from proxy.calls import DEFAULT_LIFETIME, Mode
-from proxy.central.report import Observer
+from proxy.calls import DEFAULT_LIFETIME
 from proxy.errors import BridgeError
 from proxy.system.process import Workspace
 
@@ -29,36 +24,21 @@ _STATIONS = 2
 _DEADLINE_SECONDS = 300.0
 
 
-@dataclass(frozen=True)
-class NativeSuperNodes:
-    """SuperNodes as a user would start them, without the bridge.
+class NativeRun(SuperLinkRun):
+    """A run with SuperNodes as a user would start them, without the bridge."""
 
-    Parameters
-    ----------
-    flower : Flower
-        The environment that they are started from.
-    """
-
-    flower: Flower
-
-    def __call__(
-        self,
-        superlink: str,
-        folder: Path,
-        observer: Observer,  # noqa: ARG002 - hears nothing: the bridge has no part in it
-    ) -> ExitStack:
-        """Start them; they end when what is returned is closed."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            for station in local_stations(_STATIONS, []):
-                supernode = self.flower.start_supernode(
-                    superlink,
-                    station.node_config,
-                    folder / f"flwr-{station.name}",
-                    folder / f"{station.name}.log",
-                )
-                stack.callback(supernode.stop)
-            return stack.pop_all()
+    def attach(self, superlink: str) -> None:
+        """Start the SuperNodes."""
+        folder = self.folder / "stations"
+        folder.mkdir()
+        for station in local_stations(_STATIONS, []):
+            supernode = self.flower.start_supernode(
+                superlink,
+                station.node_config,
+                folder / f"flwr-{station.name}",
+                folder / f"{station.name}.log",
+            )
+            self.closing.callback(supernode.stop)
 
 
 def try_out(flower: Flower, tape: Path | None, direct: bool) -> tuple[str, str]:
@@ -79,24 +59,13 @@ def try_out(flower: Flower, tape: Path | None, direct: bool) -> tuple[str, str]:
         What went wrong in bridge mode, and in direct mode; empty if the results are the native
         ones.
     """
-    about = f"flwr {flower.release}; the app of flower-v6 compat"
-    ways: dict[str, Callable[[str], Way]] = {
-        "natively": lambda result: on_superlink(
-            [f"result={json.dumps(result)}"], flower, on_tape(NativeSuperNodes(flower), tape, about)
-        ),
-        "bridged": lambda result: on_superlink(
-            [f"result={json.dumps(result)}"], flower, partial(Attached, _stations(flower, BRIDGE))
-        ),
-    }
-    if direct:
-        ways["in direct mode"] = lambda result: directly(
-            {"result": result}, flower, _stations(flower, DIRECT)
-        )
+    recording = Recording(tape, f"flwr {flower.release}; the app of flower-v6 compat")
+    names = ("natively", "bridged", *(["in direct mode"] if direct else []))
     ended, failed = {}, {}
     with Workspace() as workspace, Path(os.devnull).open("w") as nowhere:
-        for name, way in ways.items():
+        for name in names:
             try:
-                ended[name] = _run(flower, workspace.path / name, Screen(nowhere), way)
+                ended[name] = _run(name, flower, workspace.path / name, Screen(nowhere), recording)
             except BridgeError as error:
                 failed[name] = f"{name}, the app does not run: {error}"
     if "natively" in failed:
@@ -107,16 +76,28 @@ def try_out(flower: Flower, tape: Path | None, direct: bool) -> tuple[str, str]:
     return failed.get("bridged", ""), failed.get("in direct mode", "")
 
 
-def _stations(flower: Flower, mode: Mode) -> Attachment:
-    carrier = local_carrier(local_stations(_STATIONS, []), flower, warm=True, mode=mode)
-    return Attachment(carrier, _DEADLINE_SECONDS, flower.release)
-
-
-def _run(flower: Flower, folder: Path, screen: Screen, way: Callable[[str], Way]) -> str:
-    """Run the app; returns its results."""
+def _run(name: str, flower: Flower, folder: Path, screen: Screen, recording: Recording) -> str:
+    """Run the app as the name says; recorded if natively. Returns its results."""
     result = folder / "result.json"
     work = folder / "run"
     work.mkdir(parents=True)
     outcome = Outcome(str(APP), flower.release, DEFAULT_LIFETIME, stations=[])
-    run_app(APP, way(str(result)), work, screen, outcome)
+    stations = LocalStations(
+        local_stations(_STATIONS, []),
+        flower,
+        _DEADLINE_SECONDS,
+        warm=True,
+        mode=DIRECT if name == "in direct mode" else BRIDGE,
+    )
+    shared = (APP, flower, work, screen, outcome, stations)
+    config = [f"result={json.dumps(str(result))}"]
+    run: Run
+    match name:
+        case "natively":
+            run = NativeRun(*shared, config, recording)
+        case "bridged":
+            run = SuperLinkRun(*shared, config)
+        case _:
+            run = DirectRun(*shared, {"result": str(result)})
+    run_app(run)
     return result.read_text() if result.exists() else "none"

@@ -9,8 +9,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 from algorithm.flower.environment import Flower
@@ -18,17 +17,15 @@ from algorithm.flower.manifest import ENVIRONMENT_VARIABLE, Manifest
 from algorithm.flower.node_config import pairs
 from algorithm.functions.arguments import Arguments
 from algorithm.functions.result import write_result
-from algorithm.runs.attach import Attached, Attachment, partitions
-from algorithm.runs.direct import directly
-from algorithm.runs.on_superlink import on_superlink
+from algorithm.runs.direct import DirectRun
+from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.outcome import Outcome
-from algorithm.runs.run import run_app
+from algorithm.runs.run import Run, run_app
 from algorithm.runs.screen import Screen
+from algorithm.runs.stations import Organizations
 from proxy import strict_json
 from proxy.calls import Mode
-from proxy.carriers import Carrier
-from proxy.carriers.tasks import TaskCarrier
-from proxy.carriers.vantage6 import MAX_STORED_BYTES, Vantage6Starter
+from proxy.carriers.vantage6 import MAX_STORED_BYTES
 from proxy.errors import AppError, UsageError
 from proxy.system import durable
 from proxy.system.process import Workspace
@@ -69,29 +66,30 @@ def main(container: Container, task: Payload) -> None:
     image = Path(os.environ[ENVIRONMENT_VARIABLE])
     manifest = Manifest.read(image)
     arguments = Arguments.checked(task.fields.get("kwargs") or {}, manifest.run_config_keys)
-    stations, carrier = _vantage6(container, arguments)
     flower = Flower.from_environment()
+    stations = _stations(container, arguments, flower.release)
     outcome = Outcome(
         app=f"{manifest.publisher}/{manifest.name} {manifest.version}",
         flower_release=flower.release,
         supernodes=arguments.supernodes,
-        stations=[each.name for each in stations],
+        stations=list(stations.names),
         mode=arguments.mode,
     )
-    what = Attachment(carrier, arguments.deadline, flower.release)
-    if arguments.mode == Mode.DIRECT:
-        way = directly(arguments.run_config, flower, what)
-    else:
-        config = [pairs(arguments.run_config)] if arguments.run_config else []
-        way = on_superlink(config, flower, partial(Attached, what))
     with Workspace() as workspace:
-        run, written = workspace.path / "run", workspace.path / "written"
-        run.mkdir()
+        folder, written = workspace.path / "run", workspace.path / "written"
+        folder.mkdir()
         written.mkdir()
+        shared = (_app(image.parent), flower, folder, Screen(sys.stdout), outcome, stations)
+        run: Run
+        if arguments.mode == Mode.DIRECT:
+            run = DirectRun(*shared, arguments.run_config)
+        else:
+            config = [pairs(arguments.run_config)] if arguments.run_config else []
+            run = SuperLinkRun(*shared, config)
         # Where the relative paths of a ServerApp lead.
         os.chdir(written)
         try:
-            run_app(_app(image.parent), way, run, Screen(sys.stdout), outcome)
+            run_app(run)
         finally:
             try:
                 write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
@@ -118,10 +116,8 @@ def _app(folder: Path) -> Path:
     return next(path for path in folder.iterdir() if path.is_dir())
 
 
-def _vantage6(
-    container: Container, arguments: Arguments
-) -> tuple[Sequence[Organization], Callable[[Path], Carrier]]:
-    """Return the stations, and what makes the carrier that reaches them."""
+def _stations(container: Container, arguments: Arguments, release: str) -> Organizations:
+    """Return the organizations that the arguments name."""
     creator = container.platform.central
     if creator is None:
         raise UsageError(
@@ -130,13 +126,16 @@ def _vantage6(
     login = ContainerLogin(container.token_file.read_text().strip())
     claims, server = login.claims, Server(container.server, login)
     known = server.organizations(claims["collaboration_id"], claims.get("study_id"))
-    stations = chosen(known, arguments.organizations)
     shared = ("image", "collaboration_id", "databases", "study_id", "store_id")
     members = {name: claims[name] for name in shared if claims.get(name)}
-    settings = partitions([each.name for each in stations], arguments.mode)
-    return stations, lambda folder: TaskCarrier(
-        Vantage6Starter(server, stations, members, folder, creator),
-        settings,
+    return Organizations(
+        server,
+        chosen(known, arguments.organizations),
+        members,
+        creator,
+        arguments.deadline,
+        release,
+        arguments.mode,
         arguments.host_idle_limit,
     )
 

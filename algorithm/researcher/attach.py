@@ -5,23 +5,20 @@ import uuid
 from collections.abc import Sequence
 
 from algorithm.researcher.collaboration import Researcher
-from algorithm.runs.attach import Attachment, partitions
-from proxy.calls import DEFAULT_MODE
-from proxy.carriers.tasks import TaskCarrier
-from proxy.carriers.vantage6 import Vantage6Starter
+from algorithm.runs.stations import Organizations
 from proxy.platforms import VANTAGE6_4
 
 log = logging.getLogger(__name__)
 
 
-def organizations_attachment(
+def organizations_of(
     researcher: Researcher,
     image: str,
     organizations: Sequence[str],
     databases: Sequence[str],
     deadline: float,
-) -> tuple[Sequence[str], Attachment]:
-    """Return the organizations' names, and how to attach them.
+) -> Organizations:
+    """Return the organizations that are stations.
 
     Parameters
     ----------
@@ -54,14 +51,6 @@ def organizations_attachment(
         "collaboration_id": researcher.collaboration.id,
         "databases": [{"label": label} for label in databases],
     }
-    names, creator = [station.name for station in stations], VANTAGE6_4.user
+    creator = VANTAGE6_4.user
     job = None if creator.shares_folder else uuid.uuid4().hex
-    attachment = Attachment(
-        lambda folder: TaskCarrier(
-            Vantage6Starter(researcher.server, stations, members, folder, creator, job),
-            partitions(names, DEFAULT_MODE),
-            idle_limit=None,
-        ),
-        deadline,
-    )
-    return names, attachment
+    return Organizations(researcher.server, stations, members, creator, deadline, job=job)

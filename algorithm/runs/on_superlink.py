@@ -4,16 +4,17 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 from algorithm.flower.app import copy_app
 from algorithm.flower.environment import Flower, SuperLink
+from algorithm.runs.attach import Attached
 from algorithm.runs.outcome import Outcome
-from algorithm.runs.run import Run, Way, follow
-from algorithm.runs.screen import Progress
-from proxy.central.report import Observer
+from algorithm.runs.recording import NO_RECORDING, Recording
+from algorithm.runs.run import Run, follow
 from proxy.errors import AppError, FleetError, FlowerError
 from proxy.system.guard import is_ours
 from proxy.system.process import Process
@@ -26,67 +27,74 @@ _LOOK_SECONDS = 0.1
 _CONNECTION = "bridge"
 
 
-class Joined(Protocol):
-    """SuperNodes of a SuperLink."""
+@dataclass
+class SuperLinkRun(Run):
+    """A run on a SuperLink of its own, with the stations as SuperNodes through the bridge.
 
-    def close(self) -> None:
-        """End them."""
-        ...
-
-
-# Makes stations SuperNodes of the SuperLink with its Fleet API at an address (HOST:PORT), with a
-# folder for what they write and an observer who hears of every message.
-Join: TypeAlias = Callable[[str, Path, Observer], Joined]
-
-
-def on_superlink(run_config: Sequence[str], flower: Flower, join: Join) -> Way:
-    """Return the way to run an app on a SuperLink.
-
-    Parameters
+    Attributes
     ----------
     run_config : Sequence[str]
         Arguments of `flwr run --run-config`.
-    flower : Flower
-        The environment of the SuperLink and the ServerApp.
-    join : Join
-        Makes the stations SuperNodes: through the bridge (`Attached`), or without it.
+    recording : Recording
+        Of what SuperLink and SuperNodes say to each other.
     """
-    return lambda run: _run(run, run_config, flower, join)
 
+    run_config: Sequence[str]
+    recording: Recording = NO_RECORDING
+    _copy: Path = field(init=False)
+    _superlink: SuperLink = field(init=False)
 
-def _run(run: Run, run_config: Sequence[str], flower: Flower, join: Join) -> None:
-    home = run.folder / "flwr"
-    home.mkdir()
-    app = copy_app(run.app, run.folder, flower).folder
-    run.screen.status("flower-v6 | starting a SuperLink")
-    superlink = flower.start_superlink(home, run.folder / "superlink.log")
-    flower.name_superlink(_CONNECTION, superlink.control, home, app)
-    attached = None
-    try:
+    @property
+    def _home(self) -> Path:
+        return self.folder / "flwr"
+
+    def start(self) -> None:
+        """Start the SuperLink, and attach the stations."""
+        self._home.mkdir()
+        self._copy = copy_app(self.app, self.folder, self.flower).folder
+        self.screen.status("flower-v6 | starting a SuperLink")
+        superlink = self.flower.start_superlink(self._home, self.folder / "superlink.log")
+        self.closing.callback(superlink.process.stop)
+        self._superlink = superlink
+        self.flower.name_superlink(_CONNECTION, superlink.control, self._home, self._copy)
         _await_superlink(superlink)
-        attached = _attach(join, superlink, run.folder / "stations", run.progress)
-        run.screen.status("flower-v6 | submitting the app")
-        options = [part for each in run_config for part in ("--run-config", each)]
-        submission = Process(
-            flower.command("flwr", "run", str(app), _CONNECTION, "--stream", *options),
-            flower.environment(home),
-            run.folder / "serverapp.log",
-        )
-
-        def look() -> None:
-            if not superlink.process.running:
-                raise _superlink_ended(superlink.process)
-
         try:
-            follow(submission, run.screen, look)
+            self.attach(self.closing.enter_context(self.recording.between(superlink.fleet)))
+        except FleetError:
+            # Whoever answered there was not ours, if ours could not have the port.
+            if superlink.process.wait(_SUPERLINK_FAILS_SECONDS):
+                raise _superlink_ended(superlink.process) from None
+            raise
+
+    def attach(self, superlink: str) -> None:
+        """Make the stations SuperNodes, until the run is closed.
+
+        Parameters
+        ----------
+        superlink : str
+            The address (HOST:PORT) of the SuperLink's Fleet API.
+        """
+        attached = Attached(self.stations, superlink, self.folder / "stations", self.progress)
+        self.closing.callback(attached.close)
+
+    def run(self) -> None:
+        """Submit the app, and wait until it has ended."""
+        self.screen.status("flower-v6 | submitting the app")
+        options = [part for each in self.run_config for part in ("--run-config", each)]
+        submission = Process(
+            self.flower.command("flwr", "run", str(self._copy), _CONNECTION, "--stream", *options),
+            self.flower.environment(self._home),
+            self.folder / "serverapp.log",
+        )
+        try:
+            follow(submission, self.screen, self._check_superlink)
         finally:
             submission.stop()
-        _judge(submission, _list_runs(flower, home, app), run.outcome)
-    finally:
-        run.screen.status("")
-        if attached is not None:
-            attached.close()
-        superlink.process.stop()
+        _judge(submission, _list_runs(self.flower, self._home, self._copy), self.outcome)
+
+    def _check_superlink(self) -> None:
+        if not self._superlink.process.running:
+            raise _superlink_ended(self._superlink.process)
 
 
 def _await_superlink(superlink: SuperLink) -> None:
@@ -122,17 +130,6 @@ def _listens(address: str) -> bool:
             "Try again: the SuperLink will have other ports.",
         )
     return True
-
-
-def _attach(join: Join, superlink: SuperLink, folder: Path, progress: Progress) -> Joined:
-    """Attach the stations to our SuperLink."""
-    try:
-        return join(superlink.fleet, folder, progress)
-    except FleetError:
-        # Whoever answered there was not ours, if ours could not have the port.
-        if superlink.process.wait(_SUPERLINK_FAILS_SECONDS):
-            raise _superlink_ended(superlink.process) from None
-        raise
 
 
 def _superlink_ended(superlink: Process) -> FlowerError:

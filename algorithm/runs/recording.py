@@ -1,33 +1,44 @@
 """Recording what the bridge itself says to a SuperLink."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from algorithm.runs.on_superlink import Join, Joined
-from proxy.central.report import Observer
 from proxy.tapes.record import Recorder
 
 
-def on_tape(join: Join, tape: Path | None, about: str) -> Join:
-    """Have all that SuperNodes and their SuperLink say to each other recorded.
+@dataclass(frozen=True)
+class Recording:
+    """A recording of all that SuperNodes and their SuperLink say to each other.
 
-    Parameters
+    Attributes
     ----------
-    join : Join
-        Makes the SuperNodes. The SuperLink must not have TLS.
-    tape : Path | None
-        The file to write, when the SuperNodes join; None if nothing is to be recorded.
+    path : Path | None
+        The file; None if nothing is to be recorded.
     about : str
         What is recorded, in words.
     """
-    if tape is None:
-        return join
 
-    def joined(superlink: str, folder: Path, observer: Observer) -> Joined:
-        with ExitStack() as stack:
-            recorder = Recorder(superlink, "127.0.0.1:0", tape, about, for_us_only=True)
-            stack.callback(recorder.close)
-            stack.callback(join(recorder.address, folder, observer).close)
-            return stack.pop_all()
+    path: Path | None = None
+    about: str = ""
 
-    return joined
+    @contextmanager
+    def between(self, superlink: str) -> Iterator[str]:
+        """Record; yields the address at which SuperNodes reach the SuperLink meanwhile.
+
+        Parameters
+        ----------
+        superlink : str
+            The address (HOST:PORT) of its Fleet API, which must not have TLS.
+        """
+        if self.path is None:
+            yield superlink
+            return
+        with closing(
+            Recorder(superlink, "127.0.0.1:0", self.path, self.about, for_us_only=True)
+        ) as recorder:
+            yield recorder.address
+
+
+NO_RECORDING = Recording()

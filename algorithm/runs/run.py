@@ -1,14 +1,17 @@
-"""One Flower app, from start to end, whatever way it is run in."""
+"""One run of a Flower app, from start to outcome, with a SuperLink or without."""
 
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
+from algorithm.flower.environment import Flower
 from algorithm.runs.outcome import Outcome
 from algorithm.runs.screen import Progress, Screen
+from algorithm.runs.stations import Stations
 from proxy.errors import AppError, BridgeError
 from proxy.system import durable
 from proxy.system.process import Process
@@ -18,67 +21,76 @@ _LOOK_SECONDS = 0.1
 _LAYOUT = frozenset({"stations", "job"})
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a way to run an app gets.
+@dataclass
+class Run(ABC):
+    """One run of an app: it is started, run to its end, and closed in any case.
 
     Attributes
     ----------
     app : Path
         The app's folder. It is not touched: Flower gets a copy.
+    flower : Flower
+        The environment of the ServerApp, and of a SuperLink.
     folder : Path
-        For all that is written.
-    progress : Progress
-        Hears of every message.
-    screen : Screen
-        Shows the ServerApp's log.
-    outcome : Outcome
-        Receives the Flower run's id, and the end of the log if it failed.
-    """
-
-    app: Path
-    folder: Path
-    progress: Progress
-    screen: Screen
-    outcome: Outcome
-
-
-# Runs an app to its end; raises a `BridgeError` if it did not complete.
-Way: TypeAlias = Callable[[Run], None]
-
-
-def run_app(app: Path, way: Way, folder: Path, screen: Screen, outcome: Outcome) -> None:
-    """Run a Flower app on stations; `outcome` is filled in, also when this raises.
-
-    Parameters
-    ----------
-    app : Path
-        The app's folder.
-    way : Way
-        `algorithm.runs.on_superlink` or `algorithm.runs.direct`.
-    folder : Path
-        An existing, empty folder that is removed afterwards.
+        An existing, empty folder for all that is written.
     screen : Screen
         Shows progress and the ServerApp's log.
     outcome : Outcome
-        Receives what happened.
+        Receives the Flower run's id, and the end of the log if it failed.
+    stations : Stations
+        Where the ClientApps run.
+    progress : Progress
+        Hears of every message.
+    closing : ExitStack
+        Ends what was started.
+    """
+
+    app: Path
+    flower: Flower
+    folder: Path
+    screen: Screen
+    outcome: Outcome
+    stations: Stations
+    progress: Progress = field(init=False)
+    closing: ExitStack = field(init=False, default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.screen)
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start all that the app needs; raises a `BridgeError` if that fails."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Run the app to its end; raises a `BridgeError` if it did not complete."""
+
+    def close(self) -> None:
+        """End all that was started."""
+        self.screen.status("")
+        self.closing.close()
+
+
+def run_app(run: Run) -> None:
+    """Run a Flower app on stations; the run's outcome is filled in, also when this raises.
 
     Raises
     ------
     BridgeError
         If the run did not complete.
     """
-    started = time.monotonic()
-    progress = Progress(screen)
-    outcome.messages = progress.records
+    started, outcome = time.monotonic(), run.outcome
+    outcome.messages = run.progress.records
     try:
-        way(Run(app, folder, progress, screen, outcome))
+        with closing(run):
+            run.start()
+            run.run()
         outcome.status = "completed"
     except Exception as error:
         outcome.cause = error.message if isinstance(error, BridgeError) else str(error)
         raise
     finally:
-        screen.status("")
+        run.screen.status("")
         outcome.seconds = time.monotonic() - started
         if not outcome.flower_run and outcome.messages:
             outcome.flower_run = outcome.messages[0].flower_run

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.cli.attach import add_vantage6_options, vantage6_attachment
-from algorithm.runs.attach import Attachment
+from algorithm.cli.attach import add_vantage6_options, vantage6_stations
+from algorithm.runs.stations import Organizations
 from algorithm.tests.vantage6 import User
 from proxy.carriers import Exchange
 from proxy.errors import BridgeError, ServerUnreachable, UsageError
@@ -34,30 +34,29 @@ def user(
     return user
 
 
-def attachment(*options: str, **station_options: object) -> tuple[list[str], Attachment]:
-    """Return the stations, and how to attach them, that a command line asks for."""
+def asked(*options: str, **station_options: object) -> Organizations:
+    """Return the stations that a command line asks for."""
     parser = argparse.ArgumentParser()
     add_vantage6_options(parser)
     parser.set_defaults(
         supernodes=None, stations=None, node_config=[], flower_env=None, deadline=60.0
     )
     parser.set_defaults(**station_options)
-    stations, what = vantage6_attachment(parser.parse_args(["--vantage6", "an/image", *options]))
-    return list(stations), what
+    return vantage6_stations(parser.parse_args(["--vantage6", "an/image", *options]))
 
 
 def refused(*options: str, **station_options: object) -> BridgeError:
     with pytest.raises(BridgeError) as caught:
-        attachment(*options, **station_options)
+        asked(*options, **station_options)
     return caught.value
 
 
-def carry(what: Attachment, station: str, folder: Path) -> bytes:
+def carry(stations: Organizations, station: str, folder: Path) -> bytes:
     """Bring a bundle to a station; returns its answer."""
     source, target = folder / "instruction", folder / "reply"
     source.write_bytes(b"a bundle")
     exchange = Exchange("1f", "train 3", source, target, 30.0, threading.Event())
-    what.carrier(folder).exchange(station, exchange)
+    stations.carrier(folder).exchange(station, exchange)
     return target.read_bytes()
 
 
@@ -65,19 +64,19 @@ def carry(what: Attachment, station: str, folder: Path) -> bytes:
 
 
 def test_without_names_all_organizations_of_the_collaboration_are_stations() -> None:
-    assert attachment()[0] == ["Alpha", "Beta", "Gamma"]
+    assert asked().names == ["Alpha", "Beta", "Gamma"]
 
 
 @pytest.mark.parametrize("names", [["Gamma", "Beta"], ["3", "2"]])
 def test_organizations_may_be_named(names: list[str]) -> None:
-    assert attachment("--organizations", *names)[0] == ["Gamma", "Beta"]
+    assert asked("--organizations", *names).names == ["Gamma", "Beta"]
 
 
 def test_a_station_is_reached_by_tasks_as_the_options_say(fake: FakeServer, tmp_path: Path) -> None:
-    stations, what = attachment("--organizations", "Beta", "--database", "scans")
-    assert stations == ["Beta"]
-    assert what.deadline == 60.0
-    assert carry(what, "Beta", tmp_path) == b"a bundle"
+    stations = asked("--organizations", "Beta", "--database", "scans")
+    assert stations.names == ["Beta"]
+    assert stations.deadline == 60.0
+    assert carry(stations, "Beta", tmp_path) == b"a bundle"
     (task,) = fake.tasks.values()
     assert (task.asked.image, task.asked.collaboration) == ("an/image", 1)
     assert (task.asked.organization, task.asked.databases) == (2, ("scans",))
@@ -87,9 +86,9 @@ def test_a_station_is_reached_by_tasks_as_the_options_say(fake: FakeServer, tmp_
 def test_all_tasks_of_an_attachment_are_of_one_job_and_those_of_another_of_another(
     fake: FakeServer, tmp_path: Path
 ) -> None:
-    for what in (attachment()[1], attachment()[1]):
+    for stations in (asked(), asked()):
         for station in ("Alpha", "Beta"):
-            carry(what, station, tmp_path)
+            carry(stations, station, tmp_path)
     first, second, third, fourth = (task.input["kwargs"]["job"] for task in fake.tasks.values())
     assert first == second != third == fourth
     assert first.isalnum()
@@ -100,14 +99,14 @@ def test_in_an_encrypted_collaboration_all_goes_as_elsewhere(
 ) -> None:
     fake.add_collaboration("Secret", [1, 2], encrypted=True)
     user.has_key_of(1)
-    stations, what = attachment("--collaboration", "Secret")
-    assert stations == ["Alpha", "Beta"]
-    assert carry(what, "Beta", tmp_path) == b"a bundle"
+    stations = asked("--collaboration", "Secret")
+    assert stations.names == ["Alpha", "Beta"]
+    assert carry(stations, "Beta", tmp_path) == b"a bundle"
 
 
 def test_an_organization_whose_node_is_offline_is_a_station(fake: FakeServer) -> None:
     fake.set_node(2, online=False)
-    assert attachment()[0] == ["Alpha", "Beta", "Gamma"]
+    assert asked().names == ["Alpha", "Beta", "Gamma"]
 
 
 # What is refused
@@ -122,7 +121,7 @@ def test_supernodes_cannot_be_kept_warm_and_submit_is_pointed_to(fake: FakeServe
 
 
 def test_per_round_may_be_asked_for() -> None:
-    assert attachment(supernodes="per-round")
+    assert asked(supernodes="per-round")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +153,7 @@ def test_an_organization_without_a_node_is_refused_unless_others_are_named(
     del fake.collaborations[1].nodes[2]
     assert "No node is registered" in refused().message
     assert "Beta" in refused().message
-    assert attachment("--organizations", "Alpha", "Gamma")
+    assert asked("--organizations", "Alpha", "Gamma")
 
 
 def test_an_unknown_collaboration_is_refused_naming_those_that_there_are() -> None:

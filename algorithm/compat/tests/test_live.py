@@ -32,8 +32,8 @@ def test_a_release_works_if_all_runs_end_with_the_same(
 ) -> None:
     results = {"natively": natively, "bridged": bridged, "in direct mode": directly}
 
-    def run(flower: Flower, folder: Path, screen: object, way: object) -> str:
-        result = results[folder.name]
+    def run(name: str, *_: object) -> str:
+        result = results[name]
         if isinstance(result, AppError):
             raise result
         return result
@@ -44,6 +44,6 @@ def test_a_release_works_if_all_runs_end_with_the_same(
 
 def test_nothing_is_tried_in_a_mode_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
-    monkeypatch.setattr(live, "_run", lambda *arguments: tried.append(arguments[1].name))
+    monkeypatch.setattr(live, "_run", lambda name, *_: tried.append(name))
     assert live.try_out(FLOWER, None, direct=False) == ("", "")
     assert tried == ["natively", "bridged"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithm.flower.node_config import node_config
-from algorithm.runs.attach import local_stations
+from algorithm.runs.stations import local_stations
 from proxy.errors import UsageError
 from proxy.platforms import VANTAGE6_4
 from proxy.vantage6.v4.container import Container, Database

@@ -2,18 +2,17 @@
 
 import io
 import json
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from algorithm.flower.app import check_app
 from algorithm.flower.environment import Flower
-from algorithm.runs.attach import Attached, Attachment, local_carrier, local_stations
-from algorithm.runs.on_superlink import on_superlink
+from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.outcome import Outcome
 from algorithm.runs.run import run_app, write_outcome
 from algorithm.runs.screen import Screen
+from algorithm.runs.stations import LocalStations, local_stations
 from algorithm.tests.fake_flower import COMPLETED, SUPERLINK, make_app, make_flower, set_run
 from proxy.central.report import MessageRecord
 from proxy.errors import AppError, BridgeError, FlowerError
@@ -33,10 +32,11 @@ class Bench:
 
     def run(self, *run_config: str) -> None:
         flower = Flower(self.flower)
-        what = Attachment(local_carrier(local_stations(2, []), flower, warm=False), deadline=60.0)
+        stations = LocalStations(local_stations(2, []), flower, deadline=60.0, warm=False)
         screen = Screen(self.shown)
-        join = partial(Attached, what)
-        run_app(self.app, on_superlink(run_config, flower, join), self.folder, screen, self.outcome)
+        run_app(
+            SuperLinkRun(self.app, flower, self.folder, screen, self.outcome, stations, run_config)
+        )
 
 
 @pytest.fixture
