@@ -230,6 +230,8 @@ class _Mailbox:
                 if frame.kind == b"N":
                     self.nodes = json.loads(frame.rest())
                     continue
+                if frame.kind != b"I":
+                    raise ValueError(f"frame {frame.kind!r} came instead of b'I'")
                 message_id = frame.rest().decode()
                 reply = self._decoded(message_id, frames.receive_one(self._file, b"M"))
                 with self.changed:

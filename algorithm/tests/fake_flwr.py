@@ -272,7 +272,7 @@ NAMES = {
     role: f"algorithm.tests.fake_flwr:{role}"
     for role in (
         *("Context", "Error", "ErrorCode", "LoadClientAppError", "Message", "ProtoContext"),
-        *("ProtoMessage", "ProtoRun", "PullMessagesResponse", "RecordDict"),
+        *("ProtoMessage", "ProtoRun", "RecordDict"),
         *("context_from_proto", "context_to_proto", "get_fused_config_from_dir"),
         *("get_load_client_app_fn", "install_from_fab", "message_from_proto"),
         *("message_to_proto", "parse_config_args", "run_from_proto"),
