@@ -33,9 +33,8 @@ def add_station_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CONFIG",
-        help="a SuperNode's config: pairs, or a .toml file, which other users do not see;"
-        " repeatable, once for each station; partition-id and num-partitions are added if they are"
-        " missing",
+        help="a SuperNode's config, or a .toml file that has it; once for each station;"
+        " partition-id and num-partitions are added if they are missing",
     )
     add_deadline(parser, DEFAULT_DEADLINE_SECONDS)
     parser.add_argument(

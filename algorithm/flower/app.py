@@ -111,8 +111,7 @@ def copy_app(app: Path, folder: Path, flower: Flower | None) -> AppCopy:
         for name, size in sizes.items():
             target = copy / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            if size <= room and os.access(source / name, os.R_OK):
-                shutil.copyfile(source / name, target)
+            if size <= room and _copied(source / name, target):
                 room -= size
             else:
                 target.touch()
@@ -172,6 +171,15 @@ def _copy_link(link: Path, source: Path, copy: Path) -> None:
     target = copy / link.relative_to(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.symlink_to(end)
+
+
+def _copied(source: Path, target: Path) -> bool:
+    """Copy a file; returns whether it may be read."""
+    try:
+        shutil.copyfile(source, target)
+    except PermissionError:
+        return False
+    return True
 
 
 def _rank(name: str, size: int) -> tuple[bool, int, int]:

@@ -226,7 +226,9 @@ def _content(archive: zipfile.ZipFile, name: str, limit: int) -> Iterator[bytes]
             f"The app (FAB) is compressed in a way that Flower does not use: {name[:80]!r}."
         )
     if entry.file_size > limit:
-        raise AppError(f"The app (FAB) is too large once expanded; {name[:80]!r} does not fit.")
+        raise AppError(
+            f"The app (FAB) is too large when it is unpacked; {name[:80]!r} does not fit."
+        )
     with archive.open(entry) as file:
         while piece := file.read(_PIECE_BYTES):
             yield piece

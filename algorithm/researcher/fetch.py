@@ -106,7 +106,7 @@ def _result(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
                 " result is encrypted for another key."
             ) from error
     if isinstance(found, dict) and "error" in found:
-        raise AppError(f"Task {task} did nothing: {found['error']}")
+        raise AppError(f"Task {task} was refused before the app started: {found['error']}")
     if not (isinstance(found, dict) and isinstance(found.get(FILES), dict)):
         raise Vantage6Error(
             f"The result of task {task} is not the outcome of a Flower app.",

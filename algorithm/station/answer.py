@@ -110,13 +110,13 @@ def _have_answered(
     with Bundle(message.instruction) as bundle:
         if bundle.header.message_id != message.message_id:
             raise BundleError(
-                f"Message {message.message_id} was announced,"
-                f" {bundle.header.message_id} is in the bundle."
+                f"The task announced message {message.message_id}, but its bundle has"
+                f" {bundle.header.message_id}."
             )
         if message.taken:
             raise BundleError(
                 "The message was with a ClientApp before, and its reply is lost or was"
-                " delivered. It is not trained twice."
+                " delivered. The station does not train twice."
             )
         # Not before: a late repetition of an older message must not take the latest reply away.
         job.forget_answered_but(message)

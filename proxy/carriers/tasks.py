@@ -133,7 +133,7 @@ class _Host:
                 return
             status = ending.error or ending.status
         log.warning(
-            "station %s: its host ended (%s); a new one starts, without the ClientApp's state",
+            "station %s: its host ended (%s); a new one starts, and the ClientApp's state is lost",
             self._name,
             status,
         )

@@ -148,9 +148,9 @@ class Vantage6Starter:
                     if refusals < _REFUSALS:
                         raise
                     raise CarrierError(
-                        f"The vantage6 server answers, but creates no task for {station}. Perhaps"
-                        f" {station} has no node in this collaboration; the log of the node that"
-                        f" runs this function says what the server said. {error.message}"
+                        f"The vantage6 server answers, but does not create a task for {station}."
+                        f" Perhaps {station} has no node in this collaboration; the log of the node"
+                        f" that runs this function has the server's words. {error.message}"
                     ) from error
 
             until = min(ends_at, time.monotonic() + _CREATE_PATIENCE_SECONDS)
@@ -284,4 +284,4 @@ class _Task:
             try:
                 self._server.kill_task(self._number)
             except Vantage6Error as error:
-                log.warning("task %d goes on: %s", self._number, error)
+                log.warning("cannot end task %d: %s", self._number, error)

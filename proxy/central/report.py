@@ -9,6 +9,7 @@ from proxy.central.events import Answered, Drained, Dropped, Event, Pulled, Push
 from proxy.central.steps import title_of
 from proxy.errors import BridgeError, RunNotRunning
 from proxy.fleet.metrics import Metrics
+from proxy.text import block
 
 log = logging.getLogger(__name__)
 
@@ -99,11 +100,11 @@ class MessageRecord:
                 self.metrics = event.metrics
                 self.state_lost = self.state_lost or event.state_lost
                 if reply.error is not None:
-                    self.error_code, self.error = reply.error.code, reply.error.reason
+                    self.error_code, self.error = reply.error.code, block(reply.error.reason)
             case Dropped(error=RunNotRunning() as error):
-                self.error = f"no reply is wanted any more: {error.message}"
+                self.error = block(f"no reply is needed any more: {error.message}")
             case Dropped(error=error):
-                self.error = f"the reply is lost: {error}"
+                self.error = block(f"the reply is lost: {error}")
 
 
 class Observer:

@@ -7,7 +7,6 @@ Of the older layouts: flwr 1.18 and 1.19, `flwr/client/grpc_rere_client/connecti
 """
 
 import hashlib
-import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -169,7 +168,7 @@ class Reply:
             request.node.node_id,
             message.metadata,
             message.error if message.HasField("error") else None,
-            _seconds(request.clientapp_runtime_list),
+            sum(request.clientapp_runtime_list),
             trees[0] if trees else None,
             tuple(tree_ids(trees[0])) if trees else (),
         )
@@ -205,7 +204,7 @@ def parse_announcement(kind: type[AnyMessage], encoded: bytes) -> AnyMessage:
     try:
         check_announcement(encoded)
     except DecodeError as error:
-        raise FleetError(f"Not a {kind.__name__} of the Fleet API: {error}") from error
+        raise FleetError(f"The other end sent an invalid {kind.__name__}: {error}") from error
     return parse(kind, encoded)
 
 
@@ -214,7 +213,9 @@ def _head_of(kind: type[AnyMessage], encoded: Data) -> bytes:
     try:
         return without_content(encoded)
     except FleetError as error:
-        raise FleetError(f"Not a {kind.__name__} of the Fleet API: {error.message}") from error
+        raise FleetError(
+            f"The other end sent an invalid {kind.__name__}: {error.message}"
+        ) from error
 
 
 def tree_ids(tree: fleet.ObjectTree) -> Iterator[str]:
@@ -353,12 +354,6 @@ def error_reply(
 
 def _encodable(reason: str) -> str:
     return reason[:_MAX_REASON_CHARACTERS].encode("utf-8", "replace").decode()
-
-
-def _seconds(measured: Iterable[float]) -> float:
-    """Return what a station's measurements are together; 0 where they make no sense."""
-    total = sum(measured)
-    return total if 0 <= total < math.inf else 0.0
 
 
 def _is_uuid(text: str) -> bool:

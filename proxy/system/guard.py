@@ -127,13 +127,8 @@ def guard_grpc() -> None:
         guard = _Guard()
         options["interceptors"] = (guard, *(options.get("interceptors") or ()))
         server = make_server(*arguments, **options)
-        add_port = server.add_insecure_port
-
-        def add_insecure_port(address: str) -> int:
-            guard.port = add_port(address)
-            return guard.port
-
-        server.add_insecure_port = add_insecure_port  # type: ignore[method-assign]
+        for method in ("add_insecure_port", "add_secure_port"):
+            setattr(server, method, guard.noting_port(getattr(server, method)))
         return server
 
     grpc.server = guarded
@@ -143,6 +138,15 @@ class _Guard(grpc.ServerInterceptor):
     """Lets only our user call what a server has at its port."""
 
     port = 0
+
+    def noting_port(self, add_port: Callable[..., int]) -> Callable[..., int]:
+        """Return what adds a port to the server, and notes it."""
+
+        def add(*arguments: Any) -> int:
+            self.port = add_port(*arguments)
+            return self.port
+
+        return add
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Return what serves a call."""

@@ -85,7 +85,7 @@ def test_docker_is_told_the_name_the_release_and_the_base(bench: Bench) -> None:
 def test_the_bridge_comes_as_it_is_installed_without_its_tests(bench: Bench) -> None:
     bench.build()
     packages = bench.context / "bridge" / "packages"
-    assert (packages / "algorithm" / "per_round.py").exists()
+    assert (packages / "algorithm" / "functions" / "per_round.py").exists()
     assert (packages / "proxy" / "client.py").exists()
     assert (packages / "protos" / "fleet_pb2.py").exists()
     assert not list(packages.rglob("test_*"))

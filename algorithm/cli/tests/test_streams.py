@@ -121,28 +121,28 @@ def test_with_a_closed_standard_input_nobody_is_asked_for_a_password() -> None:
     assert "No password of ada is given" in shown.stderr
 
 
-# A full disk
+# What cannot be written
 
 
 def test_the_reason_of_a_failed_run_is_said_also_where_it_cannot_be_written_down(
     workplace: Workplace,
 ) -> None:
     workplace.output.mkdir()
-    (workplace.output / "run.json").symlink_to("/dev/full")
+    (workplace.output / "run.json").mkdir()
     set_run(workplace.flower, "echo no data", FAILED)
     shown = ended(workplace.run)
     assert shown.returncode == 1
     assert "The run failed" in shown.stderr
     assert "no data" in shown.stderr
-    assert "No space left on device" in shown.stdout
+    assert "cannot be written: Is a directory" in shown.stdout
 
 
 def test_a_completed_run_that_cannot_be_written_down_is_a_failure(workplace: Workplace) -> None:
     workplace.output.mkdir()
-    (workplace.output / "run.json").symlink_to("/dev/full")
+    (workplace.output / "run.json").mkdir()
     shown = ended(workplace.run)
     assert shown.returncode == 1
-    assert "cannot be written: No space left on device" in shown.stderr
+    assert "cannot be written: Is a directory" in shown.stderr
 
 
 @pytest.mark.parametrize("script", ["echo training", "echo no data"])
@@ -159,7 +159,7 @@ def test_a_standard_output_that_is_full_costs_neither_the_run_nor_its_reason(
     if "no data" in script:
         assert "The run failed" in shown.stderr
     else:
-        assert "The output cannot be written: No space left on device" in shown.stderr
+        assert "The output cannot be written: Is a directory" in shown.stderr
         assert workplace.report()["status"] == "completed"
 
 

@@ -144,10 +144,10 @@ def test_an_output_that_cannot_be_written_is_still_an_error_in_the_log(
 
 
 def test_an_error_that_nobody_thought_of_is_left_too_and_what_it_says_stays_in_the_log(
-    run: Run, capsys: pytest.CaptureFixture[str]
+    run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert run.of(raising(KeyError("patient 17"))) == 1
-    assert "patient 17" in capsys.readouterr().err
+    assert "patient 17" in caplog.text
     assert "An internal error ended the function: KeyError" in error_in(run.output)
     assert "patient 17" not in error_in(run.output)
 
@@ -168,7 +168,7 @@ def test_every_function_leaves_an_error_when_its_arguments_are_wrong(
 def test_what_is_no_function_is_refused(run: Run, method: object) -> None:
     run.is_asked(method, {})
     assert program.main() == 1
-    assert "There is no function" in error_in(run.output)
+    assert "which does not exist" in error_in(run.output)
 
 
 def test_an_input_that_is_nested_too_deeply_is_an_error(run: Run) -> None:

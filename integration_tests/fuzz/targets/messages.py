@@ -45,7 +45,6 @@ def _whole_instruction(data: bytes) -> None:
 
 def _reply(data: bytes) -> None:
     reply = Reply.decode(data)
-    assert 0 <= reply.clientapp_runtime < float("inf")
     for layout in Layout:
         answer = answer_to_push(reply, reply.object_ids, "session", layout)
         assert read_push_answer(answer, reply, layout).wanted == set(reply.object_ids)

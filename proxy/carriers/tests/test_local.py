@@ -29,7 +29,7 @@ SECONDS = 60.0
 PROGRAM = """
 import json, os, sys, time
 from pathlib import Path
-from proxy.carriers import payload
+from proxy.vantage6.v4 import payload
 from proxy.vantage6.v4.container import Container
 
 container = Container.from_environment(os.environ)

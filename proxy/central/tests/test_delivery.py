@@ -217,7 +217,6 @@ def test_a_station_that_has_measured_more_time_than_has_passed_is_not_believed(
     carrier.instead = exchange
     pair.send(MODEL)
     assert pair.records[0].seconds.keys() == {"drain", "carry", "store"}
-    assert pair.records[0].seconds["carry"] > 0
 
 
 # Stages

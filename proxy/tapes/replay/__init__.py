@@ -102,7 +102,7 @@ def replay(tape: Tape) -> Replayed:
     try:
         return _replayed(tape)
     except DecodeError as error:
-        raise TapeError(f"Tape {tape.name} holds what is no Fleet message: {error}") from error
+        raise TapeError(f"Tape {tape.name} has an invalid Fleet message: {error}") from error
     except (LookupError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
         # A tape may lack any field that the calls of a conversation have.
         raise TapeError(f"Tape {tape.name} holds no sound conversation: {error!r}.") from error

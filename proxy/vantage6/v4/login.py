@@ -61,7 +61,7 @@ class ContainerLogin:
                 if not isinstance(claims[name], int):
                     raise ValueError(f"its {name} is no number")
         except (IndexError, ValueError, KeyError, TypeError) as error:
-            raise Vantage6Error("The token file holds no token of a vantage6 node.") from error
+            raise Vantage6Error("The token file has no token of a vantage6 node.") from error
         return dict(claims)
 
 
