@@ -159,7 +159,7 @@ def test_a_standard_output_that_is_full_costs_neither_the_run_nor_its_reason(
     if "no data" in script:
         assert "The run failed" in shown.stderr
     else:
-        assert "The output cannot be written: Is a directory" in shown.stderr
+        assert "The output cannot be written: No space left on device" in shown.stderr
         assert workplace.report()["status"] == "completed"
 
 

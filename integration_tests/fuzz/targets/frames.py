@@ -3,6 +3,8 @@
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from algorithm.flower.script import Script
 from proxy.blocks import size_of
@@ -15,7 +17,8 @@ def parse(data: bytes) -> None:
     """Receive frames until they end."""
     script = object.__new__(Script)  # without its process
     script._pipe, theirs = socket.socketpair()
-    with script._pipe:
+    with script._pipe, TemporaryDirectory() as folder:
+        script._folder = Path(folder)
         sender = threading.Thread(target=_send, args=(theirs, data))
         sender.start()
         try:

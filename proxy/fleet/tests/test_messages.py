@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import math
 import time
 
 import pytest
@@ -203,13 +202,5 @@ def test_the_same_error_reply_is_the_same_bytes() -> None:
 @pytest.mark.parametrize("encoded", [b"\x12\x00" * 2000, b"\x1a\xa0\x1f" + b"\x12\x00" * 2000])
 def test_messages_and_trees_of_nothing_are_refused(encoded: bytes) -> None:
     for decode in (Instruction.decode, Reply.decode):
-        with pytest.raises(FleetError, match="of the Fleet API"):
+        with pytest.raises(FleetError, match="sent an invalid"):
             decode(encoded)
-
-
-@pytest.mark.parametrize("measured", [[math.nan], [math.inf], [1.0, -2.0]])
-def test_a_run_time_that_is_none_counts_as_zero(measured: list[float]) -> None:
-    request = fleet.PushMessagesRequest(
-        messages_list=[fleet.Message()], clientapp_runtime_list=measured
-    )
-    assert Reply.decode(request.SerializeToString()).clientapp_runtime == 0.0
