@@ -20,12 +20,10 @@ from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage
 __all__ = ["encrypted", "image_of", "plain", "probe", "vantage6"]  # fixtures, too
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Let tests that share a stack run in one process, one after the other (pytest-xdist)."""
-    for item in items:
-        shares_stack = "vantage6" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("vantage6" if shares_stack else item.path.stem))
+    shares_stack = "vantage6" in getattr(item, "fixturenames", ())
+    item.add_marker(pytest.mark.xdist_group("vantage6" if shares_stack else item.path.stem))
 
 
 @pytest.fixture(scope="session")
