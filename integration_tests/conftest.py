@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from algorithm.flower.environment import Flower
 from integration_tests.harness import (
@@ -20,10 +22,18 @@ from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage
 __all__ = ["encrypted", "image_of", "plain", "probe", "vantage6"]  # fixtures, too
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let tests that share a stack run in one process, one after the other (pytest-xdist)."""
-    shares_stack = "vantage6" in getattr(item, "fixturenames", ())
-    item.add_marker(pytest.mark.xdist_group("vantage6" if shares_stack else item.path.stem))
+class _BySharedStack(LoadScopeScheduling):  # type: ignore[misc]
+    """Runs a file's tests in one process, one after the other; those on vantage6 all in one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "vantage6" if "vantage6" in path else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Let processes of pytest-xdist share the work, but not a stack."""
+    return _BySharedStack(config, log)
 
 
 @pytest.fixture(scope="session")
