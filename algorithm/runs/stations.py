@@ -16,7 +16,7 @@ from proxy.carriers.tasks import TaskCarrier
 from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import UsageError
 from proxy.platforms import Creator
-from proxy.system.environment import PASSWORD_VARIABLE
+from proxy.system.environment import for_functions
 from proxy.vantage6.v4.server import Organization, Server
 
 # The program that a container would run; -E and -P keep the user's folders off its import path.
@@ -90,8 +90,8 @@ class LocalStations:
 
     def carrier(self, folder: Path) -> Carrier:
         """Return a carrier to them; see `Stations.carrier`."""
-        environment = {**os.environ, ENVIRONMENT_VARIABLE: str(self.flower.folder)}
-        environment.pop(PASSWORD_VARIABLE, None)
+        environment = for_functions(os.environ)
+        environment[ENVIRONMENT_VARIABLE] = str(self.flower.folder)
         starter = LocalStarter(self.names, _PROGRAM, environment, folder)
         settings = {each.name: Settings(each.node_config, self.mode) for each in self.stations}
         # The carrier ends its hosts itself.

@@ -22,6 +22,15 @@ _TOKENS = frozenset({"TOKEN_FILE", "CONTAINER_TOKEN"})
 _OF_SERVERS = frozenset({"HOST", "PORT", "API_PATH"})
 
 
+def for_functions(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables that are for our own functions on this machine, too.
+
+    They need no secret, and what a process starts with others can read for a moment.
+    """
+    secrets = {PASSWORD_VARIABLE, *_TOKENS}
+    return {name: value for name, value in environment.items() if name not in secrets}
+
+
 def for_flower(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment variables that are for Flower's processes, too.
 

@@ -1,6 +1,6 @@
 """Flower's processes have their user's environment, without what is the bridge's or vantage6's."""
 
-from proxy.system.environment import for_flower
+from proxy.system.environment import for_flower, for_functions
 
 USERS = {"PATH": "/bin", "https_proxy": "http://proxy", "CUDA_VISIBLE_DEVICES": "0"}
 CONTRACT = {
@@ -55,3 +55,9 @@ def test_parameters_of_databases_are_only_if_the_task_asked_for_the_database() -
 def test_variables_of_the_owner_that_look_like_a_database_are() -> None:
     owners = {"APP_DATABASE_URI": "http://elsewhere"}
     assert for_flower({**USERS, **CONTRACT, **owners}) == {**USERS, **owners}
+
+
+def test_functions_on_this_machine_get_no_secret() -> None:
+    settings = {"FLOWER_V6_ALLOWED_MODES": "direct"}
+    secrets = {"FLOWER_V6_PASSWORD": "secret", "CONTAINER_TOKEN": "secret", "TOKEN_FILE": "/token"}
+    assert for_functions({**USERS, **settings, **secrets}) == {**USERS, **settings}
