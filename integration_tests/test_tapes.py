@@ -36,6 +36,9 @@ UNUSED = {
     "Run.fab_id",
     "Run.fab_version",
     "Run.override_config",
+    # They tell of a reply that was refused, and no tape has one.
+    "PushMessagesResponse.results",
+    "MapPushMessagesResponse.results",
 }
 FIELDS = [
     f"{name}.{field.name}"
@@ -182,7 +185,8 @@ def test_an_object_id_that_is_dropped_is_told(place: int, monkeypatch: pytest.Mo
 
     def one_less(tree: fleet.ObjectTree) -> Iterator[str]:
         ids = list(tree_ids(tree))
-        del ids[place]
+        if place < len(ids):  # an error is one object
+            del ids[place]
         yield from ids
 
     monkeypatch.setattr(messages, "tree_ids", one_less)
