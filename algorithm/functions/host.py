@@ -123,7 +123,10 @@ class _Warm:
         try:
             self.get(node_id)
         except Exception as error:
-            log.warning("nothing could be started yet (%s)", type(error).__name__)
+            log.warning(
+                "the SuperNode or ClientApp cannot be started (%s); the next message tries again",
+                type(error).__name__,
+            )
 
     def replace(self) -> None:
         """Start a new one in place of one that failed."""

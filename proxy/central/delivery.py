@@ -92,7 +92,7 @@ class Delivery:
     instruction : Instruction
         The message, just pulled.
     trace : Callable[[Event], None]
-        Hears of each stage before anything else is done. What it raises ends the delivery.
+        Hears of each stage before anything else is done.
     """
 
     def __init__(
