@@ -281,4 +281,4 @@ def test_there_is_no_direct_mode_for_a_release_that_is_too_old() -> None:
         *("run", str(APPS / "taped"), "--mode", "direct", "--flower-env", environment)
     )
     assert ended.returncode == 1
-    assert "There is no direct mode for Flower 1.19.0" in ended.stderr
+    assert "Direct mode does not support Flower 1.19.0" in ended.stderr

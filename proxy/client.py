@@ -31,8 +31,8 @@ from protos import fleet_pb2 as fleet
 from proxy.blocks import Data, in_memory, sha256_of
 from proxy.bundle import ANNOUNCEMENT_BYTES, STAGES, Bundle, BundleWriter
 from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
-from proxy.fleet import messages, one_reading
-from proxy.fleet.inline import without_content
+from proxy.fleet import messages, one_reading, wire
+from proxy.fleet.inline import CONTENT, MESSAGES_LIST, without_content
 from proxy.fleet.messages import parse
 from proxy.fleet.releases import Layout
 
@@ -382,6 +382,9 @@ def _check_one_message(bundle: Bundle, instruction: messages.Instruction) -> Non
         case Layout.TREE:
             as_trees = one_reading.read(fleet.PullMessagesResponse, instruction.encoded, _SINGLE)
             named = [tree.object_id for tree in as_trees.message_object_trees]
+    for message in wire.views(instruction.encoded, MESSAGES_LIST):
+        if any(wire.views(message, CONTENT)):
+            raise FleetError("The message came in objects, and whole as well.")
     if named != [instruction.message_id] or instruction.message_id not in instruction.object_ids:
         raise FleetError("The objects are not those of the message.")
     # A ClientApp has the message from its object, which differs in one thing only (flwr 1.19 to
@@ -389,7 +392,7 @@ def _check_one_message(bundle: Bundle, instruction: messages.Instruction) -> Non
     meant = fleet.Metadata()
     meant.CopyFrom(instruction.metadata)
     meant.ClearField("message_id")
-    _, _, body = bundle.read(instruction.message_id).partition(b"\0")
+    _, _, body = bundle.read(instruction.message_id, ANNOUNCEMENT_BYTES).partition(b"\0")
     if one_reading.read(fleet.Message, body).metadata != meant:
         raise FleetError("The message's object is not the message that was announced.")
 

@@ -20,13 +20,18 @@ def loads(text: bytes) -> Any:
     ValueError
         If it is no JSON but for NaN and Infinity, or is nested too deeply, or has too many values.
     """
-    # Each value but the first stands behind one of these; more of them may stand in strings.
-    if sum(map(text.count, (b"[", b"{", b",", b":"))) > MOST_VALUES:
+    if not may_be_read(text):
         raise ValueError(f"it may have more than {MOST_VALUES:,} values")
     try:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def may_be_read(text: bytes) -> bool:
+    """Whether a JSON text has no more values than `loads` takes."""
+    # Each value but the first stands behind one of these; more of them may stand in strings.
+    return sum(map(text.count, (b"[", b"{", b",", b":"))) <= MOST_VALUES
 
 
 def dumps(value: object, indent: int | None = None) -> str:

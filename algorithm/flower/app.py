@@ -8,7 +8,6 @@ to 1.41, `cli/build.py`).
 import os
 import shutil
 import subprocess
-import tomllib
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from algorithm.flower import strict_toml
 from algorithm.flower.environment import Flower
 from proxy.errors import AppError, reason_of
 
@@ -48,8 +48,8 @@ def check_app(app: Path) -> None:
         )
     components: Any = None
     try:
-        with (app / "pyproject.toml").open("rb") as file:
-            components = tomllib.load(file)["tool"]["flwr"]["app"]["components"]
+        project = strict_toml.loads((app / "pyproject.toml").read_text("utf-8"))
+        components = project["tool"]["flwr"]["app"]["components"]
     except FileNotFoundError:
         raise AppError(
             f"{app} is no Flower app: it has no pyproject.toml.",

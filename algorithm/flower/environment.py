@@ -70,6 +70,7 @@ class Flower:
             )
         asked = subprocess.run(
             [self._programs / "python", "-I", "-c", _ASK_RELEASE],
+            env=for_flower(os.environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -176,7 +177,7 @@ class Flower:
 
     def _guarded(self, program: str, *arguments: str) -> list[str]:
         """Return the same, but what the program listens at is for our user only."""
-        return self.command("python", "-P", guard.__file__, *self.command(program, *arguments))
+        return self.command("python", guard.__file__, *self.command(program, *arguments))
 
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return the command line that starts one of Flower's programs."""

@@ -7,7 +7,7 @@ from typing import Any
 # An app's pyproject.toml, or a run config.
 MOST_BYTES = 256 << 10
 _MOST_DOTS = 32
-_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 # Wherever it stands: no text has so many words with nothing but dots between them.
 _LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_MOST_DOTS}}}")
 

@@ -95,7 +95,7 @@ def _fitting(members: Mapping[str, Any], max_bytes: int) -> str | None:
         left_out += emptied
         text = strict_json.dumps({**fitting, **emptied, "left_out": left_out, FILES: {}})
         fitting |= emptied
-        if len(text) < max_bytes:
+        if len(text) < max_bytes and strict_json.may_be_read(text.encode()):
             if left_out:
                 log.warning("the result has no %s: it would be too large", ", ".join(left_out))
             return text

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,6 +18,7 @@ from typing import Any
 import algorithm
 import protos
 import proxy
+from algorithm.flower import strict_toml
 from algorithm.flower.app import check_app, copy_app
 from algorithm.flower.environment import Flower
 from algorithm.flower.manifest import Manifest
@@ -173,7 +173,8 @@ def _write_context(
 
 def _project(app: Path) -> dict[str, Any]:
     """Return the section [project] of an app's pyproject.toml."""
-    project: dict[str, Any] = tomllib.loads((app / "pyproject.toml").read_text()).get("project", {})
+    described = strict_toml.loads((app / "pyproject.toml").read_text("utf-8"))
+    project: dict[str, Any] = described.get("project", {})
     name = project.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
         raise AppError(

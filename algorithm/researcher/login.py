@@ -5,12 +5,12 @@ The password is never a flag: other users of a machine see the flags of its proc
 
 import os
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from getpass import getpass
 from typing import Any, Self
 
+from algorithm.flower import strict_toml
 from algorithm.paths import expanded
 from proxy.errors import UsageError, reason_of
 from proxy.system.environment import PASSWORD_VARIABLE
@@ -109,7 +109,7 @@ def _from_file() -> dict[str, str]:
         path = expanded(named or FILE)
         if not named and not path.exists():
             return {}
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = strict_toml.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"The configuration file {path} cannot be read: {reason_of(error)}."

@@ -16,7 +16,7 @@ from protos import fleet_pb2 as fleet
 from proxy.blocks import Data, Joined, Part, in_memory, size_of
 from proxy.calls import LONGEST_SECONDS
 from proxy.client import ClientProxy, Delivery
-from proxy.errors import BundleError, FleetError, FlowerError
+from proxy.errors import BundleError, FleetError, FlowerError, Incompatible
 from proxy.fleet.inline import (
     MAX_WHOLE_BYTES,
     MESSAGES_LIST,
@@ -24,7 +24,7 @@ from proxy.fleet.inline import (
     start_of_field,
 )
 from proxy.fleet.messages import ErrorCode
-from proxy.fleet.releases import names_of
+from proxy.fleet.releases import Layout, names_of
 from proxy.system import durable
 from proxy.system.process import GRACE_SECONDS
 
@@ -101,6 +101,8 @@ class ClientApp:
 
     def serve(self, delivery: Delivery, deadline: float) -> None:
         """Have the ClientApp answer a message; see `Runtime.serve`."""
+        if delivery.instruction.layout != Layout.INLINE:
+            raise Incompatible("The message came in objects; in direct mode it comes whole.")
         # A socket takes no more than some 292 years.
         until = time.monotonic() + min(deadline, LONGEST_SECONDS)
         self._proxy.offer(delivery, time.monotonic())

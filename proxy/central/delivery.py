@@ -224,8 +224,9 @@ class Delivery:
             raise BundleError(error.message) from error
         if missing := [i for i in reply.object_ids if i not in answer.object_ids]:
             raise BundleError(f"The station's reply lacks {len(missing)} of its objects.")
+        read = partial(answer.read, at_most=ANNOUNCEMENT_BYTES)
         check_reply(
-            *(reply, self._instruction, answer.head, answer.read),
+            *(reply, self._instruction, answer.head, read),
             *(self._pulled_at, self._clock.time()),
         )
         return Answered(

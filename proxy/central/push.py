@@ -70,10 +70,10 @@ class Push:
     def _push_objects(self, answer: PushAnswer) -> None:
         """Push those objects that the SuperLink asks for; the reply's own comes last."""
         wanted = [each for each in self._reply.object_ids if each in answer.wanted]
-        self._pushed.update(wanted)
         run_id, session_id = self._reply.metadata.run_id, answer.session_id
-        push_objects(
-            wanted,
-            self._read,
-            lambda each, content: self._link.push_object(run_id, session_id, each, content),
-        )
+
+        def push(object_id: str, content: bytes) -> None:
+            self._pushed.add(object_id)
+            self._link.push_object(run_id, session_id, object_id, content)
+
+        push_objects(wanted, self._read, push)

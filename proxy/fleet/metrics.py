@@ -79,7 +79,9 @@ def _metrics(message_id: str, read: Callable[[str], bytes]) -> Iterator[_Metric]
         _, children, _ = _parts(read(message_id))
         kind, _, body = _parts(read(children[0])) if children else ("", [], b"")
         records = strict_json.loads(body) if kind == "RecordDict" else {}
-        for name, record_id in records.items():
+        for name, record_id in islice(records.items(), _MOST_RECORDS):
+            if bytes_left <= 0:
+                return
             with suppress(BundleError):  # it is too large for a record of metrics
                 content = read(record_id)
                 bytes_left -= len(content)

@@ -13,19 +13,26 @@ newer, by uvicorn) is checked where Python accepts connections. gRPC accepts the
 there each call is checked.
 """
 
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    # The bridge's modules are not for Flower.
+    sys.path[:] = [folder for folder in sys.path if folder != __file__.rpartition("/")[0]]
+
 import os
 import runpy
 import socket
 import struct
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 
-Address: TypeAlias = tuple[str, int]
+Address = tuple[str, int]
 # What a socket that listens is connected to.
 NOBODY = ("0.0.0.0", 0)  # noqa: S104
 

@@ -23,6 +23,8 @@ from proxy.system import durable
 from proxy.transport.node_key import NodeKey
 
 # Names of stations that are good names of files, on every system and beside `NAME.pub`.
+# What is kept beside a key, under its name and one of these.
+_SUFFIXES = (".pub", ".node", ".message", ".lock")
 _SAFE = re.compile(r"\w[\w .+@()'&,-]*(?<![ .])")
 _LONGEST_BYTES = 200
 
@@ -126,7 +128,7 @@ def _with_hash(name: str) -> str:
 
 def _is_safe(name: str) -> bool:
     short = len(name.encode(errors="surrogatepass")) <= _LONGEST_BYTES
-    return short and bool(_SAFE.fullmatch(name)) and not name.endswith((".pub", ".node"))
+    return short and bool(_SAFE.fullmatch(name)) and not name.casefold().endswith(_SUFFIXES)
 
 
 def make_keys(folder: Path, names: Sequence[str]) -> None:

@@ -357,7 +357,7 @@ def test_an_empty_reply_is_not_delivered_but_lost(station: Station) -> None:
     station.receive(sent)
     assert [each.message_id for each in station.job.waiting()] == [message.message_id]
     assert station.answer(message)
-    assert "not trained twice" in failure_of(message)[1]
+    assert "does not train twice" in failure_of(message)[1]
 
 
 def test_a_reply_that_was_complete_when_the_host_ended_is_let_go_by_the_next(
@@ -378,7 +378,7 @@ def test_a_reply_that_was_torn_when_the_host_ended_is_lost(station: Station, lef
     message.complete.write_bytes(message.reply.read_bytes()[:left])
     message.reply.unlink()
     assert station.answer(message)
-    assert "not trained twice" in failure_of(message)[1]
+    assert "does not train twice" in failure_of(message)[1]
 
 
 def test_half_an_app_in_the_cache_is_asked_for_again(station: Station) -> None:
