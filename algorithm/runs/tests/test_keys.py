@@ -97,3 +97,9 @@ def test_names_that_differ_by_case_have_files_that_differ_by_more(tmp_path: Path
         for path in key_paths(folder, order):
             Identity(path).close()
     assert key_paths(folder, ["North"]) == [folder / "North"]
+
+
+@pytest.mark.parametrize("suffix", [".pub", ".node", ".message", ".lock", ".Lock"])
+def test_no_key_takes_the_place_of_what_is_kept_beside_another(tmp_path: Path, suffix: str) -> None:
+    key, other = key_paths(tmp_path, ["north", f"north{suffix}"])
+    assert not other.name.casefold().startswith(f"{key.name}.")

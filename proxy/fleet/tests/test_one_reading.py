@@ -179,9 +179,17 @@ def name_the_objects_of_another_message(sent: Drained) -> None:
     sent.pulled = response.SerializeToString()
 
 
+def send_it_whole_as_well(sent: Drained) -> None:
+    response = fleet.PullMessagesResponse.FromString(sent.pulled)
+    message = response.messages_list[0].SerializeToString() + raw(2, b"evil")
+    del response.messages_list[:]
+    sent.pulled = response.SerializeToString() + raw(2, message)
+
+
 @pytest.mark.parametrize(
     "lie",
     [
+        send_it_whole_as_well,
         name_two_runs,
         send_two_apps,
         send_two_messages,
