@@ -20,7 +20,7 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 
 # Integration tests mostly wait, so they run side by side; those that share a stack, one by one.
 test: unit .venv/installed $(VANTAGE6)  ## all tests; those on a real vantage6 where Docker runs
-	$(BIN)/pytest integration_tests --numprocesses 3
+	$(BIN)/pytest integration_tests --numprocesses 2
 
 unit: .venv-dev/installed  ## the unit tests, and what of the code they cover: a minute
 	$(DEV)/pytest $(UNITS) --numprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
