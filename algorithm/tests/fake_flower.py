@@ -58,9 +58,9 @@ esac
 """
 # Runs programs, and knows its flwr's release.
 PYTHON = f"""#!/bin/sh
-if [ "$1" = -P ]; then
-    head -n 1 "$3" | grep -q python && exec {sys.executable} "$@"
-    shift 2
+if [ "${{{{1##*/}}}}" = guard.py ]; then
+    head -n 1 "$2" | grep -q python && exec {sys.executable} "$@"
+    shift
     exec "$@"
 fi
 echo {{release}}

@@ -74,7 +74,7 @@ ARROWS = {
     "algorithm.runs": {"algorithm.flower"},
     "algorithm.functions": {"algorithm.flower", "algorithm.runs", "algorithm.station"},
     "algorithm.image": {"algorithm.flower", "algorithm.functions", "algorithm.station"},
-    "algorithm.researcher": {"algorithm.functions", "algorithm.runs"},
+    "algorithm.researcher": {"algorithm.flower", "algorithm.functions", "algorithm.runs"},
     "algorithm.compat": {"algorithm.flower", "algorithm.runs", "algorithm.station"},
     "algorithm.cli": {
         *("algorithm.compat", "algorithm.flower", "algorithm.image", "algorithm.researcher"),
