@@ -22,6 +22,7 @@ from proxy.fleet.releases import version_of
 RELEASES = ("1.20.0", "1.26.1", "1.32.1", "1.39.0", "1.42.0", "1.43.0.dev20261026")
 # Natively a message takes seconds, and the conversation has some fifty.
 PATIENCE = 6 * PATIENCE_SECONDS
+pytestmark = pytest.mark.timeout(2 * PATIENCE)
 # From 1.43 on Flower says nothing of a message that nobody will answer; here an error comes.
 UNANSWERED = {
     "send to an unknown node",

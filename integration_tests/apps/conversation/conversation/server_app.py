@@ -371,7 +371,7 @@ def about_both(script: Transcript, grid: Grid, first: int, second: int) -> None:
     script.say("send with a timeout by position", lambda: grid.send_and_receive(ask(56), 60))
     script.say("send nothing", lambda: by([], timeout=20.0))
     script.say("send to an unknown node", lambda: by(ask(57, UNKNOWN_NODE), timeout=8.0))
-    script.say("send to some unknown", lambda: by(ask(58, UNKNOWN_NODE, first), timeout=20.0))
+    script.say("send to some unknown", lambda: by(ask(58, UNKNOWN_NODE, first), timeout=120.0))
     script.say("send what raises", lambda: by(ask(59, first, second, kind="query.raise")))
     script.say("send what nobody handles", lambda: by(ask(60, kind="query.unheard")))
     slow = ask(8, kind="query.later")
