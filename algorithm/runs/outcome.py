@@ -24,7 +24,7 @@ class Outcome:
     Attributes
     ----------
     mode : str
-        One of `algorithm.station.runtimes.MODES`.
+        One of `proxy.calls.Mode`.
     status : str
         One of `STATUSES`.
     cause : str

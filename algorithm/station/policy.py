@@ -55,7 +55,7 @@ class Policy:
     run_config_keys : frozenset[str] | None
         To which keys the owner narrows what a run may override; None if to none.
     modes : frozenset[str]
-        Those of `algorithm.station.runtimes.MODES` that may be used.
+        Those of `proxy.calls.Mode` that may be used.
     """
 
     manifest: Manifest | None = None
