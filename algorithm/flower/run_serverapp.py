@@ -9,8 +9,8 @@ frames. To this script come
        `task_id`, `run_config` (what overrides the app's), `fab_id`, `fab_version`, `fab_hash` and
        `max_message_bytes`; followed by
     F  the app (FAB)
-    N  JSON: all nodes, each with fields of Flower's NodeInfo; once before the ServerApp starts, and
-       whenever something about one changes
+    N  JSON: nodes, each with fields of Flower's NodeInfo; all of them once before the ServerApp
+       starts, then those about which something has changed
     I  the id of a message, followed by
     M  its reply (an encoded Message; without an id, if it has none yet): one for each message
 
@@ -147,8 +147,9 @@ class _Mailbox:
     def __init__(
         self, flower: Any, run_id: int, pipe: socket.socket, file: BinaryIO, limit: int
     ) -> None:
-        self.nodes: list[dict[str, Any]] = json.loads(frames.receive_one(file, b"N").rest())
         self.changed = threading.Condition()
+        self._nodes: dict[int, dict[str, Any]] = {}
+        self._hear_of_nodes(frames.receive_one(file, b"N"))
         self._flower = flower
         self._run_id = run_id
         self._pipe = pipe
@@ -161,6 +162,15 @@ class _Mailbox:
         self._replies: dict[str, Any] = {}
         self._closed = False
         threading.Thread(target=self._read, name="replies", daemon=True).start()
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return all nodes."""
+        with self.changed:
+            return list(self._nodes.values())
+
+    def has_node(self, node_id: int) -> bool:
+        """Whether there is a node."""
+        return node_id in self._nodes
 
     def send(self, message: Any) -> None:
         """Send a message, to which there will be a reply, unless one is waited for already.
@@ -228,7 +238,7 @@ class _Mailbox:
             while True:
                 frame = frames.receive(self._file)
                 if frame.kind == b"N":
-                    self.nodes = json.loads(frame.rest())
+                    self._hear_of_nodes(frame)
                     continue
                 if frame.kind != b"I":
                     raise ValueError(f"frame {frame.kind!r} came instead of b'I'")
@@ -244,6 +254,14 @@ class _Mailbox:
             with self.changed:
                 self._closed = True
                 self.changed.notify_all()
+
+    def _hear_of_nodes(self, frame: Any) -> None:
+        with self.changed:
+            for node in json.loads(frame.rest()):
+                if node["status"] == "unregistered":
+                    self._nodes.pop(node["node_id"], None)
+                else:
+                    self._nodes[node["node_id"]] = node
 
     def _decoded(self, message_id: str, frame: Any) -> Any:
         """Return a reply; an error in place of one that Flower cannot read."""
@@ -314,7 +332,7 @@ def _grid_class(flower: Any) -> Any:
 
         def _is_known(self, node_id: int) -> bool:
             """Whether a message for a node is taken."""
-            return node_id in [node["node_id"] for node in self._mailbox.nodes]
+            return bool(self._mailbox.has_node(node_id))
 
         def pull_messages(self, message_ids: Iterable[str]) -> list[Any]:
             """Return the replies that are there, each once."""
@@ -451,7 +469,7 @@ class _SuperLink:
 
     def GetNodes(self, request: Any) -> Any:  # noqa: ARG002, N802 - as in Flower
         """Return the nodes that are online."""
-        online = [node for node in self._mailbox.nodes if node["status"] == "online"]
+        online = [node for node in self._mailbox.nodes() if node["status"] == "online"]
         about = self._flower.NodeInfo
         nodes = [ParseDict(node, about(), ignore_unknown_fields=True) for node in online]
         return SimpleNamespace(nodes=nodes)

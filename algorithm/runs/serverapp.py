@@ -49,16 +49,14 @@ class ServerApp:
     """
 
     def __init__(self, flower: Flower, home: Path, log_file: Path) -> None:
-        self.links = LinkState(self._deliver, self._tell_nodes)
+        self.links = LinkState(self._deliver)
         self.run_id = 1 + secrets.randbits(63)
         self._failure = ""
         self._done = False
         self._names = names_of(flower.release)
         self._script = Script(flower, _SCRIPT, home, log_file)
         self._reader = threading.Thread(target=self._read, name="ServerApp", daemon=True)
-        self._begun = False
-        self._nodes: Sequence[NodeInfo] = ()
-        self._telling = threading.Lock()
+        self._teller = threading.Thread(target=self._tell_news, name="nodes", daemon=True)
 
     @property
     def process(self) -> Process:
@@ -98,9 +96,7 @@ class ServerApp:
             self._script.send(b"F", fab)
             _, run = self._script.receive()
             self.links.open(in_memory(run), fleet.Fab(hash_str=app.fab_sha256, content=fab))
-            with self._telling:
-                self._script.send(b"N", _encoded(self._nodes))
-                self._begun = True
+            self._script.send(b"N", _encoded(self.links.news()))
         except EOFError as error:
             self.process.wait(GRACE_SECONDS)
             self.process.stop()
@@ -109,6 +105,7 @@ class ServerApp:
                 f" began.\n{self.process.log_tail()}"
             ) from error
         self._reader.start()
+        self._teller.start()
 
     def end(self) -> str:
         """Return why the app did not complete; empty if it did. The process has ended."""
@@ -150,17 +147,21 @@ class ServerApp:
             log.exception("internal error; please report it")
             self._failure = f"The bridge failed: {type(error).__name__}: {error}"
             self.process.stop()
+        finally:
+            self.links.close()
 
     def _deliver(self, message_id: str, reply: Data) -> None:
         with self._script.alone():
             self._send(b"I", message_id.encode())
             self._send(b"M", reply)
 
-    def _tell_nodes(self, nodes: Sequence[NodeInfo]) -> None:
-        with self._telling:
-            self._nodes = nodes
-            if self._begun:
-                self._send(b"N", _encoded(nodes))
+    def _tell_news(self) -> None:
+        """Tell the Grid what has changed about nodes.
+
+        In a thread of its own: a ServerApp that does not read for a while keeps no node waiting.
+        """
+        while self.links.wait_for_news():
+            self._send(b"N", _encoded(self.links.news()))
 
     def _send(self, kind: bytes, data: Data) -> None:
         try:

@@ -2,7 +2,10 @@
 
 `LinkState` is named for what keeps the messages in a SuperLink. Messages and replies are whole
 Flower Messages, whose bytes pass through unchanged. It knows no processes: whoever has the Grid
-calls `push`, and is called back with each reply.
+calls `push`, is called back with each reply, and asks what has changed about the nodes.
+
+Nothing is called while the lock is held, and no call takes longer the more nodes there are, but for
+`check`: so neither many stations nor a ServerApp that does not read keep the nodes from working.
 """
 
 import logging
@@ -52,7 +55,7 @@ class NodeInfo:
     node_id : int
         Its id.
     status : str
-        "online" or "offline".
+        "online", "offline", or "unregistered" if it is no node any more.
     registered_at, last_activated_at : str
         When it became a node, and when it was last offline before (ISO 8601).
     online_until : float
@@ -81,29 +84,33 @@ class LinkState:
     deliver : Callable[[str, Data], None]
         Takes each reply: the id of the message, and an encoded Flower Message. It is called once
         for each message, from any thread.
-    nodes_changed : Callable[[Sequence[NodeInfo]], None]
-        Hears of all nodes, whenever something about one has changed.
     clock : Callable[[], float]
         Tells the time, in seconds since the epoch, that messages' times to live are held against.
     monotonic : Callable[[], float]
         Tells the time that stands still with the machine, in seconds: a node that was suspended
         with it is as much online as before.
+
+    Attributes
+    ----------
+    lock : threading.Lock
+        Held while anything of it changes; nodes wait for messages with it.
     """
 
     def __init__(
         self,
         deliver: Callable[[str, Data], None],
-        nodes_changed: Callable[[Sequence[NodeInfo]], None],
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deliver = deliver
-        self._nodes_changed = nodes_changed
         self._clock = clock
         self._monotonic = monotonic
-        self._changed = threading.Condition()
+        self.lock = threading.Lock()
         self._nodes: dict[int, DirectLink] = {}
-        self._told: Sequence[NodeInfo] = ()
+        # What is new of nodes since somebody asked.
+        self._news: dict[int, NodeInfo] = {}
+        self._has_news = threading.Condition(self.lock)
+        self._closed = False
         self._unanswered: dict[str, Instruction] = {}
         self.get_run_response = self.get_fab_response = b""
 
@@ -129,14 +136,14 @@ class LinkState:
         assert instruction is not None  # noqa: S101 - there is one field, with one message
         if not (instruction.message_id and math.isfinite(instruction.expires_at)):
             raise FleetError("The ServerApp sent a message that has no id, or never expires.")
-        with self._changed:
+        with self.lock:
             if instruction.message_id in self._unanswered:
                 return
             self._unanswered[instruction.message_id] = instruction
             node = self._nodes.get(instruction.metadata.dst_node_id)
             if node is not None:
                 node.waiting.append(instruction)
-                self._changed.notify_all()
+                node.arrived.notify()
         if node is None:
             self._fail(instruction, ErrorCode.NODE_UNAVAILABLE, "There is no such node.")
 
@@ -146,19 +153,35 @@ class LinkState:
         A SuperLink does so whenever a Grid asks for replies. To be called every now and then.
         """
         now = self._clock()
-        with self._changed:
-            self._tell_nodes()
-            waiting = [
-                each
-                for node in self._nodes.values()
-                if not self._is_online(node)
-                for each in node.waiting
-            ]
-            expired = [each for each in self._unanswered.values() if each.expires_at < now]
-        for each in waiting:
-            self._fail(each, ErrorCode.NODE_UNAVAILABLE, "The node is offline.")
-        for each in expired:
-            self._fail(each, ErrorCode.MESSAGE_UNAVAILABLE, "The message has expired.")
+        waiting: list[Instruction] = []
+        with self.lock:
+            for node in self._nodes.values():
+                if not self._is_online(node):
+                    self._note(node, replace(node.info, status="offline"))
+                    waiting += node.waiting
+            expired = [one for one in self._unanswered.values() if one.expires_at < now]
+        for instruction in waiting:
+            self._fail(instruction, ErrorCode.NODE_UNAVAILABLE, "The node is offline.")
+        for instruction in expired:
+            self._fail(instruction, ErrorCode.MESSAGE_UNAVAILABLE, "The message has expired.")
+
+    def wait_for_news(self) -> bool:
+        """Wait until something about a node has changed; False if nobody wants to know any more."""
+        with self.lock:
+            self._has_news.wait_for(lambda: self._news or self._closed)
+            return not self._closed
+
+    def news(self) -> Sequence[NodeInfo]:
+        """Return the nodes about which something has changed since the last call, as they are."""
+        with self.lock:
+            news, self._news = list(self._news.values()), {}
+        return news
+
+    def close(self) -> None:
+        """Let nobody wait for news any more."""
+        with self.lock:
+            self._closed = True
+            self._has_news.notify_all()
 
     def connect(self, station: str) -> "DirectLink":
         """Return what a virtual SuperNode needs."""
@@ -166,41 +189,38 @@ class LinkState:
 
     def add(self, node: "DirectLink") -> None:
         """Let a node in; it gets an id."""
-        with self._changed:
+        with self.lock:
             node_id = SUPERLINK_NODE_ID
             while node_id in (0, SUPERLINK_NODE_ID) or node_id in self._nodes:
                 node_id = secrets.randbits(64)
             node.node_id = node_id
             node.info = NodeInfo(node_id, registered_at=self._date())
             self._nodes[node_id] = node
-            self.renew(node)
+            self._renew(node)
 
     def remove(self, node: "DirectLink") -> None:
         """Let a node go; it answers nothing any more."""
-        with self._changed:
+        with self.lock:
             del self._nodes[node.node_id]
-            self._tell_nodes()
+            self._note(node, replace(node.info, status="unregistered"))
             orphans = [
-                each
-                for each in self._unanswered.values()
-                if each.metadata.dst_node_id == node.node_id
+                instruction
+                for instruction in self._unanswered.values()
+                if instruction.metadata.dst_node_id == node.node_id
             ]
-        for each in orphans:
-            self._fail(each, ErrorCode.NODE_UNAVAILABLE, "The node is gone.")
+        for instruction in orphans:
+            self._fail(instruction, ErrorCode.NODE_UNAVAILABLE, "The node is gone.")
 
     def renew(self, node: "DirectLink") -> None:
         """Take a node for online, for some time."""
-        with self._changed:
-            if not self._is_online(node):
-                node.info = replace(node.info, last_activated_at=self._date())
-            node.online_until = self._monotonic() + _ONLINE_SECONDS
-            node.info = replace(node.info, online_until=self._clock() + _ONLINE_SECONDS)
-            self._tell_nodes()
+        with self.lock:
+            if self._nodes.get(node.node_id) is node:
+                self._renew(node)
 
     def take(self, node: "DirectLink") -> Instruction | None:
         """Return the next message for a node; waits a while for one."""
-        with self._changed:
-            self._changed.wait_for(lambda: node.waiting, _LONG_POLL_SECONDS)
+        with self.lock:
+            node.arrived.wait_for(lambda: node.waiting, _LONG_POLL_SECONDS)
             return node.waiting.popleft() if node.waiting else None
 
     def answer(self, node: "DirectLink", reply: Reply) -> None:
@@ -210,7 +230,7 @@ class LinkState:
         differently, becomes an error reply.
         """
         message_id = reply.metadata.reply_to_message_id
-        with self._changed:
+        with self.lock:
             instruction = self._unanswered.get(message_id)
         if instruction is None or instruction.metadata.dst_node_id != node.node_id:
             log.warning("dropped a reply to message %s: it has one, or is another's", message_id)
@@ -231,7 +251,7 @@ class LinkState:
 
     def _deliver_first(self, instruction: Instruction, message: Data) -> None:
         """Deliver a reply that was checked, unless its message has one."""
-        with self._changed:
+        with self.lock:
             if self._unanswered.get(instruction.message_id) is not instruction:
                 return
             del self._unanswered[instruction.message_id]
@@ -246,14 +266,19 @@ class LinkState:
     def _date(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat()
 
-    def _tell_nodes(self) -> None:
-        nodes = [
-            replace(node.info, status="online" if self._is_online(node) else "offline")
-            for node in self._nodes.values()
-        ]
-        if nodes != self._told:
-            self._told = nodes
-            self._nodes_changed(nodes)
+    def _renew(self, node: "DirectLink") -> None:
+        online_until = self._clock() + _ONLINE_SECONDS
+        info = replace(node.info, status="online", online_until=online_until)
+        if not self._is_online(node):
+            info = replace(info, last_activated_at=self._date())
+        node.online_until = self._monotonic() + _ONLINE_SECONDS
+        self._note(node, info)
+
+    def _note(self, node: "DirectLink", info: NodeInfo) -> None:
+        """Change what is to be known of a node."""
+        if node.info != info:
+            node.info = self._news[node.node_id] = info
+            self._has_news.notify_all()
 
 
 def _message_in(reply: Reply) -> Data:
@@ -273,6 +298,8 @@ class DirectLink:
         What a Grid may know of it.
     waiting : deque[Instruction]
         The messages that it has yet to take.
+    arrived : threading.Condition
+        Notified of each of them.
     online_until : float
         When it is taken for offline, on the clock that is `monotonic` to its `LinkState`.
     long_polls : bool
@@ -286,6 +313,7 @@ class DirectLink:
         self.node_id = 0
         self.info = NodeInfo()
         self.waiting: deque[Instruction] = deque()
+        self.arrived = threading.Condition(state.lock)
         self.online_until = -math.inf
 
     def register(self) -> None:

@@ -31,10 +31,10 @@ class Bridge:
         superlink = _SuperLink(fake_flwr, self.mailbox, run)
         self.grid = _grid_class(fake_flwr)(run, self.mailbox, superlink)
 
-    def tell_nodes(self, nodes: list[int], offline: list[int] | None = None) -> None:
-        online = [{"node_id": node, "status": "online"} for node in nodes]
-        others = [{"node_id": node, "status": "offline"} for node in offline or ()]
-        frames.send(self.pipe, b"N", [json.dumps(online + others).encode()])
+    def tell_nodes(self, nodes: list[int], status: str = "online") -> None:
+        """Say what has changed about some nodes."""
+        news = [{"node_id": node, "status": status} for node in nodes]
+        frames.send(self.pipe, b"N", [json.dumps(news).encode()])
 
     def receive(self) -> fleet.Message:
         """Return the next message that the Grid sent."""
@@ -91,7 +91,7 @@ def test_a_message_for_a_node_that_is_not_there_has_an_empty_id(bridge: Bridge) 
 
 
 def test_a_message_for_a_node_that_is_offline_is_sent(bridge: Bridge) -> None:
-    bridge.tell_nodes([4], offline=[5])
+    bridge.tell_nodes([5], "offline")
     bridge.grid.push_messages([Message("hello", 4)])
     bridge.reply("hello at 4")  # it comes behind the nodes
     assert bridge.grid.get_node_ids() == [4]
@@ -111,12 +111,24 @@ def test_a_message_that_expires_at_once_is_refused(bridge: Bridge) -> None:
         bridge.grid.push_messages([message])
 
 
-def test_the_nodes_are_those_that_are_online(bridge: Bridge) -> None:
+@pytest.mark.parametrize("status", ["offline", "unregistered"])
+def test_the_nodes_are_those_that_are_online(bridge: Bridge, status: str) -> None:
     assert bridge.grid.get_node_ids() == NODES
-    bridge.tell_nodes([5])
+    bridge.tell_nodes([4], status)
     bridge.grid.push_messages([Message("hello", 5)])
     bridge.reply("hello at 5")  # it comes behind the nodes
     assert bridge.grid.get_node_ids() == [5]
+    bridge.tell_nodes([4])
+    bridge.grid.push_messages([Message("bye", 5)])
+    bridge.reply("bye at 5")
+    assert sorted(bridge.grid.get_node_ids()) == NODES
+
+
+def test_a_message_for_a_node_that_is_gone_has_an_empty_id(bridge: Bridge) -> None:
+    bridge.tell_nodes([4], "unregistered")
+    bridge.grid.push_messages([Message("hello", 5)])
+    bridge.reply("hello at 5")  # it comes behind the nodes
+    assert bridge.grid.push_messages([Message("hello", 4)]) == [""]
 
 
 def test_replies_are_pulled_when_they_are_there_and_each_once(bridge: Bridge) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -151,3 +152,41 @@ def test_the_grid_hears_of_nodes_with_what_flower_says_of_them(
     ((info,),) = [json.loads(data) for kind, data in app._script.sent if kind == b"N"]  # type: ignore[attr-defined]
     assert (info["node_id"], info["status"]) == (node.node_id, "online")
     assert info["online_until"] > time.time()
+
+
+class Unread(Script):
+    """A script that reads nothing any more once the app has begun."""
+
+    closed = threading.Event()
+    sending = threading.Event()
+
+    def send(self, kind: bytes, data: Data) -> None:
+        """Wait for somebody who reads."""
+        super().send(kind, data)
+        if len(self.sent) > len([b"S", b"F", b"N"]):
+            self.sending.set()
+            self.closed.wait(60.0)
+
+    def receive(self) -> tuple[bytes, Data]:
+        """Return the run, then nothing until it is closed."""
+        if not self._left:
+            self.closed.wait(60.0)
+        return super().receive()
+
+
+def test_a_serverapp_that_does_not_read_keeps_no_node_from_its_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_app, "Script", Unread)
+    app = ServerApp(Flower(), Path(), Path())  # type: ignore[arg-type]
+    nodes = [app.links.connect("station") for _ in range(3)]
+    app.begin(FAB, {})
+    for node in nodes:
+        node.register()
+        assert Unread.sending.wait(20.0)
+    for node in nodes:
+        node.heartbeat()
+        assert node.get_fab(app.run_id, "")
+    app.links.check()
+    Unread.closed.set()
+    assert "exit code 7" in app.end()

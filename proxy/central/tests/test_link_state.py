@@ -1,6 +1,7 @@
 """Without a SuperLink every message still gets exactly one reply, whatever becomes of its node."""
 
 import hashlib
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,10 +44,8 @@ class Grid:
         self.suspended = 0.0
         self.replies: list[fleet.Message] = []
         self.answered: list[str] = []
-        self.told: list[Sequence[NodeInfo]] = []
-        self.links = LinkState(
-            self.hear, self.told.append, lambda: self.now, lambda: self.now - self.suspended
-        )
+        self.known: dict[int, NodeInfo] = {}
+        self.links = LinkState(self.hear, lambda: self.now, lambda: self.now - self.suspended)
         self.links.open(RUN.SerializeToString(), FAB)
 
     def hear(self, message_id: str, reply: Data) -> None:
@@ -59,10 +58,17 @@ class Grid:
         self.now += seconds
         self.suspended += seconds
 
+    def news(self) -> Sequence[NodeInfo]:
+        """Hear what has changed about nodes."""
+        news = self.links.news()
+        self.known |= {info.node_id: info for info in news}
+        return news
+
     @property
-    def nodes(self) -> list[list[int]]:
-        """The nodes that were online, each time that the Grid heard of them."""
-        return [[each.node_id for each in nodes if each.status == "online"] for nodes in self.told]
+    def online(self) -> list[int]:
+        """The nodes that are online, by what the Grid heard."""
+        self.news()
+        return [node_id for node_id, info in self.known.items() if info.status == "online"]
 
     def join(self) -> DirectLink:
         """Let a node in."""
@@ -248,7 +254,7 @@ def test_a_node_is_as_online_as_before_when_the_machine_was_suspended(grid: Grid
     grid.suspend(61.0)
     grid.links.check()
     assert grid.replies == []
-    assert grid.nodes[-1] == [node.node_id]
+    assert grid.online == [node.node_id]
 
 
 def test_a_message_expires_while_the_machine_is_suspended(grid: Grid) -> None:
@@ -285,32 +291,74 @@ def test_a_message_that_expires_is_answered(grid: Grid) -> None:
 
 def test_the_grid_hears_which_nodes_are_online(grid: Grid) -> None:
     first, second = grid.join(), grid.join()
-    assert grid.nodes == [[first.node_id], [first.node_id, second.node_id]]
+    assert grid.online == [first.node_id, second.node_id]
     grid.now += 50
     second.heartbeat()
     grid.now += 11
     grid.links.check()
-    assert grid.nodes[-1] == [second.node_id]
+    assert grid.online == [second.node_id]
     first.heartbeat()
-    assert grid.nodes[-1] == [first.node_id, second.node_id]
+    assert grid.online == [first.node_id, second.node_id]
     first.unregister()
-    assert grid.nodes[-1] == [second.node_id]
+    assert grid.online == [second.node_id]
+    assert grid.known[first.node_id].status == "unregistered"
 
 
-def test_nothing_is_told_when_nothing_changes(grid: Grid) -> None:
+def test_a_node_that_is_gone_does_not_come_back_with_a_late_heartbeat(grid: Grid) -> None:
     node = grid.join()
+    node.unregister()
+    node.heartbeat()
+    assert grid.online == []
+
+
+def test_there_is_no_news_when_nothing_changes(grid: Grid) -> None:
+    node = grid.join()
+    grid.news()
     for _ in range(3):
         grid.links.check()
         node.heartbeat()  # at the same moment
-    assert len(grid.told) == 1
+    assert grid.news() == []
 
 
 def test_the_grid_hears_until_when_a_node_is_online(grid: Grid) -> None:
     node = grid.join()
+    (before,) = grid.news()
     grid.now += 20.0
     node.heartbeat()
-    assert [info.online_until for (info,) in grid.told] == [1060.0, 1080.0]
-    assert {info.registered_at for (info,) in grid.told} == {"1970-01-01T00:16:40+00:00"}
+    (after,) = grid.news()
+    assert (before.online_until, after.online_until) == (1060.0, 1080.0)
+    assert before.registered_at == after.registered_at == "1970-01-01T00:16:40+00:00"
+
+
+def test_of_three_hundred_nodes_the_grid_hears_what_changed(grid: Grid) -> None:
+    """Not of all nodes at each heartbeat, which would be 90,000 in a round."""
+    nodes = [grid.join() for _ in range(300)]
+    heard = len(grid.news())
+    grid.now += 10.0
+    for node in nodes:
+        node.heartbeat()
+        heard += len(grid.news())
+    assert heard == 600
+
+
+def test_changes_of_a_node_of_which_nobody_heard_are_heard_as_one(grid: Grid) -> None:
+    node = grid.join()
+    for _ in range(100):
+        grid.now += 10.0
+        node.heartbeat()
+    assert [info.online_until for info in grid.news()] == [grid.now + 60.0]
+
+
+def test_who_waits_for_news_hears_when_there_is_some_and_when_there_will_be_none(
+    grid: Grid,
+) -> None:
+    heard: list[bool] = []
+    waiting = threading.Thread(target=lambda: heard.append(grid.links.wait_for_news()))
+    waiting.start()
+    grid.join()
+    waiting.join(20.0)
+    grid.links.close()
+    assert [*heard, grid.links.wait_for_news()] == [True, False]
 
 
 def test_no_node_is_called_as_the_superlink(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +384,7 @@ def test_stations_answer_through_a_carrier(grid: Grid, tmp_path: Path) -> None:
     central = CentralProxy(grid.links.connect, carrier, tmp_path, HOUR, records)
     central.start()
     try:
-        (node_id,) = grid.nodes[-1]
+        (node_id,) = grid.online
         # SuperNodes in memory are of a release whose messages have such ids.
         metadata = fleet.Metadata(
             run_id=RUN.run_id,
@@ -353,4 +401,4 @@ def test_stations_answer_through_a_carrier(grid: Grid, tmp_path: Path) -> None:
     assert [each.error for each in records.answers] == [""]
     (reply,) = grid.replies
     assert inline_content(reply) == record_dict(weights=b"trained")
-    assert grid.nodes[-1] == []
+    assert grid.online == []
