@@ -65,6 +65,8 @@ class Push:
         if own in answer.wanted:
             # A SuperLink that has the reply already may call that a refusal.
             return answer.refused and not repeated
+        # It has the reply if that arrived, though its answer was lost. If it did not arrive, the
+        # message has expired or was answered since: no other reply would be taken either.
         return own not in self._pushed
 
     def _push_objects(self, answer: PushAnswer) -> None:

@@ -9,9 +9,10 @@ from google.protobuf.message import Message as ProtobufMessage
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
-from proxy.bundle import Bundle
+from proxy.bundle import ANNOUNCEMENT_BYTES, Bundle
 from proxy.client import ClientProxy, Delivery, Stage
 from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
+from proxy.fleet import wire
 from proxy.fleet.messages import object_id
 from proxy.testing import FakeSuperNode, Objects, make_reply, record_dict
 from proxy.tests.helpers import Drained, noise, pushed_in, write_bundle
@@ -390,6 +391,27 @@ def test_an_instruction_without_one_of_its_objects_is_refused(tmp_path: Path, pl
     missing = list(sent.objects)[place]
     del sent.objects[missing]
     assert missing in refused(tmp_path, sent)
+
+
+def test_an_instruction_whose_own_object_is_larger_than_a_message_is_refused(
+    tmp_path: Path,
+) -> None:
+    sent = Drained()
+    content = sent.objects.pop(sent.metadata.message_id) + bytes(ANNOUNCEMENT_BYTES)
+    own_id = sent.header.message_id = object_id(content)
+    sent.objects[own_id] = content
+    pulled = fleet.PullMessagesResponse.FromString(sent.pulled)
+    pulled.messages_list[0].metadata.message_id = own_id
+    pulled.message_object_trees[0].object_id = own_id
+    sent.pulled = pulled.SerializeToString()
+    assert f"Object {own_id} has {len(content):,} bytes" in refused(tmp_path, sent)
+
+
+def test_an_instruction_whose_announcement_is_larger_than_any_is_refused(tmp_path: Path) -> None:
+    sent = Drained()
+    # A field that nobody knows.
+    sent.pulled += wire.field(1000, bytes(ANNOUNCEMENT_BYTES))
+    assert f"{len(sent.pulled):,} bytes" in refused(tmp_path, sent)
 
 
 def test_an_instruction_with_another_app_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from algorithm.functions.result import COLUMNS, ROWS, write_result
 from algorithm.runs.outcome import Outcome
+from proxy import strict_json
 from proxy.central.report import MessageRecord
 from proxy.errors import AppError, CarrierError
 from proxy.fleet.metrics import Metrics
@@ -148,6 +149,18 @@ def test_the_report_makes_room_for_the_files_and_says_so(tmp_path: Path) -> None
         assert (found[ROWS] == []) == (ROWS in left_out)
         assert (found[COLUMNS] == {"round": [], "loss": []}) == (COLUMNS in left_out)
         assert (tmp_path / "result").stat().st_size <= limit
+
+
+def test_a_result_has_no_more_values_than_those_who_read_it_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are few: what it would take in memory is what counts."""
+    monkeypatch.setattr(strict_json, "MOST_VALUES", 1000)
+    many = {f"metric {number}": 0.5 for number in range(300)}
+    found = result(tmp_path, outcome(message("Alpha", 1, many)), {"model.npz": b"x"})
+    assert found["left_out"] == ["metrics", "rounds"]
+    assert found["files"].keys() == {"model.npz"}
+    assert strict_json.loads((tmp_path / "result").read_bytes()) == found
 
 
 def test_a_file_whose_name_is_no_text_is_in_the_result(tmp_path: Path) -> None:

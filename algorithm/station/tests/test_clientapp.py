@@ -15,8 +15,9 @@ from algorithm.tests.fake_flwr import NAMES, THREAD_VARIABLE, text_of
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.client import Delivery
+from proxy.errors import Incompatible
 from proxy.fleet.messages import ErrorCode
-from proxy.fleet.releases import SCHEMAS
+from proxy.fleet.releases import SCHEMAS, Layout, Schema
 from proxy.testing import FakeSuperLink, record_dict
 from proxy.tests.helpers import Drained, pid_in, pushed_in, runs
 
@@ -55,13 +56,15 @@ class Station:
             warm=True,
         )
 
-    def ask(self, text: str, deadline: float = SECONDS) -> fleet.Message:
+    def ask(
+        self, text: str, deadline: float = SECONDS, schema: Schema = SCHEMAS[0]
+    ) -> fleet.Message:
         """Have the ClientApp answer a message; returns the reply."""
         self._sent += 1
         folder = self.folder / str(self._sent)
         folder.mkdir()
         content = record_dict(text=text.encode())
-        sent = Drained(content, FakeSuperLink(schema=SCHEMAS[0]))
+        sent = Drained(content, FakeSuperLink(schema=schema))
         taken = sent.metadata.message_id
         with Bundle(sent.write(folder / "instruction.bundle")) as bundle:
             reply = folder / "reply.bundle"
@@ -115,6 +118,21 @@ def test_a_deadline_beyond_all_bounds_is_like_a_long_one(start: Start) -> None:
 
 def test_a_clientapp_finds_the_stations_node_config(start: Start) -> None:
     assert text_of(start().ask("config")) == "{'partition-id': '0'}"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [schema for schema in SCHEMAS if schema.layout != Layout.INLINE],
+    ids=lambda schema: schema.releases,
+)
+def test_a_message_that_came_in_objects_is_refused_before_it_is_taken(
+    start: Start, schema: Schema
+) -> None:
+    station = start()
+    with pytest.raises(Incompatible, match="in direct mode it comes whole"):
+        station.ask("count", schema=schema)
+    assert station.taken == []
+    assert text_of(station.ask("count")) == "1"
 
 
 def test_a_large_reply_arrives(start: Start) -> None:

@@ -11,7 +11,7 @@ import pytest
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from protos.records_pb2 import MetricRecord
-from proxy.bundle import Bundle, BundleWriter
+from proxy.bundle import ANNOUNCEMENT_BYTES, Bundle, BundleWriter
 from proxy.carriers import Exchange
 from proxy.central.events import NEXT, Answered, Stage
 from proxy.errors import (
@@ -544,6 +544,22 @@ def announcing(more: bytes) -> Answering:
     return exchange
 
 
+def in_a_large_object(instruction: Path, reply: Path) -> None:
+    """Reply with a message whose own object has megabytes of nothing."""
+    asked = asked_in(instruction)
+    answer, contents = make_reply(asked, TRAINED)
+    request = parse(fleet.PushMessagesRequest, answer.encoded)
+    own_id = request.message_object_trees[0].object_id
+    head, _, body = contents[own_id].partition(b"\0")
+    kind, children, _ = head.decode().split(" ")
+    body += wire.field(1000, bytes(ANNOUNCEMENT_BYTES))
+    content = f"{kind} {children} {len(body)}\0".encode() + body
+    request.message_object_trees[0].object_id = object_id(content)
+    request.messages_list[0].metadata.message_id = object_id(content)
+    objects = {**contents, object_id(content): content}
+    write_reply(reply, asked.message_id, request.SerializeToString(), objects)
+
+
 NO_REPLY = ErrorCode.REPLY_MESSAGE_UNAVAILABLE
 
 
@@ -587,6 +603,11 @@ NO_REPLY = ErrorCode.REPLY_MESSAGE_UNAVAILABLE
             announcing(wire.field(15, bytes(17 << 20))),
             *(NO_REPLY, "the limit is 16,777,216"),
             id="its reply is announced with megabytes of nothing",
+        ),
+        pytest.param(
+            in_a_large_object,
+            *(NO_REPLY, "the limit is 16,777,216"),
+            id="its reply's own object has megabytes of nothing",
         ),
         pytest.param(
             announcing(b"\x1a\x00" * 2000),

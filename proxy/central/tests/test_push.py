@@ -1,5 +1,7 @@
 """A reply that a SuperLink refuses in silence is noticed, and one that is repeated is none."""
 
+import itertools
+
 import pytest
 
 from proxy.central.push import Push
@@ -10,6 +12,7 @@ from proxy.testing import FakeSuperLink, record_dict
 from proxy.tests.liars import Lie
 from proxy.transport.superlink import SuperLink
 
+MODEL = record_dict(weights=b"weights")
 TRAINED = record_dict(weights=b"trained")
 
 
@@ -20,7 +23,7 @@ class Conversation:
         self.superlink = FakeSuperLink(schema=schema)
         self.node = SuperLink(self.superlink)
         self.node.register()
-        self.message_id = self.superlink.push_instruction(TRAINED, self.node.node_id)
+        self.message_id = self.superlink.push_instruction(MODEL, self.node.node_id)
         instruction = self.node.pull_messages()
         assert instruction is not None
         self.instruction: Instruction = instruction
@@ -99,5 +102,28 @@ def test_a_refusal_is_noticed_though_the_first_answer_was_lost(schema: Schema) -
     """From 1.19 to 1.32 it cannot be told from a repeated reply at a SuperLink with a database."""
     conversation = Conversation(schema, Lie({"ttl_plus": 60.0}))
     conversation.lose_an_answer("PushMessages")
+    with pytest.raises(ReplyRefused):
+        conversation.push()
+
+
+@pytest.mark.parametrize("schema", [SCHEMAS[-1]], ids=lambda schema: schema.releases)
+@pytest.mark.parametrize("place", [1, 2, 3], ids=["the first", "the second", "the third"])
+def test_a_refusal_is_noticed_though_the_push_of_an_object_failed_before(
+    monkeypatch: pytest.MonkeyPatch, schema: Schema, place: int
+) -> None:
+    """The reply's own object comes last: until then the SuperLink cannot have it."""
+    conversation = Conversation(schema)
+    push_object, pushes = conversation.node.push_object, itertools.count(1)
+
+    def lost(run_id: int, session_id: str, object_id: str, content: bytes) -> None:
+        if next(pushes) == place:
+            raise Unreachable("The SuperLink did not answer PushObject.")
+        push_object(run_id, session_id, object_id, content)
+
+    monkeypatch.setattr(conversation.node, "push_object", lost)
+    with pytest.raises(Unreachable):
+        conversation.push()
+    nothing = PushAnswer(frozenset(), "", refused=False)
+    monkeypatch.setattr(conversation.node, "push_messages", lambda *_: nothing)
     with pytest.raises(ReplyRefused):
         conversation.push()

@@ -213,3 +213,24 @@ def whole(metrics: dict[str, float]) -> bytes:
     for key, value in metrics.items():
         item.metric_record.items.add(key=key).value.double = value
     return replies.SerializeToString()
+
+
+def test_of_a_reply_that_came_whole_a_record_that_is_too_large_is_passed_over() -> None:
+    replies = Replies()
+    content = replies.messages.add().content
+    for name, count in (("big", 4000), ("small", 1)):
+        record = content.items.add(key=name).metric_record
+        for number in range(count):
+            record.items.add(key=f"{number:0100}").value.double = 0.5
+    assert metrics_in(replies.SerializeToString()) == {f"{0:0100}": 0.5}
+
+
+def test_of_a_reply_that_came_whole_only_so_many_bytes_are_read() -> None:
+    """Each of its records has one metric, and much else that no report has."""
+    replies = Replies()
+    content = replies.messages.add().content
+    for number in range(100):
+        record = content.items.add(key=f"record {number}").metric_record
+        record.items.add(key="x" * (200 << 10))
+        record.items.add(key=f"metric {number}").value.double = 0.5
+    assert len(metrics_in(replies.SerializeToString())) == 10
