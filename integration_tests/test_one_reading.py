@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtobufMessage
 from hypothesis import given, settings
 
 from algorithm.flower.app import build
 from algorithm.flower.environment import Flower
 from algorithm.flower.manifest import Manifest
-from algorithm.flower.run_clientapp import _resolve
 from algorithm.station.answer import answer
 from algorithm.station.job import Job, Message
 from algorithm.station.policy import Policy
 from algorithm.station.runtime import Runtime
 from algorithm.station.runtimes import DIRECT, runtimes
+from integration_tests.fuzz.targets import handover
 from integration_tests.harness import APPS
+from integration_tests.readings import read_by_flower, same
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
@@ -45,32 +45,15 @@ def accepted(kind: type[ProtobufMessage], encoded: bytes) -> Any:
         return None
 
 
-def read_by_flower(kind: str, encoded: bytes) -> Any:
-    """Return what Flower reads, if anything."""
-    try:
-        return _resolve(f"flwr.proto.{kind}").FromString(encoded)
-    except DecodeError:
-        return None
-
-
-def same(ours: Any, theirs: Any) -> bool:
-    """Whether two messages say the same in all that ours names."""
-    return all(
-        getattr(ours, field.name) == getattr(theirs, field.name)
-        for field in ours.DESCRIPTOR.fields
-        if field.message_type is None
-    )
-
-
 @settings(max_examples=2000, deadline=None)
 @given(RUN_RESPONSES)
 def test_flower_reads_the_run_that_was_checked(encoded: bytes) -> None:
     ours = accepted(fleet.GetRunResponse, encoded)
-    by_supernode = read_by_flower("run_pb2:GetRunResponse", encoded)
+    by_supernode = read_by_flower("run_pb2", "GetRunResponse", encoded)
     if ours is None or by_supernode is None:
         return
     handed_over = ours.run.SerializeToString()
-    by_clientapp = read_by_flower("run_pb2:Run", handed_over)
+    by_clientapp = read_by_flower("run_pb2", "Run", handed_over)
     assert by_clientapp == by_supernode.run
     assert same(ours.run, by_clientapp)
     assert set(ours.run.override_config) == set(by_clientapp.override_config)
@@ -80,7 +63,7 @@ def test_flower_reads_the_run_that_was_checked(encoded: bytes) -> None:
 @given(FAB_RESPONSES)
 def test_flower_reads_the_app_that_was_checked(encoded: bytes) -> None:
     ours = accepted(fleet.GetFabResponse, encoded)
-    theirs = read_by_flower("fab_pb2:GetFabResponse", encoded)
+    theirs = read_by_flower("fab_pb2", "GetFabResponse", encoded)
     if ours is not None and theirs is not None:
         assert same(ours.fab, theirs.fab)
 
@@ -89,7 +72,7 @@ def test_flower_reads_the_app_that_was_checked(encoded: bytes) -> None:
 @given(PULLED)
 def test_flower_reads_the_message_that_was_checked(encoded: bytes) -> None:
     ours = accepted(fleet.PullMessagesResponse, encoded)
-    theirs = read_by_flower("fleet_pb2:PullMessagesResponse", encoded)
+    theirs = read_by_flower("fleet_pb2", "PullMessagesResponse", encoded)
     if ours is None or theirs is None:
         return
     assert len(ours.messages_list) == len(theirs.messages_list)
@@ -101,6 +84,25 @@ def test_flower_reads_the_message_that_was_checked(encoded: bytes) -> None:
         for each in (ours.message_object_trees, theirs.message_object_trees)
     ]
     assert trees[0] == trees[1]
+
+
+@pytest.mark.parametrize("mode", handover.MODES, ids=lambda mode: mode.__name__)
+@pytest.mark.parametrize("changed", [{"fab_id": "me/other"}, {"fab_hash": "0" * 64}, {"run_id": 8}])
+def test_the_fuzz_target_finds_what_was_handed_over_and_not_checked(
+    mode: handover.Mode, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = next(iter(handover.seeds())) if mode is handover.bridged else handover.whole()
+    handover.send(sound, mode)
+
+    def check(policy: handover.Recording, run: fleet.Run, fab: bytes) -> None:
+        seen = fleet.Run()
+        seen.CopyFrom(run)
+        seen.MergeFrom(fleet.Run(**changed))
+        policy.seen.append((seen, fab))
+
+    monkeypatch.setattr(handover.Recording, "check", check)
+    with pytest.raises(AssertionError):
+        handover.send(sound, mode)
 
 
 # A central that attacks
