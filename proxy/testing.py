@@ -21,7 +21,7 @@ from proxy import client
 from proxy.bundle import Bundle, BundleWriter
 from proxy.carriers import Carrier, Exchange
 from proxy.central.delivery import Delivery
-from proxy.central.events import Event, told_to
+from proxy.central.events import Event, Trace, told_to
 from proxy.central.report import MessageRecord, Observer, Reporter, log_trouble
 from proxy.central.stations import Station, Terms
 from proxy.client import ClientProxy
@@ -329,7 +329,12 @@ class ProxyPair(Observer):
         carrier.prepare(name, self.node.node_id)
         self._station = Station(name, self.node, carrier, folder)
         self._terms = Terms(deadline, self.stop, self.clock)
-        self._trace = told_to([self.events.append, Reporter(self).trace, log_trouble])
+        self._listeners = [self.events.append, Reporter(self).trace, log_trouble]
+        self._trace = told_to(self._listeners)
+
+    def listen(self, needed: Trace) -> None:
+        """Have one more listener, on which a promise hangs."""
+        self._trace = told_to(self._listeners, [needed])
 
     def taken(self, record: MessageRecord) -> None:
         """Keep the record."""

@@ -25,6 +25,7 @@ from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
 from proxy.errors import (
     BridgeError,
     Cancelled,
+    CarrierError,
     FleetError,
     ReplyRefused,
     RunNotRunning,
@@ -137,10 +138,8 @@ class VirtualSuperNode:
         self._stop, self._clock = terms.stop, terms.clock
         self._pulse = pulse
         self._identity = identity
-        listeners = [pulse.trace, trace, log_trouble]
-        if identity is not None:
-            listeners.insert(0, _Memory(identity).trace)
-        self._trace = told_to(listeners)
+        needed = [] if identity is None else [_Memory(identity).trace]
+        self._trace = told_to([pulse.trace, trace, log_trouble], needed)
         self._delivery: Delivery | None = None
 
     def register(self) -> None:
@@ -267,7 +266,10 @@ class VirtualSuperNode:
 
 
 class _Memory:
-    """Keeps a station's message with its key, from before anything is done until it is answered."""
+    """Keeps a station's message with its key, from before anything is done until it is answered.
+
+    A message that cannot be kept is not sent: if the bridge were killed, nobody would answer it.
+    """
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
@@ -276,7 +278,13 @@ class _Memory:
         """Take an event."""
         match event:
             case Pulled():
-                self._identity.keep_message(event.instruction.encoded)
+                try:
+                    self._identity.keep_message(event.instruction.encoded)
+                except OSError as error:
+                    raise CarrierError(
+                        f"The bridge cannot keep the message beside the key of station"
+                        f" {event.station}: {error.strerror}. It was not sent."
+                    ) from error
             case Pushed():
                 self._identity.forget_message()
             case Dropped():

@@ -129,8 +129,8 @@ class Delivery:
             If the SuperLink refused even an error reply.
         """
         with suppress(_Superseded), self._dropping(), self._emptied_folder(), ExitStack() as opened:
-            self._advance(Pulled(**self._event()))
             try:
+                self._advance(Pulled(**self._event()))
                 answered = self._ask_station(opened)
             except Exception as error:
                 answered = self._error_answer(error)
@@ -143,7 +143,8 @@ class Delivery:
         """
         with suppress(_Superseded), self._dropping():
             if self._stage is None:
-                self._advance(Pulled(**self._event()))
+                with suppress(Exception):  # it is answered with an error anyway
+                    self._advance(Pulled(**self._event()))
             self._answer(self._error_answer(error))
 
     # From the SuperLink to the station

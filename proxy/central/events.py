@@ -189,17 +189,37 @@ class Dropped(Event):
 Trace = Callable[[Event], None]
 
 
-def told_to(listeners: Sequence[Trace]) -> Trace:
-    """Return what tells each event to all listeners; one that fails harms neither them nor us."""
+# Until the station has the message: an error reply is all that is lost.
+_MAY_FAIL = frozenset({Stage.PULLED, Stage.DRAINED, Stage.SENT})
+
+
+def told_to(listeners: Sequence[Trace], needed: Sequence[Trace] = ()) -> Trace:
+    """Return what tells each event to all listeners; one that fails does not harm the others.
+
+    Parameters
+    ----------
+    listeners : Sequence[Callable[[Event], None]]
+        What one of them raises is logged.
+    needed : Sequence[Callable[[Event], None]]
+        Those on which a promise hangs; they hear first. What one of them raises before the station
+        has the message is raised, when all have heard: the message then gets an error reply. Later
+        it is logged, because a reply that is there is worth more.
+    """
 
     def trace(event: Event) -> None:
-        for listener in listeners:
+        failure: Exception | None = None
+        for listener in (*needed, *listeners):
             try:
                 listener(event)
-            except Exception:
-                log.exception(
-                    "message %s of station %s: a listener failed when it was %s",
-                    *(event.instruction.message_id, event.station, event.stage),
-                )
+            except Exception as error:
+                if listener in needed and event.stage in _MAY_FAIL:
+                    failure = failure or error
+                else:
+                    log.exception(
+                        "message %s of station %s: a listener failed when it was %s",
+                        *(event.instruction.message_id, event.station, event.stage),
+                    )
+        if failure is not None:
+            raise failure
 
     return trace

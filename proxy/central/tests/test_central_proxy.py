@@ -1,7 +1,6 @@
 """The CentralProxy keeps one SuperNode online for each station, and each works on its own."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -12,55 +11,19 @@ import pytest
 from protos import fleet_pb2 as fleet
 from proxy.carriers import Exchange
 from proxy.central.central_proxy import CentralProxy
-from proxy.central.report import MessageRecord, Observer
-from proxy.clock import SystemClock
-from proxy.errors import Cancelled, CarrierError, Unreachable
+from proxy.central.tests.bridges import (
+    MODEL,
+    SECONDS,
+    TRAINED,
+    QuickClock,
+    Troubled,
+    Watch,
+    hang,
+)
+from proxy.errors import CarrierError, Unreachable
 from proxy.testing import ClientApp, Content, FakeSuperLink, MemoryCarrier, Objects, record_dict
 from proxy.tests.helpers import wait_until
-from proxy.transport.identity import Identity, make_keys
 from proxy.transport.superlink import SuperLink
-
-MODEL = record_dict(weights=b"weights")
-TRAINED = record_dict(weights=b"trained")
-SECONDS = 20.0  # for what happens within milliseconds, unless it is broken
-
-
-class Watch(Observer):
-    """Notes what becomes of the messages, and wakes up who waits for that."""
-
-    def __init__(self) -> None:
-        self.takings: list[MessageRecord] = []
-        self.answers: list[MessageRecord] = []
-        self._changed = threading.Condition()
-
-    def taken(self, record: MessageRecord) -> None:
-        with self._changed:
-            self.takings.append(record)
-            self._changed.notify_all()
-
-    def answered(self, record: MessageRecord) -> None:
-        with self._changed:
-            self.answers.append(record)
-            self._changed.notify_all()
-
-    def wait(self, answers: int = 0, takings: int = 0) -> None:
-        """Wait until so many messages were taken and answered."""
-        with self._changed:
-            assert self._changed.wait_for(
-                lambda: len(self.answers) >= answers and len(self.takings) >= takings, SECONDS
-            )
-
-
-class QuickClock(SystemClock):
-    """Has an hour pass in four seconds."""
-
-    speed = 1000.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() * self.speed
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        return event.wait(seconds / self.speed)
 
 
 class Bridge:
@@ -208,26 +171,8 @@ def test_an_observer_hears_of_every_message_when_it_is_taken_and_when_it_is_answ
 # Trouble
 
 
-class Troubled(MemoryCarrier):
-    """Fails as it is told to, once for each message."""
-
-    def __init__(self, *troubles: Callable[[threading.Event], None]) -> None:
-        super().__init__(lambda _: TRAINED, ("north",))
-        self._troubles = list(troubles)
-
-    def exchange(self, station: str, exchange: Exchange) -> None:
-        if self._troubles:
-            self._troubles.pop(0)(exchange.cancelled)
-        super().exchange(station, exchange)
-
-
 def closed(_: threading.Event) -> None:
     raise CarrierError("The station is closed.")
-
-
-def hang(cancelled: threading.Event) -> None:
-    assert cancelled.wait(SECONDS)
-    raise Cancelled("Stopped while the station had a message.")
 
 
 def test_a_message_that_failed_is_answered_with_an_error_and_the_next_one_is_served(
@@ -427,106 +372,3 @@ def test_a_fault_in_an_observer_costs_no_message(
     message_id = bridge.push("north")
     bridge.watch.wait(answers=1)
     assert bridge.superlink.reply_to(message_id) == TRAINED
-
-
-# What a predecessor left
-
-
-@pytest.fixture
-def identity(tmp_path: Path) -> Iterator[Identity]:
-    """The key of a SuperNode that the SuperLink is told of beforehand."""
-    make_keys(tmp_path / "keys", ["north"])
-    identity = Identity(tmp_path / "keys" / "north")
-    yield identity
-    identity.close()
-
-
-class Attached:
-    """A bridge with a key, which can be killed and started anew."""
-
-    def __init__(self, identity: Identity, folder: Path) -> None:
-        self.superlink = FakeSuperLink()
-        self.superlink.told_beforehand = True
-        self.superlink.know(identity.key)
-        self.identity = identity
-        self.folder = folder
-        self.watch = Watch()
-
-    def start(self, carrier: MemoryCarrier) -> CentralProxy:
-        """Start one more bridge; what was started before is as good as killed."""
-        folder = self.folder / f"bridge-{time.monotonic_ns()}"
-        central = CentralProxy(
-            lambda _: SuperLink(self.superlink, identity=self.identity),
-            *(carrier, folder, 60.0, self.watch, {"north": self.identity}, QuickClock()),
-        )
-        central.start()
-        return central
-
-
-def test_a_successor_answers_what_was_under_way_when_a_bridge_was_killed(
-    identity: Identity, tmp_path: Path
-) -> None:
-    attached = Attached(identity, tmp_path)
-    over = threading.Event()
-
-    def never_answer(_: threading.Event) -> None:
-        assert over.wait(SECONDS)
-        raise CarrierError("Too late.")
-
-    killed = attached.start(Troubled(never_answer))
-    message_id = attached.superlink.push_instruction(MODEL, identity.node_id)
-    attached.watch.wait(takings=1)
-    assert wait_until(identity.kept_message)
-
-    successor = attached.start(MemoryCarrier(lambda _: TRAINED, ("north",)))
-    assert wait_until(lambda: message_id in attached.superlink.replies)
-    assert wait_until(lambda: not identity.kept_message())
-    said = attached.superlink.reply_to(message_id)
-    assert said == fleet.Error(
-        code=5, reason="The bridge ended while station north had the message."
-    )
-    next_id = attached.superlink.push_instruction(MODEL, identity.node_id)
-    assert wait_until(lambda: next_id in attached.superlink.replies)
-    over.set()
-    killed.stop()
-    successor.stop()
-    assert attached.superlink.reply_to(message_id) == said
-
-
-def test_nothing_is_kept_of_a_message_that_has_its_answer(
-    identity: Identity, tmp_path: Path
-) -> None:
-    attached = Attached(identity, tmp_path)
-    central = attached.start(MemoryCarrier(lambda _: TRAINED, ("north",)))
-    attached.superlink.push_instruction(MODEL, identity.node_id)
-    attached.watch.wait(answers=1)
-    central.stop()
-    assert identity.kept_message() == b""
-
-
-def test_a_message_that_could_not_be_answered_at_the_end_is_kept_for_a_successor(
-    identity: Identity, tmp_path: Path
-) -> None:
-    attached = Attached(identity, tmp_path)
-    central = attached.start(Troubled(hang))
-    message_id = attached.superlink.push_instruction(MODEL, identity.node_id)
-    attached.watch.wait(takings=1)
-    attached.superlink.be_unreachable(10**6)
-    central.stop()
-    attached.superlink.be_unreachable(0)
-    successor = attached.start(MemoryCarrier(lambda _: TRAINED, ("north",)))
-    assert wait_until(lambda: message_id in attached.superlink.replies)
-    successor.stop()
-
-
-@pytest.mark.parametrize("kept", [b"damaged", b""])
-def test_what_is_no_message_is_not_kept_for_ever(
-    identity: Identity, tmp_path: Path, kept: bytes
-) -> None:
-    identity.keep_message(kept)
-    attached = Attached(identity, tmp_path)
-    central = attached.start(MemoryCarrier(lambda _: TRAINED, ("north",)))
-    attached.superlink.push_instruction(MODEL, identity.node_id)
-    attached.watch.wait(answers=1)
-    central.stop()
-    assert identity.kept_message() == b""

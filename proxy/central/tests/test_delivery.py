@@ -13,7 +13,7 @@ from protos import fleet_pb2 as fleet
 from protos.records_pb2 import MetricRecord
 from proxy.bundle import ANNOUNCEMENT_BYTES, Bundle, BundleWriter
 from proxy.carriers import Exchange
-from proxy.central.events import NEXT, Answered, Stage
+from proxy.central.events import NEXT, Answered, Event, Stage
 from proxy.errors import (
     Cancelled,
     CarrierError,
@@ -266,6 +266,30 @@ def test_every_stage_but_the_last_may_end_in_a_dropped_message() -> None:
         for stage, following in NEXT.items()
         if stage is not None and following
     )
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_listener_on_which_a_promise_hangs_ends_the_delivery_until_the_station_has_it(
+    pair: ProxyPair, stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = stage in (Stage.PULLED, Stage.DRAINED, Stage.SENT)
+
+    def journal(event: Event) -> None:
+        if event.stage == stage:
+            raise OSError(28, "No space left on device")
+
+    pair.listen(journal)
+    said = pair.send(MODEL)
+    assert (said == TRAINED) != before
+    if before:
+        assert isinstance(said, fleet.Error)
+        assert said.code == ErrorCode.NODE_UNAVAILABLE
+        assert "No space left on device" in said.reason
+    assert len(pushed(pair)) == 1
+    assert [event.stage for event in pair.events][:: len(pair.events) - 1] == [
+        *(Stage.PULLED, Stage.PUSHED)
+    ]
+    assert ("a listener failed" in caplog.text) == (stage in (Stage.ANSWERED, Stage.PUSHED))
 
 
 def test_events_hold_what_a_journal_needs(pair: ProxyPair) -> None:
