@@ -4,6 +4,7 @@ Source: flwr 1.15 to 1.39, `flwr/client/grpc_rere_client/` and
 `flwr/server/superlink/fleet/grpc_rere/`.
 """
 
+import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from proxy.errors import (
 from proxy.fleet.inline import MAX_MESSAGE_BYTES
 from proxy.system.guard import OF_ANOTHER_USER, calls_for_us
 from proxy.transport.node_key import CLOCKS_HINT, NodeKey
+from proxy.transport.sizes import LARGEST, LARGEST_OTHER
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,20 @@ _OPTIONS = (
     # A port is ours alone.
     ("grpc.so_reuseport", 0),
 )
+# How large each answer of a SuperLink may be.
+_ANSWERS = {
+    "methodConfig": [
+        {"name": [{}], "maxResponseMessageBytes": LARGEST_OTHER},
+        *(
+            {
+                "name": [{"service": "flwr.proto.Fleet", "method": method}],
+                "maxResponseMessageBytes": largest,
+            }
+            for method, largest in LARGEST.items()
+        ),
+    ]
+}
+_CLIENT_OPTIONS = (*_OPTIONS, ("grpc.service_config", json.dumps(_ANSWERS)))
 _TIMEOUT_SECONDS = 60.0
 # A SuperNode holds one call open and has some objects on their way.
 _WORKERS = 16
@@ -67,10 +83,10 @@ class GrpcTransport:
         self._hints: dict[type[FleetError], str] = {ClocksDiffer: CLOCKS_HINT}
         if root_certificates is None:
             self._hints[Unreachable] = "If it has TLS, name its certificates (--root-certificates)."
-            self._channel = grpc.insecure_channel(superlink, options=_OPTIONS)
+            self._channel = grpc.insecure_channel(superlink, options=_CLIENT_OPTIONS)
         else:
             trusted = grpc.ssl_channel_credentials(root_certificates.read_bytes())
-            self._channel = grpc.secure_channel(superlink, trusted, options=_OPTIONS)
+            self._channel = grpc.secure_channel(superlink, trusted, options=_CLIENT_OPTIONS)
 
     def use_key(self, key: NodeKey) -> None:
         """Sign the calls to come with a key."""

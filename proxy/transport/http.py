@@ -15,6 +15,7 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from proxy.errors import (
 from proxy.fleet.inline import MAX_MESSAGE_BYTES
 from proxy.system.guard import is_ours
 from proxy.transport.node_key import NodeKey, clocks_differ
+from proxy.transport.sizes import largest_answer
 from proxy.transport.transfer import MAX_CALLS
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ _COME_BACK_LATER = frozenset(
 )
 # Besides the objects on their way: a heartbeat, and what `VirtualSuperNode` asks.
 _OTHER_CALLS = 2
+_PIECE_BYTES = 1 << 20
 _PREFIX = "/v1/fleet/"
 
 
@@ -107,12 +110,16 @@ class HttpTransport:
                 headers={
                     "content-type": "application/protobuf",
                     "accept": "application/protobuf",
+                    "accept-encoding": "identity",
                     "flwr-public-key": b64encode(signed.public_key).decode(),
                     "flwr-timestamp": signed.timestamp,
                     "flwr-signature": b64encode(signed.signature).decode(),
                 },
                 timeout=_TIMEOUT_SECONDS,
+                stream=True,
             )
+            with response:
+                content = self._content(method, response)
         except requests.RequestException as error:
             raise Unreachable(
                 f"No SuperLink with a Fleet API over HTTP answers at {self.superlink}"
@@ -121,18 +128,33 @@ class HttpTransport:
                 " certificates (--root-certificates).",
             ) from error
         if response.status_code == HTTPStatus.OK:
-            return response.content
-        raise _refusal(method, self.superlink, response, sent)
+            return content
+        raise _refusal(method, self.superlink, response, content, sent)
+
+    def _content(self, method: str, response: requests.Response) -> bytes:
+        """Return an answer's body, if it is no larger than such an answer can be."""
+        answered = f"The SuperLink at {self.superlink} answered {method}"
+        # A megabyte that is compressed twice is a terabyte.
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise FleetError(f"{answered} with compressed data, which was not asked for.")
+        content, at_most = BytesIO(), largest_answer(method)
+        for piece in response.iter_content(_PIECE_BYTES):
+            content.write(piece)
+            if content.tell() > at_most:
+                raise FleetError(f"{answered} with more than {at_most:,} bytes.")
+        return content.getvalue()
 
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
 
 
-def _refusal(method: str, superlink: str, response: requests.Response, sent: float) -> FleetError:
+def _refusal(
+    method: str, superlink: str, response: requests.Response, content: bytes, sent: float
+) -> FleetError:
     text = f"The SuperLink at {superlink} answered {method} with HTTP {response.status_code}"
     try:
-        text += f": {strict_json.loads(response.content)['detail']}"
+        text += f": {strict_json.loads(content)['detail']}"
     except (ValueError, KeyError, TypeError):
         if response.status_code not in _COME_BACK_LATER:
             return FleetError(f"{text}.", "Check that it is a SuperLink of flwr 1.40 or newer.")

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from proxy.bundle import ANNOUNCEMENT_BYTES, APP_BYTES
 from proxy.errors import (
     BridgeError,
     ClocksDiffer,
@@ -91,6 +92,29 @@ def test_who_is_not_let_in_is_told_why(
     with pytest.raises(Unimplemented, match="RegisterNode is not for you"):
         node.register()
     assert node.node_id == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "largest"),
+    [
+        ("GetRun", ANNOUNCEMENT_BYTES),
+        ("SendNodeHeartbeat", ANNOUNCEMENT_BYTES),
+        ("GetFab", APP_BYTES),
+    ],
+)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_answer_that_is_larger_than_such_answers_are_is_refused(
+    core: Core, transport: str, method: str, largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {method: bytes(largest + 1), "PullObject": bytes(largest + 1)}
+    monkeypatch.setattr(core.superlink, "call", lambda method, _: answers[method])
+    server = FleetServer(core, "grpc" if transport == "grpc" else "http")
+    client = TRANSPORTS[transport](server.address)
+    assert client.call("PullObject", b"") == answers["PullObject"]
+    with pytest.raises(FleetError, match=rf"{largest + 1} vs\. {largest}|more than {largest:,}"):
+        client.call(method, b"")
+    client.close()
+    server.close()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
