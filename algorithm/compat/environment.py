@@ -75,6 +75,7 @@ def environment(release: str, cache: Path) -> Path:
     with _alone(folder):
         complete = folder / "installed"
         if not complete.exists():
+            _check_free(folder)
             more, package = (*_APP_NEEDS, *era_of(release).packages), _package(release)
             # Our own pip installs into it; one of its own would take seconds to make.
             _run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder))
@@ -85,6 +86,16 @@ def environment(release: str, cache: Path) -> Path:
                 _pip("install", "--no-deps", f"{package}=={release}", into=folder)
             complete.touch()
     return folder
+
+
+def _check_free(folder: Path) -> None:
+    """Refuse to clear a folder that is not ours: behind a link, or with something else in it."""
+    ours = folder.is_dir() and (folder / "pyvenv.cfg").is_file()
+    if folder.is_symlink() or (folder.exists() and not ours and any(folder.iterdir())):
+        raise FlowerError(
+            f"{folder} is not a Python environment that flower-v6 made.",
+            "It would be cleared. Remove it, or name another folder (--cache).",
+        )
 
 
 @contextmanager
