@@ -25,12 +25,12 @@ from typing import Any
 
 from algorithm.flower.environment import Flower
 from algorithm.image.build import BASE_IMAGE, build_image
-from algorithm.station.runtimes import DIRECT, MODES
 from integration_tests.harness import APPS, native_federation, run_on
 from integration_tests.vantage6.busy import PROBE
 from integration_tests.vantage6.containers import image_name
 from integration_tests.vantage6.researcher import Researcher
 from integration_tests.vantage6.stack import Stack, running_stack
+from proxy.calls import Mode
 
 _APP, _RESULT = "large", "large-result.json"
 _DEADLINE_SECONDS = 600.0
@@ -85,12 +85,12 @@ class Result:
     @property
     def measured(self) -> float:
         """What the goal is about, over a subtask: the own part, or in direct mode the step."""
-        return (self.step if self.mode == DIRECT else self.own) / self.subtask
+        return (self.step if self.mode == Mode.DIRECT else self.own) / self.subtask
 
     @property
     def goal(self) -> float:
         """How large it may be."""
-        return self.size.step_goal if self.mode == DIRECT else self.size.own_goal
+        return self.size.step_goal if self.mode == Mode.DIRECT else self.size.own_goal
 
 
 def main() -> int:
@@ -143,7 +143,7 @@ def _measure(stack: Stack, probe: str, app: str, size: Size) -> list[Result]:
         return task
 
     results, before = [], moves()
-    for mode in MODES:
+    for mode in Mode:
         task, after = run(mode), moves()
         results.append(_result(researcher, size, mode, task, mean(before + after)))
         before = after

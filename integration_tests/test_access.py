@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from algorithm.flower.environment import Flower
-from algorithm.station.runtimes import MODES
 from integration_tests.harness import (
     APPS,
     COMMAND,
@@ -27,6 +26,7 @@ from integration_tests.harness import (
     wait_until,
     with_command_line,
 )
+from proxy.calls import Mode
 from proxy.tests.helpers import NOBODYS_UID, as_another_user, needs_root
 
 NEWEST = "the installed one"
@@ -200,7 +200,7 @@ def runs_of(federation: Federation, home: Path) -> list[Any]:
 # What an app sees.
 
 
-@pytest.fixture(scope="module", params=MODES)
+@pytest.fixture(scope="module", params=Mode)
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What an app saw of a run whose user has a password, in the environment and for a database."""
     folder = tmp_path_factory.mktemp(f"seen-{request.param}")

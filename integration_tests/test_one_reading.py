@@ -16,13 +16,14 @@ from algorithm.station.answer import answer
 from algorithm.station.job import Job, Message
 from algorithm.station.policy import Policy
 from algorithm.station.runtime import Runtime
-from algorithm.station.runtimes import DIRECT, runtimes
+from algorithm.station.runtimes import runtimes
 from integration_tests.fuzz.targets import handover
 from integration_tests.harness import APPS
 from integration_tests.readings import read_by_flower, same
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
+from proxy.calls import Mode
 from proxy.errors import FleetError
 from proxy.fleet import one_reading, wire
 from proxy.fleet.messages import ErrorCode, object_id
@@ -169,7 +170,7 @@ class Central:
         place: Message = self.job.message(metadata.message_id)
         objects = {object_id(each): each for each in (pulled, self._fab)}
         write_bundle(place.instruction, header, objects)
-        start = runtimes(DIRECT, self.job, "partition-id=0", self.job.folder, warm=False)
+        start = runtimes(Mode.DIRECT, self.job, "partition-id=0", self.job.folder, warm=False)
         started: list[Runtime] = []
 
         def runtime(node_id: int) -> Runtime:

@@ -30,18 +30,15 @@ from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.blocks import Data, in_memory, sha256_of
 from proxy.bundle import ANNOUNCEMENT_BYTES, STAGES, Bundle, BundleWriter
+from proxy.calls import LONGEST_SECONDS
 from proxy.errors import BundleError, FleetError, RunNotRunning, Unimplemented
 from proxy.fleet import messages, one_reading, wire
 from proxy.fleet.inline import CONTENT, MESSAGES_LIST, without_content
 from proxy.fleet.messages import parse
+from proxy.fleet.one_reading import ONE_MESSAGE
 from proxy.fleet.releases import Layout
 
 log = logging.getLogger(__name__)
-
-# What waits takes no longer time: a year is more than anybody will wait for.
-_MAX_DEADLINE_SECONDS = 366 * 24 * 3600.0
-# An instruction has one message, with one tree of objects if it has any.
-_SINGLE = ("messages_list", "message_object_trees")
 
 
 class Stage(IntEnum):
@@ -353,7 +350,7 @@ def instruction_of(bundle: Bundle) -> tuple[messages.Instruction, fleet.Run]:
     ):
         if said != meant:
             raise BundleError(f"Bundle {bundle.path} names {what} {meant} but holds {said}.")
-    if not 0 < header.instruction.deadline_seconds <= _MAX_DEADLINE_SECONDS:
+    if not 0 < header.instruction.deadline_seconds <= LONGEST_SECONDS:
         raise BundleError(f"Bundle {bundle.path} has no sensible deadline.")
     if missing := [i for i in instruction.object_ids if i not in bundle.object_ids]:
         raise BundleError(
@@ -371,16 +368,20 @@ def _check_one_message(bundle: Bundle, instruction: messages.Instruction) -> Non
     match instruction.layout:
         case Layout.INLINE:
             one_reading.check(
-                fleet.PullMessagesResponse, without_content(instruction.data), _SINGLE
+                fleet.PullMessagesResponse,
+                without_content(instruction.data),
+                ONE_MESSAGE,
             )
             return
         case Layout.MAP:
             by_message = one_reading.read(
-                fleet.MapPullMessagesResponse, instruction.encoded, _SINGLE
+                fleet.MapPullMessagesResponse, instruction.encoded, ONE_MESSAGE
             )
             named = list(by_message.objects_to_pull)
         case Layout.TREE:
-            as_trees = one_reading.read(fleet.PullMessagesResponse, instruction.encoded, _SINGLE)
+            as_trees = one_reading.read(
+                fleet.PullMessagesResponse, instruction.encoded, ONE_MESSAGE
+            )
             named = [tree.object_id for tree in as_trees.message_object_trees]
     for message in wire.views(instruction.encoded, MESSAGES_LIST):
         if any(wire.views(message, CONTENT)):

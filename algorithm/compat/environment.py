@@ -1,6 +1,5 @@
 """Flower environments and wheels of any release, in a folder of ours; each is made once."""
 
-import fcntl
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from proxy.errors import FlowerError
 from proxy.fleet.releases import era_of, version_of
+from proxy.system.locks import locked
 
 _VERSIONS = re.compile(r"Available versions: (.*)")
 _FINAL = re.compile(r"[0-9.]+")
@@ -102,8 +102,7 @@ def _check_free(folder: Path) -> None:
 def _alone(what: Path) -> Iterator[None]:
     """Keep others, who may want the same at once, waiting."""
     what.parent.mkdir(parents=True, exist_ok=True)
-    with what.with_name(f"{what.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(what.with_name(f"{what.name}.lock")):
         yield
 
 

@@ -12,8 +12,7 @@ from algorithm.runs.recording import Recording
 from algorithm.runs.run import Run, run_app
 from algorithm.runs.screen import Screen
 from algorithm.runs.stations import LocalStations, local_stations
-from algorithm.station.runtimes import BRIDGE, DIRECT
-from proxy.calls import DEFAULT_LIFETIME
+from proxy.calls import DEFAULT_LIFETIME, Mode
 from proxy.errors import BridgeError
 from proxy.system.process import Workspace
 
@@ -87,7 +86,7 @@ def _run(name: str, flower: Flower, folder: Path, screen: Screen, recording: Rec
         flower,
         _DEADLINE_SECONDS,
         warm=True,
-        mode=DIRECT if name == "in direct mode" else BRIDGE,
+        mode=Mode.DIRECT if name == "in direct mode" else Mode.BRIDGE,
     )
     shared = (APP, flower, work, screen, outcome, stations)
     config = [f"result={json.dumps(str(result))}"]

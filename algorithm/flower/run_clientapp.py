@@ -9,8 +9,9 @@ frames. To this script come
        `node_config` (as for `flower-supernode`), `max_message_bytes` and what P has
     P  JSON with `modules` and `environ`: imports the modules, in an environment with those
        variables
-    T  a message: JSON with `fab` and `context` (paths: of the app, and of what the ClientApp's
-       Context is kept in), followed by
+    T  a message: JSON with `context` (the path of what the ClientApp's Context is kept in),
+       followed by
+    F  its app (FAB),
     R  its run (an encoded Run), and
     M  the message itself (an encoded Message)
 
@@ -193,6 +194,7 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
     known, environ = set(sys.modules), dict(os.environ)
     with pipe.makefile("rb", _READ_BYTES) as file:
         task = json.loads(frames.receive_one(file, b"T").rest())
+        fab = frames.receive_one(file, b"F").rest()
         run = flower.run_from_proto(
             flower.ProtoRun.FromString(frames.receive_one(file, b"R").rest())
         )
@@ -204,7 +206,7 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
         flower.TaskIdentity.task_id = message.metadata.dst_task_id or 0
     state_lost, kept = False, Path(task["context"])
     try:
-        app = _installed(flower, Path(task["fab"]).read_bytes())
+        app = _installed(flower, fab)
         context, state_lost = _context(flower, start, run, app, kept)
         reply = _call(flower, run, message, context, kept)
         encoded = _encoded(flower, reply, start["max_message_bytes"])

@@ -16,7 +16,6 @@ from proxy.errors import UsageError
 
 # As a command line and a task name them.
 SUPERNODES = tuple(lifetime.value for lifetime in Lifetime)
-_MODES = tuple(mode.value for mode in Mode)
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,8 @@ class Arguments:
             raise _unusable("organizations", made.organizations, "a list of ids or names")
         if made.supernodes not in SUPERNODES:
             raise _unusable("supernodes", made.supernodes, _all(SUPERNODES))
-        if made.mode not in _MODES:
-            raise _unusable("mode", made.mode, _all(_MODES))
+        if made.mode not in tuple(Mode):
+            raise _unusable("mode", made.mode, _all(tuple(Mode)))
         for name in ("deadline", "idle_limit"):
             value = getattr(made, name)
             if given.get(name) is not None and not _is_duration(value):

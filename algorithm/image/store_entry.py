@@ -11,8 +11,7 @@ from typing import Any
 from algorithm.flower.manifest import Manifest
 from algorithm.functions.arguments import SUPERNODES
 from algorithm.functions.result import COLUMNS, LINE_X, LINE_Y, ROWS
-from algorithm.station.runtimes import MODES
-from proxy.calls import DEFAULT_DEADLINE_SECONDS, DEFAULT_LIFETIME, DEFAULT_MODE
+from proxy.calls import DEFAULT_DEADLINE_SECONDS, DEFAULT_LIFETIME, DEFAULT_MODE, Mode
 
 _VANTAGE6_RELEASE = "4.15"
 
@@ -44,7 +43,7 @@ _CENTRAL_ARGUMENTS = (
         "display_name": "Mode",
         "type": "string",
         "description": "bridge: a real SuperLink and real SuperNodes",
-        "allowed_values": list(MODES),
+        "allowed_values": list(map(str, Mode)),
         "default_value": DEFAULT_MODE.value,
     },
     {

@@ -10,7 +10,6 @@ from typing import Any
 
 from algorithm.flower.environment import Flower
 from algorithm.flower.script import SCRIPTS, Script
-from algorithm.station.object_store import ObjectStore
 from algorithm.station.runtime import NoReply
 from protos import fleet_pb2 as fleet
 from proxy.blocks import Data, Joined, Part, in_memory, size_of
@@ -54,8 +53,6 @@ class ClientApp:
         The folder for Contexts; made if it is missing.
     log_file : Path
         Where its output is appended.
-    objects : ObjectStore
-        Where the apps are.
     warm : bool
         Whether it is to answer more than one message.
     """
@@ -68,7 +65,6 @@ class ClientApp:
         folder: Path,
         contexts: Path,
         log_file: Path,
-        objects: ObjectStore,
         warm: bool,
     ) -> None:
         self.node_id = node_id
@@ -76,7 +72,6 @@ class ClientApp:
         self._folder = folder
         self._contexts = contexts
         self._log_file = log_file
-        self._objects = objects
         self._warm = warm
         # What the script starts with; the last two are what makes ClientApps start soon.
         self._start: dict[str, Any] = {
@@ -141,15 +136,15 @@ class ClientApp:
     def _hand_over(self, delivery: Delivery, until: float) -> None:
         """Give the message to the process."""
         fab, run_id = delivery.app, delivery.instruction.metadata.run_id
-        path = self._objects.keep(fab.hash_str, fab.content)
         # What the policy has checked, encoded: nobody looks for it in the SuperLink's answer again.
         run = delivery.run.SerializeToString()
         # As a SuperNode does for a message that is whole; with the last call it is the ClientApp's.
         self._proxy.pull_messages(time.monotonic())
         request = fleet.GetFabRequest(run_id=run_id, hash_str=fab.hash_str).SerializeToString()
         self._proxy.handle("GetFab", request, time.monotonic())
-        task = {"fab": str(path), "context": str(self._contexts / str(run_id))}
+        task = {"context": str(self._contexts / str(run_id))}
         self._script.send(b"T", json.dumps(task).encode(), until)
+        self._script.send(b"F", fab.content, until)
         self._script.send(b"R", bytes(run), until)
         pulled = delivery.instruction.data
         place = place_of_message(pulled)

@@ -17,14 +17,14 @@ Files appear under their names complete; `proxy.system.durable` says which also 
 Standard library only: couriers start quickly.
 """
 
-import fcntl
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from algorithm.station.object_store import ObjectStore
 from proxy.system import durable
+from proxy.system.locks import locked, try_lock
 
 
 class Message:
@@ -120,13 +120,8 @@ class Job:
     @contextmanager
     def hosting(self) -> Iterator[bool]:
         """Be the host of this job, if there is no other; yields whether we are."""
-        with (self.folder / "host.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+        with try_lock(self.folder / "host.lock") or nullcontext() as lock:
+            yield lock is not None
 
     def has_host(self) -> bool:
         """Whether a host of this job lives."""
@@ -136,6 +131,5 @@ class Job:
     @contextmanager
     def working_on(self, message: Message) -> Iterator[None]:
         """Wait until no other container works on the message, then keep others from it."""
-        with (message.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(message.folder / "lock"):
             yield

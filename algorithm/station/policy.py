@@ -21,8 +21,8 @@ from typing import Self
 from algorithm.flower import manifest
 from algorithm.flower.manifest import Manifest, file_hashes
 from algorithm.station.runtime import Runtime
-from algorithm.station.runtimes import MODES
 from protos import fleet_pb2 as fleet
+from proxy.calls import Mode
 from proxy.errors import AppError, BridgeError, UsageError
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Policy:
     manifest: Manifest | None = None
     fabs: frozenset[str] = frozenset()
     run_config_keys: frozenset[str] | None = None
-    modes: frozenset[str] = frozenset(MODES)
+    modes: frozenset[str] = frozenset(Mode)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -81,17 +81,17 @@ class Policy:
                     "Correct it in algorithm_env of the node's configuration.",
                 )
         modes = _listed(environment, ALLOWED_MODES)
-        if modes is not None and not modes <= set(MODES):
+        if modes is not None and not modes <= set(Mode):
             raise UsageError(
-                f"{ALLOWED_MODES} holds {_some(sorted(modes - set(MODES)))}; there are:"
-                f" {', '.join(MODES)}.",
+                f"{ALLOWED_MODES} holds {_some(sorted(modes - set(Mode)))}; there are:"
+                f" {', '.join(Mode)}.",
                 "The station's owner sets it in the node's algorithm_env.",
             )
         return cls(
             Manifest.read(Path(path)) if path else None,
             fabs,
             _listed(environment, ALLOWED_RUN_CONFIG),
-            frozenset(MODES) if modes is None else modes,
+            frozenset(Mode) if modes is None else modes,
         )
 
     def permitting(self, mode: str, start: Callable[[int], Runtime]) -> Callable[[int], Runtime]:

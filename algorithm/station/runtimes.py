@@ -14,10 +14,6 @@ from algorithm.station.runtime import Runtime
 from algorithm.station.supernode import SuperNode
 from proxy.calls import Mode
 
-BRIDGE, DIRECT = Mode.BRIDGE, Mode.DIRECT
-# As a command line names them.
-MODES = tuple(mode.value for mode in Mode)
-
 
 def runtimes(
     mode: Mode, job: Job, node_config: str, folder: Path, warm: bool
@@ -38,7 +34,7 @@ def runtimes(
         Whether it is to answer more than one message.
     """
     flower = Flower.from_environment()
-    if mode == BRIDGE:
+    if mode == Mode.BRIDGE:
         return lambda node_id: SuperNode(
             flower, node_id, node_config, folder, job.supernode_log, warm
         )
@@ -49,6 +45,5 @@ def runtimes(
         folder,
         job.contexts,
         job.clientapp_log,
-        job.objects,
         warm,
     )

@@ -31,6 +31,7 @@ from proxy.fleet.messages import (
     Reply,
     error_reply,
 )
+from proxy.fleet.one_reading import ONE_MESSAGE
 from proxy.fleet.releases import Layout
 from proxy.transport.link import HEARTBEAT_INTERVAL_SECONDS
 
@@ -42,8 +43,6 @@ _LONG_POLL_SECONDS = 0.5
 _ONLINE_SECONDS = 2 * HEARTBEAT_INTERVAL_SECONDS
 # The number of the field `GetRunResponse.run`.
 _RUN = 1
-# What is pushed and pulled has one message.
-_SINGLE = ("messages_list", "message_object_trees")
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ class LinkState:
         """
         pulled = Joined(start_of_field(MESSAGES_LIST, size_of(message)), message)
         try:
-            one_reading.check(fleet.PullMessagesResponse, without_content(pulled), _SINGLE)
+            one_reading.check(fleet.PullMessagesResponse, without_content(pulled), ONE_MESSAGE)
             instruction = Instruction.decode(pulled, whole=True)
         except FleetError as error:
             raise FleetError(f"The ServerApp sent what is no message: {error.message}") from error
@@ -236,7 +235,7 @@ class LinkState:
             log.warning("dropped a reply to message %s: it has one, or is another's", message_id)
             return
         try:
-            one_reading.check(fleet.PushMessagesRequest, without_content(reply.data), _SINGLE)
+            one_reading.check(fleet.PushMessagesRequest, without_content(reply.data), ONE_MESSAGE)
             if reply.object_ids:
                 raise FleetError("The reply came in objects, not whole.")
             message = _message_in(reply)

@@ -8,8 +8,20 @@ there readers might differ.
 
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
+
 from proxy.blocks import Data, Reader
 from proxy.errors import FleetError
+from proxy.fleet.encoding import (
+    FIXED_BYTES,
+    LENGTH_DELIMITED,
+    MAX_VARINT_BYTES,
+    VARINT,
+    is_shortest,
+    read_varint,
+    tag,
+    write_varint,
+)
 
 # What protobuf can encode and decode as one message, and so Flower.
 MAX_MESSAGE_BYTES = (2 << 30) - 1
@@ -18,8 +30,6 @@ MAX_WHOLE_BYTES = MAX_MESSAGE_BYTES - 1024
 # Numbers of fields: `messages_list` in what is pulled and pushed, `Message.content`, and below it
 # `RecordDict.items` and the `array_record` of one.
 MESSAGES_LIST, CONTENT, _ITEMS, _ARRAY_RECORD = 2, 2, 1, 2
-_VARINT, _FIXED_64, _LENGTH_DELIMITED, _FIXED_32 = 0, 1, 2, 5
-_MAX_VARINT_BYTES = 10
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,8 @@ def place_of_message(encoded: Data) -> Place:
     whole = reader.left
     try:
         while reader.left:
-            tag, _, length = _next_field(reader)
-            if tag == _tag(MESSAGES_LIST):
+            before, _, length = _next_field(reader)
+            if before == tag(MESSAGES_LIST):
                 places.append(Place(whole - reader.left, length))
             reader.skip(length)
     except EOFError:
@@ -71,7 +81,7 @@ def place_of_message(encoded: Data) -> Place:
 
 def start_of_field(number: int, size: int) -> bytes:
     """Return what stands before the value of a field that is a message or bytes."""
-    return _number(_tag(number)) + _number(size)
+    return write_varint(tag(number)) + write_varint(size)
 
 
 def _without(encoded: Data, path: tuple[int, ...]) -> bytes:
@@ -86,10 +96,10 @@ def _pruned(reader: Reader, end: int, path: tuple[int, ...]) -> bytes:
     """Read a message up to where `end` bytes are left; returns it without the fields at a path."""
     kept: list[bytes] = []
     while reader.left > end:
-        tag, start, length = _next_field(reader)
+        before, start, length = _next_field(reader)
         if length > reader.left - end:
             raise _cut_off()
-        if tag != _tag(path[0]):
+        if before != tag(path[0]):
             kept.append(start + reader.read(length))
         elif len(path) == 1:
             reader.skip(length)
@@ -101,43 +111,31 @@ def _pruned(reader: Reader, end: int, path: tuple[int, ...]) -> bytes:
 
 def _next_field(reader: Reader) -> tuple[int, bytes, int]:
     """Read up to a field's value; returns its tag, what stands before, and the value's length."""
-    tag, start = _varint(reader)
-    kind = tag & 7
-    if kind == _LENGTH_DELIMITED:
+    before, start = _varint(reader)
+    kind = before & 7
+    if kind == LENGTH_DELIMITED:
         length, more = _varint(reader)
-        return tag, start + more, length
-    if kind == _VARINT:
-        return tag, start + _varint(reader, as_written=True)[1], 0
-    if kind in (_FIXED_64, _FIXED_32):
-        return tag, start, 8 if kind == _FIXED_64 else 4
+        return before, start + more, length
+    if kind == VARINT:
+        return before, start + _varint(reader, as_written=True)[1], 0
+    if kind in FIXED_BYTES:
+        return before, start, FIXED_BYTES[kind]
     raise FleetError(f"A message has a field of wire type {kind}, which Flower does not use.")
 
 
 def _varint(reader: Reader, as_written: bool = False) -> tuple[int, bytes]:
     """Read a number; returns it, and how it is written, which has to be the shortest way."""
-    number, encoded = 0, b""
-    while len(encoded) < _MAX_VARINT_BYTES:
-        byte = reader.read(1)
-        number |= (byte[0] & 0x7F) << 7 * len(encoded)
-        encoded += byte
-        if byte[0] < 0x80:
-            if byte == b"\0" and len(encoded) > 1 and not as_written:
-                break
-            return number, encoded
-    raise FleetError("A message has a number that is written in more bytes than it needs.")
+    encoded = reader.read(1)
+    while encoded[-1] >= 0x80 and len(encoded) < MAX_VARINT_BYTES:
+        encoded += reader.read(1)
+    try:
+        number, _ = read_varint(encoded)
+    except DecodeError:
+        raise _cut_off() from None
+    if not (as_written or is_shortest(number, len(encoded))):
+        raise FleetError("A message has a number that is written in more bytes than it needs.")
+    return number, encoded
 
 
 def _cut_off() -> FleetError:
     return FleetError("A message is cut off.")
-
-
-def _tag(number: int) -> int:
-    return number << 3 | _LENGTH_DELIMITED
-
-
-def _number(number: int) -> bytes:
-    groups = []
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*groups, number])

@@ -13,25 +13,33 @@ from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from proxy.errors import FleetError
+from proxy.fleet.encoding import (
+    FIXED_64,
+    FIXED_BYTES,
+    LENGTH_DELIMITED,
+    MAX_DEPTH,
+    MAX_FIELD_NUMBER,
+    VARINT,
+    is_shortest,
+    read_varint,
+)
 from proxy.fleet.messages import parse
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 _Value = int | memoryview
 
-_VARINT, _FIXED_64, _LENGTH_DELIMITED, _FIXED_32 = 0, 1, 2, 5
-_FIXED_BYTES = {_FIXED_64: 8, _FIXED_32: 4}
-_MAX_VARINT_BYTES = 10
-_MAX_FIELD_NUMBER = (1 << 29) - 1
-_MAX_DEPTH = 100  # protobuf's own limit
+# What is pulled or pushed has one message, with one tree of objects if it has any.
+ONE_MESSAGE = ("messages_list", "message_object_trees")
+
 # How a value of each type that `protos/` use stands on the wire; it is a varint otherwise.
 _WIRE_TYPES = {
-    FieldDescriptor.TYPE_DOUBLE: _FIXED_64,
-    FieldDescriptor.TYPE_STRING: _LENGTH_DELIMITED,
-    FieldDescriptor.TYPE_BYTES: _LENGTH_DELIMITED,
-    FieldDescriptor.TYPE_MESSAGE: _LENGTH_DELIMITED,
+    FieldDescriptor.TYPE_DOUBLE: FIXED_64,
+    FieldDescriptor.TYPE_STRING: LENGTH_DELIMITED,
+    FieldDescriptor.TYPE_BYTES: LENGTH_DELIMITED,
+    FieldDescriptor.TYPE_MESSAGE: LENGTH_DELIMITED,
 }
 
 
@@ -68,7 +76,7 @@ def check(kind: type[Message], encoded: bytes, single: Collection[str] = ()) -> 
         If two parsers may differ about it; see `read`.
     """
     descriptor: Any = kind.DESCRIPTOR
-    _check(memoryview(encoded), descriptor, single, _MAX_DEPTH)
+    _check(memoryview(encoded), descriptor, single, MAX_DEPTH)
 
 
 def _check(
@@ -87,8 +95,8 @@ def _check(
                 raise FleetError(f"{kind.name} has a field that no map has.")
             continue
         repeated = _is_repeated(field)
-        packed = repeated and wire_type == _LENGTH_DELIMITED
-        if not packed and wire_type != _WIRE_TYPES.get(field.type, _VARINT):
+        packed = repeated and wire_type == LENGTH_DELIMITED
+        if not packed and wire_type != _WIRE_TYPES.get(field.type, VARINT):
             raise FleetError(f"{kind.name}.{field.name} is not encoded as its type is.")
         if number in values and (not repeated or field.name in single):
             raise FleetError(f"{kind.name}.{field.name} occurs more than once.")
@@ -115,16 +123,16 @@ def _fields(encoded: memoryview, name: str) -> Iterator[tuple[int, int, _Value]]
     while place < len(encoded):
         tag, place = _varint(encoded, place, name)
         number, wire_type = tag >> 3, tag & 7
-        if not 0 < number <= _MAX_FIELD_NUMBER:
+        if not 0 < number <= MAX_FIELD_NUMBER:
             raise FleetError(f"{name} has a field number that there cannot be.")
         value: _Value
-        if wire_type == _VARINT:
+        if wire_type == VARINT:
             value, place = _varint(encoded, place, name)
         else:
-            if wire_type == _LENGTH_DELIMITED:
+            if wire_type == LENGTH_DELIMITED:
                 length, place = _varint(encoded, place, name)
-            elif wire_type in _FIXED_BYTES:
-                length = _FIXED_BYTES[wire_type]
+            elif wire_type in FIXED_BYTES:
+                length = FIXED_BYTES[wire_type]
             else:
                 raise FleetError(f"{name} has a field that no encoder of Flower's writes.")
             value, place = encoded[place : place + length], place + length
@@ -134,12 +142,10 @@ def _fields(encoded: memoryview, name: str) -> Iterator[tuple[int, int, _Value]]
 
 
 def _varint(encoded: memoryview, place: int, name: str) -> tuple[int, int]:
-    """Return a number, and where what follows it begins."""
-    number = 0
-    for index, byte in enumerate(encoded[place : place + _MAX_VARINT_BYTES]):
-        number |= (byte & 0x7F) << 7 * index
-        if byte < 0x80:
-            if (index and not byte) or number >= 1 << 64:
-                raise FleetError(f"{name} has a number that takes more bytes than it needs.")
-            return number, place + index + 1
-    raise FleetError(f"{name} is cut off in a number.")
+    try:
+        number, end = read_varint(encoded, place)
+    except DecodeError:
+        raise FleetError(f"{name} is cut off in a number.") from None
+    if not is_shortest(number, end - place):
+        raise FleetError(f"{name} has a number that takes more bytes than it needs.")
+    return number, end

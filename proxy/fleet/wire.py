@@ -14,15 +14,22 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
 
+from proxy.fleet.encoding import (
+    FIXED_BYTES,
+    GROUP,
+    GROUP_END,
+    LENGTH_DELIMITED,
+    MAX_DEPTH,
+    MAX_FIELD_NUMBER,
+    VARINT,
+    read_varint,
+    tag,
+    write_varint,
+)
+
 Value = int | bytes
 Leaf = int | float | str | bytes
 
-# How a value stands on the wire.
-_VARINT, _FIXED_64, _LENGTH_DELIMITED, _GROUP, _GROUP_END, _FIXED_32 = range(6)
-_FIXED = {_FIXED_64: 8, _FIXED_32: 4}
-_MAX_VARINT_BYTES = 10
-# As deep as protobuf itself reads messages in messages.
-_MAX_DEPTH = 100
 _MAX_UINT64 = (1 << 64) - 1
 # Announcements: one message, its tree, and little more. Every other field of a tree is an id, which
 # has 64 bytes; in 1.19 a tree is a map.
@@ -43,23 +50,24 @@ def fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """
     place, groups = 0, list[int]()
     while place < len(view):
-        tag, place = _read_varint(view, place)
-        number, kind = tag >> 3, tag & 7
+        before, place = read_varint(view, place)
+        number, kind = before >> 3, before & 7
         value: int | memoryview | None = None
-        if not 0 < number < 1 << 29:
+        if not 0 < number <= MAX_FIELD_NUMBER:
             raise DecodeError(f"There is no field {number}.")
-        if kind == _VARINT:
-            value, place = _read_varint(view, place)
-        elif kind == _LENGTH_DELIMITED:
-            length, place = _read_varint(view, place)
+        if kind == VARINT:
+            number_read, place = read_varint(view, place)
+            value = number_read & _MAX_UINT64
+        elif kind == LENGTH_DELIMITED:
+            length, place = read_varint(view, place)
             value = view[place : place + length]
             place += length
-        elif kind in _FIXED:
-            value = int.from_bytes(view[place : place + _FIXED[kind]], "little")
-            place += _FIXED[kind]
-        elif kind == _GROUP and len(groups) < _MAX_DEPTH:
+        elif kind in FIXED_BYTES:
+            value = int.from_bytes(view[place : place + FIXED_BYTES[kind]], "little")
+            place += FIXED_BYTES[kind]
+        elif kind == GROUP and len(groups) < MAX_DEPTH:
             groups.append(number)
-        elif kind != _GROUP_END or not groups or groups.pop() != number:
+        elif kind != GROUP_END or not groups or groups.pop() != number:
             raise DecodeError(f"Field {number} is nothing that protobuf has.")
         if place > len(view):
             raise DecodeError("The message is cut off.")
@@ -114,19 +122,6 @@ def numbers(encoded: bytes, *path: int) -> list[int]:
     return [each for each in values(encoded, *path) if isinstance(each, int)]
 
 
-def first(encoded: bytes, number: int) -> memoryview:
-    """Return the first value of a field of messages or bytes, without copying it.
-
-    Raises
-    ------
-    DecodeError
-        If there is none.
-    """
-    for value in views(encoded, number):
-        return value
-    raise DecodeError(f"There is no field {number}.")
-
-
 def check_announcement(encoded: bytes) -> None:
     """Refuse what protobuf would take many times its size for: messages and trees of nothing.
 
@@ -154,27 +149,9 @@ def check_announcement(encoded: bytes) -> None:
                 stack.append(value)
 
 
-def _read_varint(view: memoryview, place: int) -> tuple[int, int]:
-    """Return a number, and where what follows it begins."""
-    number = 0
-    for index, byte in enumerate(view[place : place + _MAX_VARINT_BYTES]):
-        number |= (byte & 0x7F) << 7 * index
-        if byte < 0x80:
-            return number & _MAX_UINT64, place + index + 1
-    raise DecodeError("The message is cut off.")
-
-
 def field(number: int, data: bytes) -> bytes:
     """Return a field whose value is a message or bytes, as it stands on the wire."""
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(data)) + data
-
-
-def _varint(number: int) -> bytes:
-    groups = []
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*groups, number])
+    return write_varint(tag(number)) + write_varint(len(data)) + data
 
 
 def double(data: int) -> float:
@@ -242,7 +219,7 @@ def _leaves(
         seen[number] += 1
         name = f"{above[0]}{field.name if field else 'field'}{place}"
         path = f"{above[1]}{number}"
-        nested = field.message_type if field is not None and depth < _MAX_DEPTH else None
+        nested = field.message_type if field is not None and depth < MAX_DEPTH else None
         if nested is not None and isinstance(data, bytes):
             try:
                 yield from _leaves(data, nested, (f"{name}.", f"{path}."), depth + 1)

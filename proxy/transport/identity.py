@@ -7,12 +7,10 @@ message that it has under way, and `NAME.lock`, which is locked while it is in u
 station's name, or where that makes no good file name, one that is made from it (`key_paths`).
 """
 
-import fcntl
 import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -20,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.errors import UsageError
 from proxy.system import durable
+from proxy.system.locks import try_lock
 from proxy.transport.node_key import NodeKey
 
 # Names of stations that are good names of files, on every system and beside `NAME.pub`.
@@ -56,20 +55,18 @@ class Identity:
         self._message_file = path.with_name(f"{path.name}.message")
         try:
             self.key = NodeKey(_read_private(path))
-            self._lock: TextIO = path.with_name(f"{path.name}.lock").open("a")
+            lock = try_lock(path.with_name(f"{path.name}.lock"))
         except OSError as error:
             raise UsageError(
                 f"The key {error.filename} cannot be used: {error.strerror}.",
                 "`flower-v6 keys` makes keys.",
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
+        if lock is None:
             raise UsageError(
                 f"The key {path} is in use by another flower-v6.",
                 "Stop the other one, or use other keys.",
-            ) from None
+            )
+        self._lock = lock
         node_id = _read_or_nothing(self._node_file)
         # Without its node id it can still be activated, once the SuperLink takes it for offline.
         self.node_id = int(node_id) if re.fullmatch(rb"\d{1,20}", node_id) else 0

@@ -127,11 +127,16 @@ def inline_content(message: fleet.Message) -> Objects:
     unknown = UnknownFieldSet(message)
     for field in (unknown[index] for index in range(len(unknown))):
         if field.field_number == _CONTENT_FIELD:
-            body = wire.first(bytes(wire.first(field.data, _ITEM_FIELD)), _CONFIG_RECORD_FIELD)
-            tree, *contents = map(bytes.fromhex, json.loads(bytes(body)))
+            body = _first(_first(field.data, _ITEM_FIELD), _CONFIG_RECORD_FIELD)
+            tree, *contents = map(bytes.fromhex, json.loads(body))
             below = {object_id(each): each for each in contents}
             return Objects(fleet.ObjectTree.FromString(tree), below)
     raise ValueError("the message says nothing")
+
+
+def _first(encoded: bytes, number: int) -> bytes:
+    """Return the first value of a field of messages or bytes; there is one."""
+    return bytes(next(wire.views(encoded, number)))
 
 
 def make_reply(instruction: Instruction, content: Content) -> tuple[Reply, Mapping[str, bytes]]:

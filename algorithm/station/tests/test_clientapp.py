@@ -8,7 +8,6 @@ import pytest
 
 from algorithm.flower.environment import Flower
 from algorithm.station.clientapp import ClientApp
-from algorithm.station.object_store import ObjectStore
 from algorithm.station.runtime import NoReply
 from algorithm.tests.fake_flower import make_flower
 from algorithm.tests.fake_flwr import NAMES, THREAD_VARIABLE, text_of
@@ -52,7 +51,6 @@ class Station:
             folder=self.folder,
             contexts=self.folder / "contexts",
             log_file=self.folder / "clientapp.log",
-            objects=ObjectStore(self.folder / "objects"),
             warm=True,
         )
 
@@ -215,15 +213,20 @@ def test_a_flower_that_lacks_something_is_said(
     assert "NoSuchName" in (tmp_path / "clientapp.log").read_text()
 
 
-def test_a_full_disk_is_said(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+class FullDisk(list[str]):
+    """Where it cannot be noted that a message is taken."""
+
+    def append(self, _: str) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_is_said_and_the_clientapp_does_not_get_the_message(start: Start) -> None:
     station = start()
-    monkeypatch.setattr("proxy.system.durable.write", _no_space)
+    station.taken = FullDisk()
     assert "No space left on device" in station.no_reply("count").message
-    assert station.taken == []
-
-
-def _no_space(*_: object) -> None:
-    raise OSError(28, "No space left on device")
+    station.taken = []
+    station.replace()
+    assert text_of(station.ask("count")) == "1"
 
 
 # What a power cut leaves
@@ -262,13 +265,3 @@ def test_another_process_is_no_reason_to_say_that_state_was_lost(start: Start) -
     station.replace()
     station.ask("count")
     assert station.lives[0] == station.lives[1] != ""
-
-
-def test_half_an_app_is_written_anew(start: Start) -> None:
-    station = start()
-    station.ask("count")
-    (app,) = (station.folder / "objects").iterdir()
-    whole = app.read_bytes()
-    app.write_bytes(whole[:3])
-    assert text_of(station.ask("count")) == "2"
-    assert app.read_bytes() == whole

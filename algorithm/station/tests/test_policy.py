@@ -14,9 +14,9 @@ from algorithm.station.policy import (
     Refused,
 )
 from algorithm.station.runtime import Runtime
-from algorithm.station.runtimes import MODES
 from algorithm.tests.fabs import FAB, MANIFEST, PYPROJECT, make_fab
 from protos import fleet_pb2 as fleet
+from proxy.calls import Mode
 from proxy.errors import BridgeError
 from proxy.fleet.messages import object_id
 
@@ -159,7 +159,7 @@ def start(node_id: int) -> Runtime:
 
 
 def test_an_owner_who_says_nothing_allows_all_modes(tmp_path: Path) -> None:
-    for mode in MODES:
+    for mode in Mode:
         assert policy(tmp_path).permitting(mode, start) is start
 
 
@@ -172,7 +172,7 @@ def test_an_owner_may_forbid_a_mode(tmp_path: Path) -> None:
 
 def test_an_owner_may_forbid_all_modes(tmp_path: Path) -> None:
     closed = policy(tmp_path, **{ALLOWED_MODES: ""})
-    for mode in MODES:
+    for mode in Mode:
         with pytest.raises(Refused, match="allows nothing"):
             closed.permitting(mode, start)(7)
 

@@ -4,7 +4,6 @@ An instruction bundle goes through all that a station does with one (`algorithm.
 once for each kind of runtime. What is there in place of Flower keeps what it is given.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -120,8 +119,8 @@ class _Script:
         """Keep a frame."""
         encoded = in_memory(data)
         match kind:
-            case b"T":
-                self.got.fab = Path(json.loads(encoded)["fab"]).read_bytes()
+            case b"F":
+                self.got.fab = encoded
             case b"R":
                 self.got.run = read_by_flower("run_pb2", "Run", encoded)
             case b"M":
@@ -151,7 +150,7 @@ def direct(job: Job, got: _HandedOver) -> Runtime:
     """Return a ClientApp without a SuperNode."""
     _Script.got = got
     return ClientApp(
-        *(_Flower(), _NODE_ID, "", job.folder, job.contexts, job.clientapp_log, job.objects),
+        *(_Flower(), _NODE_ID, "", job.folder, job.contexts, job.clientapp_log),
         warm=False,
     )
 

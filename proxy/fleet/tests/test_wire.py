@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protos import fleet_pb2 as fleet
-from proxy.fleet.wire import check_announcement, differences, double, field, first, values, zigzag
+from proxy.fleet.wire import check_announcement, differences, double, field, values, views, zigzag
 
 METADATA = fleet.Metadata(run_id=7, message_id="m", ttl=2.5)
 MESSAGE = fleet.Message(metadata=METADATA, error=fleet.Error(code=-3, reason="why"))
@@ -40,22 +40,19 @@ def test_what_is_no_message_has_no_values() -> None:
 def test_a_field_that_was_put_into_a_message_is_found_there(number: int, data: bytes) -> None:
     before = fleet.Metadata(run_id=7, ttl=2.5).SerializeToString()
     message = before + field(number << 4, data) + field(number << 4, b"second")
-    assert bytes(first(message, number << 4)) == data
     assert values(message, number << 4) == [data, b"second"]
 
 
-def test_the_first_value_is_found_without_a_copy() -> None:
-    found = first(PUSHED, 2)
-    assert found.obj is PUSHED
-    assert bytes(found) == MESSAGE.SerializeToString()
+def test_values_are_found_without_a_copy() -> None:
+    first, _ = views(PUSHED, 2)
+    assert first.obj is PUSHED
+    assert bytes(first) == MESSAGE.SerializeToString()
 
 
-@pytest.mark.parametrize(
-    "encoded", [b"", b"\x08\x07", b"\x12", b"\x12\x05abc", b"\x08\xff", b"\x13"]
-)
-def test_what_has_no_such_field_has_no_first_value(encoded: bytes) -> None:
+@pytest.mark.parametrize("encoded", [b"\x12", b"\x12\x05abc", b"\x08\xff", b"\x13"])
+def test_what_is_cut_off_has_no_values(encoded: bytes) -> None:
     with pytest.raises(DecodeError):
-        first(encoded, 2)
+        list(views(encoded, 2))
 
 
 def test_equal_messages_do_not_differ() -> None:
@@ -100,7 +97,6 @@ def test_long_bytes_are_told_by_size_and_hash() -> None:
 
 def test_groups_are_passed_over() -> None:
     group = b"\xa3\x06" + field(2, b"in the group") + b"\xa4\x06"
-    assert bytes(first(group + field(2, b"behind it"), 2)) == b"behind it"
     assert values(group + field(2, b"behind it"), 2) == [b"behind it"]
 
 
