@@ -11,7 +11,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
 from protos import fleet_pb2
 from proxy.fleet.releases import Era, Layout, Schema
-from proxy.transport.http import path_of
+from proxy.transport.http_listener import path_of
 
 _PACKAGE = ".flower_v6.fleet."
 _JOINING = {

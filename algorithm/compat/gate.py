@@ -1,6 +1,5 @@
 """A release that is newer than all that was tried: used, unless it shows that it cannot be."""
 
-from algorithm.compat.examine import examine_installed
 from algorithm.flower.environment import Flower
 from proxy.errors import FlowerError
 from proxy.fleet.releases import NEWEST_TRIED, version_of
@@ -23,6 +22,9 @@ def check_untried(flower: Flower, direct: bool) -> None:
     """
     if version_of(flower.release) <= NEWEST_TRIED:
         return
+    # Takes its time to import, and is hardly ever needed.
+    from algorithm.compat.examine import examine_installed  # noqa: PLC0415
+
     found = examine_installed(flower, try_out=False, tapes=None)
     reasons = found.direct_reasons if direct else found.reasons
     if reasons:

@@ -28,9 +28,10 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import grpc
+if TYPE_CHECKING:
+    import grpc
 
 Address = tuple[str, int]
 # What a socket that listens is connected to.
@@ -128,10 +129,12 @@ def guard_sockets() -> None:
 
 def guard_grpc() -> None:
     """Have every gRPC server of this process refuse the calls of others."""
+    import grpc  # noqa: PLC0415 - takes 0.1 s; a bridge without gRPC does not need it
+
     make_server = grpc.server
 
     def guarded(*arguments: Any, **options: Any) -> grpc.Server:
-        guard = _Guard()
+        guard = CallersCheck(grpc.StatusCode.PERMISSION_DENIED)
         options["interceptors"] = (guard, *(options.get("interceptors") or ()))
         server = make_server(*arguments, **options)
         for method in ("add_insecure_port", "add_secure_port"):
@@ -141,10 +144,23 @@ def guard_grpc() -> None:
     grpc.server = guarded
 
 
-class _Guard(grpc.ServerInterceptor):
-    """Lets only our user call what a server has at its port."""
+class CallersCheck:
+    """An interceptor of a gRPC server: lets only our user call what the server has at its port.
 
-    port = 0
+    Parameters
+    ----------
+    refusal : grpc.StatusCode
+        What others are answered.
+
+    Attributes
+    ----------
+    port : int
+        The server's port.
+    """
+
+    def __init__(self, refusal: grpc.StatusCode) -> None:
+        self._refusal = refusal
+        self.port = 0
 
     def noting_port(self, add_port: Callable[..., int]) -> Callable[..., int]:
         """Return what adds a port to the server, and notes it."""
@@ -167,7 +183,7 @@ class _Guard(grpc.ServerInterceptor):
     def _checked(self, serve: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         def checked(request: Any, context: Any) -> Any:
             if not calls_for_us(context.peer(), self.port):
-                context.abort(grpc.StatusCode.PERMISSION_DENIED, OF_ANOTHER_USER)
+                context.abort(self._refusal, OF_ANOTHER_USER)
             return serve(request, context)
 
         return checked

@@ -27,7 +27,7 @@ from proxy.errors import TapeError, UsageError, reason_of
 from proxy.system.guard import OF_ANOTHER_USER, calls_for_us, is_ours
 from proxy.tapes.tape import TapeWriter
 from proxy.transport.connect import speaks_http
-from proxy.transport.http import method_of, path_of
+from proxy.transport.http_listener import method_of, path_of
 
 log = logging.getLogger(__name__)
 

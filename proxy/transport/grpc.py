@@ -22,7 +22,7 @@ from proxy.errors import (
     Unreachable,
 )
 from proxy.fleet.inline import MAX_MESSAGE_BYTES
-from proxy.system.guard import OF_ANOTHER_USER, calls_for_us
+from proxy.system.guard import CallersCheck
 from proxy.transport.node_key import CLOCKS_HINT, NodeKey
 from proxy.transport.sizes import LARGEST, LARGEST_OTHER
 
@@ -140,10 +140,15 @@ class GrpcListener:
     """
 
     def __init__(self, answer: Answer) -> None:
-        self._server = grpc.server(ThreadPoolExecutor(_WORKERS), options=_OPTIONS)
-        port = self._server.add_insecure_port("127.0.0.1:0")
-        self._server.add_generic_rpc_handlers((_Handler(answer, port),))
-        self.address = f"127.0.0.1:{port}"
+        check = CallersCheck(grpc.StatusCode.PERMISSION_DENIED)
+        self._server = grpc.server(
+            ThreadPoolExecutor(_WORKERS),
+            options=_OPTIONS,
+            interceptors=(check,),  # type: ignore[arg-type]  # it has what gRPC asks of one
+        )
+        check.port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.add_generic_rpc_handlers((_Handler(answer),))
+        self.address = f"127.0.0.1:{check.port}"
         self._server.start()
 
     def close(self) -> None:
@@ -154,9 +159,8 @@ class GrpcListener:
 class _Handler(grpc.GenericRpcHandler):
     """Hands on the calls of every Fleet method, as bytes."""
 
-    def __init__(self, answer: Answer, port: int) -> None:
+    def __init__(self, answer: Answer) -> None:
         self._answer = answer
-        self._port = port
 
     def service(
         self, call: grpc.HandlerCallDetails
@@ -167,8 +171,6 @@ class _Handler(grpc.GenericRpcHandler):
         method = call.method.removeprefix(_SERVICE)
 
         def serve(request: bytes, context: grpc.ServicerContext) -> bytes:
-            if not calls_for_us(context.peer(), self._port):
-                context.abort(grpc.StatusCode.PERMISSION_DENIED, OF_ANOTHER_USER)
             try:
                 return self._answer(method, request)
             except RunNotRunning as error:

@@ -1,38 +1,31 @@
-"""The Fleet API over HTTP, from both ends: as releases from 1.40 on speak it.
+"""The Fleet API over HTTP, as a SuperNode calls it: as releases from 1.40 on speak it.
 
 Protobuf in, protobuf out; refusals are Flower's JSON errors. Source: flwr 1.41,
 `flwr/supernode/node_auth_http_interceptor.py`, `flwr/superlink/routers/fleet/`,
 `flwr/supercore/retry/http_retry_invoker.py`, `flwr/supercore/error/`.
 """
 
-import json
 import logging
-import re
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from proxy import strict_json
 from proxy.errors import (
-    BridgeError,
     FleetError,
     RunNotRunning,
     Unimplemented,
     UnknownNode,
     Unreachable,
 )
-from proxy.fleet.inline import MAX_MESSAGE_BYTES
-from proxy.system.guard import is_ours
+from proxy.transport.http_listener import path_of
 from proxy.transport.node_key import NodeKey, clocks_differ
 from proxy.transport.sizes import largest_answer
 from proxy.transport.transfer import MAX_CALLS
@@ -49,17 +42,6 @@ _COME_BACK_LATER = frozenset(
 # Besides the objects on their way: a heartbeat, and what `VirtualSuperNode` asks.
 _OTHER_CALLS = 2
 _PIECE_BYTES = 1 << 20
-_PREFIX = "/v1/fleet/"
-
-
-def path_of(method: str) -> str:
-    """Return where a Fleet method is served: PullMessages at /v1/fleet/pull-messages."""
-    return _PREFIX + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", method).lower()
-
-
-def method_of(path: str) -> str:
-    """Return which Fleet method is served at a path."""
-    return path.removeprefix(_PREFIX).replace("-", " ").title().replace(" ", "")
 
 
 class HttpTransport:
@@ -179,94 +161,3 @@ def _seconds_ahead(response: requests.Response, sent: float) -> float:
     except (KeyError, ValueError):
         return 0.0
     return max(sent - theirs, min(time.time() - theirs, 0.0))
-
-
-class HttpListener:
-    """Listens on a free port of the loopback interface, in threads of its own, for our user only.
-
-    Parameters
-    ----------
-    answer : Callable[[str, bytes], bytes]
-        Answers a call: the method and the request.
-    """
-
-    def __init__(self, answer: Answer) -> None:
-        self._http = _HttpServer(("127.0.0.1", 0), _Handler)
-        self._http.answer = answer
-        host, port = self._http.server_address[:2]
-        self.address = f"{host!s}:{port}"
-        threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
-        ).start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._http.shutdown()
-        self._http.server_close()
-
-
-class _HttpServer(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64  # the default, 5, delays those who come at once by a second
-    answer: Answer
-
-    def verify_request(self, _: object, client_address: Any) -> bool:
-        """Drop a connection of another user of this machine."""
-        host, port = self.server_address[:2]
-        return is_ours(client_address, (str(host), port))
-
-    def handle_error(self, *_: object) -> None:
-        """A SuperNode that was killed breaks its connections; that is no news here."""
-        log.debug("a connection broke", exc_info=True)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body leave together
-    server: _HttpServer
-
-    def do_POST(self) -> None:
-        """Answer a Fleet call."""
-        try:
-            length = int(self.headers.get("content-length", ""))
-        except ValueError:
-            self.close_connection = True
-            self._refuse(HTTPStatus.LENGTH_REQUIRED, "a Fleet call needs a content-length")
-            return
-        if not 0 <= length <= MAX_MESSAGE_BYTES:
-            self.close_connection = True
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes in one call")
-            return
-        body = self.rfile.read(length)
-        try:
-            answer = self.server.answer(method_of(self.path), body)
-        except RunNotRunning as error:
-            self._refuse(HTTPStatus.FORBIDDEN, error.message)
-        except Unimplemented as error:
-            self._refuse(HTTPStatus.NOT_FOUND, error.message)
-        except FleetError as error:
-            self._refuse(HTTPStatus.BAD_REQUEST, error.message)
-        except BridgeError as error:
-            log.error("%s failed: %s", self.path, error)
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, error.message)
-        except Exception:
-            # Without an answer the SuperNode would call again and again.
-            log.exception("%s failed: internal error; please report it", self.path)
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
-        else:
-            self._send(HTTPStatus.OK, "application/protobuf", answer)
-
-    def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        body = json.dumps({"code": int(status), "detail": detail}).encode()
-        self._send(status, "application/json", body)
-
-    def _send(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", content_type)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        """Keep the standard library from writing a line per call to stderr."""

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from proxy.errors import BridgeError
-from proxy.transport.grpc import GrpcListener
-from proxy.transport.http import HttpListener
 
 # Over HTTP a SuperNode gives up on a call after 30 s (flwr 1.41, `supercore/protobuf/client.py`).
 HOLD_SECONDS = 25.0
@@ -42,8 +40,7 @@ class FleetServer:
         self._core = core
         self._changed = threading.Condition()
         self._closed = False
-        listener = GrpcListener if transport == "grpc" else HttpListener
-        self._listener: GrpcListener | HttpListener = listener(self.answer)
+        self._listener = _listener(transport, self.answer)
         self.address = self._listener.address
 
     def change(self, step: Callable[[float], object]) -> None:
@@ -79,3 +76,26 @@ class FleetServer:
         self._closed = True
         self.change(lambda _: None)
         self._listener.close()
+
+
+class _Listener(Protocol):
+    """Listens on a port of the loopback interface."""
+
+    address: str
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
+
+def _listener(
+    transport: Literal["grpc", "http"], answer: Callable[[str, bytes], bytes]
+) -> _Listener:
+    # Each takes 0.1 s to import, and a station needs one of them at most.
+    if transport == "grpc":
+        from proxy.transport.grpc import GrpcListener  # noqa: PLC0415
+
+        return GrpcListener(answer)
+    from proxy.transport.http_listener import HttpListener  # noqa: PLC0415
+
+    return HttpListener(answer)

@@ -15,7 +15,7 @@ import requests
 from proxy.client import ClientProxy
 from proxy.system import guard
 from proxy.tests.helpers import NOBODYS_UID, as_another_user, needs_root
-from proxy.transport.http import path_of
+from proxy.transport.http_listener import path_of
 from proxy.transport.server import FleetServer
 
 Look = Callable[[guard.Address, guard.Address], tuple[int, int] | None]

@@ -28,7 +28,8 @@ from proxy.testing import FakeSuperLink, record_dict
 from proxy.tests.helpers import PATHS, noise
 from proxy.transport.connect import connect
 from proxy.transport.grpc import GrpcTransport
-from proxy.transport.http import HttpTransport, method_of, path_of
+from proxy.transport.http import HttpTransport
+from proxy.transport.http_listener import method_of, path_of
 from proxy.transport.server import FleetServer
 from proxy.transport.superlink import SuperLink
 
