@@ -7,7 +7,7 @@ PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 UNITS := protos proxy algorithm
 
-.PHONY: help demo test unit lint format test-direct test-vantage6 benchmark benchmark-vantage6 fuzz \
+.PHONY: help demo test unit coverage integration lint format test-direct test-vantage6 benchmark benchmark-vantage6 fuzz \
     compat tapes protos protos-check clean
 
 help:  ## this list
@@ -18,12 +18,18 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	    --run-config 'model="demo-results/model.pt" result="demo-results/model.npz"'
 	@echo "The final model is demo-results/model.pt; what happened is in demo-results/run.json."
 
-# Integration tests mostly wait, so they run side by side; those that share a stack, one by one.
-test: unit .venv/installed $(VANTAGE6)  ## all tests; those on a real vantage6 where Docker runs
-	$(BIN)/pytest integration_tests --numprocesses 2
+test: unit integration  ## all tests
 
-unit: .venv-dev/installed  ## the unit tests, and what of the code they cover: a minute
-	$(DEV)/pytest $(UNITS) --numprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
+# Some wait for processes. With CI set they try more inputs.
+unit: .venv-dev/installed  ## the unit tests: a minute
+	$(DEV)/pytest $(UNITS) --numprocesses 3 --dist worksteal
+
+coverage: .venv-dev/installed  ## the unit tests, and what of the code they cover
+	$(DEV)/pytest $(UNITS) --numprocesses 3 --dist worksteal --cov --cov-report=term:skip-covered
+
+# They mostly wait, so they run side by side; those that share a stack, one by one.
+integration: .venv/installed $(VANTAGE6)  ## tests on real parts; on a real vantage6 where Docker runs
+	$(BIN)/pytest integration_tests --numprocesses 2
 
 lint: .venv-dev/installed protos-check  ## formatting, rules, types, generated code
 	$(DEV)/ruff format --check

@@ -16,14 +16,14 @@ A tape is replayed as if nothing were left out, see `proxy.tapes.replay.stand_in
 import lzma
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TypeAlias
 
 from google.protobuf.message import DecodeError, Message
 
@@ -31,6 +31,9 @@ from protos import fleet_pb2 as fleet
 from protos import tape_pb2
 from proxy import __version__
 from proxy.errors import TapeError
+
+# Takes a call that was recorded.
+Add: TypeAlias = Callable[[tape_pb2.Call], None]
 
 MAGIC = b"flower-v6 tape 1\n"
 # Far more than an app's code and a small model's arrays take: tapes for tests hold everything.

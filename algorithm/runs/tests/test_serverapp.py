@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithm.runs import serverapp as server_app
@@ -91,7 +91,6 @@ class Flower:
         return {}
 
 
-@settings(deadline=None)
 @given(FRAMES)
 def test_whatever_the_process_sends_the_run_ends_with_one_word(
     frames: list[tuple[bytes, bytes]],

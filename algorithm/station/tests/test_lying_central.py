@@ -207,7 +207,7 @@ def test_what_a_central_says_cannot_forge_lines_in_the_log(
     assert all("\n" not in line for line in caplog.messages)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(
     st.none() | RUN_RESPONSES,
     st.none() | FAB_RESPONSES,

@@ -113,7 +113,7 @@ def patience() -> object:
         yield
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(STEPS)
 def test_each_message_gets_one_answer_before_it_expires(steps: list[tuple[object, ...]]) -> None:
     liars = Liars()

@@ -104,7 +104,7 @@ def _write(path: Path, content: bytes) -> None:
     generation=TEXTS,
     life=TEXTS,
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 def test_whatever_reply_a_station_makes_its_message_gets_one_answer(
     schema: Schema,
     metadata: dict[str, Any],
@@ -132,7 +132,7 @@ def test_whatever_reply_a_station_makes_its_message_gets_one_answer(
     failure=st.tuples(st.integers(-(1 << 63), (1 << 63) - 1), TEXTS),
     kind=st.sampled_from(["failure", "missing_objects", "instruction", "reply", ""]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 def test_whatever_else_a_station_answers_its_message_gets_one_answer(
     schema: Schema, message_id: str | None, failure: tuple[int, str], kind: str
 ) -> None:
@@ -154,7 +154,7 @@ def test_whatever_else_a_station_answers_its_message_gets_one_answer(
 
 
 @given(schema=st.sampled_from(SCHEMAS), content=st.binary(max_size=200))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 def test_whatever_bytes_a_station_sends_its_message_gets_one_answer(
     schema: Schema, content: bytes
 ) -> None:
@@ -238,7 +238,7 @@ METHODS = (
     schema=st.sampled_from(SCHEMAS),
     whims=st.dictionaries(st.sampled_from(METHODS), st.lists(ANSWERS, max_size=8), max_size=3),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 def test_whatever_a_superlink_answers_a_message_is_answered_or_dropped_for_a_reason_in_time(
     schema: Schema, whims: Whims
 ) -> None:
