@@ -45,7 +45,7 @@ def main(container: Container, task: Payload) -> None:
     payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
     message.missing.unlink(missing_ok=True)
     # One line, at the end: for each the server writes the task's row anew, input and all.
-    print(f"message {message.message_id:.12} is answered", flush=True)
+    print(f"message {message.message_id:.12} is {message.ending}", flush=True)
 
 
 def _await_answer(job: Job, message: Message, timeout: float) -> Path:

@@ -298,7 +298,7 @@ def test_a_host_starts_under_its_node_id_before_any_courier(warm: Bench) -> None
     assert host.input == {
         "method": "host",
         "kwargs": {
-            "node_id": 7,
+            "node_id": "7",
             "node_config": "name='Beta'",
             "mode": "bridge",
             "idle_limit": 60.0,
@@ -355,7 +355,7 @@ def test_a_host_that_could_not_be_started_is_started_with_the_next_message(
             bench.carrier.prepare("Beta", 7)
     assert bench.exchange() == b"the reply to " + INSTRUCTION
     assert bench.methods == ["host", "courier"]
-    assert bench.made[0].input["kwargs"]["node_id"] == 7
+    assert bench.made[0].input["kwargs"]["node_id"] == "7"
 
 
 def test_a_server_that_is_away_is_not_taken_for_the_end_of_a_host(warm: Bench) -> None:
@@ -421,7 +421,7 @@ def test_a_station_that_is_called_off_while_its_host_is_doubted_does_not_wait(
 
 def test_a_host_whose_node_id_changed_gets_a_successor(warm: Bench) -> None:
     warm.carrier.prepare("Beta", 8)
-    assert [task.input["kwargs"]["node_id"] for task in warm.made] == [7, 8]
+    assert [task.input["kwargs"]["node_id"] for task in warm.made] == ["7", "8"]
 
 
 # Tasks that end otherwise

@@ -231,6 +231,7 @@ def _task(task: FakeTask) -> Json:
     first = task if task.parent is None else task.parent
     return {
         "status": task.status,
+        "created_at": task.created_at,
         "collaboration": {"id": task.asked.collaboration},
         "parent": None if task.parent is None else {"id": task.parent.id},
         "init_org": _USER["organization"],

@@ -1,5 +1,6 @@
 """What a server knows: collaborations and tasks; and what its nodes do with a task."""
 
+import itertools
 import json
 import threading
 import traceback
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _NOT_ENDED = ("pending", "initializing", "active")
+_moments = itertools.count(1)
 
 
 class Ended(Exception):
@@ -64,6 +66,8 @@ class FakeTask:
         As the container wrote it.
     log : str
         What the container prints; its function may add to it.
+    created_at : str
+        When it was created; no two tasks at the same moment.
     killed : threading.Event
         Set when a user kills the task, and when the server is closed: a function may wait for it.
     """
@@ -74,6 +78,7 @@ class FakeTask:
     status: str = "pending"
     result: bytes | None = None
     log: str = ""
+    created_at: str = field(default_factory=lambda: f"2026-01-31T10:00:00.{next(_moments):06}")
     killed: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
