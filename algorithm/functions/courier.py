@@ -73,9 +73,8 @@ def _await_answer(job: Job, message: Message, timeout: float) -> Path:
                 if message.answered():
                     return message.reply
                 raise CarrierError(
-                    "The host of the warm SuperNode ended without an answer."
+                    "The station's host ended without an answer."
                     if had_host
-                    else "The host of the warm SuperNode did not start within"
-                    f" {_HOST_START_SECONDS:.0f} s."
+                    else f"The station's host did not start within {_HOST_START_SECONDS:.0f} s."
                 )
         time.sleep(_POLL_SECONDS)

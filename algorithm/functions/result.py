@@ -78,7 +78,8 @@ def refusal(reason: str) -> dict[str, Any]:
 
 
 def _shown(outcome: Outcome) -> Mapping[str, Any]:
-    return cleaned(tables(outcome, _chart()))
+    shown: Mapping[str, Any] = cleaned(tables(outcome, _chart()))
+    return shown
 
 
 def _chart() -> str:
@@ -94,6 +95,7 @@ def _fitting(members: Mapping[str, Any], max_bytes: int) -> str | None:
     fitting = dict(members)
     left_out: list[str] = []
     # What makes room, in this order, and what stands in its place: the page fails without.
+    emptied: Mapping[str, Any]
     for emptied in ({}, only(_NO_ROOM, _chart()), {"messages": []}):
         left_out += emptied
         text = strict_json.dumps({**fitting, **emptied, "left_out": left_out, FILES: {}})

@@ -76,6 +76,7 @@ class SuperLinkRun(Run):
         """
         attached = Attached(self.stations, superlink, self.folder / "stations", self.progress)
         self.closing.callback(attached.close)
+        self.progress.carrier = attached.carrier
 
     def run(self) -> None:
         """Submit the app, and wait until it has ended."""

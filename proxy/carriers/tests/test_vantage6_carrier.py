@@ -640,6 +640,22 @@ def test_a_station_without_a_node_is_offline(outside: Bench) -> None:
     assert not outside.carrier.online("Beta")
 
 
+def test_a_station_that_goes_offline_is_named_once_with_what_it_has_not_begun(
+    warm: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    warm.fake.set_node(2, online=False)
+    warm.carrier.prepare("Beta", 7)
+    for _ in range(2):
+        assert not warm.carrier.online("Beta")
+    host = warm.made[-1]
+    said = [each for each in caplog.messages if "offline" in each]
+    assert said == [f"Beta is offline: its node has not started task {host.id}"]
+    warm.fake.set_node(2, online=True)
+    assert warm.carrier.online("Beta")
+    assert "Beta is online again" in caplog.messages
+
+
 @pytest.mark.parametrize("online", [True, False])
 @pytest.mark.parametrize("kind", ["outside", "warm"])
 def test_while_the_server_is_away_a_station_is_what_it_was_before(

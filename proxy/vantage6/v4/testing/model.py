@@ -50,6 +50,7 @@ class Asked:
     input: dict[str, Any]
     description: str = ""
     databases: tuple[str, ...] = ("default",)
+    store: int | None = None
 
 
 @dataclass(eq=False)
@@ -108,7 +109,10 @@ Function = Callable[[FakeTask], bytes | Mapping[str, Any] | None]
 
 
 class Model:
-    """All that there is; `function` runs, in a thread of its own, when a node starts a task."""
+    """All that there is; `function` runs, in a thread of its own, when a node starts a task.
+
+    `unreachable` are the deleted tasks whose inputs and results are still in the database.
+    """
 
     def __init__(self, function: Function, organizations: Mapping[int, str]) -> None:
         self.lock = threading.RLock()
@@ -116,12 +120,14 @@ class Model:
         self.collaborations: dict[int, Collaboration] = {}
         self.studies: dict[int, list[int]] = {}
         self.tasks: dict[int, FakeTask] = {}
+        self.unreachable: list[FakeTask] = []
         self._function = function
 
     def add(self, asked: Asked, parent: FakeTask | None = None) -> FakeTask:
         """Add a task that no node has yet."""
         with self.lock:
-            task = FakeTask(len(self.tasks) + 1, asked, parent)
+            # As an SQLite database: the number of the newest is given again when that is deleted.
+            task = FakeTask(max(self.tasks, default=0) + 1, asked, parent)
             self.tasks[task.id] = task
         return task
 
@@ -152,6 +158,14 @@ class Model:
                 if task in (each, each.parent) and not each.ended:
                     each.status = "killed by user"
                     each.killed.set()
+
+    def delete(self, task: FakeTask) -> None:
+        """End a task and delete it; of those that its container created, only the names."""
+        with self.lock:
+            self.kill(task)
+            del self.tasks[task.id]
+            for each in [each for each in self.tasks.values() if each.parent is task]:
+                self.unreachable.append(self.tasks.pop(each.id))
 
     def _start(self, task: FakeTask) -> None:
         if self.node_online(task):
