@@ -180,7 +180,8 @@ def test_a_task_names_the_algorithm_store_that_has_its_image(
     manifest = Manifest("me", "app", "1.0", "1.41.0", "0" * 64, {}, [], "loss")
     researcher = Researcher(plain)
     with store_of(plain, tmp_path, store_entry(probe, manifest, {"project": {}})) as url:
-        entry = requests.get(f"{url}/algorithm", timeout=60).json()["data"][0]
+        headers = {**researcher.headers, "Server-Url": plain.url}
+        entry = requests.get(f"{url}/algorithm", headers=headers, timeout=60).json()["data"][0]
         functions = {each["name"]: each["ui_visualizations"] for each in entry["functions"]}
         assert [each["type"] for each in functions["central"]] == ["table", "table", "line"]
         tasks = [

@@ -40,7 +40,7 @@ def store_of(collaboration: Collaboration, folder: Path, entry: Mapping[str, Any
                     "username": collaboration.username,
                     "organization_id": collaboration.organizations[0].id,
                 },
-                "policies": {"algorithm_view": "public", "allow_localhost": True},
+                "policies": {"allow_localhost": True},
                 "dev": {"disable_review": True},
                 "logging": {**logging_settings(), "file": "store.log"},
             }
