@@ -6,6 +6,7 @@ lists. Whole numbers above 2^53 come out rounded. Source: vantage6's UI 4.14, lo
 does is repeated by `integration_tests/vantage6/page.py`.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -69,13 +70,13 @@ def tables(outcome: Outcome, chart: str) -> dict[str, Any]:
         for record in records
     ]
     rounds = [_round(group, names) for group in groups]
-    reason = outcome.cause if outcome.status != "completed" else ""
-    if not reason and not groups:
-        reason = "The app sent no message to a station."
+    reason = "" if groups else "The app sent no message to a station."
+    if outcome.status != "completed":
+        reason = outcome.cause or f"The run {outcome.status}."
     if reason:
-        last = groups[-1][0] if groups else 0
-        rows.append(_row(last, "run", names, {}, reason))
-        rounds.append(_as_round(_row(last, "run", names, {}, reason), 0, 0))
+        row = _row(groups[-1][0] if groups else 0, "run", names, {}, reason)
+        rows.append(row)
+        rounds.append(_as_round(row, 0, 0))
     return {ROWS: rows, ROUNDS: rounds, **_chart(groups, chart)}
 
 
@@ -162,11 +163,15 @@ def _chart(groups: Sequence[_Group], metric: str) -> dict[str, Any]:
     if not points:
         return {CHART: {CHART_X: [0], metric: [None]}}
     rounds = sorted(points)
-    return {CHART: {CHART_X: rounds, metric: [_shown(points[number]) for number in rounds]}}
+    return {CHART: {CHART_X: rounds, metric: [_rounded(points[number]) for number in rounds]}}
 
 
 def _shown(value: float) -> str | int | float:
     """Return a number as the page can show it."""
     if isinstance(value, float):
-        return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")
+        return _rounded(value) if math.isfinite(value) else str(value)
     return value if abs(value) <= _LARGEST_EXACT else str(value)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")

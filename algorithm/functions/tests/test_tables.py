@@ -128,6 +128,8 @@ def test_a_metric_does_not_take_the_place_of_what_makes_it_a_row() -> None:
 def test_numbers_are_such_as_the_page_shows() -> None:
     [row] = of(message("A", 1, {"loss": 0.1234567890123, "count": 3, "id": 2**63}))[ROWS]
     assert (row["loss"], row["count"], row["id"]) == (0.123457, 3, str(2**63))
+    [of_round] = of(*[message("A", 1, {"num-examples": 1.7e308})] * 2)[ROUNDS]
+    assert of_round["num-examples"] == "inf"
 
 
 def test_the_mean_of_the_largest_numbers_is_one_of_them() -> None:
