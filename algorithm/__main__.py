@@ -18,7 +18,7 @@ from proxy.calls import CourierCall, HostCall, PerRoundCall
 from proxy.errors import BridgeError, CarrierError
 from proxy.system.process import keep_private
 from proxy.system.streams import ready_streams
-from proxy.text import LogFormatter, block
+from proxy.text import LogFormatter, block, one_line
 from proxy.vantage6.v4 import payload
 from proxy.vantage6.v4.container import Container, decoded
 
@@ -36,7 +36,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     keep_private()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    container = None
+    container, method = None, None
     try:
         container = Container.from_environment(os.environ)
         if container.platform.encodes_environment:
@@ -52,7 +52,6 @@ def main() -> int:
                 container.check_databases()
             importlib.import_module(f"algorithm.functions.{method}").main(container, task)
     except (BridgeError, OSError) as error:
-        print(block(f"{getattr(error, 'code', 'system')}: {error}"), file=sys.stderr)
         text = block(str(error))
     except Exception as error:
         # Its text may tell of the data: that stays in the log.
@@ -61,15 +60,20 @@ def main() -> int:
     else:
         return 0
     if container is not None:
-        _leave_error(container.output_file, text)
+        _leave_error(container.output_file, text, method)
+    # Where people look first: the log's last line, in the same stream as all others.
+    print(f"flower-v6 | failed: {one_line(text)}", flush=True)
     return 1
 
 
-def _leave_error(path: Path, text: str) -> None:
+def _leave_error(path: Path, text: str, method: object) -> None:
     """Leave an error as the result, unless there is one already."""
     with suppress(OSError):
         if not path.exists() or not path.stat().st_size:
-            payload.write(path, {"error": text})
+            fields = {"error": text}
+            if method == _WITHOUT_DATA:
+                fields = importlib.import_module("algorithm.functions.result").refusal(text)
+            payload.write(path, fields)
 
 
 if __name__ == "__main__":

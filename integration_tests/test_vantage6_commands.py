@@ -1,21 +1,29 @@
-"""submit, watch and fetch against a real server: what goes wrong is one clear error.
+"""The researcher's commands against a real server: what goes wrong is one clear error.
 
 That runs end well: `test_vantage6_results.py`.
 """
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import requests
 
+from algorithm.flower.manifest import Manifest
+from algorithm.image.store_entry import store_entry
 from integration_tests.harness import COMMAND, PATIENCE_SECONDS, finish, start, wait_until
+from integration_tests.vantage6.apps import ImageOf
 from integration_tests.vantage6.command import login
+from integration_tests.vantage6.faults import FaultsRun
 from integration_tests.vantage6.node import Settings
-from integration_tests.vantage6.registration import Administrator
+from integration_tests.vantage6.registration import RESEARCHER, Administrator
 from integration_tests.vantage6.researcher import Researcher
 from integration_tests.vantage6.stack import Collaboration, Stack
+from integration_tests.vantage6.store import store_of
 
 _NOWHERE = "http://127.0.0.1:9/api"
 
@@ -164,6 +172,75 @@ def test_a_task_is_followed_while_the_server_is_away_and_until_it_is_killed(
     assert watching.exit_code == 1
     assert f"Task {task} ended: killed by user" in watching.log_tail()
     assert watching.log.read_text().count("holding") == 1
+
+
+def test_a_task_names_the_algorithm_store_that_has_its_image(
+    plain: Collaboration, probe: str, tmp_path: Path
+) -> None:
+    manifest = Manifest("me", "app", "1.0", "1.41.0", "0" * 64, {}, [], "loss")
+    researcher = Researcher(plain)
+    with store_of(plain, tmp_path, store_entry(probe, manifest, {"project": {}})) as url:
+        headers = {**researcher.headers, "Server-Url": plain.url}
+        entry = requests.get(f"{url}/algorithm", headers=headers, timeout=60).json()["data"][0]
+        functions = {each["name"]: each["ui_visualizations"] for each in entry["functions"]}
+        assert [each["type"] for each in functions["central"]] == ["table", "table", "line"]
+        tasks = [
+            _task_in(flower_v6(login(plain), "submit", image, "--detach").stdout)
+            for image in (probe, "another/image:1")
+        ]
+        stores = [researcher.get(f"task/{each}")["algorithm_store"] for each in tasks]
+        assert [each and each["name"] for each in stores] == ["Store", None]
+        for each in tasks:
+            researcher.end(each)
+            researcher.delete(f"task/{each}")
+
+
+@pytest.fixture
+def as_researcher(vantage6: Stack, plain: Collaboration) -> dict[str, str]:
+    """The login of a user who has vantage6's role of a Researcher."""
+    name, password = "rita", "a Secret of 17 characters!"
+    Administrator(vantage6.server.url).user(name, password, plain.organizations[0], RESEARCHER)
+    return login(plain) | {"FLOWER_V6_USERNAME": name, "FLOWER_V6_PASSWORD": password}
+
+
+def test_a_run_is_ended_and_nothing_of_it_is_left_at_the_server(
+    vantage6: Stack, plain: Collaboration, image_of: ImageOf, as_researcher: dict[str, str]
+) -> None:
+    image = image_of("faults")
+    killed, deleted = (
+        FaultsRun(plain, image, stations=(0, 1), hold=[(0, 2), (1, 2)]) for _ in range(2)
+    )
+    for run in (killed, deleted):
+        for station in (0, 1):
+            run.journals.await_training(station, 2)
+    first, second = str(killed.task), str(deleted.task)
+    message = killed.subtasks[0]
+
+    assert "is only a part of task" in error_of(as_researcher, "kill", str(message["id"]))
+    assert f"flower-v6 delete {first} --running" in error_of(as_researcher, "kill", first)
+    assert f"Task {first} is active" in error_of(as_researcher, "delete", first)
+
+    containers = [*killed.containers(), *deleted.containers()]
+    assert len(containers) == 2 * 5
+    tasks = {int(each["id"]) for run in (killed, deleted) for each in run.subtasks}
+    assert f"task {first} is killed" in flower_v6(login(plain), "kill", first).stdout
+    for each in (("delete", first), ("delete", second, "--running")):
+        ended = flower_v6(as_researcher, *each)
+        assert ended.returncode == 0, ended.stderr
+        assert f"task {each[1]} and its" in ended.stdout
+    names = {each.name for each in containers}
+    wait_until(
+        lambda: not names & {each.name for each in plain.containers()}, "nothing runs any more"
+    )
+    assert f"There is no task {first}" in error_of(as_researcher, "delete", first)
+    assert not {*tasks, killed.task, deleted.task} & tasks_of_runs(vantage6.server.database)
+    assert None not in tasks_of_runs(vantage6.server.database)
+
+
+def tasks_of_runs(database: Path) -> set[int | None]:
+    """Return the tasks whose inputs and results a server's database has; None for no task's."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        return {task for (task,) in connection.execute("select task_id from run")}
 
 
 def _task_in(shown: str) -> int:

@@ -16,6 +16,7 @@ from integration_tests.vantage6.command import login
 from integration_tests.vantage6.doubling import doubling
 from integration_tests.vantage6.faults import FaultsRun, replies
 from integration_tests.vantage6.journals import Journals
+from integration_tests.vantage6.page import shown
 from integration_tests.vantage6.registration import Administrator
 from integration_tests.vantage6.researcher import Researcher
 from integration_tests.vantage6.stack import Collaboration, Stack
@@ -268,7 +269,9 @@ def test_an_organization_without_a_node_is_named(
             image_of("faults"), "central", plain.organizations[0].id, organizations=[east.id]
         )
         assert researcher.end(task, 300) == "crashed"
-    assert "East Laboratory" in researcher.left(task)["cause"]
+    left = researcher.left(task)
+    assert "East Laboratory" in left["cause"]
+    assert "East Laboratory" in str(shown(left)["metrics"].rows[-1])
 
 
 BAD_ARGUMENTS: dict[str, tuple[dict[str, object], list[str]]] = {
@@ -296,8 +299,10 @@ def test_bad_arguments_are_refused_before_anything_starts(
     }
     for name, task in tasks.items():
         assert researcher.end(task) == "crashed", name
+        left = researcher.left(task)
         for part in BAD_ARGUMENTS[name][1]:
-            assert part in researcher.left(task)["error"], name
+            assert part in left["error"], name
+            assert part in str(shown(left)["metrics"].rows[0][-1]), name
         assert not researcher.get("task", parent_id=task)["data"], name
 
 

@@ -79,6 +79,9 @@ def answers(world: World) -> Iterator[tuple[str, int, Any]]:
         yield ask("POST", "kill/task", {"id": number})
         yield ask("POST", "kill/task", {"id": number})
         yield ask("GET", f"result?task_id={number}&finished_till=9999-12-31")
+        yield ask("DELETE", f"task/{number}")
+        yield ask("GET", f"task/{number}")
+    yield ask("GET", f"algorithmstore?collaboration_id={world.plain}")
     for number in (world.plain, _MISSING):
         yield ask("GET", f"collaboration/{number}")
     yield ask("GET", "collaboration?page=1&per_page=2")

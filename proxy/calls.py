@@ -44,8 +44,10 @@ _MAX_NODE_CONFIG_BYTES = 128 * 1024 - 1
 _MESSAGE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,127}")
 # 32 hexadecimal digits. It becomes the name of a folder, too.
 _JOB = re.compile(r"[0-9A-Za-z]{1,64}")
-# Node ids are uint64 (flwr 1.41, `proto/node.proto`).
+# Node ids are uint64 (flwr 1.41, `proto/node.proto`). JavaScript, and so vantage6's web interface,
+# rounds numbers above 2^53: in a task's input they are text.
 _NODE_ID_LIMIT = 1 << 64
+_DIGITS = re.compile(r"[0-9]{1,20}")
 # The size of any file.
 _BYTES_LIMIT = 1 << 63
 
@@ -68,10 +70,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Rule:
-    """What an argument has to be; `read` returns it, or raises ValueError."""
+    """What an argument has to be; `read` returns it, or raises ValueError.
+
+    `write` returns what stands for it in a task's input.
+    """
 
     read: Callable[[Any], Any]
     meaning: str
+    write: Callable[[Any], Any] = lambda value: value
 
 
 def _whole(limit: int) -> Callable[[Any], int]:
@@ -81,6 +87,12 @@ def _whole(limit: int) -> Callable[[Any], int]:
         return value
 
     return read
+
+
+def _node_id(value: Any) -> int:
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    return _whole(_NODE_ID_LIMIT)(value)
 
 
 def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
@@ -110,7 +122,7 @@ def _config(value: Any) -> str:
     return value
 
 
-_NodeId = Annotated[int, _Rule(_whole(_NODE_ID_LIMIT), "a whole number below 2^64")]
+_NodeId = Annotated[int, _Rule(_node_id, "a whole number below 2^64", str)]
 _NodeConfig = Annotated[str, _Rule(_config, f"text of at most {_MAX_NODE_CONFIG_BYTES} bytes")]
 _ModeName = Annotated[Mode, _Rule(Mode, f"one of: {', '.join(Mode)}")]
 _MessageId = Annotated[
@@ -176,10 +188,14 @@ class Call:
 
     def task(self) -> dict[str, Any]:
         """Return the task's input."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {each: getattr(self, each.name) for each in fields(self)}
         return {
             "method": self.method,
-            "kwargs": {name: value for name, value in values.items() if value is not None},
+            "kwargs": {
+                argument.name: _rule(argument).write(value)
+                for argument, value in values.items()
+                if value is not None
+            },
         }
 
 

@@ -137,6 +137,12 @@ class NotFound(Vantage6Error):
     code = "not-found"
 
 
+class NotPermitted(Vantage6Error):
+    """A vantage6 server does not let this user, or this container, do that."""
+
+    code = "not-permitted"
+
+
 class Cancelled(CarrierError):
     """The exchange was called off by this side."""
 

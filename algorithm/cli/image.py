@@ -29,6 +29,12 @@ def add(commands: Commands) -> None:
         help="an image that has Python (default: %(default)s)",
     )
     parser.add_argument(
+        "--chart",
+        default="",
+        metavar="METRIC",
+        help="a metric of the replies that vantage6's web interface draws by round (default: none)",
+    )
+    parser.add_argument(
         "--store",
         type=Path,
         metavar="FILE",
@@ -45,7 +51,9 @@ def image(options: argparse.Namespace, screen: Screen) -> None:
         If the image cannot be built.
     """
     flwr = options.flwr or release_beside_the_bridge()
-    built = build_image(options.app, options.tag, flwr, options.base_image, screen.line)
+    built = build_image(
+        options.app, options.tag, flwr, options.base_image, screen.line, options.chart
+    )
     if options.store is not None:
         options.store.write_text(json.dumps(built.store_entry, indent=2) + "\n")
     screen.line(

@@ -158,6 +158,16 @@ def add_task(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tidy(parser: argparse.ArgumentParser) -> None:
+    """Add --tidy."""
+    parser.add_argument(
+        "--tidy",
+        action="store_true",
+        help="delete each message's task at the server once the run is done with it, with its"
+        " input, result and log; all of them at the end",
+    )
+
+
 def add_login(parser: argparse.ArgumentParser) -> None:
     """Add the options that say who the user is at which vantage6 server."""
     group = parser.add_argument_group(

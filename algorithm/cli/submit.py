@@ -13,6 +13,7 @@ from algorithm.cli.options import (
     add_output,
     add_run_config,
     add_supernodes,
+    add_tidy,
     positive,
 )
 from algorithm.flower.node_config import run_config
@@ -22,6 +23,7 @@ from algorithm.researcher.fetch import check_output, fetch
 from algorithm.researcher.login import Settings
 from algorithm.researcher.submit import Submission
 from algorithm.researcher.submit import submit as create_task
+from algorithm.researcher.tidy import Tidier
 from algorithm.researcher.watch import check, watch
 from algorithm.runs.screen import Screen
 from proxy.calls import LONGEST_SECONDS
@@ -35,6 +37,12 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "submit", submit, about, abbreviations=False)
     add_login(parser)
     parser.add_argument("image", metavar="IMAGE", help="the app's image, from `flower-v6 image`")
+    parser.add_argument(
+        "--name",
+        default="",
+        help="what the task is called (default: the image's name and tag; the web interface shows"
+        " 30 characters)",
+    )
     add_collaboration(parser)
     parser.add_argument(
         "--organization",
@@ -54,6 +62,7 @@ def add(commands: Commands) -> None:
         help="the time without a message after which a warm SuperNode ends (default: twice the"
         " deadline)",
     )
+    add_tidy(parser)
     afterwards = parser.add_mutually_exclusive_group()
     afterwards.add_argument("--detach", action="store_true", help="do not watch the task")
     add_output(afterwards, "run.json and the files that the ServerApp wrote")
@@ -69,6 +78,11 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
     """
     if not options.image:
         raise UsageError("The image's name is empty.", "Name the image of `flower-v6 image`.")
+    if options.tidy and options.detach:
+        raise UsageError(
+            "Nothing can be tidied by a command that does not wait.",
+            "Leave --detach out, or use `flower-v6 watch TASK --tidy` afterwards.",
+        )
     arguments = {"run_config": run_config(options.run_config)} if options.run_config else {}
     for name in ("mode", "supernodes", "deadline", "idle_limit"):
         if (value := getattr(options, name)) is not None:
@@ -79,7 +93,12 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
         options.output.mkdir(parents=True, exist_ok=True)
     researcher = enter(Settings.gathered(vars(options)))
     submission = Submission(
-        options.image, options.organization, options.organizations, arguments, options.database
+        options.image,
+        options.organization,
+        options.organizations,
+        arguments,
+        options.database,
+        options.name,
     )
     task = create_task(researcher, submission, screen)
     screen.line(
@@ -88,7 +107,8 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
     )
     if options.detach:
         return
-    status = watch(researcher.server, task, screen)
+    tidier = Tidier(researcher.server, screen) if options.tidy else None
+    status = watch(researcher.server, task, screen, tidier)
     if options.output is not None:
         fetch(researcher, existing_task(researcher.server, task), options.output, screen)
     check(task, status)

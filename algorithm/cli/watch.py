@@ -2,9 +2,10 @@
 
 import argparse
 
-from algorithm.cli.options import Commands, add_command, add_login, add_task
+from algorithm.cli.options import Commands, add_command, add_login, add_task, add_tidy
 from algorithm.researcher.collaboration import existing_task
 from algorithm.researcher.login import Settings
+from algorithm.researcher.tidy import Tidier
 from algorithm.researcher.watch import check
 from algorithm.researcher.watch import watch as follow
 from algorithm.runs.screen import Screen
@@ -17,6 +18,7 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "watch", watch, about, abbreviations=False)
     add_login(parser)
     add_task(parser)
+    add_tidy(parser)
 
 
 def watch(options: argparse.Namespace, screen: Screen) -> None:
@@ -29,4 +31,5 @@ def watch(options: argparse.Namespace, screen: Screen) -> None:
     """
     server = Settings.gathered(vars(options)).log_in()
     existing_task(server, options.task)
-    check(options.task, follow(server, options.task, screen))
+    tidier = Tidier(server, screen) if options.tidy else None
+    check(options.task, follow(server, options.task, screen, tidier))

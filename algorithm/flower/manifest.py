@@ -1,7 +1,7 @@
 """What an image runs: its app (FAB), noted in the image's manifest when the image is built.
 
-`python -m algorithm.flower.manifest APP FILE` is a step of that build. It has Flower build the
-app, in the image's own Flower environment, and describes the result. Flower builds the same FAB
+`python -m algorithm.flower.manifest APP FILE CHART` is a step of that build. It has Flower build
+the app, in the image's own Flower environment, and describes the result. Flower builds the same FAB
 again when the image's central function submits the app: a FAB depends on the contents of the app's
 files only (flwr 1.41, `cli/build.py`).
 """
@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
@@ -75,6 +75,8 @@ class Manifest:
     run_config_keys : Sequence[str]
         The keys of the run config that a run may override: those that the app declares, nested
         ones joined by dots, as Flower does.
+    chart : str
+        The metric that vantage6's web interface draws; empty for none.
     """
 
     publisher: str
@@ -84,6 +86,7 @@ class Manifest:
     fab_sha256: str
     files: Mapping[str, str]
     run_config_keys: Sequence[str]
+    chart: str = ""
 
     @classmethod
     def of_fab(cls, fab: bytes, flwr: str = "") -> Self:
@@ -137,7 +140,13 @@ class Manifest:
         if not isinstance(files, dict) or not isinstance(keys, list):
             raise ValueError("it does not describe an app")
         texts = [*files, *files.values(), *keys]
-        texts += [manifest.publisher, manifest.name, manifest.version, manifest.fab_sha256]
+        texts += [
+            manifest.publisher,
+            manifest.name,
+            manifest.version,
+            manifest.fab_sha256,
+            manifest.chart,
+        ]
         if not all(isinstance(each, str) for each in texts):
             raise ValueError("it does not describe an app")
         return manifest
@@ -255,10 +264,11 @@ def _flat_keys(config: Mapping[str, Any]) -> list[str]:
 
 def main() -> int:
     """Write the manifest of an app; returns the exit code."""
-    app, target = map(Path, sys.argv[1:])
+    app, target, chart = sys.argv[1:]
     try:
         flower = Flower.from_environment()
-        Manifest.of_fab(build(app, flower), flower.release).write(target)
+        manifest = Manifest.of_fab(build(Path(app), flower), flower.release)
+        replace(manifest, chart=chart).write(Path(target))
     except BridgeError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 1

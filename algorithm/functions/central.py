@@ -5,12 +5,14 @@ app, and leaves the outcome (`algorithm.functions.result`). A failed run is a
 failed task with an outcome.
 """
 
+import hashlib
 import logging
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from algorithm.flower.environment import Flower
 from algorithm.flower.manifest import ENVIRONMENT_VARIABLE, Manifest
@@ -27,6 +29,7 @@ from proxy import strict_json
 from proxy.calls import Mode
 from proxy.carriers.vantage6 import MAX_STORED_BYTES
 from proxy.errors import AppError, UsageError
+from proxy.platforms import Creator
 from proxy.system import durable
 from proxy.system.process import Workspace
 from proxy.vantage6.v4.container import Container
@@ -50,8 +53,9 @@ def main(container: Container, task: Payload) -> None:
     BridgeError
         If the run did not complete. The outcome is there nevertheless, once the run was begun.
     """
+    creator, server, claims = _admitted(container)
     # A run that ends while the server is away is started again by its node, result or not.
-    left = container.temporary_folder / "central-result.json"
+    left = container.temporary_folder / f"central-result-{_identity(server, claims)}.json"
     if (ended := _ended(left)) is not None:
         log.info("this run ended before; its outcome is here")
         shutil.copyfile(left, container.output_file)
@@ -67,7 +71,7 @@ def main(container: Container, task: Payload) -> None:
     manifest = Manifest.read(image)
     arguments = Arguments.checked(task.fields.get("kwargs") or {}, manifest.run_config_keys)
     flower = Flower.from_environment()
-    stations = _stations(container, arguments, flower.release)
+    stations = _stations(creator, server, claims, arguments, flower.release)
     outcome = Outcome(
         app=f"{manifest.publisher}/{manifest.name} {manifest.version}",
         flower_release=flower.release,
@@ -90,6 +94,11 @@ def main(container: Container, task: Payload) -> None:
         os.chdir(written)
         try:
             run_app(run)
+        except AppError as error:
+            if not outcome.log:
+                raise
+            # Without its hint, the end of the app's log: that stands in our own log already.
+            raise AppError(error.message) from error
         finally:
             try:
                 write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
@@ -116,15 +125,36 @@ def _app(folder: Path) -> Path:
     return next(path for path in folder.iterdir() if path.is_dir())
 
 
-def _stations(container: Container, arguments: Arguments, release: str) -> Organizations:
-    """Return the organizations that the arguments name."""
+def _admitted(container: Container) -> tuple[Creator, Server, Mapping[str, Any]]:
+    """Return what the central may do, the server as it sees it, and what its token says."""
     creator = container.platform.central
     if creator is None:
         raise UsageError(
             "The central function has no vantage6 token: it runs only in a vantage6 node."
         )
     login = ContainerLogin(container.token_file.read_text().strip())
-    claims, server = login.claims, Server(container.server, login)
+    return creator, Server(container.server, login), login.claims
+
+
+def _identity(server: Server, claims: Mapping[str, Any]) -> str:
+    """Return what no other run has: the moment when its task was created.
+
+    When the newest tasks are deleted, their numbers are given again, to jobs at any rate
+    (vantage6 4.15, `server/model/task.py`, `next_job_id`). The new job finds the old one's folder.
+    """
+    task = server.get(f"task/{claims['task_id']}")
+    with server.understanding():
+        return hashlib.sha256(str(task["created_at"]).encode()).hexdigest()[:16]
+
+
+def _stations(
+    creator: Creator,
+    server: Server,
+    claims: Mapping[str, Any],
+    arguments: Arguments,
+    release: str,
+) -> Organizations:
+    """Return the organizations that the arguments name."""
     known = server.organizations(claims["collaboration_id"], claims.get("study_id"))
     shared = ("image", "collaboration_id", "databases", "study_id", "store_id")
     members = {name: claims[name] for name in shared if claims.get(name)}

@@ -45,7 +45,7 @@ def main(container: Container, task: Payload) -> None:
     payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
     message.missing.unlink(missing_ok=True)
     # One line, at the end: for each the server writes the task's row anew, input and all.
-    print(f"message {message.message_id:.12} is answered", flush=True)
+    print(f"message {message.message_id:.12} is {message.ending}", flush=True)
 
 
 def _await_answer(job: Job, message: Message, timeout: float) -> Path:
@@ -73,9 +73,8 @@ def _await_answer(job: Job, message: Message, timeout: float) -> Path:
                 if message.answered():
                     return message.reply
                 raise CarrierError(
-                    "The host of the warm SuperNode ended without an answer."
+                    "The station's host ended without an answer."
                     if had_host
-                    else "The host of the warm SuperNode did not start within"
-                    f" {_HOST_START_SECONDS:.0f} s."
+                    else f"The station's host did not start within {_HOST_START_SECONDS:.0f} s."
                 )
         time.sleep(_POLL_SECONDS)

@@ -3,36 +3,23 @@
 import json
 import logging
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+from algorithm.flower.manifest import ENVIRONMENT_VARIABLE, Manifest
+from algorithm.functions.tables import only, tables
 from algorithm.runs.outcome import Outcome
 from proxy import strict_json
-from proxy.central.report import MessageRecord
 from proxy.errors import AppError, CarrierError
 from proxy.text import cleaned
 from proxy.vantage6.v4.members import encoded, pieces_of
 
 log = logging.getLogger(__name__)
 
-# What the algorithm store's entry (`algorithm.image.store_entry`) tells the UI to show as a table,
-# and as a line.
-ROWS, COLUMNS = "metrics", "rounds"
-LINE_X, LINE_Y = "round", "loss"
 FILES = "files"
-# What makes room for the files, in this order, and what stands in its place. The UI fails where
-# there is no such column.
-_DISPENSABLE: Sequence[Mapping[str, Any]] = (
-    {ROWS: [], COLUMNS: {LINE_X: [], LINE_Y: []}},
-    {"messages": []},
-)
-_MOST_DIGITS = 10
-# More lines are no picture.
-_MOST_COLUMNS = 1000
+_NO_ROOM = "The rows are left out: with the files, the result would have been too large."
 
 
 def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) -> None:
@@ -40,12 +27,10 @@ def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) ->
 
     Its members are those of `Outcome`, and
 
-    - `metrics`: for each reply an object with `round`, `message_type`, `organization` and the
-      reply's metrics;
-    - `rounds`: for each of these numbers, the list of its means over the stations, by round;
+    - `metrics`, `rounds` and, if the image has one, `chart`: see `tables`;
     - `files`: the base64 of each file, by its name.
 
-    If that is too large, `metrics` and `rounds` are left empty, and then `messages`.
+    If that is too large, the tables say so instead of having rows, and then `messages` is empty.
 
     Parameters
     ----------
@@ -65,8 +50,7 @@ def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) ->
     AppError
         If the result cannot be written; it says how the run ended.
     """
-    rows = cleaned([_row(record) for record in outcome.messages if not record.error])
-    members = {**outcome.members(), ROWS: rows, COLUMNS: _columns(rows)}
+    members = {**outcome.members(), **_shown(outcome)}
     files = {_name(each.relative_to(written)): each for each in _files(written)}
     # Base64 takes a third more, and a name its quotes.
     taken = sum(
@@ -82,16 +66,37 @@ def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) ->
         f"The ServerApp's files take {size} bytes; a result can have {max_bytes * 3 // 4}."
         f" They are left out: {', '.join(sorted(files))}."
     )
-    failed = {**members, "status": "failed", "cause": cause}
-    _write(path, _fitting(failed, max_bytes) or strict_json.dumps({"error": cause}), {}, outcome)
+    outcome.status, outcome.cause = "failed", cause
+    failed = {**outcome.members(), **_shown(outcome)}
+    _write(path, _fitting(failed, max_bytes) or strict_json.dumps(refusal(cause)), {}, outcome)
     raise CarrierError(cause, "Have the ServerApp write less: the final model only, say.")
+
+
+def refusal(reason: str) -> dict[str, Any]:
+    """Return the result of a central function that did not begin its run."""
+    return {"error": reason, **cleaned(only(reason, _chart()))}
+
+
+def _shown(outcome: Outcome) -> Mapping[str, Any]:
+    shown: Mapping[str, Any] = cleaned(tables(outcome, _chart()))
+    return shown
+
+
+def _chart() -> str:
+    """Return the metric that the image's chart has; empty if it has none."""
+    try:
+        return Manifest.read(Path(os.environ[ENVIRONMENT_VARIABLE])).chart
+    except (KeyError, AppError):
+        return ""  # it is no image
 
 
 def _fitting(members: Mapping[str, Any], max_bytes: int) -> str | None:
     """Return the members as JSON, with as many of the dispensable ones as fit."""
     fitting = dict(members)
     left_out: list[str] = []
-    for emptied in ({}, *_DISPENSABLE):
+    # What makes room, in this order, and what stands in its place: the page fails without.
+    emptied: Mapping[str, Any]
+    for emptied in ({}, only(_NO_ROOM, _chart()), {"messages": []}):
         left_out += emptied
         text = strict_json.dumps({**fitting, **emptied, "left_out": left_out, FILES: {}})
         fitting |= emptied
@@ -137,31 +142,3 @@ def _name(path: Path) -> str:
     return "".join(
         f"%{ord(each) & 0xFF:02X}" if "\ud800" <= each <= "\udfff" else each for each in str(path)
     )
-
-
-def _row(record: MessageRecord) -> dict[str, Any]:
-    """Return a row of the UI's table; a metric does not take the place of what makes it a row."""
-    group = record.group_id
-    own = {
-        "round": int(group) if group.isdecimal() and len(group) < _MOST_DIGITS else record.step,
-        "message_type": record.message_type,
-        "organization": record.station,
-    }
-    return {**own, **{name: each for name, each in record.metrics.items() if name not in own}}
-
-
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
-    """Return the columns of the UI's line: rounds, and each metric's mean over the stations."""
-    values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        for name, value in row.items():
-            if name != "round" and isinstance(value, int | float):
-                values[name][row["round"]].append(value)
-    rounds = sorted({row["round"] for row in rows})
-    # The UI draws `LINE_Y` and fails where there is no such column.
-    columns: dict[str, list[float | None]] = {LINE_X: list(rounds), LINE_Y: [None] * len(rounds)}
-    for name in sorted(values)[:_MOST_COLUMNS]:
-        columns[name] = [
-            mean(values[name][each]) if each in values[name] else None for each in rounds
-        ]
-    return columns

@@ -81,7 +81,12 @@ def _flower_beside_the_bridge() -> Flower | None:
 
 
 def build_image(
-    app: Path, name: str, flwr: str, base_image: str, show: Callable[[str], None]
+    app: Path,
+    name: str,
+    flwr: str,
+    base_image: str,
+    show: Callable[[str], None],
+    chart: str = "",
 ) -> Image:
     """Build an image.
 
@@ -97,6 +102,8 @@ def build_image(
         Has Python 3.11 or newer, its `venv` module and pip.
     show : Callable[[str], None]
         Gets what Docker says, line by line.
+    chart : str
+        The metric that vantage6's web interface draws; empty for none.
 
     Raises
     ------
@@ -104,7 +111,8 @@ def build_image(
         If that fails.
     """
     check_app(app)
-    project = _project(app)
+    described = _described(app)
+    project = described["project"]
     if flwr:
         era_of(flwr)
     _check_docker()
@@ -112,7 +120,7 @@ def build_image(
         context = workspace.path / "context"
         beside = _flower_beside_the_bridge()
         stand_ins = _write_context(app, project, context, beside)
-        arguments = {"FLWR_VERSION": flwr, "BASE_IMAGE": base_image}
+        arguments = {"FLWR_VERSION": flwr, "BASE_IMAGE": base_image, "CHART": chart}
         # Without force-rm a failed build leaves a container behind.
         command = ["docker", "build", "--force-rm", "--tag", name]
         for each, value in arguments.items():
@@ -128,7 +136,7 @@ def build_image(
             f"Build with --flwr {beside.release}, or keep data outside of the app's folder.",
         )
     size = int(_ask("image", "inspect", "--format={{.Size}}", name))
-    return Image(name, size, manifest, store_entry(name, manifest, project))
+    return Image(name, size, manifest, store_entry(name, manifest, described))
 
 
 def _check_docker() -> None:
@@ -171,17 +179,16 @@ def _write_context(
     return copy.stand_ins
 
 
-def _project(app: Path) -> dict[str, Any]:
-    """Return the section [project] of an app's pyproject.toml."""
+def _described(app: Path) -> dict[str, Any]:
+    """Return what is in an app's pyproject.toml; it has a valid section [project]."""
     described = strict_toml.loads((app / "pyproject.toml").read_text("utf-8"))
-    project: dict[str, Any] = described.get("project", {})
-    name = project.get("name")
+    name = described.get("project", {}).get("name")
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
         raise AppError(
             f"{app} is no Flower app: its pyproject.toml has no valid project name.",
             "Set name in the section [project].",
         )
-    return project
+    return described
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -1,16 +1,17 @@
 """What an algorithm store says of an app's image: `algorithm_store.json`.
 
 Sources: vantage6-algorithm-store 4.15, `resource/schema/input_schema.py` (what it accepts) and
-`model/common/ui_visualization_schemas.py`; the vantage6 UI's `visualize-table.component.ts` (rows:
-a list of objects) and `visualize-line.component.ts` (columns: one object of lists).
+`model/common/ui_visualization_schemas.py`; what the web interface does with it is said in
+`algorithm.functions.tables`.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from algorithm.flower.manifest import Manifest
 from algorithm.functions.arguments import SUPERNODES
-from algorithm.functions.result import COLUMNS, LINE_X, LINE_Y, ROWS
+from algorithm.functions.tables import CHART, CHART_X, ROUNDS, ROWS
 from proxy.calls import DEFAULT_DEADLINE_SECONDS, DEFAULT_LIFETIME, DEFAULT_MODE, Mode
 
 _VANTAGE6_RELEASE = "4.15"
@@ -42,7 +43,8 @@ _CENTRAL_ARGUMENTS = (
         "name": "mode",
         "display_name": "Mode",
         "type": "string",
-        "description": "bridge: a real SuperLink and real SuperNodes",
+        "description": "bridge: with a real SuperLink and real SuperNodes. direct: only the"
+        " ServerApp and the ClientApps, with the same results, many times faster",
         "allowed_values": list(map(str, Mode)),
         "default_value": DEFAULT_MODE.value,
     },
@@ -61,20 +63,22 @@ _CENTRAL_ARGUMENTS = (
         " the deadline",
     },
 )
-_VISUALIZATIONS = (
+_TABLES = (
     {
-        "name": "Metrics",
-        "description": "What each station reported, by round",
+        "name": "Rounds",
+        "description": "The means over the stations, weighted by their examples",
+        "type": "table",
+        "schema": {"location": [ROUNDS]},
+    },
+    {
+        "name": "Stations",
+        "description": "What each station replied, by round",
         "type": "table",
         "schema": {"location": [ROWS]},
     },
-    {
-        "name": "Loss",
-        "description": "The stations' mean loss, by round",
-        "type": "line",
-        "schema": {"location": [COLUMNS], "x": LINE_X, "y": LINE_Y},
-    },
 )
+# So much of a default is shown in the form's help.
+_MOST_CHARACTERS = 60
 # Only the central starts them, so that the UI need not offer them.
 _PARTIALS = {
     "host": "Keeps a warm SuperNode at a station for a whole run",
@@ -83,7 +87,7 @@ _PARTIALS = {
 }
 
 
-def store_entry(image: str, manifest: Manifest, project: Mapping[str, Any]) -> dict[str, Any]:
+def store_entry(image: str, manifest: Manifest, described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entry of an app's image, as the store's `POST /algorithm` takes it.
 
     Parameters
@@ -92,14 +96,16 @@ def store_entry(image: str, manifest: Manifest, project: Mapping[str, Any]) -> d
         The image's name, as nodes pull it.
     manifest : Manifest
         The one in it.
-    project : Mapping[str, Any]
-        The section [project] of the app's pyproject.toml.
+    described : Mapping[str, Any]
+        What is in the app's pyproject.toml.
     """
+    project = described["project"]
     urls = project.get("urls") or {}
     # Each is the function's own choice where it is not given: a default, if only null.
     arguments = [
         {"has_default_value": True, "default_value": None, **each} for each in _CENTRAL_ARGUMENTS
     ]
+    arguments[0]["description"] = _about_run_config(described, manifest.run_config_keys)
     databases = [{"name": "Database", "description": "What the ClientApp reads at each station"}]
     return {
         "name": manifest.name,
@@ -118,7 +124,7 @@ def store_entry(image: str, manifest: Manifest, project: Mapping[str, Any]) -> d
                 "standalone": True,
                 "databases": databases,
                 "arguments": arguments,
-                "ui_visualizations": list(_VISUALIZATIONS),
+                "ui_visualizations": [*_TABLES, *_charts(manifest.chart)],
             },
             *(
                 {
@@ -134,3 +140,37 @@ def store_entry(image: str, manifest: Manifest, project: Mapping[str, Any]) -> d
             ),
         ],
     }
+
+
+def _charts(metric: str) -> list[dict[str, Any]]:
+    """Return the line, if there is one; of two the page would keep showing the first."""
+    if not metric:
+        return []
+    return [
+        {
+            "name": f"Chart of {metric}",
+            "description": f"The mean of {metric} over the stations, by round",
+            "type": "line",
+            "schema": {"location": [CHART], "x": CHART_X, "y": metric},
+        }
+    ]
+
+
+def _about_run_config(described: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """Return the form's help: what a run may override, and what it is without that."""
+    about = "Values that override the app's run config, as a JSON object"
+    if not keys:
+        return f"{about}. The app has none"
+    config = described.get("tool", {}).get("flwr", {}).get("app", {}).get("config", {})
+    defaults = (f"{key}: {_default(config, key):.{_MOST_CHARACTERS}}" for key in keys)
+    return f"{about}. The app has, with these defaults: {'; '.join(defaults)}"
+
+
+def _default(config: Any, key: str) -> str:
+    """Return the value of a key, whose parts are joined by dots and may have dots themselves."""
+    if key in config:
+        return json.dumps(config[key])
+    for name, table in config.items():
+        if isinstance(table, Mapping) and key.startswith(f"{name}."):
+            return _default(table, key.removeprefix(f"{name}."))
+    return "?"

@@ -8,8 +8,10 @@ from typing import Any
 
 from algorithm.researcher.collaboration import Researcher
 from algorithm.runs.screen import Screen
-from proxy.errors import ServerUnreachable
+from proxy.calls import Mode
+from proxy.errors import ServerUnreachable, Vantage6Error
 from proxy.vantage6.v4 import payload
+from proxy.vantage6.v4.stores import has_image, stores_of
 
 # `TaskInputSchema` in vantage6 4.15, `vantage6/server/resource/common/input_schema.py`.
 _MAX_DESCRIPTION = 1024
@@ -31,6 +33,8 @@ class Submission:
         Further arguments of the central function (`algorithm.functions.arguments`).
     databases : Sequence[str]
         The labels of the databases that the stations' ClientApps are to find.
+    name : str
+        What the task is called; empty for what the image is called.
     """
 
     image: str
@@ -38,6 +42,7 @@ class Submission:
     organizations: Sequence[str]
     arguments: Mapping[str, Any]
     databases: Sequence[str]
+    name: str = ""
 
 
 def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
@@ -71,11 +76,12 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
         kwargs["organizations"] = [each.id for each in stations]
     names = ", ".join(each.name for each in stations)
     task = {
-        "name": f"Flower: {what.image}",
-        "description": f"A Flower app, with SuperNodes at {names}"[:_MAX_DESCRIPTION],
+        "name": what.name or _name_of(what.image),
+        "description": _description(what.arguments, names),
         "image": what.image,
         "collaboration_id": researcher.collaboration.id,
         "databases": [{"label": label} for label in what.databases],
+        **_store(researcher, what.image, screen),
     }
     with TemporaryDirectory() as folder:
         path = Path(folder, "input")
@@ -87,3 +93,34 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
                 f"The task may have been created or not. {error.message}",
                 "Look for the task at the server before you submit again.",
             ) from error
+
+
+def _name_of(image: str) -> str:
+    """Return what a task is called: "digits 1.0.0" for "registry.example.org/me/digits:1.0.0".
+
+    The web interface cuts it at 30 characters, which a registry's name may take alone.
+    """
+    name, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
+    return f"{name} {tag}".rstrip()
+
+
+def _description(arguments: Mapping[str, Any], names: str) -> str:
+    who = "ClientApps" if arguments.get("mode") == Mode.DIRECT else "SuperNodes"
+    return f"A Flower app, with {who} at {names}"[:_MAX_DESCRIPTION]
+
+
+def _store(researcher: Researcher, image: str, screen: Screen) -> dict[str, Any]:
+    """Return the members of a task that name the algorithm store of its image, if one has it.
+
+    The web interface shows tables and a chart only for such a task, and a node may allow only such
+    an image. Without it the task runs nevertheless.
+    """
+    server = researcher.server
+    for store in stores_of(server, researcher.collaboration.id):
+        try:
+            if has_image(store, server, image):
+                # A server that does not know its own address asks the store in this one's name.
+                return {"store_id": store.id, "server_url": server.url}
+        except Vantage6Error as error:
+            screen.line(f"flower-v6 | warning: {error.message} The task does not name the store.")
+    return {}

@@ -1,10 +1,11 @@
 """Follows a central task from afar: its log, and what becomes of its subtasks."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
+from algorithm.researcher.tidy import Tidier
 from algorithm.runs.screen import Screen
 from proxy.errors import ServerUnreachable, Vantage6Error
 from proxy.vantage6.v4.server import Server, TaskStatus
@@ -18,8 +19,19 @@ _PAGE = 10
 _MOST_PAGES = 10_000
 
 
-def watch(server: Server, task: int, screen: Screen) -> TaskStatus:
+def watch(server: Server, task: int, screen: Screen, tidier: Tidier | None = None) -> TaskStatus:
     """Show what a task does until it ends; a server that is away is waited for.
+
+    Parameters
+    ----------
+    server : Server
+        As a user sees it.
+    task : int
+        The central task's id.
+    screen : Screen
+        Shows it.
+    tidier : Tidier | None
+        Deletes subtasks that the central is done with; None to keep them.
 
     Raises
     ------
@@ -28,7 +40,11 @@ def watch(server: Server, task: int, screen: Screen) -> TaskStatus:
     """
     watcher = Watcher(server, task, screen)
     while not (status := watcher.look()).ended:
+        if tidier is not None:
+            tidier.tidy(watcher.subtasks)
         time.sleep(watcher.pause)
+    if tidier is not None:
+        tidier.tidy(watcher.subtasks, at_the_end=True)
     return status
 
 
@@ -73,6 +89,11 @@ class Watcher:
         self._log: list[str] = []
         self._subtasks_due = float("-inf")
         self._known: dict[int, dict[str, Any]] = {}
+
+    @property
+    def subtasks(self) -> Sequence[Mapping[str, Any]]:
+        """The `id`, `name` and `status` of each subtask that was seen."""
+        return list(self._known.values())
 
     def look(self) -> TaskStatus:
         """Show what is new; returns the task's status as far as it is known."""

@@ -38,6 +38,7 @@ class DirectRun(Run):
         self.screen.status("flower-v6 | starting the stations")
         carrier = self.stations.carrier(folder)
         self.closing.callback(carrier.close)
+        self.progress.carrier = carrier
         connect, deadline = server_app.links.connect, self.stations.deadline
         central = CentralProxy(connect, carrier, folder, deadline, self.progress)
         self.closing.callback(central.stop)

@@ -76,6 +76,7 @@ class SuperLinkRun(Run):
         """
         attached = Attached(self.stations, superlink, self.folder / "stations", self.progress)
         self.closing.callback(attached.close)
+        self.progress.carrier = attached.carrier
 
     def run(self) -> None:
         """Submit the app, and wait until it has ended."""
@@ -162,7 +163,7 @@ def _judge(submission: Process, runs: list[dict[str, Any]], outcome: Outcome) ->
     """Raise unless Flower says that the run completed."""
     outcome.log = submission.log_tail(30)
     if not runs:
-        raise AppError(f"Flower did not accept the app.\n{outcome.log}")
+        raise AppError("Flower did not accept the app.", f"The end of its log:\n{outcome.log}")
     outcome.flower_run = str(runs[0]["run-id"])
     if runs[0]["status"] != "finished:completed":
         details = runs[0].get("status-details") or f"Flower says: {runs[0]['status']}"

@@ -5,10 +5,11 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from proxy.carriers import Carrier
 from proxy.central.report import MessageRecord, Observer
 from proxy.text import LINE, indented, one_line
 
@@ -94,23 +95,33 @@ class _Step:
     started: float
     taken: int = 0
     answered: list[MessageRecord] = field(default_factory=list)
+    offline: Sequence[str] = ()
 
     def __str__(self) -> str:
         out = sum(record.bytes_out for record in self.answered)
         back = sum(record.bytes_back for record in self.answered)
         errors = sum(bool(record.error) for record in self.answered)
         return (
-            f"flower-v6 | {self.title}: {len(self.answered)} of {self.taken} stations answered"
+            f"flower-v6 | {self.title}: {len(self.answered)} of {self.taken + len(self.offline)}"
+            " stations answered"
             + (f", {errors} with an error" if errors else "")
+            + "".join(f", {one_line(station)} is offline" for station in self.offline)
             + f", {_size(out)} out, {_size(back)} back, {time.monotonic() - self.started:.1f} s"
         )
 
 
 class Progress(Observer):
-    """Shows each step of each Flower run, and keeps all records."""
+    """Shows each step of each Flower run, and keeps all records.
+
+    Attributes
+    ----------
+    carrier : Carrier | None
+        Knows which stations are offline: they are counted as stations that did not answer.
+    """
 
     def __init__(self, screen: Screen) -> None:
         self.records: list[MessageRecord] = []
+        self.carrier: Carrier | None = None
         self._screen = screen
         self._lock = threading.Lock()
         self._steps: dict[tuple[str, str, int], _Step] = {}
@@ -135,10 +146,22 @@ class Progress(Observer):
                     f"flower-v6 | {one_line(record.station)}: {one_line(record.error)}"
                 )
             if len(step.answered) == step.taken:
+                step.offline = self._offline(step)
                 self._screen.status("")
                 self._screen.line(str(step))
             else:
                 self._screen.status(str(step))
+
+    def _offline(self, step: _Step) -> Sequence[str]:
+        """Return the stations that got no message of a step because they cannot be reached."""
+        if self.carrier is None:
+            return ()
+        answered = {record.station for record in step.answered}
+        return [
+            name
+            for name in self.carrier.stations
+            if name not in answered and not self.carrier.online(name)
+        ]
 
 
 def _step_of(record: MessageRecord) -> tuple[str, str, int]:

@@ -99,7 +99,10 @@ def answer(job: Job, message: Message, runtime: Callable[[int], Runtime], policy
             log.error("it failed here:\n%s", "".join(format_tb(error.__traceback__, _FRAMES)))
         _answer_with(job, message, failure)
         return failure.reusable
-    log.info("message %.12s is answered", message.message_id)
+    log.log(
+        logging.WARNING if message.is_error else logging.INFO,
+        *("message %.12s is %s", message.message_id, message.ending),
+    )
     return True
 
 
@@ -132,6 +135,9 @@ def _have_answered(
         # Not before: what is refused is not kept.
         _keep(job, bundle, shared)
         answering.serve(delivery, instruction.deadline_seconds)
+        # Not its text, which may tell of the data: vantage6 shows our log to others.
+        if delivery.reply is not None and delivery.reply.error is not None:
+            message.note_error()
     return []
 
 
@@ -228,3 +234,4 @@ def _write_failure(job: Job, message: Message, failure: _Failure) -> None:
     )
     with BundleWriter(message.complete, header) as writer:
         writer.close()
+    message.note_error()

@@ -10,6 +10,7 @@
         reply.complete               the answer, before the station lets it go
         reply.bundle                 the answer; kept until the next message, for repetitions
         missing.bundle               "these objects I do not hold": nothing was started
+        error                        the answer is an error: for the courier's log
     taken/<message id>               a ClientApp has or had it: it must never be trained again
     cache/                           what need not be sent again, see `object_store`
 
@@ -19,7 +20,7 @@ Standard library only: couriers start quickly.
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from algorithm.station.object_store import ObjectStore
@@ -36,6 +37,7 @@ class Message:
         self.complete = folder / "reply.complete"
         self.reply = folder / "reply.bundle"
         self.missing = folder / "missing.bundle"
+        self._error = folder / "error"
         self._taken = taken
 
     @property
@@ -57,6 +59,21 @@ class Message:
     def taken(self) -> bool:
         """Whether a ClientApp has or had it."""
         return self._taken.exists()
+
+    @property
+    def is_error(self) -> bool:
+        """Whether its answer is an error, as far as that could be noted."""
+        return self._error.exists()
+
+    @property
+    def ending(self) -> str:
+        """What a log says of its answer."""
+        return "answered with an error" if self.is_error else "answered"
+
+    def note_error(self) -> None:
+        """Note that its answer is an error. On a full disk only the logs miss it."""
+        with suppress(OSError):
+            self._error.touch()
 
     def forget_instruction(self) -> None:
         """Remove the instruction, and what was begun of an answer."""

@@ -1,8 +1,10 @@
 """The command flower-v6 as a researcher uses it with vantage6."""
 
+import json
 from pathlib import Path
 
 from integration_tests.harness import finish, start
+from integration_tests.vantage6.page import shown
 from integration_tests.vantage6.stack import Collaboration
 from proxy.system.process import Process
 
@@ -24,11 +26,16 @@ def login(collaboration: Collaboration) -> dict[str, str]:
 
 
 def submit(collaboration: Collaboration, image: str, output: Path, *options: str) -> Process:
-    """Run `flower-v6 submit` until the outcome is in the output folder; returns how it ended."""
+    """Run `flower-v6 submit` until the outcome is in the output folder; returns how it ended.
+
+    An outcome is one that vantage6's page can show.
+    """
     submission = start(
         *("submit", image, "--output", str(output), *options),
         log=output.with_name(f"{output.name}.log"),
         environment=login(collaboration),
     )
     finish(submission, RUN_SECONDS)
+    if (report := output / "run.json").exists():
+        shown(json.loads(report.read_text()))
     return submission

@@ -8,6 +8,7 @@ from typing import Any
 from integration_tests.vantage6 import containers
 from integration_tests.vantage6.containers import Container
 from integration_tests.vantage6.journals import Journals
+from integration_tests.vantage6.page import shown
 from integration_tests.vantage6.researcher import Researcher
 from integration_tests.vantage6.stack import Collaboration
 
@@ -103,6 +104,7 @@ class FaultsRun:
         """Wait until the run has ended; returns its outcome."""
         self._researcher.end(self.task, _RUN_SECONDS)
         outcome: dict[str, Any] = self._researcher.result(self.task)
+        shown(outcome)
         return outcome
 
 

@@ -9,7 +9,8 @@ import requests
 
 # The only default role whose users may both create and kill tasks, but for "Root".
 # Source: vantage6 4.15, `vantage6/server/default_roles.py`.
-_ROLE = "Collaboration Admin"
+COLLABORATION_ADMIN = "Collaboration Admin"
+RESEARCHER = "Researcher"
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,16 @@ class Administrator:
         )
         return str(answer["api_key"])
 
-    def user(self, name: str, password: str, organization: Organization) -> None:
-        """Create a user who may create and kill tasks in the organization's collaborations."""
+    def user(
+        self,
+        name: str,
+        password: str,
+        organization: Organization,
+        role: str = COLLABORATION_ADMIN,
+    ) -> None:
+        """Create a user of an organization, with one of vantage6's default roles."""
         roles = self._session.get(f"{self._url}/role", params={"per_page": "100"}, timeout=60)
-        (role,) = (each["id"] for each in roles.json()["data"] if each["name"] == _ROLE)
+        (number,) = (each["id"] for each in roles.json()["data"] if each["name"] == role)
         self._post(
             "user",
             username=name,
@@ -81,7 +88,7 @@ class Administrator:
             firstname="",
             lastname="",
             organization_id=organization.id,
-            roles=[role],
+            roles=[number],
         )
 
     def _post(self, path: str, **body: object) -> dict[str, Any]:

@@ -16,7 +16,18 @@ _NOT_ENDED = ("pending", "initializing", "active")
 
 
 class Researcher:
-    """The user of a collaboration, logged in."""
+    """The user of a collaboration, logged in.
+
+    Parameters
+    ----------
+    collaboration : Collaboration
+        Where.
+
+    Attributes
+    ----------
+    headers : dict[str, str]
+        What says who calls.
+    """
 
     def __init__(self, collaboration: Collaboration) -> None:
         self._collaboration = collaboration
@@ -26,7 +37,8 @@ class Researcher:
         login = self.post(
             "token/user", username=collaboration.username, password=collaboration.password
         )
-        self._session.headers["Authorization"] = f"Bearer {login['access_token']}"
+        self.headers = {"Authorization": f"Bearer {login['access_token']}"}
+        self._session.headers.update(self.headers)
 
     def create(self, image: str, method: str, organization: int, **keywords: object) -> int:
         """Create a task for one organization; returns its id."""
@@ -91,6 +103,10 @@ class Researcher:
         return self._answer(
             self._session.post(self._url(path), json=body, timeout=_TIMEOUT_SECONDS)
         )
+
+    def delete(self, path: str, **body: object) -> None:
+        """Have something deleted."""
+        self._answer(self._session.delete(self._url(path), json=body, timeout=_TIMEOUT_SECONDS))
 
     def _url(self, path: str) -> str:
         return f"{self._collaboration.url}/{path}"

@@ -10,7 +10,7 @@ from algorithm.flower.manifest import Manifest
 from algorithm.image.store_entry import store_entry
 from integration_tests.vantage6 import program
 
-MANIFEST = Manifest("me", "app", "1.0", "1.41.0", "0" * 64, {}, ["rounds"])
+MANIFEST = Manifest("me", "app", "1.0", "1.41.0", "0" * 64, {}, ["rounds"], "loss")
 # What the store does with a `POST /algorithm` (4.15, `resource/algorithm.py`).
 VALIDATE = """
 import json, sys
@@ -38,10 +38,10 @@ def errors_in(entry: dict[str, Any]) -> Any:
     "project", [{}, {"description": "Counts", "urls": {"Source": "https://x"}}]
 )
 def test_the_store_takes_the_entry(project: dict[str, Any]) -> None:
-    assert errors_in(store_entry("registry.example/app:1", MANIFEST, project)) == {}
+    assert errors_in(store_entry("registry.example/app:1", MANIFEST, {"project": project})) == {}
 
 
 def test_the_store_would_say_what_is_wrong_with_one() -> None:
-    entry = store_entry("registry.example/app:1", MANIFEST, {})
-    del entry["functions"][0]["ui_visualizations"][1]["schema"]["x"]
+    entry = store_entry("registry.example/app:1", MANIFEST, {"project": {}})
+    del entry["functions"][0]["ui_visualizations"][2]["schema"]["x"]
     assert "functions" in errors_in(entry)

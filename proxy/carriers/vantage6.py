@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from proxy.calls import Call
+from proxy.calls import Call, HostCall, Mode
 from proxy.carriers import Ending, Exchange, FunctionFailed
 from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
@@ -100,11 +100,22 @@ class Vantage6Starter:
         if self.creator.sees_nodes:
             nodes = self._server.nodes(self._members["collaboration_id"])
             for name, organization in self._organizations.items():
-                self._online[name] = nodes.get(organization.id, False)
+                self._note(name, nodes.get(organization.id, False), "its node is away")
             return
         # A run tells of its node, too.
         for name, task in list(self._small_tasks.items()):
-            self._online[name] = task.run().node_online
+            run = task.run()
+            doing = "has not started" if run.status.name == "pending" else "is away from"
+            self._note(name, run.node_online, f"its node {doing} task {task.number}")
+
+    def _note(self, station: str, online: bool, why: str) -> None:
+        """Tell once when a station goes offline, and when it is back."""
+        if online != self._online[station]:
+            self._online[station] = online
+            if online:
+                log.info("%s is online again", station)
+            else:
+                log.warning("%s is offline: %s", station, why)
 
     def room_for_reply(self, station: str, exchange: Exchange) -> int:
         """Return how much the server can store beside a message; see `Starter.room_for_reply`."""
@@ -130,9 +141,7 @@ class Vantage6Starter:
         members = {
             **self._members,
             "name": f"{title}: {station}",
-            "description": f"A Flower message for the ClientApp at {station}"
-            if bundle is not None
-            else f"A Flower SuperNode at {station}",
+            "description": f"{_about(call)} at {station}",
         }
         organization, refusals = self._organizations[station], 0
         with TemporaryDirectory(dir=self.folder) as folder:
@@ -171,13 +180,20 @@ class Vantage6Starter:
         return True
 
 
+def _about(call: Call) -> str:
+    """Return what a task is, for its description."""
+    if not isinstance(call, HostCall):
+        return "A Flower message for the ClientApp"
+    return "A Flower ClientApp" if call.mode == Mode.DIRECT else "A Flower SuperNode"
+
+
 class _Task:
     """Implements `proxy.carriers.Function` with a task."""
 
     def __init__(self, starter: Vantage6Starter, server: Server, number: int, station: str) -> None:
         self._starter = starter
         self._server = server
-        self._number = number
+        self.number = number
         self._station = station
         self._run_number = 0
         self._ended = False
@@ -211,7 +227,7 @@ class _Task:
             asked = time.monotonic()
             trouble = ""
             try:
-                if self._server.save_result(self._number, path):
+                if self._server.save_result(self.number, path):
                     return
             except ServerUnreachable as error:
                 trouble = f" {error.message}"
@@ -230,7 +246,7 @@ class _Task:
                 online = self._starter.online(self._station)
                 raise CarrierError(
                     f"{self._station} did not answer within {now - started:.0f} s: task"
-                    f" {self._number} is {status.name if status else 'not heard of'}, its node is"
+                    f" {self.number} is {status.name if status else 'not heard of'}, its node is"
                     f" {'online' if online else 'offline'}.{trouble}"
                 )
 
@@ -245,18 +261,18 @@ class _Task:
 
     @property
     def _name(self) -> str:
-        return f"Task {self._number} at {self._station}"
+        return f"Task {self.number} at {self._station}"
 
     def _status(self) -> TaskStatus | None:
         """Return the task's status; None if the server does not answer now."""
         try:
-            return self._server.task_status(self._number)
+            return self._server.task_status(self.number)
         except ServerUnreachable:
             return None
 
     def run(self) -> Run:
         """Return what became of the task at its organization."""
-        self._run_number = self._run_number or self._server.run_of(self._number)
+        self._run_number = self._run_number or self._server.run_of(self.number)
         return self._server.run(self._run_number)
 
     def ending(self, doubtful: bool, cancelled: threading.Event) -> Ending | None:
@@ -272,7 +288,7 @@ class _Task:
         with TemporaryDirectory(dir=self._starter.folder) as folder:
             path = Path(folder, "result")
             try:
-                self._server.save_result(self._number, path)
+                self._server.save_result(self.number, path)
                 with payload.read(path) as result:
                     return str(result.fields.get("error", ""))
             except CarrierError:
@@ -282,6 +298,6 @@ class _Task:
         """Kill the task if nobody saw it end, where that is allowed."""
         if self._starter.creator.kills_tasks and not self._ended:
             try:
-                self._server.kill_task(self._number)
+                self._server.kill_task(self.number)
             except Vantage6Error as error:
-                log.warning("cannot end task %d: %s", self._number, error)
+                log.warning("cannot end task %d: %s", self.number, error)

@@ -145,7 +145,7 @@ class VirtualSuperNode:
     def register(self) -> None:
         """Get a node id from the SuperLink, and let the station get ready under it."""
         self._superlink.register()
-        log.info("station %s is SuperNode %d", self.name, self._superlink.node_id)
+        log.info("station %s is node %d", self.name, self._superlink.node_id)
         self._station.carrier.prepare(self.name, self._superlink.node_id)
 
     def call_off(self) -> None:

@@ -48,7 +48,7 @@ def test_a_task_says_which_function_it_calls_and_with_what() -> None:
     assert sent(HOST) == {
         "method": "host",
         "kwargs": {
-            "node_id": 7,
+            "node_id": "7",
             "node_config": "partition-id=0 num-partitions=2",
             "idle_limit": 60.0,
             "mode": "direct",
@@ -103,6 +103,7 @@ BAD_SECONDS: list[Any] = [
     True,
 ]
 BAD_WHOLE_NUMBERS: list[Any] = [-1, 1.0, math.nan, "7", True, 1 << 64, [7]]
+BAD_NODE_IDS: list[Any] = [-1, 1.0, "-1", "7.0", "٣", "", True, 1 << 64, str(1 << 64), [7]]
 
 
 BAD_CONFIGS: list[Any] = [7, "a=\0", "a='\ud800'", "x" * 131_072]
@@ -112,7 +113,7 @@ BAD_JOBS: list[Any] = ["", ".", "../up", "a b", "é", "1" * 65, 7]
 BAD = [
     (HOST, "idle_limit", BAD_SECONDS),
     (COURIER, "timeout", BAD_SECONDS),
-    (HOST, "node_id", BAD_WHOLE_NUMBERS),
+    (HOST, "node_id", BAD_NODE_IDS),
     (COURIER, "max_reply_bytes", BAD_WHOLE_NUMBERS),
     (HOST, "node_config", BAD_CONFIGS),
     (HOST, "mode", BAD_MODES),

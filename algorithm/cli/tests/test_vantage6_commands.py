@@ -72,7 +72,7 @@ def test_what_is_not_given_is_left_to_the_central_function(user: User, fake: Fak
     user.sees("submit", "an/image", "--detach")
     asked = fake.tasks[1].asked
     assert asked == Asked(
-        name="Flower: an/image",
+        name="image",
         image="an/image",
         collaboration=1,
         organization=1,
@@ -107,6 +107,45 @@ def test_the_run_config_may_be_a_file(user: User, fake: FakeServer, tmp_path: Pa
     user.sees("submit", "an/image", "--run-config", str(config), "--detach")
     kwargs = fake.tasks[1].input["kwargs"]
     assert kwargs == {"run_config": {"rounds": 3, "model.size": "large"}}
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "name"),
+    [
+        ("registry.example:5000/me/digits-csv:1.0.0", [], "digits-csv 1.0.0"),
+        ("digits@sha256:" + "0" * 64, [], "digits"),
+        ("me/digits:1.0", ["--name", "second try"], "second try"),
+    ],
+)
+def test_a_task_is_called_what_people_call_its_image(
+    user: User, fake: FakeServer, image: str, options: list[str], name: str
+) -> None:
+    user.sees("submit", image, *options, "--detach")
+    assert fake.tasks[1].asked.name == name
+
+
+def test_a_task_in_direct_mode_does_not_speak_of_supernodes(user: User, fake: FakeServer) -> None:
+    user.sees("submit", "an/image", "--mode", "direct", "--detach")
+    said = "A Flower app, with ClientApps at Alpha, Beta, Gamma"
+    assert fake.tasks[1].asked.description == said
+
+
+def test_a_task_names_the_algorithm_store_that_has_its_image(user: User, fake: FakeServer) -> None:
+    fake.api.approved.add("an/image")
+    user.sees("submit", "an/image", "--detach")
+    user.sees("submit", "another/image", "--detach")
+    assert [task.asked.store for task in fake.tasks.values()] == [1, None]
+
+
+def test_a_store_that_cannot_be_asked_is_told_and_the_task_runs(
+    user: User, fake: FakeServer
+) -> None:
+    fake.api.approved.add("an/image")
+    fake.fail_next(Failure.LOST, "GET store/algorithm")
+    shown = user.sees("submit", "an/image", "--detach")
+    assert "The algorithm store Store" in shown
+    assert "The task does not name the store" in shown
+    assert fake.tasks[1].asked.store is None
 
 
 @pytest.mark.parametrize("config", ["rounds", "rounds=three", "when=1979-05-27", "missing.toml"])
@@ -317,6 +356,98 @@ def test_ctrl_c_ends_the_watching_and_not_the_task(
     assert cli.main(["submit", "an/image"]) == 128 + signal.SIGTERM
     assert "goes on without this command" in capsys.readouterr().out
     assert fake.tasks[1].status == "pending"
+
+
+def test_messages_are_deleted_behind_a_run_that_is_watched(user: User, fake: FakeServer) -> None:
+    user.sees("submit", "an/image")
+    add_subtask(fake, fake.tasks[1], "train 1: Alpha", 1).status = "completed"
+    assert "train 1: Alpha: completed" in user.sees("watch", "1", "--tidy")
+    assert list(fake.tasks) == [1]
+    assert not fake.unreachable
+
+
+def test_what_does_not_wait_cannot_tidy(user: User, fake: FakeServer) -> None:
+    assert "watch TASK --tidy" in user.fails("submit", "an/image", "--tidy", "--detach")
+    assert not fake.tasks
+
+
+# Killing and deleting
+
+
+@pytest.fixture
+def running(fake: FakeServer) -> FakeTask:
+    """A run that goes on, with a host and a message."""
+    central = fake.start_central()
+    for name in ("host: Beta", "train 1: Beta"):
+        fake.set_node(2, online=False)  # so that it does nothing on its own
+        add_subtask(fake, central, name, 2)
+    return central
+
+
+def test_a_killed_run_ends_with_all_its_subtasks(
+    user: User, fake: FakeServer, running: FakeTask
+) -> None:
+    assert f"task {running.id} is killed" in user.sees("kill", "1")
+    assert {task.status for task in fake.tasks.values()} == {"killed by user"}
+
+
+def test_a_deleted_run_leaves_nothing_at_the_server(
+    user: User, fake: FakeServer, running: FakeTask
+) -> None:
+    user.sees("kill", "1")
+    assert "task 1 and its 2 messages and hosts are deleted" in user.sees("delete", "1")
+    assert not fake.tasks
+    assert not fake.unreachable
+
+
+def test_what_runs_is_deleted_only_if_that_is_meant(
+    user: User, fake: FakeServer, running: FakeTask
+) -> None:
+    said = user.fails("delete", "1")
+    assert "Task 1 is active" in said
+    assert "flower-v6 kill 1" in said
+    assert len(fake.tasks) == 3
+    user.sees("delete", "1", "--running")
+    assert running.killed.is_set()
+    assert not fake.tasks
+    assert not fake.unreachable
+
+
+def test_what_a_role_does_not_allow_is_told_with_what_it_does(
+    user: User, fake: FakeServer, running: FakeTask
+) -> None:
+    fake.api.may_kill = False
+    assert "flower-v6 delete 1 --running" in user.fails("kill", "1")
+    fake.api.may_delete = False
+    said = user.fails("delete", "1", "--running")
+    assert "does not allow you to delete task 3 (train 1: Beta)" in said
+    assert len(fake.tasks) == 3
+
+
+def test_a_run_that_has_ended_is_not_killed(user: User, running: FakeTask) -> None:
+    running.status = "completed"
+    assert "Task 1 has ended already: completed" in user.fails("kill", "1")
+
+
+@pytest.mark.parametrize("command", ["kill", "delete"])
+def test_only_a_run_is_killed_or_deleted(
+    user: User, fake: FakeServer, running: FakeTask, command: str
+) -> None:
+    assert "There is no task 99" in user.fails(command, "99")
+    assert "Task 3 (train 1: Beta) is only a part of task 1" in user.fails(command, "3")
+    other = fake.create_task(Asked("average", "an/image", 1, 1, {"method": "average"}))
+    assert "its function is 'average'" in user.fails(command, str(other.id))
+
+
+@pytest.mark.parametrize("failure", [Failure.ERROR, Failure.LOST, Failure.ANSWER_LOST])
+def test_a_deletion_that_was_interrupted_may_be_repeated(
+    user: User, fake: FakeServer, running: FakeTask, failure: Failure
+) -> None:
+    fake.fail_next(failure, "DELETE task/2")
+    user.fails("delete", "1", "--running")
+    user.sees("delete", "1", "--running")
+    assert not fake.tasks
+    assert not fake.unreachable
 
 
 # Fetching

@@ -237,18 +237,33 @@ def test_a_function_that_is_started_again_after_its_end_ends_in_the_same_way_aga
             function.run({"supernodes": "per-round"})
         outcomes.append(function.container.output_file.read_bytes())
         function.container.output_file.unlink()
-        asked.append(len(function.fake.requests))
+        asked.append(function.fake.requests[:])
         set_run(function.flower, "exit 1", [])  # it must not be submitted again
     assert outcomes[0] == outcomes[1]
-    assert asked[0] == asked[1]
+    # Whether it is the same task, and nothing else.
+    [again] = asked[1][len(asked[0]) :]
+    assert again == asked[0][0]
 
 
 @pytest.mark.parametrize("torn", ["", '{"status": "comp', "[]"])
 def test_half_an_outcome_is_none_and_the_run_begins_anew(
     function: Central, torn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    left = function.container.temporary_folder / "central-result.json"
+    function.run({"supernodes": "per-round"})
+    [left] = function.container.temporary_folder.glob("central-result-*.json")
     left.write_text(torn)
+    function.container.output_file.unlink()
     assert function.run({"supernodes": "per-round"})["status"] == "completed"
     assert f"{left} is damaged" in caplog.text
     assert left.read_bytes() == function.container.output_file.read_bytes()
+
+
+def test_a_later_run_that_vantage6_gives_the_same_numbers_is_a_run_of_its_own(
+    function: Central,
+) -> None:
+    set_run(function.flower, "echo first > model.npz", [COMPLETED])
+    first = function.run({"supernodes": "per-round"})
+    (task,) = (each for each in function.fake.tasks.values() if each.asked.input)
+    task.created_at = "2026-01-31T11:00:00"
+    set_run(function.flower, "echo second > model.npz", [COMPLETED])
+    assert function.run({"supernodes": "per-round"})["files"] != first["files"]

@@ -151,3 +151,17 @@ def test_a_bundle_that_is_cut_off_does_not_reach_the_host(errand: Errand) -> Non
     ):
         courier.main(errand.container, task)
     assert errand.job.waiting() == []
+
+
+def test_its_log_says_whether_the_answer_is_an_error(
+    errand: Errand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    errand.message.reply.write_bytes(b"the reply")
+    errand.run()
+    errand.container.output_file.unlink()
+    errand.message.note_error()
+    errand.run()
+    assert capsys.readouterr().out.splitlines() == [
+        "message 1f is answered",
+        "message 1f is answered with an error",
+    ]

@@ -133,7 +133,7 @@ def test_a_function_that_does_not_exist_is_refused_naming_those_that_do(node: No
     function, output = node.start("train")
     assert function.wait(SECONDS)
     assert function.exit_code == 1
-    assert "carrier: The task names the function 'train'" in function.log_tail()
+    assert "failed: The task names the function 'train'" in function.log_tail()
     assert "courier, host, per_round" in function.log_tail()
     assert "The task names the function 'train'" in error_in(output)
 

@@ -1,5 +1,6 @@
 """What the program in the container does around a function: its variables, and its errors."""
 
+import json
 import logging
 import os
 import threading
@@ -87,13 +88,13 @@ def test_a_function_that_ends_well_leaves_what_it_leaves(run: Run) -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (CarrierError("The host died."), "carrier: The host died."),
-        (UsageError("It cannot be 7.", "Give 8."), "usage: It cannot be 7.\n  Give 8."),
-        (OSError(28, "No space left on device"), "system: [Errno 28] No space left on device"),
+        (CarrierError("The host died."), "The host died."),
+        (UsageError("It cannot be 7.", "Give 8."), "It cannot be 7. Give 8."),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
     ],
 )
 @pytest.mark.parametrize("made_by_the_node", [False, True])
-def test_an_error_is_in_the_log_and_left_as_the_result(
+def test_an_error_is_the_logs_last_line_and_left_as_the_result(
     run: Run,
     error: Exception,
     said: str,
@@ -103,7 +104,7 @@ def test_an_error_is_in_the_log_and_left_as_the_result(
     if made_by_the_node:
         run.output.touch()
     assert run.of(raising(error)) == 1
-    assert capsys.readouterr().err == f"{said}\n"
+    assert capsys.readouterr() == (f"flower-v6 | failed: {said}\n", "")
     assert error_in(run.output) == str(error)
 
 
@@ -111,7 +112,7 @@ def test_what_an_error_quotes_is_cleaned_in_the_log_and_in_the_result(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run.of(raising(CarrierError("\x1b]0;title\x07It died.\x1b[2J\udcff"))) == 1
-    assert capsys.readouterr().err == "carrier: It died.\\udcff\n"
+    assert capsys.readouterr().out == "flower-v6 | failed: It died.\\udcff\n"
     assert error_in(run.output) == "It died.\\udcff"
 
 
@@ -140,7 +141,7 @@ def test_an_output_that_cannot_be_written_is_still_an_error_in_the_log(
 ) -> None:
     run.output.mkdir()
     assert run.of(raising(CarrierError("The host died."))) == 1
-    assert "The host died." in capsys.readouterr().err
+    assert "The host died." in capsys.readouterr().out
 
 
 def test_an_error_that_nobody_thought_of_is_left_too_and_what_it_says_stays_in_the_log(
@@ -233,4 +234,13 @@ def test_a_new_platform_is_a_row_and_functions_do_as_it_says(
     assert word == ("a,b" if encodes else encoded("a,b"))
     assert config == (
         "device=1" if encodes else "The task's node config 'device=1' says more than the partition."
+    )
+
+
+def test_a_central_function_that_is_refused_leaves_tables_that_say_why(run: Run) -> None:
+    run.is_asked("central", [1])
+    assert program.main() == 1
+    left = json.loads(run.output.read_text())
+    assert (
+        left["metrics"][0]["error"] == left["rounds"][0]["error"] == " ".join(left["error"].split())
     )

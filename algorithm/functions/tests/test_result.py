@@ -2,13 +2,17 @@
 
 import json
 from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from algorithm.functions.result import COLUMNS, ROWS, write_result
+from algorithm.flower.manifest import ENVIRONMENT_VARIABLE
+from algorithm.functions.result import write_result
+from algorithm.functions.tables import CHART, ROUNDS, ROWS
 from algorithm.runs.outcome import Outcome
+from algorithm.tests.fabs import MANIFEST
 from proxy import strict_json
 from proxy.central.report import MessageRecord
 from proxy.errors import AppError, CarrierError
@@ -56,51 +60,14 @@ def test_the_files_that_the_serverapp_wrote_are_in_the_result(tmp_path: Path) ->
     assert found["status"] == "completed"
 
 
-def test_each_reply_is_a_row_and_each_metric_a_column_of_means(tmp_path: Path) -> None:
-    found = result(
-        tmp_path,
-        outcome(
-            message("Alpha", 1, {"loss": 0.25, "patients": 10}),
-            message("Beta", 1, {"loss": 0.75, "patients": 30}),
-            message("Alpha", 2, {"loss": 0.5}),
-            message("Beta", 2, {}, error="it crashed"),
-        ),
-    )
-    first = {"round": 1, "message_type": "train"}
-    assert found[ROWS] == [
-        {**first, "organization": "Alpha", "loss": 0.25, "patients": 10},
-        {**first, "organization": "Beta", "loss": 0.75, "patients": 30},
-        {**first, "round": 2, "organization": "Alpha", "loss": 0.5},
-    ]
-    assert found[COLUMNS] == {"round": [1, 2], "loss": [0.5, 0.5], "patients": [20, None]}
-    assert [each["error"] for each in found["messages"]] == ["", "", "", "it crashed"]
-
-
-def test_a_round_is_what_the_serverapp_calls_one(tmp_path: Path) -> None:
-    second = message("Alpha", 1, {"loss": 0.5})
-    second.group_id = "2"
-    named = message("Alpha", 3, {"loss": 0.25})
-    named.group_id = "warm-up"
-    found = result(tmp_path, outcome(second, named))
-    assert found[COLUMNS] == {"round": [2, 3], "loss": [0.5, 0.25]}
-
-
-def test_a_metric_does_not_take_the_place_of_what_makes_it_a_row(tmp_path: Path) -> None:
-    found = result(tmp_path, outcome(message("Alpha", 1, {"round": 7, "organization": 5, "a": 1})))
-    about = {"round": 1, "message_type": "train", "organization": "Alpha"}
-    assert found[ROWS] == [{**about, "a": 1}]
-    assert found[COLUMNS] == {"round": [1], "loss": [None], "a": [1]}
-
-
-def test_the_mean_of_the_largest_numbers_is_one_of_them(tmp_path: Path) -> None:
-    largest = {"loss": 1.7e308}
-    found = result(tmp_path, outcome(message("Alpha", 1, largest), message("Beta", 1, largest)))
-    assert found[COLUMNS]["loss"] == [1.7e308]
-
-
-def test_a_run_without_messages_has_the_columns_that_the_ui_draws(tmp_path: Path) -> None:
-    found = result(tmp_path, outcome())
-    assert (found[ROWS], found[COLUMNS]) == ([], {"round": [], "loss": []})
+def test_the_chart_is_the_one_that_the_image_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = outcome(message("Alpha", 1, {"loss": 0.5}))
+    assert CHART not in result(tmp_path, of)
+    replace(MANIFEST, chart="loss").write(tmp_path / "manifest.json")
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "manifest.json"))
+    assert result(tmp_path, of)[CHART] == {"round": [1], "loss": [0.5]}
 
 
 def test_what_is_no_file_of_the_serverapp_is_not_in_the_result(tmp_path: Path) -> None:
@@ -146,8 +113,8 @@ def test_the_report_makes_room_for_the_files_and_says_so(tmp_path: Path) -> None
         assert b64decode(found["files"]["model.npz"]) == model["model.npz"]
         assert (found["status"], found["left_out"]) == ("completed", left_out)
         assert (found["messages"] == []) == ("messages" in left_out)
-        assert (found[ROWS] == []) == (ROWS in left_out)
-        assert (found[COLUMNS] == {"round": [], "loss": []}) == (COLUMNS in left_out)
+        for table in (ROWS, ROUNDS):
+            assert ("left out" in found[table][0]["error"]) == (table in left_out)
         assert (tmp_path / "result").stat().st_size <= limit
 
 
@@ -171,12 +138,6 @@ def test_a_file_whose_name_is_no_text_is_in_the_result(tmp_path: Path) -> None:
 def test_a_result_that_cannot_be_written_says_how_the_run_ended(tmp_path: Path) -> None:
     with pytest.raises(AppError, match=r"No space left(.|\n)*The run completed"):
         write_result(Path("/dev/full"), outcome(), tmp_path, PLENTY)
-
-
-def test_an_enormous_round_is_no_round(tmp_path: Path) -> None:
-    named = message("Alpha", 3, {"loss": 0.25})
-    named.group_id = "9" * 5000
-    assert result(tmp_path, outcome(named))[ROWS][0]["round"] == 3
 
 
 def test_a_result_that_just_fits_is_not_larger_than_the_limit(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ import io
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 
 from algorithm.runs.screen import Progress, Screen
+from proxy.carriers import Carrier
 from proxy.central.report import MessageRecord
 
 RED, PLAIN = "\x1b[91m", "\x1b[0m"
@@ -221,6 +223,27 @@ def test_an_error_is_told_at_once_and_counted_in_the_step(
     assert stream.getvalue() == "flower-v6 | north: The SuperNode ended.\n"
     progress.answered(south)
     assert "2 of 2 stations answered, 1 with an error" in stream.getvalue()
+
+
+class Stations:
+    """Is a carrier as far as Progress asks: "away" is offline."""
+
+    stations = ("north", "south", "away")
+
+    def online(self, station: str) -> bool:
+        return station != "away"
+
+
+def test_a_station_that_is_offline_is_named_and_counted(
+    progress: Progress, stream: io.StringIO
+) -> None:
+    progress.carrier = cast("Carrier", Stations())
+    north, south = record("north"), record("south")
+    for each in (north, south):
+        progress.taken(each)
+    for each in (north, south):
+        progress.answered(each)
+    assert "train 1: 2 of 3 stations answered, away is offline" in stream.getvalue()
 
 
 def test_a_station_that_runs_ahead_begins_the_next_step(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,24 @@ def test_a_late_repetition_does_not_remove_the_latest_reply(station: Station) ->
     station.answer(latest)
     station.answer(station.receive(sent))
     assert latest.reply.exists()
+
+
+def test_that_an_answer_is_an_error_is_in_the_log_and_what_it_says_is_not(
+    station: Station, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve = station.supernode.serve
+
+    def fail(delivery: Delivery, deadline: float) -> None:
+        serve(delivery, deadline)
+        assert delivery.reply is not None
+        delivery.reply = replace(delivery.reply, error=fleet.Error(code=2, reason="patient 17"))
+
+    monkeypatch.setattr(station.supernode, "serve", fail)
+    message = station.receive(Drained())
+    assert station.answer(message)
+    assert f"message {message.message_id:.12} is answered with an error" in caplog.text
+    assert "patient 17" not in caplog.text
+    assert message.ending == "answered with an error"
 
 
 # At most once
@@ -329,7 +348,7 @@ def test_on_a_full_disk_a_failure_has_the_instructions_room(
     monkeypatch.setattr("proxy.client.BundleWriter", NoRoom)
     station.answer(message)
     assert "No space left on device" in failure_of(message)[1]
-    assert sorted(path.name for path in message.folder.iterdir()) == ["reply.bundle"]
+    assert sorted(path.name for path in message.folder.iterdir()) == ["error", "reply.bundle"]
 
 
 def test_a_message_that_cannot_be_answered_at_all_does_not_wait_for_ever(

@@ -201,7 +201,7 @@ def test_a_host_starts_when_the_node_id_is_known(warm: Carried) -> None:
     warm.carrier.prepare("north", 7)
     noted = warm.noted()
     assert noted["method"] == "host"
-    assert noted["arguments"]["node_id"] == 7
+    assert noted["arguments"]["node_id"] == "7"
     assert noted["arguments"]["node_config"] == "name='north'"
     assert runs(noted["pid"])
 
@@ -212,7 +212,7 @@ def test_a_host_is_replaced_when_the_node_id_changes(warm: Carried) -> None:
     (warm.folder / "north" / "job" / "host.json").unlink()
     warm.carrier.prepare("north", 8)
     assert not runs(first)
-    assert warm.noted()["arguments"]["node_id"] == 8
+    assert warm.noted()["arguments"]["node_id"] == "8"
 
 
 def test_a_host_that_ended_is_started_again_with_the_next_message(warm: Carried) -> None:
@@ -220,7 +220,7 @@ def test_a_host_that_ended_is_started_again_with_the_next_message(warm: Carried)
     os.kill(warm.noted()["pid"], 9)
     (warm.folder / "north" / "job" / "host.json").unlink()
     assert wait_until(lambda: host_is_noticed_to_be_gone(warm))
-    assert warm.noted()["arguments"]["node_id"] == 7
+    assert warm.noted()["arguments"]["node_id"] == "7"
 
 
 def host_is_noticed_to_be_gone(warm: Carried) -> bool:

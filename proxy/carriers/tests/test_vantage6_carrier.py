@@ -298,7 +298,7 @@ def test_a_host_starts_under_its_node_id_before_any_courier(warm: Bench) -> None
     assert host.input == {
         "method": "host",
         "kwargs": {
-            "node_id": 7,
+            "node_id": "7",
             "node_config": "name='Beta'",
             "mode": "bridge",
             "idle_limit": 60.0,
@@ -355,7 +355,7 @@ def test_a_host_that_could_not_be_started_is_started_with_the_next_message(
             bench.carrier.prepare("Beta", 7)
     assert bench.exchange() == b"the reply to " + INSTRUCTION
     assert bench.methods == ["host", "courier"]
-    assert bench.made[0].input["kwargs"]["node_id"] == 7
+    assert bench.made[0].input["kwargs"]["node_id"] == "7"
 
 
 def test_a_server_that_is_away_is_not_taken_for_the_end_of_a_host(warm: Bench) -> None:
@@ -421,7 +421,7 @@ def test_a_station_that_is_called_off_while_its_host_is_doubted_does_not_wait(
 
 def test_a_host_whose_node_id_changed_gets_a_successor(warm: Bench) -> None:
     warm.carrier.prepare("Beta", 8)
-    assert [task.input["kwargs"]["node_id"] for task in warm.made] == [7, 8]
+    assert [task.input["kwargs"]["node_id"] for task in warm.made] == ["7", "8"]
 
 
 # Tasks that end otherwise
@@ -638,6 +638,22 @@ def test_a_station_is_online_when_its_node_is(make: Make, kind: str) -> None:
 def test_a_station_without_a_node_is_offline(outside: Bench) -> None:
     del outside.fake.collaborations[1].nodes[2]
     assert not outside.carrier.online("Beta")
+
+
+def test_a_station_that_goes_offline_is_named_once_with_what_it_has_not_begun(
+    warm: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    warm.fake.set_node(2, online=False)
+    warm.carrier.prepare("Beta", 7)
+    for _ in range(2):
+        assert not warm.carrier.online("Beta")
+    host = warm.made[-1]
+    said = [each for each in caplog.messages if "offline" in each]
+    assert said == [f"Beta is offline: its node has not started task {host.id}"]
+    warm.fake.set_node(2, online=True)
+    assert warm.carrier.online("Beta")
+    assert "Beta is online again" in caplog.messages
 
 
 @pytest.mark.parametrize("online", [True, False])

@@ -17,7 +17,7 @@ from typing import Any
 import requests
 
 from proxy import strict_json
-from proxy.errors import NotFound, ServerUnreachable, Vantage6Error
+from proxy.errors import NotFound, NotPermitted, ServerUnreachable, Vantage6Error
 from proxy.vantage6.v4.encryption import Encoding, Plain
 from proxy.vantage6.v4.login import PLAIN, ContainerLogin, Login, bearer, content_of, reason
 from proxy.vantage6.v4.login import pieces_of as pieces_of_response
@@ -125,6 +125,11 @@ class Server:
         self._session = requests.Session()
         # A node sets HTTP_PROXY in containers, but its own proxy is reached directly.
         self._session.trust_env = not isinstance(login, ContainerLogin)
+
+    @property
+    def token(self) -> str:
+        """What whoever calls shows."""
+        return self._login.token
 
     def get(self, path: str, **parameters: str | int) -> Any:
         """Return what the server answers to a GET.
@@ -300,8 +305,17 @@ class Server:
         return True
 
     def kill_task(self, task: int) -> None:
-        """End a task and its subtasks; users may."""
+        """End a task and its subtasks; users may, if their role says so (`NotPermitted`)."""
         self._call("POST", "kill/task", json={"id": task}).close()
+
+    def delete_task(self, task: int) -> None:
+        """Delete a task with its input and result, and end it; users may, if their role says so.
+
+        Of its subtasks the server deletes only the names: their inputs and results stay in its
+        database for ever, and nobody can reach them any more (4.15, `resource/task.py`,
+        `_delete_subtasks`). So they have to be deleted first.
+        """
+        self._call("DELETE", f"task/{task}").close()
 
     def _call(self, method: str, path: str, **arguments: Any) -> requests.Response:
         response = self._send(method, path, **arguments)
@@ -319,6 +333,8 @@ class Server:
                 raise ServerUnreachable(text)
             if response.status_code == HTTPStatus.NOT_FOUND:
                 raise NotFound(text)
+            if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                raise NotPermitted(text)
             raise Vantage6Error(text)
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:

@@ -79,7 +79,7 @@ class FakeServer:
         self.add_collaboration("Study", list(self._model.organizations), encrypted)
         self._http = _Listener(self)
         self.proxy_url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self.url = f"{self.proxy_url}/api"
+        self.url = self.api.url = f"{self.proxy_url}/api"
         self._thread = threading.Thread(target=self._http.serve_forever, args=[0.01])
         self._thread.start()
 
@@ -87,6 +87,11 @@ class FakeServer:
     def tasks(self) -> dict[int, FakeTask]:
         """All tasks by id."""
         return self._model.tasks
+
+    @property
+    def unreachable(self) -> list[FakeTask]:
+        """The deleted tasks whose inputs and results are still in the database."""
+        return self._model.unreachable
 
     @property
     def collaborations(self) -> dict[int, Collaboration]:
@@ -201,6 +206,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Listener
 
     def do_GET(self) -> None:
+        self._answer(None)
+
+    def do_DELETE(self) -> None:
         self._answer(None)
 
     def do_POST(self) -> None:

@@ -15,6 +15,10 @@ Answer = tuple[int, Json]
 
 _MAX_DESCRIPTION = 1024
 _REFUSED = HTTPStatus.BAD_REQUEST
+_NOT_PERMITTED: Answer = (
+    HTTPStatus.UNAUTHORIZED,
+    {"msg": "You lack the permission to do that!"},
+)
 _USER: Json = {"id": 1, "organization": {"id": 1}}
 
 
@@ -32,11 +36,26 @@ class Request:
 
 @dataclass
 class Api:
-    """Answers requests; the user's credentials may be changed."""
+    """Answers requests; the user's credentials and role may be changed.
+
+    Attributes
+    ----------
+    may_kill, may_delete : bool
+        What the user's role allows.
+    approved : set[str]
+        The images in the collaborations' algorithm store; there is one if there are any.
+    store_is_public : bool
+        Whether it answers anybody.
+    """
 
     model: Model
     password: str
     mfa_code: str = ""
+    url: str = ""
+    may_kill: bool = True
+    may_delete: bool = True
+    approved: set[str] = field(default_factory=set)
+    store_is_public: bool = False
     tokens: dict[str, str] = field(default_factory=dict)
 
     def answer(self, request: Request) -> Answer:
@@ -44,6 +63,8 @@ class Api:
         match request.method, request.path.split("/"):
             case "POST", ["token", which]:
                 answer = self._log_in(request.body) if which == "user" else self._refresh(request)
+            case "GET", ["store", _] if self.store_is_public or request.token in self.tokens:
+                answer = self._look_up(request.query["image"])
             case _ if request.container is None and self.tokens.get(request.token) != "access":
                 answer = HTTPStatus.UNAUTHORIZED, {"msg": "Token has expired"}
             case "POST", ["token", "user", "validate"]:
@@ -52,6 +73,8 @@ class Api:
                 answer = self._post_task(request)
             case "POST", ["kill", "task"] if request.container is None:
                 answer = self._kill(request.body["id"])
+            case "DELETE", ["task", number] if request.container is None:
+                answer = self._delete(int(number))
             case "GET", [kind, number, *more]:
                 answer = self._one(kind, int(number), bool(more))
             case "GET", [kind]:
@@ -105,6 +128,7 @@ class Api:
             json.loads(read),
             body.get("description", ""),
             tuple(each["label"] for each in body.get("databases", [])),
+            body.get("store_id"),
         )
         return HTTPStatus.CREATED, _task(self.model.create(asked, parent))
 
@@ -138,8 +162,28 @@ class Api:
         if task.ended:
             message = f"Task {number} already finished with status '{task.status}'"
             return _REFUSED, {"msg": message}
+        if not self.may_kill:
+            return _NOT_PERMITTED
         self.model.kill(task)
         return HTTPStatus.OK, {"msg": "Nodes have been instructed to kill any containers running"}
+
+    def _delete(self, number: int) -> Answer:
+        task = self.model.tasks.get(number)
+        if task is None:
+            return HTTPStatus.NOT_FOUND, {"msg": f"Task id={number} not found"}
+        if not self.may_delete:
+            return _NOT_PERMITTED
+        self.model.delete(task)
+        message = f"task id={number} and its algorithm run data have been successfully deleted"
+        return HTTPStatus.OK, {"msg": message}
+
+    def _look_up(self, image: str) -> Answer:
+        return HTTPStatus.OK, {"data": [{"image": image}] if image in self.approved else []}
+
+    def _stores(self) -> list[Json]:
+        if not self.approved:
+            return []
+        return [{"id": 1, "name": "Store", "url": f"{self.url}/store", "collaborations": None}]
 
     def _one(self, kind: str, number: int, only_status: bool) -> Answer:
         found: Json | None = None
@@ -167,6 +211,7 @@ class Api:
             "collaboration": lambda: [*map(self._collaboration, self.model.collaborations)],
             "organization": lambda: self._organizations(asked),
             "node": lambda: self._nodes(asked["collaboration_id"]),
+            "algorithmstore": self._stores,
             "task": lambda: self._tasks(asked.get("parent_id")),
             "run": lambda: [self._run(self.model.tasks[asked["task_id"]])],
             "result": lambda: [
@@ -231,6 +276,7 @@ def _task(task: FakeTask) -> Json:
     first = task if task.parent is None else task.parent
     return {
         "status": task.status,
+        "created_at": task.created_at,
         "collaboration": {"id": task.asked.collaboration},
         "parent": None if task.parent is None else {"id": task.parent.id},
         "init_org": _USER["organization"],

@@ -1,5 +1,6 @@
 """What a server knows: collaborations and tasks; and what its nodes do with a task."""
 
+import itertools
 import json
 import threading
 import traceback
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _NOT_ENDED = ("pending", "initializing", "active")
+_moments = itertools.count(1)
 
 
 class Ended(Exception):
@@ -48,6 +50,7 @@ class Asked:
     input: dict[str, Any]
     description: str = ""
     databases: tuple[str, ...] = ("default",)
+    store: int | None = None
 
 
 @dataclass(eq=False)
@@ -64,6 +67,8 @@ class FakeTask:
         As the container wrote it.
     log : str
         What the container prints; its function may add to it.
+    created_at : str
+        When it was created; no two tasks at the same moment.
     killed : threading.Event
         Set when a user kills the task, and when the server is closed: a function may wait for it.
     """
@@ -74,6 +79,7 @@ class FakeTask:
     status: str = "pending"
     result: bytes | None = None
     log: str = ""
+    created_at: str = field(default_factory=lambda: f"2026-01-31T10:00:00.{next(_moments):06}")
     killed: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
@@ -103,7 +109,10 @@ Function = Callable[[FakeTask], bytes | Mapping[str, Any] | None]
 
 
 class Model:
-    """All that there is; `function` runs, in a thread of its own, when a node starts a task."""
+    """All that there is; `function` runs, in a thread of its own, when a node starts a task.
+
+    `unreachable` are the deleted tasks whose inputs and results are still in the database.
+    """
 
     def __init__(self, function: Function, organizations: Mapping[int, str]) -> None:
         self.lock = threading.RLock()
@@ -111,12 +120,14 @@ class Model:
         self.collaborations: dict[int, Collaboration] = {}
         self.studies: dict[int, list[int]] = {}
         self.tasks: dict[int, FakeTask] = {}
+        self.unreachable: list[FakeTask] = []
         self._function = function
 
     def add(self, asked: Asked, parent: FakeTask | None = None) -> FakeTask:
         """Add a task that no node has yet."""
         with self.lock:
-            task = FakeTask(len(self.tasks) + 1, asked, parent)
+            # As an SQLite database: the number of the newest is given again when that is deleted.
+            task = FakeTask(max(self.tasks, default=0) + 1, asked, parent)
             self.tasks[task.id] = task
         return task
 
@@ -147,6 +158,14 @@ class Model:
                 if task in (each, each.parent) and not each.ended:
                     each.status = "killed by user"
                     each.killed.set()
+
+    def delete(self, task: FakeTask) -> None:
+        """End a task and delete it; of those that its container created, only the names."""
+        with self.lock:
+            self.kill(task)
+            del self.tasks[task.id]
+            for each in [each for each in self.tasks.values() if each.parent is task]:
+                self.unreachable.append(self.tasks.pop(each.id))
 
     def _start(self, task: FakeTask) -> None:
         if self.node_online(task):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.errors import NotFound, ServerUnreachable, Vantage6Error
+from proxy.errors import NotFound, NotPermitted, ServerUnreachable, Vantage6Error
 from proxy.tests.helpers import noise, wait_until
 from proxy.vantage6.v4.encryption import Encrypted
 from proxy.vantage6.v4.login import ContainerLogin, UserLogin
@@ -183,6 +183,28 @@ def test_a_killed_task_takes_its_subtasks_with_it(tmp_path: Path) -> None:
         assert {server.task_status(each).name for each in (1, below)} == {"killed by user"}
         with pytest.raises(Vantage6Error, match="already finished"):
             server.kill_task(1)
+
+
+def test_a_deleted_task_is_gone_and_what_its_subtasks_left_is_out_of_reach(
+    tmp_path: Path,
+) -> None:
+    with FakeServer(wait) as fake:
+        below = post(container(fake), tmp_path)
+        server = user(fake)
+        server.delete_task(1)
+        for each in (1, below):
+            with pytest.raises(NotFound):
+                server.delete_task(each)
+        assert [task.id for task in fake.unreachable] == [below]
+
+
+def test_what_a_role_does_not_allow_is_not_permitted(fake: FakeServer) -> None:
+    fake.start_central()
+    fake.api.may_kill = fake.api.may_delete = False
+    server = user(fake)
+    for call in (server.kill_task, server.delete_task):
+        with pytest.raises(NotPermitted, match="You lack the permission"):
+            call(1)
 
 
 # Trouble

@@ -1,0 +1,80 @@
+"""Deletes a run's messages behind it: neither the server nor its web interface has to bear them.
+
+The page loads the input and result of all subtasks of a task, again with each event, and the
+server's database keeps them. A central function may delete nothing (vantage6 4.15,
+`resource/task.py`); its user may.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from algorithm.runs.screen import Screen
+from proxy.errors import NotFound, NotPermitted, ServerUnreachable
+from proxy.vantage6.v4.server import Server, TaskStatus
+
+_HOST = "host"
+
+
+class Tidier:
+    """Deletes subtasks, each once the central is done with it.
+
+    Parameters
+    ----------
+    server : Server
+        As a user sees it.
+    screen : Screen
+        Is told once if the user may not.
+    """
+
+    def __init__(self, server: Server, screen: Screen) -> None:
+        self._server = server
+        self._screen = screen
+        self._deleted = set[int]()
+        self._may = True
+
+    def tidy(self, subtasks: Sequence[Mapping[str, Any]], at_the_end: bool = False) -> None:
+        """Delete what is not needed any more.
+
+        Parameters
+        ----------
+        subtasks : Sequence[Mapping[str, Any]]
+            The `id`, `name` and `status` of each.
+        at_the_end : bool
+            Whether the central task has ended, so that none is needed.
+        """
+        for each in subtasks if at_the_end else done_with(subtasks):
+            if self._may and each["id"] not in self._deleted:
+                self._delete(each["id"])
+
+    def _delete(self, number: int) -> None:
+        try:
+            self._server.delete_task(number)
+        except NotFound:
+            pass
+        except ServerUnreachable:
+            return  # it is tried again
+        except NotPermitted:
+            self._may = False
+            self._screen.line(
+                f"flower-v6 | warning: your role does not allow you to delete task {number}: the"
+                " messages stay at the server"
+            )
+        self._deleted.add(number)
+
+
+def done_with(subtasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the messages' tasks that the central will not ask for any more.
+
+    A station has one message at a time: once it has another one, the reply to the one before is
+    taken. A task of the same name may be the same message, sent again.
+    """
+    newest: dict[str, str] = {}
+    done = []
+    for each in sorted(subtasks, key=lambda each: -int(each["id"])):
+        step, _, station = str(each["name"]).partition(": ")
+        if step == _HOST:
+            continue
+        later = newest.setdefault(station, step)
+        if later != step and TaskStatus(each["status"]).ended:
+            done.append(each)
+    return done
