@@ -11,6 +11,12 @@ from algorithm.paths import expanded
 from proxy.errors import UsageError, reason_of
 from proxy.vantage6.v4.container import Container
 
+STATION_NAME = "station-name"
+"""The key under which a ClientApp finds its station's name."""
+
+STATION_NAME_VARIABLE = "FLOWER_V6_STATION_NAME"
+"""How the owner of a vantage6 node names its station, in the node's `algorithm_env`."""
+
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _MAX_INT = 1 << 63
@@ -20,7 +26,7 @@ _FILE_ENDING = ".toml"
 _PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
 
-def node_config(given: str, container: Container) -> str:
+def node_config(given: str, container: Container, owners_name: str = "") -> str:
     """Return a SuperNode's `--node-config`.
 
     Parameters
@@ -31,6 +37,9 @@ def node_config(given: str, container: Container) -> str:
         Its databases are added: `database-uri` and `database-type` for the first, and
         `database-<label>-uri` and `database-<label>-type` for each. Its platform says who chooses
         the rest.
+    owners_name : str
+        What the station's owner calls it (`STATION_NAME_VARIABLE`), where the owner chooses; else,
+        or if empty, the station has the name that `given` says.
 
     Raises
     ------
@@ -49,6 +58,8 @@ def node_config(given: str, container: Container) -> str:
         if type(value) is not int or value < 0:
             raise UsageError(f"In the task's node config, {key} cannot be {value!r}.")
     found: dict[str, str] = {}
+    if from_central and owners_name:
+        found[STATION_NAME] = owners_name
     for number, (label, database) in enumerate(container.databases.items()):
         for prefix in ("database", f"database-{label}") if number == 0 else (f"database-{label}",):
             found |= {f"{prefix}-uri": database.uri, f"{prefix}-type": database.type}
