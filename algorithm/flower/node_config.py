@@ -1,6 +1,7 @@
 """Key-value pairs as Flower reads them; what a ClientApp finds in `context.node_config`."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ _FILE_ENDING = ".toml"
 _PAIR = re.compile(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""")
 
 
-def node_config(given: str, container: Container, owners_name: str = "") -> str:
+def node_config(given: str, container: Container) -> str:
     """Return a SuperNode's `--node-config`.
 
     Parameters
@@ -36,10 +37,8 @@ def node_config(given: str, container: Container, owners_name: str = "") -> str:
     container : Container
         Its databases are added: `database-uri` and `database-type` for the first, and
         `database-<label>-uri` and `database-<label>-type` for each. Its platform says who chooses
-        the rest.
-    owners_name : str
-        What the station's owner calls it (`STATION_NAME_VARIABLE`), where the owner chooses; else,
-        or if empty, the station has the name that `given` says.
+        the rest. Where it is the station's owner, `STATION_NAME_VARIABLE` of the environment names
+        the station.
 
     Raises
     ------
@@ -58,8 +57,8 @@ def node_config(given: str, container: Container, owners_name: str = "") -> str:
         if type(value) is not int or value < 0:
             raise UsageError(f"In the task's node config, {key} cannot be {value!r}.")
     found: dict[str, str] = {}
-    if from_central and owners_name:
-        found[STATION_NAME] = owners_name
+    if from_central and (name := os.environ.get(STATION_NAME_VARIABLE)):
+        found[STATION_NAME] = name
     for number, (label, database) in enumerate(container.databases.items()):
         for prefix in ("database", f"database-{label}") if number == 0 else (f"database-{label}",):
             found |= {f"{prefix}-uri": database.uri, f"{prefix}-type": database.type}

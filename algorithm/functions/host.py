@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from algorithm.flower.node_config import STATION_NAME_VARIABLE, node_config
+from algorithm.flower.node_config import node_config
 from algorithm.functions.job_end import when_job_ends
 from algorithm.station.answer import answer
 from algorithm.station.job import Job, Message
@@ -41,8 +41,7 @@ def main(container: Container, task: Payload) -> None:
     """
     call = HostCall.read(task.fields)
     job, policy = Job(container.temporary_folder), Policy.from_environment(os.environ)
-    name = os.environ.get(STATION_NAME_VARIABLE, "")
-    config = node_config(call.node_config, container, name)
+    config = node_config(call.node_config, container)
     start = runtimes(call.mode, job, config, job.folder, warm=True)
     warm = _Warm(policy.permitting(call.mode, start))
     host = _Host(job, warm, policy, call.idle_limit)

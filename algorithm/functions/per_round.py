@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from algorithm.flower.node_config import STATION_NAME_VARIABLE, node_config
+from algorithm.flower.node_config import node_config
 from algorithm.station.answer import answer
 from algorithm.station.job import Job, Message
 from algorithm.station.policy import Policy
@@ -33,9 +33,10 @@ def main(container: Container, task: Payload) -> None:
     with job.working_on(message), TemporaryDirectory(dir=job.folder) as folder:
         if not message.answered():
             task.save_bundle(message.instruction)
-            name = os.environ.get(STATION_NAME_VARIABLE, "")
-            config = node_config(call.node_config, container, name)
-            policy = Policy.from_environment(os.environ)
+            config, policy = (
+                node_config(call.node_config, container),
+                Policy.from_environment(os.environ),
+            )
             start = runtimes(call.mode, job, config, Path(folder), warm=False)
             _answer(job, message, policy.permitting(call.mode, start), policy)
             message.instruction.unlink(missing_ok=True)

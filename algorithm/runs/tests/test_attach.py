@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithm.flower.node_config import node_config
+from algorithm.flower.node_config import STATION_NAME_VARIABLE, node_config
 from algorithm.runs.stations import local_stations
 from proxy.errors import UsageError
 from proxy.platforms import VANTAGE6_4
@@ -206,12 +206,17 @@ def test_whatever_else_a_central_says_is_refused(config: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["harbor", 'the "new" one', "Łódź 1"])
-def test_a_station_in_vantage6_has_the_name_that_its_owner_gave_it(name: str) -> None:
-    at_node = Container(Path("in"), Path("out"), Path("tmp"), platform=VANTAGE6_4)
-    config = node_config("partition-id=1", at_node, name)
+def test_a_station_in_vantage6_has_the_name_that_its_owner_gave_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(STATION_NAME_VARIABLE, name)
+    config = from_central("partition-id=1")
     assert as_flower_reads(config) == {"partition-id": 1, "station-name": name}
 
 
-def test_on_ones_own_machine_the_node_config_names_a_station() -> None:
+def test_on_ones_own_machine_the_node_config_names_a_station(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(STATION_NAME_VARIABLE, "harbor")
     config = 'station-name="north"'
-    assert node_config(config, container(), "harbor") == config
+    assert node_config(config, container()) == config

@@ -90,7 +90,8 @@ def names_of_sites(grid: Grid, number: int) -> dict[int, str]:
     while len(nodes := list(grid.get_node_ids())) < number:
         time.sleep(1)
     sites: dict[int, str] = {}
-    for reply in grid.send_and_receive(Message(RecordDict(), node, "query") for node in nodes):
+    questions = [Message(RecordDict(), node, "query") for node in nodes]
+    for reply in grid.send_and_receive(questions):
         node = reply.metadata.src_node_id
         if reply.has_error():
             raise RuntimeError(f"Site {node} did not say its name: {reply.error.reason}")

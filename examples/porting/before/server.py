@@ -18,6 +18,6 @@ class SavingFedAvg(fl.server.strategy.FedAvg):
 strategy = SavingFedAvg(min_fit_clients=2, min_evaluate_clients=2, min_available_clients=2)
 fl.server.start_server(
     server_address="127.0.0.1:8080",
-    config=fl.server.ServerConfig(num_rounds=3),
+    config=fl.server.ServerConfig(num_rounds=2),
     strategy=strategy,
 )
