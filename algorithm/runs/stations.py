@@ -175,7 +175,7 @@ def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStatio
     if node_configs and len(node_configs) != number:
         raise UsageError(
             f"There are {number} stations but {len(node_configs)} node configs.",
-            "Give --node-config once for each station, or not at all.",
+            f"Give --node-config once for each station, or say --stations {len(node_configs)}.",
         )
     stations: dict[str, LocalStation] = {}
     for index, config in enumerate(map(pairs_of, node_configs or [""] * number)):

@@ -115,8 +115,10 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: str | No
 
 @pytest.mark.parametrize("given_configs", [["a=1"], ["a=1", "b=2", "c=3"]])
 def test_as_many_node_configs_as_stations_are_needed(given_configs: list[str]) -> None:
-    with pytest.raises(UsageError, match=f"2 stations but {len(given_configs)} node configs"):
+    number = len(given_configs)
+    with pytest.raises(UsageError, match=f"2 stations but {number} node configs") as caught:
         local_stations(2, given_configs)
+    assert f"say --stations {number}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
