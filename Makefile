@@ -7,8 +7,8 @@ PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 UNITS := protos proxy algorithm
 
-.PHONY: help demo test unit coverage integration lint format test-direct test-vantage6 benchmark benchmark-vantage6 fuzz \
-    compat tapes protos protos-check clean
+.PHONY: help demo test unit coverage integration lint format test-direct test-vantage6 test-examples \
+    benchmark benchmark-vantage6 fuzz compat tapes protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantag
 
 test-direct: .venv/installed  ## all of the direct mode, on five releases of Flower: 30 minutes
 	$(BIN)/pytest integration_tests/test_direct.py -m ''
+
+test-examples: .venv/installed  ## all examples, natively, bridged and in direct mode: 15 minutes
+	$(BIN)/pip install --quiet --editable '.[test,examples]'
+	$(BIN)/pytest integration_tests/test_examples.py -m ''
 
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks

@@ -75,10 +75,10 @@ class Federation:
     folder: Path
     runs: int = field(default=0)
 
-    def submit(self, app: str, **config: object) -> Process:
-        """Start running an app with a run config."""
+    def submit(self, app: str | Path, **config: object) -> Process:
+        """Start running an app, one of the tests' or a folder, with a run config."""
         self.runs += 1
-        copy = self.folder / f"run-{self.runs}" / app
+        copy = self.folder / f"run-{self.runs}" / Path(app).name
         shutil.copytree(APPS / app, copy)
         home = copy.parent / "flwr"
         home.mkdir()
@@ -110,8 +110,8 @@ class Direct:
     options: tuple[str, ...] = ()
     runs: int = field(default=0)
 
-    def submit(self, app: str, **config: object) -> Process:
-        """Start running an app with a run config."""
+    def submit(self, app: str | Path, **config: object) -> Process:
+        """Start running an app, one of the tests' or a folder, with a run config."""
         self.runs += 1
         return start(
             *("run", str(APPS / app), "--mode", "direct", *self.options),

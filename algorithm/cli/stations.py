@@ -34,7 +34,7 @@ def add_station_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="CONFIG",
         help="a SuperNode's config, or a .toml file that has it; once for each station;"
-        " partition-id and num-partitions are added if they are missing",
+        " station-name, partition-id and num-partitions are added if they are missing",
     )
     add_deadline(parser, DEFAULT_DEADLINE_SECONDS)
     parser.add_argument(

@@ -1,6 +1,7 @@
 """Key-value pairs as Flower reads them; what a ClientApp finds in `context.node_config`."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,12 @@ from algorithm.flower import strict_toml
 from algorithm.paths import expanded
 from proxy.errors import UsageError, reason_of
 from proxy.vantage6.v4.container import Container
+
+STATION_NAME = "station-name"
+"""The key under which a ClientApp finds its station's name."""
+
+STATION_NAME_VARIABLE = "FLOWER_V6_STATION_NAME"
+"""How the owner of a vantage6 node names its station, in the node's `algorithm_env`."""
 
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -30,7 +37,8 @@ def node_config(given: str, container: Container) -> str:
     container : Container
         Its databases are added: `database-uri` and `database-type` for the first, and
         `database-<label>-uri` and `database-<label>-type` for each. Its platform says who chooses
-        the rest.
+        the rest. Where it is the station's owner, `STATION_NAME_VARIABLE` of the environment names
+        the station.
 
     Raises
     ------
@@ -49,6 +57,8 @@ def node_config(given: str, container: Container) -> str:
         if type(value) is not int or value < 0:
             raise UsageError(f"In the task's node config, {key} cannot be {value!r}.")
     found: dict[str, str] = {}
+    if from_central and (name := os.environ.get(STATION_NAME_VARIABLE)):
+        found[STATION_NAME] = name
     for number, (label, database) in enumerate(container.databases.items()):
         for prefix in ("database", f"database-{label}") if number == 0 else (f"database-{label}",):
             found |= {f"{prefix}-uri": database.uri, f"{prefix}-type": database.type}

@@ -1,6 +1,7 @@
 """The stations of a run, and how they are reached: on this machine, or in vantage6."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from algorithm.flower.environment import ENVIRONMENT_VARIABLE, Flower
-from algorithm.flower.node_config import pairs_of, parsed
+from algorithm.flower.node_config import STATION_NAME, pairs, pairs_of, parsed
 from proxy.calls import DEFAULT_MODE, LONGEST_SECONDS, Mode, Settings
 from proxy.carriers import Carrier
 from proxy.carriers.local import LocalStarter
@@ -21,6 +22,8 @@ from proxy.vantage6.v4.server import Organization, Server
 
 # The program that a container would run; -E and -P keep the user's folders off its import path.
 _PROGRAM = (sys.executable, "-E", "-P", "-m", "algorithm")
+# Names of folders, beside those of the central (`proxy/central/central_proxy.py`).
+_NAME = re.compile(r"(?!central-\d+$)\w[\w .+@()'&,-]{0,63}")
 
 
 class Stations(Protocol):
@@ -153,30 +156,51 @@ class Organizations:
 
 
 def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStation]:
-    """Return stations named station-1, station-2 and so on.
+    """Return the stations, named station-1, station-2 and so on where their config names none.
 
     Parameters
     ----------
     number : int
         How many.
     node_configs : Sequence[str]
-        One for each, or none at all; `partition-id` and `num-partitions` are added if missing.
+        One for each, or none at all; `station-name`, `partition-id` and `num-partitions` are added
+        if missing.
 
     Raises
     ------
     UsageError
-        If there are not as many configs as stations, or one has a syntax error.
+        If there are not as many configs as stations, one has a syntax error, or a name cannot be
+        used.
     """
     if node_configs and len(node_configs) != number:
         raise UsageError(
             f"There are {number} stations but {len(node_configs)} node configs.",
-            "Give --node-config once for each station, or not at all.",
+            f"Give --node-config once for each station, or say --stations {len(node_configs)}.",
         )
-    stations = []
+    stations: dict[str, LocalStation] = {}
     for index, config in enumerate(map(pairs_of, node_configs or [""] * number)):
         given = parsed(config, "node config")
-        added = {"partition-id": index, "num-partitions": number}
-        pairs = [config] if config else []
-        pairs += [f"{key}={value}" for key, value in added.items() if key not in given]
-        stations.append(LocalStation(f"station-{index + 1}", " ".join(pairs)))
-    return stations
+        standard: dict[str, str | int] = {
+            STATION_NAME: f"station-{index + 1}",
+            "partition-id": index,
+            "num-partitions": number,
+        }
+        name = given.get(STATION_NAME, standard[STATION_NAME])
+        _check_name(name)
+        if name in stations:
+            raise UsageError(
+                f"Two stations have the name {name!r}.",
+                f"Give each --node-config another {STATION_NAME}.",
+            )
+        added = pairs({key: value for key, value in standard.items() if key not in given})
+        stations[name] = LocalStation(name, f"{config} {added}".strip())
+    return list(stations.values())
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(
+            f"A station cannot have the name {name!r}.",
+            "A name has up to 64 letters, digits, spaces and .+@()'&,-_ and begins with a letter"
+            " or a digit.",
+        )

@@ -57,6 +57,11 @@ class Node:
         host, _, port = fake.proxy_url.rpartition(":")
         self._token = {"TOKEN_FILE": str(file), "HOST": host, "PORT": port, "API_PATH": ""}
 
+    @property
+    def _config(self) -> str:
+        """What a central says of the station: in vantage6, nothing but its partition."""
+        return "" if self._token else "a=1"
+
     def start(
         self, method: str, bundle: Path | None = None, **arguments: Any
     ) -> tuple[Process, Path]:
@@ -80,14 +85,13 @@ class Node:
     def start_host(self, sent: Drained, idle_limit: float = 600.0) -> tuple[Process, Path]:
         """Start the host that a message is for."""
         node_id = sent.metadata.dst_node_id
-        config = "" if self._token else "a=1"
-        return self.start("host", node_id=node_id, node_config=config, idle_limit=idle_limit)
+        return self.start("host", node_id=node_id, node_config=self._config, idle_limit=idle_limit)
 
     def answer(self, sent: Drained, method: str = "courier", with_fab: bool = True) -> Bundle:
         """Bring a message to the station; returns the bundle that comes back."""
         message_id = sent.metadata.message_id
         bundle = sent.write(self.folder / "instruction", with_fab)
-        extra = {"timeout": SECONDS} if method == "courier" else {"node_config": "a=1"}
+        extra = {"timeout": SECONDS} if method == "courier" else {"node_config": self._config}
         return self.answer_of(*self.start(method, bundle, message_id=message_id, **extra))
 
     def answer_of(self, function: Process, output: Path) -> Bundle:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithm.flower.node_config import node_config
+from algorithm.flower.node_config import STATION_NAME_VARIABLE, node_config
 from algorithm.runs.stations import local_stations
 from proxy.errors import UsageError
 from proxy.platforms import VANTAGE6_4
@@ -33,29 +33,62 @@ def test_stations_are_numbered_and_so_are_their_partitions() -> None:
     stations = local_stations(3, [])
     assert [station.name for station in stations] == ["station-1", "station-2", "station-3"]
     assert [as_flower_reads(station.node_config) for station in stations] == [
-        {"partition-id": 0, "num-partitions": 3},
-        {"partition-id": 1, "num-partitions": 3},
-        {"partition-id": 2, "num-partitions": 3},
+        {"station-name": "station-1", "partition-id": 0, "num-partitions": 3},
+        {"station-name": "station-2", "partition-id": 1, "num-partitions": 3},
+        {"station-name": "station-3", "partition-id": 2, "num-partitions": 3},
     ]
 
 
 def test_each_station_gets_the_node_config_that_was_given_for_it() -> None:
     stations = local_stations(2, ["device='gpu 0' speed=1.5", 'on=true name="north"'])
     assert [as_flower_reads(station.node_config) for station in stations] == [
-        {"device": "gpu 0", "speed": 1.5, "partition-id": 0, "num-partitions": 2},
-        {"on": True, "name": "north", "partition-id": 1, "num-partitions": 2},
+        {"device": "gpu 0", "speed": 1.5, **STANDARD[0]},
+        {"on": True, "name": "north", **STANDARD[1]},
     ]
 
 
+STANDARD = [
+    {"station-name": "station-1", "partition-id": 0, "num-partitions": 2},
+    {"station-name": "station-2", "partition-id": 1, "num-partitions": 2},
+]
+
+
 def test_what_was_given_is_not_overridden() -> None:
-    (station,) = local_stations(1, ["partition-id=7 num-partitions=10"])
-    assert as_flower_reads(station.node_config) == {"partition-id": 7, "num-partitions": 10}
+    given_config = 'partition-id=7 num-partitions=10 station-name="north"'
+    (station,) = local_stations(1, [given_config])
+    assert station.node_config == given_config
+
+
+def test_a_station_has_the_name_that_its_config_says(tmp_path: Path) -> None:
+    file = tmp_path / "south.toml"
+    file.write_text('station-name = "St. Mary\'s (South)"\n')
+    stations = local_stations(3, ["station-name='Łódź 1'", str(file), ""])
+    assert [station.name for station in stations] == ["Łódź 1", "St. Mary's (South)", "station-3"]
+    for station in stations:
+        assert as_flower_reads(station.node_config)["station-name"] == station.name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['""', '"../x"', '"a/b"', '".x"', '"a\\nb"', f'"{"x" * 65}"', '"central-1"', "7", "true"],
+)
+def test_a_name_that_cannot_be_a_folders_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot have the name"):
+        local_stations(1, [f"station-name={name}"])
+
+
+@pytest.mark.parametrize("names", [("north", "north"), ("station-2", None)])
+def test_two_stations_cannot_have_one_name(names: tuple[str, str | None]) -> None:
+    configs = [f'station-name="{name}"' if name else "" for name in names]
+    with pytest.raises(UsageError, match="Two stations have the name"):
+        local_stations(2, configs)
 
 
 def test_a_value_that_mentions_a_key_does_not_count_as_it() -> None:
     (station,) = local_stations(1, ["note='partition-id=7'"])
     assert as_flower_reads(station.node_config) == {
         "note": "partition-id=7",
+        "station-name": "station-1",
         "partition-id": 0,
         "num-partitions": 1,
     }
@@ -67,7 +100,7 @@ def test_a_config_may_be_a_file_so_that_no_command_line_shows_it(tmp_path: Path)
     (station,) = local_stations(1, [str(file)])
     assert as_flower_reads(station.node_config) == {
         **{"password": "it's secret", "table": {"age": 3}},
-        **{"partition-id": 0, "num-partitions": 1},
+        **{"station-name": "station-1", "partition-id": 0, "num-partitions": 1},
     }
 
 
@@ -82,8 +115,10 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: str | No
 
 @pytest.mark.parametrize("given_configs", [["a=1"], ["a=1", "b=2", "c=3"]])
 def test_as_many_node_configs_as_stations_are_needed(given_configs: list[str]) -> None:
-    with pytest.raises(UsageError, match=f"2 stations but {len(given_configs)} node configs"):
+    number = len(given_configs)
+    with pytest.raises(UsageError, match=f"2 stations but {number} node configs") as caught:
         local_stations(2, given_configs)
+    assert f"say --stations {number}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -161,8 +196,29 @@ def test_a_central_says_which_partition_a_station_is() -> None:
         "partition-id=[1]",
         "partition-id=1 data='/mnt/data'",
         "partition-id.x=1",
+        "partition-id=1 station-name='north'",
     ],
 )
 def test_whatever_else_a_central_says_is_refused(config: str) -> None:
     with pytest.raises(UsageError):
         from_central(config)
+
+
+# What the owner of a station calls it
+
+
+@pytest.mark.parametrize("name", ["harbor", 'the "new" one', "Łódź 1"])
+def test_a_station_in_vantage6_has_the_name_that_its_owner_gave_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(STATION_NAME_VARIABLE, name)
+    config = from_central("partition-id=1")
+    assert as_flower_reads(config) == {"partition-id": 1, "station-name": name}
+
+
+def test_on_ones_own_machine_the_node_config_names_a_station(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(STATION_NAME_VARIABLE, "harbor")
+    config = 'station-name="north"'
+    assert node_config(config, container()) == config

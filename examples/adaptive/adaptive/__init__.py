@@ -1,0 +1,1 @@
+"""Adaptive: a strategy that watches the loss and changes the learning rate."""

@@ -1,0 +1,1 @@
+"""Analytics: federated statistics, without any model."""

@@ -1,0 +1,1 @@
+"""Hospitals: sites that a job includes or excludes by name."""

@@ -1,0 +1,1 @@
+"""Digits with Lightning: a LightningModule that several stations train together."""

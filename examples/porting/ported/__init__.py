@@ -1,0 +1,1 @@
+"""Ported: the scripts in `before`, as an app."""

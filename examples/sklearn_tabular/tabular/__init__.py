@@ -1,0 +1,1 @@
+"""Tabular: logistic regression on tables that stay where they are."""

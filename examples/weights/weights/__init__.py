@@ -1,0 +1,1 @@
+"""Weights: stations whose networks have other shapes than the server's."""
