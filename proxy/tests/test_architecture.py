@@ -75,7 +75,8 @@ ARROWS = {
     "algorithm.functions": {"algorithm.flower", "algorithm.runs", "algorithm.station"},
     "algorithm.image": {"algorithm.flower", "algorithm.functions", "algorithm.station"},
     "algorithm.researcher": {"algorithm.flower", "algorithm.functions", "algorithm.runs"},
-    "algorithm.compat": {"algorithm.flower", "algorithm.runs", "algorithm.station"},
+    "algorithm.compat.wheel": {"algorithm.flower"},
+    "algorithm.compat": {"algorithm.compat.wheel", "algorithm.flower", "algorithm.runs"},
     "algorithm.cli": {
         *("algorithm.compat", "algorithm.flower", "algorithm.image", "algorithm.researcher"),
         "algorithm.runs",
@@ -136,6 +137,26 @@ def test_there_is_no_loop() -> None:
 
 def test_a_loop_is_found() -> None:
     assert cycle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import proxy.central.delivery",
+        "from proxy.central.delivery import Delivery",
+        "from proxy.central import delivery",
+        "def later():\n    from proxy.central import delivery",
+    ],
+)
+def test_a_loop_that_is_made_in_this_tree_is_found(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delivery uses the drain, so the drain must not use the delivery."""
+    looped = tmp_path / "drain.py"
+    looped.write_text(f"{OURS['proxy.central.drain'].read_text()}\n{line}\n")
+    monkeypatch.setitem(OURS, "proxy.central.drain", looped)
+    loop = cycle_in({name: used_by(name) for name in OURS})
+    assert {"proxy.central.drain", "proxy.central.delivery"} <= set(loop)
 
 
 @pytest.mark.parametrize(
