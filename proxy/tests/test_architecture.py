@@ -183,7 +183,14 @@ def test_nothing_but_tests_uses_what_is_there_for_tests() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["proxy.client", "proxy.fleet.messages", "proxy.fleet.releases", "proxy.fleet.wire"],
+    [
+        "proxy.client",
+        "proxy.instruction",
+        "proxy.fleet.encoding",
+        "proxy.fleet.messages",
+        "proxy.fleet.releases",
+        "proxy.fleet.wire",
+    ],
 )
 def test_the_core_has_no_socket_clock_thread_or_process_in_it(name: str) -> None:
     shells = {"socket", "time", "threading", "subprocess", "requests", "http", "datetime"}
