@@ -298,6 +298,6 @@ def command_line(pid: int) -> str:
 def _parent(pid: int) -> int:
     """Return a process's parent; 0 if it has ended meanwhile."""
     try:
-        return psutil.Process(pid).ppid()
+        return int(psutil.Process(pid).ppid())
     except psutil.NoSuchProcess:
         return 0

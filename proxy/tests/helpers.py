@@ -52,7 +52,7 @@ def pid_in(path: Path) -> int:
 def runs(pid: int) -> bool:
     """Whether a process runs; one that ended and was not collected by its parent does not."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
