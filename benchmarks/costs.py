@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.memory import peak_kib
-from integration_tests.harness import APPS, COMMAND, descendants, run_config, start
+from integration_tests.harness import APPS, COMMAND, command_line, descendants, run_config, start
 
 _LOOK_SECONDS = 0.05
 _KIB = 1024
@@ -90,10 +90,7 @@ def measure_cost(megabytes: int, folder: Path) -> Cost:
 
 def _name_of(pid: int) -> str:
     """Return which process it is; empty for none of ours."""
-    try:
-        line = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:  # it has just ended
-        return ""
+    line = command_line(pid)
     return next((name for part, name in _PROCESSES if part in line), "")
 
 

@@ -10,10 +10,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
+
+import psutil
 
 from algorithm.flower.environment import Flower
 from benchmarks.memory import Memory, Watch
@@ -232,10 +235,7 @@ def _running(command: Sequence[str]) -> list[int]:
     """Return which processes below this one an interpreter runs with these first arguments."""
     found = []
     for pid in sorted(descendants(os.getpid())):
-        try:
-            arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        except OSError:  # it has just ended
-            continue
-        if arguments[1 : 1 + len(command)] == list(command):
-            found.append(pid)
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # it has just ended
+            if psutil.Process(pid).cmdline()[1 : 1 + len(command)] == list(command):
+                found.append(pid)
     return found

@@ -61,7 +61,10 @@ class Watch:
 
 
 def _status(folder: Path, name: str) -> int:
-    """Return a field of a process's status that is in kB, by which Linux means KiB."""
+    """Return a field of a process's status that is in kB, by which Linux means KiB.
+
+    psutil does not tell the most that a process has used.
+    """
     for line in (folder / "status").read_text().splitlines():
         key, _, value = line.partition(":")
         if key == name:

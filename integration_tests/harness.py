@@ -18,9 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from algorithm.compat.environment import environment
 from algorithm.flower.environment import Flower
 from proxy.system.process import Process
+from proxy.tests.helpers import runs
 
 APPS = Path(__file__).parent / "apps"
 ENVIRONMENTS = Path(__file__).parents[1] / ".venv-flwr"
@@ -244,18 +247,10 @@ def run_report(output: Path) -> dict[str, Any]:
 
 def descendants(pid: int) -> set[int]:
     """Return the ids of all processes below one."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            _, parent = _stat(int(folder.name))
-            children.setdefault(parent, []).append(int(folder.name))
-    below: set[int] = set()
-    todo = [pid]
-    while todo:
-        found_below = children.get(todo.pop(), [])
-        below.update(found_below)
-        todo.extend(found_below)
-    return below
+    try:
+        return {process.pid for process in psutil.Process(pid).children(recursive=True)}
+    except psutil.NoSuchProcess:
+        return set()
 
 
 def with_command_line(pids: set[int], part: str) -> list[int]:
@@ -263,47 +258,46 @@ def with_command_line(pids: set[int], part: str) -> list[int]:
 
     Nor their children: one that has yet to become another program has its parent's command line.
     """
-    lines = {pid: _command_line(pid) for pid in pids}
+    lines = {pid: command_line(pid) for pid in pids}
     found = {pid for pid, line in lines.items() if part in line and "keeper" not in line}
-    return [pid for pid in found if _stat(pid)[1] not in found]
+    return [pid for pid in found if _parent(pid) not in found]
 
 
 def ancestor(pid: int, program: str) -> int:
     """Return the nearest process above one that runs a program."""
-    while program not in _command_line(pid):
-        pid = _stat(pid)[1]
+    while program not in command_line(pid):
+        pid = _parent(pid)
         assert pid, f"no {program} above it"
     return pid
 
 
 def alive(pids: set[int]) -> set[int]:
     """Return which processes still run."""
-    return {pid for pid in pids if _stat(pid)[0] not in ("", "Z")}
+    return {pid for pid in pids if runs(pid)}
 
 
 def started(pid: int) -> int:
-    """Return when a process was started, in ticks since the machine was; 0 for no process."""
-    fields = _fields(pid)
-    return int(fields[19]) if fields else 0
+    """Return when a process was started, in seconds since the epoch; 0 for no process.
+
+    Two processes may see it some seconds apart, if the clock was set meanwhile.
+    """
+    try:
+        return int(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return 0
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> str:
     """Return a process's command line; nothing if it has ended meanwhile."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:
+        return " ".join(psutil.Process(pid).cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return ""
 
 
-def _stat(pid: int) -> tuple[str, int]:
-    """Return a process's state and its parent; an empty state if there is no such process."""
-    fields = _fields(pid)
-    return (fields[0], int(fields[1])) if fields else ("", 0)
-
-
-def _fields(pid: int) -> list[str]:
-    """Return what the kernel says of a process, from its state on; nothing for no process."""
+def _parent(pid: int) -> int:
+    """Return a process's parent; 0 if it has ended meanwhile."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
+        return int(psutil.Process(pid).ppid())
+    except psutil.NoSuchProcess:
+        return 0

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from algorithm.flower.environment import Flower
@@ -70,23 +71,8 @@ def environment_of(name: str, flower: Flower) -> Flower:
 
 def listening(pids: set[int]) -> set[int]:
     """Return the ports at which processes listen."""
-    inodes = set()
-    for pid in pids:
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                inodes.add(str(link.readlink()))
-            except OSError:
-                continue
-    rows = [
-        line.split()
-        for table in ("tcp", "tcp6")
-        for line in Path("/proc/net", table).read_text().splitlines()[1:]
-    ]
-    return {
-        int(row[1].rpartition(":")[2], 16)
-        for row in rows
-        if row[3] == "0A" and f"socket:[{row[9]}]" in inodes
-    }
+    connections = (each for pid in pids for each in psutil.Process(pid).net_connections("tcp"))
+    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
 
 
 def probed(ports: set[int], *, foreign: bool) -> dict[str, str]:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from algorithm.compat import environment, live
-from algorithm.compat.contract import contract_of
-from algorithm.compat.distribution import Distribution, from_environment, from_wheel
-from algorithm.compat.names import missing
-from algorithm.compat.signatures import changed_signatures
-from algorithm.compat.static import check
 from algorithm.compat.verdict import Verdict
+from algorithm.compat.wheel.contract import contract_of
+from algorithm.compat.wheel.distribution import Distribution, from_environment, from_wheel
+from algorithm.compat.wheel.names import missing
+from algorithm.compat.wheel.signatures import changed_signatures
+from algorithm.compat.wheel.static import check
 from algorithm.flower.environment import Flower
 from proxy.errors import BridgeError, FlowerError
 from proxy.fleet.releases import era_of, names_of

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from algorithm.compat.static import Change
+from algorithm.compat.wheel.static import Change
 from proxy import __version__
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import psutil
+
 from integration_tests.fuzz import targets
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -99,8 +101,8 @@ def _limited_seconds(seconds: float) -> Iterator[None]:
 def _limited_memory(more: int) -> Iterator[None]:
     """Limit what the process may have to what it has, and so many bytes more."""
     before = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, before[1]))
+    has = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (has + more, before[1]))
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 
 from protos import bundle_pb2
@@ -51,10 +52,9 @@ def pid_in(path: Path) -> int:
 def runs(pid: int) -> bool:
     """Whether a process runs; one that ended and was not collected by its parent does not."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    return stat.rpartition(b")")[2].split()[0] != b"Z"
 
 
 def noise(size: int, seed: bytes = b"") -> bytes:

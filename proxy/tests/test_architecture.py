@@ -75,7 +75,8 @@ ARROWS = {
     "algorithm.functions": {"algorithm.flower", "algorithm.runs", "algorithm.station"},
     "algorithm.image": {"algorithm.flower", "algorithm.functions", "algorithm.station"},
     "algorithm.researcher": {"algorithm.flower", "algorithm.functions", "algorithm.runs"},
-    "algorithm.compat": {"algorithm.flower", "algorithm.runs", "algorithm.station"},
+    "algorithm.compat.wheel": {"algorithm.flower"},
+    "algorithm.compat": {"algorithm.compat.wheel", "algorithm.flower", "algorithm.runs"},
     "algorithm.cli": {
         *("algorithm.compat", "algorithm.flower", "algorithm.image", "algorithm.researcher"),
         "algorithm.runs",
@@ -139,6 +140,26 @@ def test_a_loop_is_found() -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "import proxy.central.delivery",
+        "from proxy.central.delivery import Delivery",
+        "from proxy.central import delivery",
+        "def later():\n    from proxy.central import delivery",
+    ],
+)
+def test_a_loop_that_is_made_in_this_tree_is_found(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delivery uses the drain, so the drain must not use the delivery."""
+    looped = tmp_path / "drain.py"
+    looped.write_text(f"{OURS['proxy.central.drain'].read_text()}\n{line}\n")
+    monkeypatch.setitem(OURS, "proxy.central.drain", looped)
+    loop = cycle_in({name: used_by(name) for name in OURS})
+    assert {"proxy.central.drain", "proxy.central.delivery"} <= set(loop)
+
+
+@pytest.mark.parametrize(
     ("of", "among"),
     [
         ("algorithm", "proxy"),
@@ -162,7 +183,14 @@ def test_nothing_but_tests_uses_what_is_there_for_tests() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["proxy.client", "proxy.fleet.messages", "proxy.fleet.releases", "proxy.fleet.wire"],
+    [
+        "proxy.client",
+        "proxy.instruction",
+        "proxy.fleet.encoding",
+        "proxy.fleet.messages",
+        "proxy.fleet.releases",
+        "proxy.fleet.wire",
+    ],
 )
 def test_the_core_has_no_socket_clock_thread_or_process_in_it(name: str) -> None:
     shells = {"socket", "time", "threading", "subprocess", "requests", "http", "datetime"}

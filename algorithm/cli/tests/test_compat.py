@@ -8,10 +8,10 @@ import pytest
 from algorithm import cli
 from algorithm.cli import compat as command
 from algorithm.compat import environment
-from algorithm.compat.contract import contract_of
-from algorithm.compat.static import Change
-from algorithm.compat.tests.made_up import MadeUp
 from algorithm.compat.verdict import Verdict, decode, encode
+from algorithm.compat.wheel.contract import contract_of
+from algorithm.compat.wheel.static import Change
+from algorithm.compat.wheel.tests.made_up import MadeUp
 from proxy.errors import FlowerError
 from proxy.fleet.releases import ERAS
 

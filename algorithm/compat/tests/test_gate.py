@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from algorithm import cli
-from algorithm.compat.contract import contract_of
 from algorithm.compat.gate import check_untried
 from algorithm.compat.live import APP
-from algorithm.compat.tests.made_up import MadeUp
+from algorithm.compat.wheel.contract import contract_of
+from algorithm.compat.wheel.tests.made_up import MadeUp
 from algorithm.flower.environment import Flower
 from proxy.errors import FlowerError
 from proxy.fleet.releases import ERAS, NEWEST_TRIED

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from algorithm.flower.run_serverapp import _grid_class, _Mailbox, _SuperLink, frames
+from algorithm.flower.run_serverapp import _Mailbox, frames, grid
 from algorithm.tests import fake_flwr
 from algorithm.tests.fake_flwr import Message
 from protos import fleet_pb2 as fleet
@@ -28,8 +28,8 @@ class Bridge:
         self.tell_nodes(NODES)
         self.mailbox = _Mailbox(fake_flwr, 7, theirs, theirs.makefile("rb"), LIMIT)
         run = SimpleNamespace(run_id=7)
-        superlink = _SuperLink(fake_flwr, self.mailbox, run)
-        self.grid = _grid_class(fake_flwr)(run, self.mailbox, superlink)
+        superlink = grid.SuperLink(fake_flwr, self.mailbox, run)
+        self.grid = grid.grid_class(fake_flwr)(run, self.mailbox, superlink)
 
     def tell_nodes(self, nodes: list[int], status: str = "online") -> None:
         """Say what has changed about some nodes."""

@@ -12,9 +12,9 @@ from integration_tests.fuzz.samples import FAB, MESSAGE, OBJECTS, PULLED, RUN
 from protos.bundle_pb2 import Footer, Header, Instruction
 from proxy.blocks import BLOCK_BYTES
 from proxy.bundle import FORMAT_VERSION, MAGIC, Bundle, BundleWriter
-from proxy.client import instruction_of
 from proxy.errors import BundleError
 from proxy.fleet.messages import object_id
+from proxy.instruction import instruction_of
 
 ERRORS = (BundleError,)
 _PATH = Path(mkdtemp(prefix="fuzz-")) / "a.bundle"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from algorithm.compat.distribution import Distribution
-from algorithm.compat.signatures import changed_signatures
+from algorithm.compat.wheel.distribution import Distribution
+from algorithm.compat.wheel.signatures import changed_signatures
 from proxy.fleet.releases import names_of
 
 GRID = """

@@ -1,7 +1,7 @@
 """Options are found where Flower's releases declare them, and only there."""
 
-from algorithm.compat.distribution import Distribution
-from algorithm.compat.options import options_of
+from algorithm.compat.wheel.distribution import Distribution
+from algorithm.compat.wheel.options import options_of
 
 
 def published(program: str, start: str, **modules: str) -> Distribution:

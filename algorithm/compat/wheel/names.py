@@ -3,8 +3,8 @@
 import ast
 from collections.abc import Iterator, Mapping
 
-from algorithm.compat.distribution import Distribution
-from algorithm.compat.fleet_api import read_messages
+from algorithm.compat.wheel.distribution import Distribution
+from algorithm.compat.wheel.fleet_api import read_messages
 
 
 def missing(published: Distribution, names: Mapping[str, str]) -> list[str]:

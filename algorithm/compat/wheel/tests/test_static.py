@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 
-from algorithm.compat.contract import contract_of
-from algorithm.compat.static import check
-from algorithm.compat.tests.made_up import MadeUp, changed
+from algorithm.compat.wheel.contract import contract_of
+from algorithm.compat.wheel.static import check
+from algorithm.compat.wheel.tests.made_up import MadeUp, changed
 from proxy.fleet.releases import ERAS, Era
 
 NEWEST = contract_of(ERAS[-1])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from algorithm.compat.distribution import Distribution
-from algorithm.compat.names import missing
+from algorithm.compat.wheel.distribution import Distribution
+from algorithm.compat.wheel.names import missing
 
 
 def published(source: str) -> Distribution:

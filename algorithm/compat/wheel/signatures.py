@@ -7,9 +7,9 @@ import ast
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from algorithm.compat.distribution import Distribution
-from algorithm.compat.source import Code, Definition
-from algorithm.compat.static import Change
+from algorithm.compat.wheel.distribution import Distribution
+from algorithm.compat.wheel.source import Code, Definition
+from algorithm.compat.wheel.static import Change
 from proxy.fleet.releases import Version, version_of
 
 _GRID = "RemoteGrid"
@@ -94,8 +94,8 @@ def changed_signatures(published: Distribution, names: Mapping[str, str]) -> lis
     """Compare what a release's functions and its Grid's methods take with what is known of them.
 
     A function may take more, if nobody has to say it. Of the Grid, which is for apps, everything
-    has to be as it is known. What is not there at all is left out: `algorithm.compat.names` says
-    so.
+    has to be as it is known. What is not there at all is left out:
+    `algorithm.compat.wheel.names` says so.
 
     Parameters
     ----------

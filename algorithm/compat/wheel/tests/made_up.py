@@ -6,8 +6,8 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
-from algorithm.compat.contract import Contract, arguments, flags, words
-from algorithm.compat.distribution import Distribution
+from algorithm.compat.wheel.contract import Contract, arguments, flags, words
+from algorithm.compat.wheel.distribution import Distribution
 from protos import fleet_pb2
 from proxy.fleet.releases import names_of
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from google.protobuf.descriptor_pb2 import DescriptorProto
 
-from algorithm.compat.contract import Contract, arguments, flags, words
-from algorithm.compat.distribution import Distribution
-from algorithm.compat.fleet_api import FleetApi, form, is_message, is_repeated, read_fleet_api
-from algorithm.compat.options import Options, options_of
+from algorithm.compat.wheel.contract import Contract, arguments, flags, words
+from algorithm.compat.wheel.distribution import Distribution
+from algorithm.compat.wheel.fleet_api import FleetApi, form, is_message, is_repeated, read_fleet_api
+from algorithm.compat.wheel.options import Options, options_of
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from algorithm.compat.distribution import Distribution
-from algorithm.compat.source import Code, Function
+from algorithm.compat.wheel.distribution import Distribution
+from algorithm.compat.wheel.source import Code, Function
 
 
 @dataclass(frozen=True)
