@@ -208,11 +208,12 @@ def test_a_run_is_ended_and_nothing_of_it_is_left_at_the_server(
 ) -> None:
     image = image_of("faults")
     killed, deleted = (
-        FaultsRun(plain, image, stations=(0, 1), hold=[(0, 2), (1, 2)]) for _ in range(2)
+        FaultsRun(plain, image, stations=(0, 1), hold=[(0, 1), (1, 1)], mode="direct")
+        for _ in range(2)
     )
     for run in (killed, deleted):
         for station in (0, 1):
-            run.journals.await_training(station, 2)
+            run.journals.await_training(station, 1)
     first, second = str(killed.task), str(deleted.task)
     message = killed.subtasks[0]
 

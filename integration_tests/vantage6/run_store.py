@@ -16,9 +16,10 @@ def main(config: str, port: str) -> None:
 
     # Others import this function by name, so it is replaced before they do.
     addons.get_digest = lambda image: f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
-    from vantage6.algorithm.store import run_dev_server, run_server  # noqa: PLC0415
+    from vantage6.algorithm.store import run_server  # noqa: PLC0415
 
-    run_dev_server(run_server(config, system_folders=False), "127.0.0.1", int(port))
+    # Its own `run_dev_server` asks for a socket that a store does not have (4.15.2).
+    run_server(config, system_folders=False).app.run("127.0.0.1", int(port))
 
 
 if __name__ == "__main__":
