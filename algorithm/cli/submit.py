@@ -88,7 +88,7 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
     )
     if options.detach:
         return
-    status = watch(researcher.server, task, screen)
+    status = watch(researcher.server, task, screen, [screen.take])
     if options.output is not None:
         fetch(researcher, existing_task(researcher.server, task), options.output, screen)
     check(task, status)

@@ -18,6 +18,8 @@ from algorithm.flower.node_config import pairs
 from algorithm.functions.arguments import Arguments
 from algorithm.functions.result import write_result
 from algorithm.runs.direct import DirectRun
+from algorithm.runs.entries import MARK
+from algorithm.runs.feed import Feed
 from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.outcome import Outcome
 from algorithm.runs.run import Run, run_app
@@ -79,17 +81,21 @@ def main(container: Container, task: Payload) -> None:
         folder, written = workspace.path / "run", workspace.path / "written"
         folder.mkdir()
         written.mkdir()
-        shared = (_app(image.parent), flower, folder, Screen(sys.stdout), outcome, stations)
+        screen = Screen(sys.stdout)
+        # Where the run is watched from, the log is all that there is.
+        feed = Feed(lambda entry: screen.result(f"{MARK}{entry.text()}"))
+        shared = (_app(image.parent), flower, folder, screen, outcome, stations)
         run: Run
         if arguments.mode == Mode.DIRECT:
-            run = DirectRun(*shared, arguments.run_config)
+            run = DirectRun(*shared, arguments.run_config, feed=feed)
         else:
             config = [pairs(arguments.run_config)] if arguments.run_config else []
-            run = SuperLinkRun(*shared, config)
+            run = SuperLinkRun(*shared, config, feed=feed)
         # Where the relative paths of a ServerApp lead.
         os.chdir(written)
         try:
-            run_app(run)
+            with feed.about(outcome):
+                run_app(run)
         finally:
             try:
                 write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)

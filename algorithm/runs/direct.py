@@ -39,7 +39,9 @@ class DirectRun(Run):
         carrier = self.stations.carrier(folder)
         self.closing.callback(carrier.close)
         connect, deadline = server_app.links.connect, self.stations.deadline
-        central = CentralProxy(connect, carrier, folder, deadline, self.progress)
+        central = CentralProxy(
+            connect, carrier, folder, deadline, self.progress, listeners=[self.feed.trace]
+        )
         self.closing.callback(central.stop)
         central.start()
 

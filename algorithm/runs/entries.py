@@ -22,6 +22,8 @@ from proxy.text import block, cleaned, one_line
 SCHEMA = 1
 FILE = "events.jsonl"
 STARTED, ENDED = "started", "ended"
+# Where entries are lines of a log, each stands behind this.
+MARK = "flower-v6 event | "
 # A line that is longer is none of ours: a reply's metrics are bounded, and so are its texts.
 _MOST_BYTES = 4 << 20
 
