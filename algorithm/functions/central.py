@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from algorithm.flower.environment import Flower
@@ -18,8 +19,8 @@ from algorithm.flower.node_config import pairs
 from algorithm.functions.arguments import Arguments
 from algorithm.functions.result import write_result
 from algorithm.runs.direct import DirectRun
-from algorithm.runs.entries import MARK
-from algorithm.runs.feed import Feed
+from algorithm.runs.entries import MARK, Entry
+from algorithm.runs.feed import Feed, Taker
 from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.outcome import Outcome
 from algorithm.runs.run import Run, run_app
@@ -82,8 +83,7 @@ def main(container: Container, task: Payload) -> None:
         folder.mkdir()
         written.mkdir()
         screen = Screen(sys.stdout)
-        # Where the run is watched from, the log is all that there is.
-        feed = Feed(lambda entry: screen.result(f"{MARK}{entry.text()}"))
+        feed = Feed(log_taker(screen, _is_encrypted(stations)))
         shared = (_app(image.parent), flower, folder, screen, outcome, stations)
         run: Run
         if arguments.mode == Mode.DIRECT:
@@ -104,6 +104,25 @@ def main(container: Container, task: Payload) -> None:
                     part = left.with_suffix(".part")
                     shutil.copyfile(container.output_file, part)
                     durable.publish(part, left)
+
+
+def log_taker(screen: Screen, encrypted: bool) -> Taker:
+    """Return what writes entries to the log, which is all that `watch` has of a run.
+
+    Parameters
+    ----------
+    screen : Screen
+        Writes the log.
+    encrypted : bool
+        Whether the collaboration is: its results are for its members, but logs are not encrypted.
+        Metrics are left out then.
+    """
+
+    def take(entry: Entry) -> None:
+        shown = replace(entry, metrics={}) if encrypted else entry
+        screen.result(f"{MARK}{shown.text()}")
+
+    return take
 
 
 def _ended(left: Path) -> Outcome | None:
@@ -144,6 +163,13 @@ def _stations(container: Container, arguments: Arguments, release: str) -> Organ
         arguments.mode,
         arguments.host_idle_limit,
     )
+
+
+def _is_encrypted(stations: Organizations) -> bool:
+    """Return whether the stations' collaboration is encrypted; its containers may ask."""
+    collaboration = stations.server.get(f"collaboration/{stations.members['collaboration_id']}")
+    with stations.server.understanding():
+        return bool(collaboration["encrypted"])
 
 
 def chosen(known: Sequence[Organization], wanted: Sequence[int | str]) -> Sequence[Organization]:
