@@ -2,29 +2,35 @@
 
 import argparse
 import signal
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from algorithm.cli.interrupt import Interrupted
+from algorithm.cli.observing import add_metrics, takers
 from algorithm.cli.options import (
     Commands,
     add_collaboration,
     add_command,
     add_login,
     add_organizations,
+    add_output,
     add_superlink,
 )
 from algorithm.cli.stations import add_station_options, chosen_stations
+from algorithm.paths import check_folder
 from algorithm.researcher.attach import organizations_of
 from algorithm.researcher.collaboration import enter
 from algorithm.researcher.login import Settings
 from algorithm.runs.attach import Access, Attached
+from algorithm.runs.feed import Feed
+from algorithm.runs.outcome import Outcome
 from algorithm.runs.recording import Recording
 from algorithm.runs.screen import Progress, Screen
 from algorithm.runs.stations import Organizations, Stations
-from proxy.calls import Lifetime
-from proxy.errors import UsageError
+from proxy.calls import DEFAULT_LIFETIME, Lifetime
+from proxy.errors import BridgeError, UsageError
 from proxy.system.process import Workspace
 
 _LOCAL_OPTIONS = ("stations", "node_config", "flower_env")
@@ -50,6 +56,8 @@ def add(commands: Commands) -> None:
         help="the stations' keys from `flower-v6 keys`, if the SuperLink authenticates SuperNodes",
     )
     add_station_options(parser)
+    add_output(parser, "events.jsonl")
+    add_metrics(parser)
     add_vantage6_options(parser)
 
 
@@ -84,19 +92,50 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     else:
         _refuse(options, _VANTAGE6_OPTIONS, "needs --vantage6", "Name the image: --vantage6 IMAGE.")
         stations = chosen_stations(options)
+    if options.output is not None:
+        check_folder(options.output)
+        options.output.mkdir(parents=True, exist_ok=True)
     access = Access(options.root_certificates, options.keys)
     recording = Recording(options.tape, "flower-v6 attach")
+    outcome = Outcome(
+        app="",
+        flower_release=stations.release,
+        supernodes=Lifetime.PER_ROUND
+        if options.vantage6
+        else options.supernodes or DEFAULT_LIFETIME,
+        stations=list(stations.names),
+    )
     with (
         Workspace() as workspace,
+        takers(options, screen, workspace.path, anew=False) as (taking, metrics),
+        _told(Feed(*taking), outcome) as feed,
         recording.between(options.superlink) as superlink,
-        closing(Attached(stations, superlink, workspace.path, Progress(screen), access)),
+        closing(
+            Attached(stations, superlink, workspace.path, Progress(screen), feed, access)
+        ) as attached,
     ):
+        if metrics is not None:
+            metrics.online = attached.carrier.online
         screen.line(
             f"flower-v6 | {len(stations.names)} stations are SuperNodes of"
             f" {options.superlink}; logs are in {workspace.path}; stop with Ctrl-C"
         )
         while True:
             signal.pause()
+
+
+@contextmanager
+def _told(feed: Feed, outcome: Outcome) -> Iterator[Feed]:
+    """Have a feed tell of the command's start, and how it ended."""
+    with feed.about(outcome):
+        try:
+            yield feed
+        except Interrupted as interrupted:
+            outcome.status, outcome.cause = "cancelled", str(interrupted)
+            raise
+        except Exception as error:
+            outcome.cause = error.message if isinstance(error, BridgeError) else str(error)
+            raise
 
 
 def vantage6_stations(options: argparse.Namespace) -> Organizations:

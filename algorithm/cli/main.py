@@ -57,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         level = logging.INFO if options.command == "attach" else logging.WARNING
         logging.basicConfig(level=level, handlers=[screen])
         heed_signals()
-        return _run(options, screen)
+        try:
+            return _run(options, screen)
+        finally:
+            screen.leave()
     finally:
         flush_streams()
 
@@ -82,16 +85,17 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
         _check_text(options)
         exit_code: int = options.function(options, screen) or 0
     except Interrupted as interrupted:
+        screen.leave()
         if isinstance(screen.failure, BrokenPipeError):
             return 128 + signal.SIGPIPE
         _complain(str(interrupted))
         return 128 + interrupted.number
     except (BridgeError, OSError) as error:
-        screen.status("")
+        screen.leave()
         _complain(_sentence(error))
         return 1
     except Exception:
-        screen.status("")
+        screen.leave()
         _complain(f"internal error; please report it\n{traceback.format_exc()}")
         return 1
     if screen.failure is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from algorithm.cli.interrupt import Interrupted
+from algorithm.cli.observing import add_metrics, takers
 from algorithm.cli.options import (
     Commands,
     add_app,
@@ -19,6 +20,7 @@ from algorithm.flower.app import check_app
 from algorithm.flower.node_config import run_config
 from algorithm.paths import check_folder
 from algorithm.runs.direct import DirectRun
+from algorithm.runs.feed import Feed
 from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.outcome import Outcome
 from algorithm.runs.recording import Recording
@@ -35,7 +37,8 @@ def add(commands: Commands) -> None:
     add_app(parser)
     add_run_config(parser)
     add_mode(parser, DEFAULT_MODE)
-    add_output(parser, "run.json and the logs")
+    add_output(parser, "run.json, events.jsonl and the logs")
+    add_metrics(parser)
     add_json(parser, "run.json")
     add_station_options(parser)
 
@@ -61,7 +64,13 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         stations=list(stations.names),
         mode=options.mode,
     )
-    with Workspace() as workspace:
+    with (
+        Workspace() as workspace,
+        takers(options, screen, workspace.path, anew=True) as (taking, metrics),
+    ):
+        if metrics is not None:
+            metrics.online = lambda _: True  # on this machine all can be reached
+        feed = Feed(*taking)
         shared = (options.app, flower, workspace.path, screen, outcome, stations)
         app_run: Run
         if options.mode == Mode.DIRECT:
@@ -69,10 +78,11 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
                 raise UsageError(
                     "--tape cannot be used with --mode direct: there is no Fleet API to record."
                 )
-            app_run = DirectRun(*shared, run_config(options.run_config))
+            app_run = DirectRun(*shared, run_config(options.run_config), feed=feed)
         else:
             about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
-            app_run = SuperLinkRun(*shared, options.run_config, Recording(options.tape, about))
+            recording = Recording(options.tape, about)
+            app_run = SuperLinkRun(*shared, options.run_config, recording, feed=feed)
 
         def leave() -> None:
             if options.json:
@@ -80,7 +90,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
             if options.output is not None:
                 write_outcome(outcome, options.output, workspace.path)
 
-        with _always(leave, screen):
+        with _always(leave, screen), feed.about(outcome):
             try:
                 run_app(app_run)
             except Interrupted as interrupted:

@@ -108,7 +108,7 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
     if options.detach:
         return
     tidier = Tidier(researcher.server, screen) if options.tidy else None
-    status = watch(researcher.server, task, screen, tidier)
+    status = watch(researcher.server, task, screen, [screen.take], tidier)
     if options.output is not None:
         fetch(researcher, existing_task(researcher.server, task), options.output, screen)
     check(task, status)

@@ -2,9 +2,11 @@
 
 import argparse
 
+from algorithm.cli.observing import add_metrics, metrics_at
 from algorithm.cli.options import Commands, add_command, add_login, add_task, add_tidy
 from algorithm.researcher.collaboration import existing_task
 from algorithm.researcher.login import Settings
+from algorithm.researcher.nodes import Nodes
 from algorithm.researcher.tidy import Tidier
 from algorithm.researcher.watch import check
 from algorithm.researcher.watch import watch as follow
@@ -19,6 +21,7 @@ def add(commands: Commands) -> None:
     add_login(parser)
     add_task(parser)
     add_tidy(parser)
+    add_metrics(parser)
 
 
 def watch(options: argparse.Namespace, screen: Screen) -> None:
@@ -30,6 +33,12 @@ def watch(options: argparse.Namespace, screen: Screen) -> None:
         If the task cannot be watched, or did not complete.
     """
     server = Settings.gathered(vars(options)).log_in()
-    existing_task(server, options.task)
+    task = existing_task(server, options.task)
     tidier = Tidier(server, screen) if options.tidy else None
-    check(options.task, follow(server, options.task, screen, tidier))
+    with metrics_at(options.metrics, None, screen) as metrics:
+        takers = [screen.take]
+        if metrics is not None:
+            takers.append(metrics.take)
+            metrics.online = Nodes(server, task).online
+        status = follow(server, options.task, screen, takers, tidier)
+    check(options.task, status)

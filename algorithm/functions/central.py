@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from algorithm.flower.node_config import pairs
 from algorithm.functions.arguments import Arguments
 from algorithm.functions.result import write_result
 from algorithm.runs.direct import DirectRun
+from algorithm.runs.entries import MARK, Entry
+from algorithm.runs.feed import Feed, Taker
 from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.outcome import Outcome
 from algorithm.runs.run import Run, run_app
@@ -83,17 +86,20 @@ def main(container: Container, task: Payload) -> None:
         folder, written = workspace.path / "run", workspace.path / "written"
         folder.mkdir()
         written.mkdir()
-        shared = (_app(image.parent), flower, folder, Screen(sys.stdout), outcome, stations)
+        screen = Screen(sys.stdout)
+        feed = Feed(log_taker(screen, _is_encrypted(stations)))
+        shared = (_app(image.parent), flower, folder, screen, outcome, stations)
         run: Run
         if arguments.mode == Mode.DIRECT:
-            run = DirectRun(*shared, arguments.run_config)
+            run = DirectRun(*shared, arguments.run_config, feed=feed)
         else:
             config = [pairs(arguments.run_config)] if arguments.run_config else []
-            run = SuperLinkRun(*shared, config)
+            run = SuperLinkRun(*shared, config, feed=feed)
         # Where the relative paths of a ServerApp lead.
         os.chdir(written)
         try:
-            run_app(run)
+            with feed.about(outcome):
+                run_app(run)
         except AppError as error:
             if not outcome.log:
                 raise
@@ -107,6 +113,25 @@ def main(container: Container, task: Payload) -> None:
                     part = left.with_suffix(".part")
                     shutil.copyfile(container.output_file, part)
                     durable.publish(part, left)
+
+
+def log_taker(screen: Screen, encrypted: bool) -> Taker:
+    """Return what writes entries to the log, which is all that `watch` has of a run.
+
+    Parameters
+    ----------
+    screen : Screen
+        Writes the log.
+    encrypted : bool
+        Whether the collaboration is: its results are for its members, but logs are not encrypted.
+        Metrics are left out then.
+    """
+
+    def take(entry: Entry) -> None:
+        shown = replace(entry, metrics={}) if encrypted else entry
+        screen.result(f"{MARK}{shown.text()}")
+
+    return take
 
 
 def _ended(left: Path) -> Outcome | None:
@@ -168,6 +193,13 @@ def _stations(
         arguments.mode,
         arguments.host_idle_limit,
     )
+
+
+def _is_encrypted(stations: Organizations) -> bool:
+    """Return whether the stations' collaboration is encrypted; its containers may ask."""
+    collaboration = stations.server.get(f"collaboration/{stations.members['collaboration_id']}")
+    with stations.server.understanding():
+        return bool(collaboration["encrypted"])
 
 
 def chosen(known: Sequence[Organization], wanted: Sequence[int | str]) -> Sequence[Organization]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from algorithm.functions.result import FILES
 from algorithm.researcher.collaboration import Researcher
+from algorithm.runs.entries import MARK
 from algorithm.runs.outcome import Outcome
 from algorithm.runs.screen import Screen
 from proxy import strict_json
@@ -93,7 +94,8 @@ def _result(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
             if status.completed:
                 raise
             log = server.run(server.run_of(task)).log
-            tail = "\n".join(log.splitlines()[-_LOG_LINES:])
+            lines = [line for line in log.splitlines() if not line.startswith(MARK)]
+            tail = "\n".join(lines[-_LOG_LINES:])
             raise Vantage6Error(
                 f"Task {task} has no outcome: it ended as {status.explained}.",
                 f"The end of its log:\n{tail}" if tail else "",

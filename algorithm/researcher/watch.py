@@ -1,14 +1,19 @@
 """Follows a central task from afar: its log, and what becomes of its subtasks."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
 from algorithm.researcher.tidy import Tidier
+from algorithm.runs.entries import MARK, Entry
+from algorithm.runs.feed import Taker
 from algorithm.runs.screen import Screen
 from proxy.errors import ServerUnreachable, Vantage6Error
 from proxy.vantage6.v4.server import Server, TaskStatus
+
+log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 # The more rarely something is asked for, the longer it takes the server, which has the task itself
@@ -19,7 +24,13 @@ _PAGE = 10
 _MOST_PAGES = 10_000
 
 
-def watch(server: Server, task: int, screen: Screen, tidier: Tidier | None = None) -> TaskStatus:
+def watch(
+    server: Server,
+    task: int,
+    screen: Screen,
+    takers: Sequence[Taker],
+    tidier: Tidier | None = None,
+) -> TaskStatus:
     """Show what a task does until it ends; a server that is away is waited for.
 
     Parameters
@@ -30,6 +41,8 @@ def watch(server: Server, task: int, screen: Screen, tidier: Tidier | None = Non
         The central task's id.
     screen : Screen
         Shows it.
+    takers : Sequence[Callable[[Entry], None]]
+        Get the entries that the central's log carries.
     tidier : Tidier | None
         Deletes subtasks that the central is done with; None to keep them.
 
@@ -38,7 +51,7 @@ def watch(server: Server, task: int, screen: Screen, tidier: Tidier | None = Non
     Vantage6Error
         If the server refuses.
     """
-    watcher = Watcher(server, task, screen)
+    watcher = Watcher(server, task, screen, takers)
     while not (status := watcher.look()).ended:
         if tidier is not None:
             tidier.tidy(watcher.subtasks)
@@ -71,6 +84,8 @@ class Watcher:
         The central task's id.
     screen : Screen
         Shows it.
+    takers : Sequence[Callable[[Entry], None]]
+        Get the entries that the central's log carries.
 
     Attributes
     ----------
@@ -78,7 +93,9 @@ class Watcher:
         Seconds after which to look again.
     """
 
-    def __init__(self, server: Server, task: int, screen: Screen) -> None:
+    def __init__(
+        self, server: Server, task: int, screen: Screen, takers: Sequence[Taker] = ()
+    ) -> None:
         self._server = server
         self._task = task
         self._screen = screen
@@ -86,7 +103,9 @@ class Watcher:
         self._run = 0
         self._status = TaskStatus("pending")
         self._away = False
+        self._takers = takers
         self._log: list[str] = []
+        self._told = set[str]()  # entries
         self._subtasks_due = float("-inf")
         self._known: dict[int, dict[str, Any]] = {}
 
@@ -124,8 +143,25 @@ class Watcher:
         pairs = zip(lines, self._log, strict=False)
         known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         for line in lines[known:]:
-            self._screen.line(line)
+            if line.startswith(MARK):
+                self._tell(line.removeprefix(MARK))
+            else:
+                self._screen.line(line)
         self._log = lines
+
+    def _tell(self, line: str) -> None:
+        """Tell an entry, once; one that the server has torn comes again at the end."""
+        if line in self._told:
+            return
+        self._told.add(line)
+        try:
+            entry = Entry.read(line)
+        except ValueError as error:
+            log.debug("an event of the task is not understood: %s", error)
+            return
+        if entry is not None:
+            for taker in self._takers:
+                taker(entry)
 
     def _show_subtasks(self, to_the_end: bool) -> None:
         started = time.monotonic()

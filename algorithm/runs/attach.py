@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from algorithm.runs.feed import Feed
 from algorithm.runs.stations import Stations
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.report import Observer
@@ -44,6 +45,8 @@ class Attached:
         An existing folder for all that is written.
     observer : Observer
         Hears of every message.
+    feed : Feed
+        Tells what happens to the messages.
     access : Access
         How the SuperLink lets SuperNodes in.
 
@@ -63,6 +66,7 @@ class Attached:
         superlink: str,
         folder: Path,
         observer: Observer,
+        feed: Feed,
         access: Access = ANYBODY,
     ) -> None:
         self.carrier = stations.carrier(folder)
@@ -83,6 +87,7 @@ class Attached:
                 stations.deadline,
                 observer,
                 identities,
+                listeners=[feed.trace],
             )
             stack.callback(central.stop)
             central.start()

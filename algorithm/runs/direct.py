@@ -40,7 +40,9 @@ class DirectRun(Run):
         self.closing.callback(carrier.close)
         self.progress.carrier = carrier
         connect, deadline = server_app.links.connect, self.stations.deadline
-        central = CentralProxy(connect, carrier, folder, deadline, self.progress)
+        central = CentralProxy(
+            connect, carrier, folder, deadline, self.progress, listeners=[self.feed.trace]
+        )
         self.closing.callback(central.stop)
         central.start()
 

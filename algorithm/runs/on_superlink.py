@@ -74,7 +74,9 @@ class SuperLinkRun(Run):
         superlink : str
             The address (HOST:PORT) of the SuperLink's Fleet API.
         """
-        attached = Attached(self.stations, superlink, self.folder / "stations", self.progress)
+        attached = Attached(
+            self.stations, superlink, self.folder / "stations", self.progress, self.feed
+        )
         self.closing.callback(attached.close)
         self.progress.carrier = attached.carrier
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from algorithm.flower.environment import Flower
+from algorithm.runs.feed import Feed
 from algorithm.runs.outcome import Outcome
 from algorithm.runs.screen import Progress, Screen
 from algorithm.runs.stations import Stations
@@ -39,6 +40,8 @@ class Run(ABC):
         Receives the Flower run's id, and the end of the log if it failed.
     stations : Stations
         Where the ClientApps run.
+    feed : Feed
+        Tells what happens to the messages.
     progress : Progress
         Hears of every message.
     closing : ExitStack
@@ -51,6 +54,7 @@ class Run(ABC):
     screen: Screen
     outcome: Outcome
     stations: Stations
+    feed: Feed = field(kw_only=True, default_factory=Feed)
     progress: Progress = field(init=False)
     closing: ExitStack = field(init=False, default_factory=ExitStack)
 
@@ -90,7 +94,6 @@ def run_app(run: Run) -> None:
         outcome.cause = error.message if isinstance(error, BridgeError) else str(error)
         raise
     finally:
-        run.screen.status("")
         outcome.seconds = time.monotonic() - started
         if not outcome.flower_run and outcome.messages:
             outcome.flower_run = outcome.messages[0].flower_run

@@ -1,19 +1,26 @@
-"""What the user sees while it runs: lines, and on a terminal one line that changes."""
+"""What the user sees while it runs: lines, and on a terminal what changes below them."""
 
 import logging
-import shutil
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
+from algorithm.runs.entries import MARK, Entry
+from algorithm.runs.units import size
 from proxy.carriers import Carrier
 from proxy.central.report import MessageRecord, Observer
 from proxy.text import LINE, indented, one_line
 
-_CLEAR_LINE = "\r\x1b[K"
+if TYPE_CHECKING:
+    from algorithm.runs.live_view import LiveView
+
+
+# Terminals that obey no sequences.
+_PLAIN_TERMINALS = ("dumb", "unknown")
 
 
 class Screen(logging.Handler):
@@ -40,24 +47,29 @@ class Screen(logging.Handler):
         self.failure: OSError | None = None
         self._stream = stream
         self._reader_gone = reader_gone
-        self._terminal = stream.isatty()
-        self._status = ""
+        terminal = stream.isatty()
+        self._colours = terminal and not os.environ.get("NO_COLOR")
         self._writing = threading.RLock()
+        self._view: LiveView | None = None
+        if terminal and os.environ.get("TERM") not in _PLAIN_TERMINALS:
+            # Where nobody looks, in containers above all, this import is not waited for.
+            from algorithm.runs import live_view  # noqa: PLC0415
+
+            self._view = live_view.LiveView(cast(TextIO, _Terminal(self)))
 
     def line(self, text: str, colours: bool = False) -> None:
-        """Write a line above the status; its colours are kept if asked for, on a terminal."""
-        text = one_line(text, LINE, colours and self._terminal)
-        with self._writing:
-            clear = _CLEAR_LINE if self._status else ""
-            self._write(self._stream, f"{clear}{text}\n{self._status}")
+        """Write a line above what changes; its colours are kept if asked for, on a terminal."""
+        self._lines([one_line(text, LINE, colours and self._colours)])
 
     def status(self, text: str) -> None:
         """Show a line that the next status replaces; on a terminal only."""
-        if self._terminal:
-            width = shutil.get_terminal_size().columns - 1
-            with self._writing:
-                self._status = text = one_line(text)[:width]
-                self._write(self._stream, f"{_CLEAR_LINE}{text}")
+        if self._view is not None:
+            self._view.status(one_line(text))
+
+    def take(self, entry: Entry) -> None:
+        """Show what happened to a message in the stations' table; on a terminal only."""
+        if self._view is not None:
+            self._view.take(entry)
 
     def result(self, text: str) -> None:
         """Write what a program may read to standard output, as it is."""
@@ -68,9 +80,24 @@ class Screen(logging.Handler):
         text = f"flower-v6 | {record.levelname.lower()}: {record.getMessage()}"
         if record.exc_info and record.exc_info[1] is not None:
             text += f" ({record.exc_info[1]!r})"
-        with self._writing:
-            for line in indented(text).split("\n"):
-                self.line(line)
+        self._lines(indented(text).split("\n"))
+
+    def leave(self) -> None:
+        """Leave a terminal with nothing but the lines."""
+        if self._view is not None:
+            self._view.close()
+
+    def write(self, text: str) -> None:
+        """Write to the stream, as it is."""
+        self._write(self._stream, text)
+
+    def _lines(self, texts: Sequence[str]) -> None:
+        # What an app writes is never taken for an entry.
+        text = "\n".join(f" {text}" if text.startswith(MARK) else text for text in texts)
+        if self._view is not None:
+            self._view.line(text)
+        else:
+            self.write(f"{text}\n")
 
     def _write(self, stream: TextIO, text: str) -> None:
         with self._writing:
@@ -85,6 +112,25 @@ class Screen(logging.Handler):
                 return
         if isinstance(self.failure, BrokenPipeError):
             self._reader_gone()
+
+
+class _Terminal:
+    """The stream of a screen, for a library that writes to it: it never raises."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def write(self, text: str) -> int:
+        """Write."""
+        self._screen.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: what is written is there."""
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal: it is."""
+        return True
 
 
 @dataclass
@@ -106,7 +152,7 @@ class _Step:
             " stations answered"
             + (f", {errors} with an error" if errors else "")
             + "".join(f", {one_line(station)} is offline" for station in self.offline)
-            + f", {_size(out)} out, {_size(back)} back, {time.monotonic() - self.started:.1f} s"
+            + f", {size(out)} out, {size(back)} back, {time.monotonic() - self.started:.1f} s"
         )
 
 
@@ -166,11 +212,3 @@ class Progress(Observer):
 
 def _step_of(record: MessageRecord) -> tuple[str, str, int]:
     return record.flower_run, record.message_type, record.step
-
-
-def _size(number: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"

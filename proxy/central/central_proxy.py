@@ -67,6 +67,8 @@ class CentralProxy:
         The SuperNodes that the SuperLink was told of beforehand, by station.
     clock : Clock
         Tells the time, and waits.
+    listeners : Sequence[Callable[[Event], None]]
+        Whoever else hears of the messages' events.
     """
 
     def __init__(
@@ -78,18 +80,20 @@ class CentralProxy:
         observer: Observer,
         identities: Mapping[str, Identity] = MappingProxyType({}),
         clock: Clock = SYSTEM_CLOCK,
+        listeners: Sequence[Trace] = (),
     ) -> None:
         terms = Terms(deadline, threading.Event(), clock)
         self._stop = terms.stop
         self._threads: list[threading.Thread] = []
         reporter, pulse = Reporter(observer), _Pulse(clock)
+        listeners = [pulse.trace, reporter.trace, log_trouble, *listeners]
         self._nodes = []
         for number, name in enumerate(carrier.stations, start=1):
             bundles = folder / f"central-{number}"
             bundles.mkdir(parents=True)
             station = Station(name, connect(name), carrier, bundles)
             self._nodes.append(
-                VirtualSuperNode(station, terms, reporter.trace, pulse, identities.get(name))
+                VirtualSuperNode(station, terms, listeners, pulse, identities.get(name))
             )
 
     def start(self) -> None:
@@ -127,7 +131,7 @@ class VirtualSuperNode:
         self,
         station: Station,
         terms: Terms,
-        trace: Trace,
+        listeners: Sequence[Trace],
         pulse: "_Pulse",
         identity: Identity | None,
     ) -> None:
@@ -139,7 +143,7 @@ class VirtualSuperNode:
         self._pulse = pulse
         self._identity = identity
         needed = [] if identity is None else [_Memory(identity).trace]
-        self._trace = told_to([pulse.trace, trace, log_trouble], needed)
+        self._trace = told_to(listeners, needed)
         self._delivery: Delivery | None = None
 
     def register(self) -> None:

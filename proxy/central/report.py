@@ -101,10 +101,15 @@ class MessageRecord:
                 self.state_lost = self.state_lost or event.state_lost
                 if reply.error is not None:
                     self.error_code, self.error = reply.error.code, block(reply.error.reason)
-            case Dropped(error=RunNotRunning() as error):
-                self.error = block(f"no reply is needed any more: {error.message}")
             case Dropped(error=error):
-                self.error = block(f"the reply is lost: {error}")
+                self.error = block(why_dropped(error))
+
+
+def why_dropped(error: Exception) -> str:
+    """Return why a message ends without a reply."""
+    if isinstance(error, RunNotRunning):
+        return f"no reply is needed any more: {error.message}"
+    return f"the reply is lost: {error}"
 
 
 class Observer:

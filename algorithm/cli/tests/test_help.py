@@ -13,9 +13,10 @@ STATIONS = {"--stations", "--supernodes", "--node-config", "--deadline", "--tape
 VANTAGE6 = {"--collaboration", "--organizations", "--database"}
 # The options of each command; a change of these is a change of what users rely on.
 OPTIONS = {
-    "run": {"--run-config", "--mode", "--output", "--json", *STATIONS},
+    "run": {"--run-config", "--mode", "--output", "--json", "--metrics", *STATIONS},
     "attach": {
         *("--superlink", "--root-certificates", "--keys", "--vantage6"),
+        *("--output", "--metrics"),
         *(STATIONS | VANTAGE6 | LOGIN),
     },
     "keys": {"--output", "--flower-env"},
@@ -25,7 +26,7 @@ OPTIONS = {
         *("--idle-limit", "--detach", "--output", "--name", "--tidy"),
         *(VANTAGE6 | LOGIN),
     },
-    "watch": {"--tidy", *LOGIN},
+    "watch": {"--tidy", "--metrics", *LOGIN},
     "fetch": {"--output", *LOGIN},
     "kill": LOGIN,
     "delete": {"--running", *LOGIN},

@@ -1,8 +1,10 @@
 """The central function: what it refuses before anything starts, and the outcome that it leaves."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ import pytest
 from algorithm.flower.environment import ENVIRONMENT_VARIABLE
 from algorithm.flower.manifest import ENVIRONMENT_VARIABLE as MANIFEST_VARIABLE
 from algorithm.functions import central
-from algorithm.functions.central import chosen
+from algorithm.functions.central import chosen, log_taker
+from algorithm.runs.entries import MARK, Entry, read_entries
+from algorithm.runs.screen import Screen
 from algorithm.tests.fabs import MANIFEST
 from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_run
 from proxy.errors import AppError, BridgeError, CarrierError, UsageError
+from proxy.fleet.metrics import Metrics
 from proxy.platforms import VANTAGE6_4
 from proxy.vantage6.v4 import payload
 from proxy.vantage6.v4.container import Container
@@ -267,3 +272,33 @@ def test_a_later_run_that_vantage6_gives_the_same_numbers_is_a_run_of_its_own(
     task.created_at = "2026-01-31T11:00:00"
     set_run(function.flower, "echo second > model.npz", [COMPLETED])
     assert function.run({"supernodes": "per-round"})["files"] != first["files"]
+
+
+# The log
+
+
+STARTED = Entry(event="started", at=1.0, stations=["Alpha"])
+ANSWERED = Entry(event="answered", at=2.0, station="Alpha", metrics={"loss": 0.5})
+
+
+def test_the_log_carries_what_happens_for_those_who_watch(
+    function: Central, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function.run()
+    lines = capsys.readouterr().out.splitlines()
+    entries = list(read_entries(each.removeprefix(MARK) for each in lines if MARK in each))
+    assert [entry.event for entry in entries] == ["started", "ended"]
+    assert entries[0].stations == ["Alpha", "Beta", "Gamma"]
+    assert entries[1].status == "completed"
+
+
+@pytest.mark.parametrize(("encrypted", "metrics"), [(False, {"loss": 0.5}), (True, {})])
+def test_the_log_of_an_encrypted_collaboration_has_no_metrics_of_a_station(
+    encrypted: bool, metrics: Metrics, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take = log_taker(Screen(sys.stdout), encrypted)
+    for entry in (STARTED, ANSWERED):
+        take(entry)
+    lines = capsys.readouterr().out.splitlines()
+    entries = list(read_entries(each.removeprefix(MARK) for each in lines))
+    assert entries == [STARTED, replace(ANSWERED, metrics=metrics)]

@@ -6,17 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from algorithm.researcher.watch import Watcher, check
+from algorithm.runs.entries import MARK, Entry
 from algorithm.runs.screen import Screen
+from algorithm.tests.terminal import Terminal
 from algorithm.tests.vantage6 import add_subtask
 from proxy.errors import Vantage6Error
 from proxy.vantage6.v4.login import UserLogin
 from proxy.vantage6.v4.server import Server, TaskStatus
 from proxy.vantage6.v4.testing import Failure, FakeServer, FakeTask
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture
@@ -37,7 +34,9 @@ class Watched:
     def __init__(self, fake: FakeServer, task: FakeTask, stream: io.StringIO) -> None:
         server = Server(fake.url, UserLogin(fake.url, "ada", fake.api.password))
         self._stream = stream
-        self._watcher = Watcher(server, task.id, Screen(stream))
+        self.screen = Screen(stream)
+        self.entries: list[Entry] = []
+        self._watcher = Watcher(server, task.id, self.screen, [self.entries.append])
 
     def look(self) -> list[str]:
         """Look once; returns the lines that are new."""
@@ -88,6 +87,36 @@ def test_the_log_of_a_second_start_is_shown(watched: Watched, central: FakeTask)
     assert watched.look() == ["start again"]
 
 
+PULLED = Entry(event="pulled", at=1.0, station="Alpha", message_type="train", step=1)
+PUSHED = Entry(event="pushed", at=2.0, station="Alpha", message_type="train", step=1)
+
+
+def test_events_in_the_log_are_told_once_and_not_shown(watched: Watched, central: FakeTask) -> None:
+    central.log = f"round 1\n{MARK}{PULLED.text()}\n"
+    assert watched.look() == ["round 1"]
+    assert watched.entries == [PULLED]
+    central.log = f"flower\n{central.log}{MARK}{PUSHED.text()}\r\n"  # sent anew, otherwise
+    watched.look()
+    assert watched.entries == [PULLED, PUSHED]
+
+
+def test_an_event_that_the_server_tore_is_told_when_the_log_comes_as_a_whole(
+    watched: Watched, central: FakeTask
+) -> None:
+    central.log = f"{MARK}{PULLED.text()[:40]}\n{PULLED.text()[40:]}\n"
+    watched.look()
+    assert watched.entries == []
+    central.log, central.status = f"{MARK}{PULLED.text()}\n", "completed"
+    watched.look()
+    assert watched.entries == [PULLED]
+
+
+def test_an_event_of_a_newer_release_is_passed_over(watched: Watched, central: FakeTask) -> None:
+    central.log = f'{MARK}{{"schema": 9}}\n{MARK}{PULLED.text()}\n'
+    assert watched.look() == []
+    assert watched.entries == [PULLED]
+
+
 def test_the_end_of_each_subtask_is_shown_once(
     watched: Watched, fake: FakeServer, central: FakeTask
 ) -> None:
@@ -123,9 +152,13 @@ def test_a_terminal_shows_what_is_under_way(fake: FakeServer, central: FakeTask)
     add_subtask(fake, central, "host: Alpha", 1)
     add_subtask(fake, central, "train 1: Alpha", 1)
     add_subtask(fake, central, "train 1: Beta", 2)
-    stream = Terminal()
-    Watched(fake, central, stream).look()
-    assert "task 1 is active | train 1: Beta (pending), Alpha | host: Alpha" in stream.getvalue()
+    terminal = Terminal()
+    watched = Watched(fake, central, terminal)
+    watched.look()
+    summary = "flower-v6 | task 1 is active | train 1: Beta (pending), Alpha | host: Alpha"
+    assert terminal.lines == [summary]
+    watched.screen.leave()
+    assert terminal.lines == []
 
 
 def test_a_server_that_is_away_is_waited_for(
@@ -178,9 +211,11 @@ def test_what_a_log_and_names_of_tasks_hold_moves_no_cursor(
     watched = Watched(fake, central, terminal)
     central.log = "\x1b[31mround 1\x1b]0;title\x07\x9b2J\u202e\n" + "x" * 100_000 + "\n"
     add_subtask(fake, central, "train 1: Al\x1b[1Apha\nforged", 1).status = "completed"
-    lines = watched.look()
+    watched.look()
+    watched.screen.leave()
+    lines = terminal.lines
     assert lines[0] == "round 1"
-    assert "more characters are cut]" in lines[1]
-    assert "flower-v6 | train 1: Alpha forged: completed" in lines
-    shown = terminal.getvalue().replace("\r\x1b[K", "")  # what clears the status
-    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
+    assert any("more characters are cut]" in line for line in lines)
+    assert lines[-1] == "flower-v6 | train 1: Alpha forged: completed"
+    assert terminal.title == ""
+    assert not {"\x07", "\x9b", "\u202e"} & set(terminal.getvalue())

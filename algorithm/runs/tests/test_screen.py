@@ -1,32 +1,24 @@
-"""What the user sees: whole lines, and on a terminal a last line that tells what goes on."""
+"""What the user sees: whole lines, and on a terminal below them what goes on."""
 
 import io
 import logging
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
+from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
+from rich.cells import cell_len
 
+from algorithm.runs.entries import ENDED, MARK, STARTED, Entry
 from algorithm.runs.screen import Progress, Screen
+from algorithm.tests.terminal import Terminal
 from proxy.carriers import Carrier
 from proxy.central.report import MessageRecord
 
 RED, PLAIN = "\x1b[91m", "\x1b[0m"
-
-
-class Terminal(io.StringIO):
-    """Shows what a terminal would show."""
-
-    def isatty(self) -> bool:
-        return True
-
-    @property
-    def lines(self) -> list[str]:
-        shown = []
-        for written in self.getvalue().split("\n"):
-            shown.append(written.rpartition("\r\x1b[K")[2])
-        return shown
+STARTED_ENTRY = Entry(event=STARTED, at=1.0, stations=["north", "south"])
 
 
 class Slow(io.StringIO):
@@ -60,44 +52,91 @@ def test_a_status_is_shown_on_a_terminal_only() -> None:
     assert stream.getvalue() == ""
 
 
-def test_a_status_is_replaced_by_the_next_and_stays_below_the_lines() -> None:
-    terminal = Terminal()
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return sized(monkeypatch, 100, 30)
+
+
+def sized(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> Terminal:
+    """Return a terminal of a size."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))
+    return Terminal()
+
+
+@contextmanager
+def shown_on(terminal: Terminal) -> Iterator[Screen]:
+    """Return a screen on a terminal, which is left afterwards."""
     screen = Screen(terminal)
-    screen.status("working")
-    screen.line("one")
-    screen.status("still working")
-    screen.line("two")
-    assert terminal.lines == ["one", "two", "still working"]
-    screen.status("")
-    assert terminal.lines == ["one", "two", ""]
+    yield screen
+    screen.leave()
+
+
+def test_a_status_is_replaced_by_the_next_and_stays_below_the_lines(terminal: Terminal) -> None:
+    with shown_on(terminal) as screen:
+        screen.status("working")
+        screen.line("one")
+        assert terminal.lines == ["one", "working"]
+        screen.status("still at it")
+        screen.line("two")
+        assert terminal.lines == ["one", "two", "still at it"]
+        screen.status("")
+        assert terminal.lines == ["one", "two"]
 
 
 def test_a_status_takes_one_line_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
-    terminal = Terminal()
-    Screen(terminal).status("x" * 50)
-    assert len(terminal.lines[-1]) < 20
+    terminal = sized(monkeypatch, 20, 10)
+    with shown_on(terminal) as screen:
+        screen.status("x" * 50)
+        assert len(terminal.lines) == 1
 
 
-def test_colours_are_kept_on_a_terminal_and_dropped_elsewhere() -> None:
-    terminal, stream = Terminal(), io.StringIO()
+def test_a_long_line_is_there_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = sized(monkeypatch, 20, 10)
+    with shown_on(terminal) as screen:
+        screen.status("working")
+        screen.line("one two  three " * 3)
+        assert "".join(terminal.lines[:-1]) == ("one two  three " * 3).rstrip()
+
+
+def test_colours_are_kept_on_a_terminal_and_dropped_elsewhere(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
     for each in (terminal, stream):
         Screen(each).line(f"{RED}ERROR{PLAIN}: no", colours=True)
-    assert terminal.getvalue() == f"{RED}ERROR{PLAIN}: no\n"
+    assert RED in terminal.getvalue()
+    assert terminal.lines == ["ERROR: no"]
     assert stream.getvalue() == "ERROR: no\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = Terminal()
+    Screen(plain).line(f"{RED}ERROR{PLAIN}: no", colours=True)
+    assert plain.getvalue() == "ERROR: no\n"
 
 
-def test_what_others_said_has_no_colours_and_moves_no_cursor() -> None:
+def test_what_others_said_has_no_colours_and_moves_no_cursor(terminal: Terminal) -> None:
+    text = f"{RED}ERROR{PLAIN}\x1b]0;title\x07\x1b[2J [red]:smile:\nflower-v6 | all is well"
+    Screen(terminal).line(text)
+    assert terminal.getvalue() == "ERROR [red]:smile: flower-v6 | all is well\n"
+
+
+def test_a_dumb_terminal_gets_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
     terminal = Terminal()
-    Screen(terminal).line(f"{RED}ERROR{PLAIN}\x1b]0;title\x07\x1b[2J\nflower-v6 | all is well")
-    assert terminal.getvalue() == "ERROR flower-v6 | all is well\n"
+    with shown_on(terminal) as screen:
+        screen.status("working")
+        screen.take(STARTED_ENTRY)
+        screen.line("one")
+    assert terminal.getvalue() == "one\n"
 
 
-def test_a_status_has_no_sequence_that_was_cut_in_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "10")
-    terminal = Terminal()
-    Screen(terminal).status(f"12345{RED}6789")
-    assert terminal.lines == ["123456789"]
+def test_what_an_app_writes_is_not_taken_for_an_entry() -> None:
+    stream = io.StringIO()
+    for text in (f"{MARK}{{}}", f"{RED}{MARK}{{}}", f"\x00{MARK}{{}}"):
+        Screen(stream).line(text, colours=True)
+    assert stream.getvalue() == f" {MARK}{{}}\n" * 3
 
 
 def test_a_log_record_tells_its_exception_in_its_line() -> None:
@@ -281,16 +320,16 @@ def test_all_records_are_kept_in_the_order_of_their_answers(progress: Progress) 
     assert progress.records == [south, north]
 
 
-def test_a_terminal_shows_the_step_that_is_under_way() -> None:
-    terminal = Terminal()
-    progress = Progress(Screen(terminal))
-    north, south = record("north"), record("south")
-    progress.taken(north)
-    progress.taken(south)
-    progress.answered(north)
-    assert "train 1: 1 of 2 stations answered" in terminal.lines[-1]
-    progress.answered(south)
-    assert terminal.lines[-1] == ""
+def test_a_terminal_shows_the_step_that_is_under_way(terminal: Terminal) -> None:
+    with shown_on(terminal) as screen:
+        progress = Progress(screen)
+        north, south = record("north"), record("south")
+        progress.taken(north)
+        progress.taken(south)
+        progress.answered(north)
+        assert terminal.comes_to_show("train 1: 1 of 2 stations answered")
+        progress.answered(south)
+        assert len(terminal.lines) == 1
 
 
 def test_an_error_of_a_station_is_one_short_line(progress: Progress, stream: io.StringIO) -> None:
@@ -303,3 +342,111 @@ def test_an_error_of_a_station_is_one_short_line(progress: Progress, stream: io.
     assert first.endswith("more characters are cut]")
     assert len(first) < 1_100
     assert "\x1b" not in stream.getvalue()
+
+
+# The stations' table
+
+
+def working(station: str, event: str = "sent", at: float = 2.0, **said: Any) -> Entry:
+    """Return an entry of a message of a station."""
+    return Entry(event=event, at=at, station=station, message_type="train", step=3, **said)
+
+
+def row_of(station: str, terminal: Terminal) -> list[str]:
+    (row,) = [line.split() for line in terminal.lines if line.startswith(f"{station} ")]
+    return row
+
+
+def test_a_terminal_shows_a_row_for_each_station_and_leaves_nothing_of_it(
+    terminal: Terminal,
+) -> None:
+    with shown_on(terminal) as screen:
+        screen.take(STARTED_ENTRY)
+        for entry in (
+            working("north", "pulled", at=1.0),
+            working("north", "sent", bytes=1_200_000),
+            working("north", "answered", bytes=300, metrics={"num-examples": 5, "loss": 0.51234}),
+            working("north", "pushed", at=3.5),
+            working("south", "pulled"),
+        ):
+            screen.take(entry)
+        screen.line("a line")
+        assert terminal.lines[0] == "a line"
+        assert row_of("north", terminal) == [
+            *("north", "idle", "train", "3", "2.5", "s", "1.2", "MB", "300", "B"),
+            *("loss", "0.5123"),
+        ]
+        assert row_of("south", terminal)[1] == "preparing"
+        screen.take(Entry(event=ENDED, at=9.0))
+        assert terminal.lines == ["a line"]
+    assert terminal.cursor_is_shown
+
+
+def test_a_station_that_answers_with_an_error_is_seen_as_failed(terminal: Terminal) -> None:
+    with shown_on(terminal) as screen:
+        screen.take(STARTED_ENTRY)
+        screen.take(working("north", "answered", error_code=5, error="no"))
+        screen.take(working("north", "pushed"))
+        screen.line("")
+        assert row_of("north", terminal)[1] == "failed"
+
+
+def test_of_more_stations_than_fit_those_are_shown_that_have_most_to_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = sized(monkeypatch, 80, 12)
+    names = [f"clinic-{number:03}" for number in range(500)]
+    with shown_on(terminal) as screen:
+        screen.take(Entry(event=STARTED, at=1.0, stations=names))
+        screen.take(working(names[400], "pulled"))
+        screen.take(working(names[499], "dropped"))
+        screen.line("a line")
+        assert terminal.visible[0] == "a line"
+        assert row_of(names[400], terminal)[1] == "preparing"
+        assert row_of(names[499], terminal)[1] == "failed"
+        assert any("more: " in line and "ready" in line for line in terminal.visible)
+        assert len(terminal.lines) <= 12
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(1, 1), (10, 3), (30, 8), (59, 20), (200, 60)])
+def test_a_terminal_of_any_size_shows_what_fits(
+    monkeypatch: pytest.MonkeyPatch, columns: int, lines: int
+) -> None:
+    terminal = sized(monkeypatch, columns, lines)
+    with shown_on(terminal) as screen:
+        screen.take(STARTED_ENTRY)
+        screen.status("working")
+        for number in range(20):
+            screen.line(f"{number}")
+        assert len(terminal.visible) == lines
+    shown = "".join(terminal.lines)
+    assert all(f"{number}" in shown for number in range(20 if columns > 1 else 10))
+    assert "north" not in shown
+
+
+def test_names_with_wide_characters_keep_the_columns_in_line(terminal: Terminal) -> None:
+    with shown_on(terminal) as screen:
+        screen.take(Entry(event=STARTED, at=1.0, stations=["東京病院", "Zürich"]))
+        screen.line("")
+        rows = [line.partition("ready")[0] for line in terminal.lines if "ready" in line]
+        assert [cell_len(row) for row in rows] == [10, 10]
+
+
+def test_a_stranger_makes_no_row(terminal: Terminal) -> None:
+    with shown_on(terminal) as screen:
+        screen.take(STARTED_ENTRY)
+        screen.take(working("east"))
+        screen.line("")
+        assert not any("east" in line for line in terminal.lines)
+
+
+def test_a_terminal_that_is_gone_harms_nothing() -> None:
+    class Gone(Terminal):
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    with shown_on(Gone()) as screen:
+        screen.take(STARTED_ENTRY)
+        screen.line("one")
+        screen.status("working")
+    assert screen.failure is not None

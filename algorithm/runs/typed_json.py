@@ -1,0 +1,51 @@
+"""Dataclasses of what a JSON text says, checked against their fields' types."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, get_args, get_origin
+
+
+def decoded(kind: Any, value: object, name: str) -> Any:
+    """Return a value as a type that a field has; members that it does not name are left out.
+
+    Parameters
+    ----------
+    kind : Any
+        A dataclass, str, bool, int, float, a list or dict of these, or a union without unions.
+    value : object
+        What a JSON reader returned.
+    name : str
+        What the value is, for errors.
+
+    Raises
+    ------
+    ValueError
+        If the value is of another type, or lacks a member that has no default.
+    """
+    if kind is float and _is_number(value):
+        return value
+    if kind in (str, bool, int) and type(value) is kind:
+        return value
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
+        given = {each.name: value.get(each.name) for each in fields(kind)}
+        for each in fields(kind):
+            if given[each.name] is not None:
+                given[each.name] = decoded(each.type, given[each.name], each.name)
+            elif each.default is MISSING and each.default_factory is MISSING:
+                raise ValueError(f"it has no {each.name}")
+        return kind(**{key: each for key, each in given.items() if each is not None})
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is list and isinstance(value, list):
+        return [decoded(arguments[0], each, name) for each in value]
+    if origin is dict and isinstance(value, Mapping):
+        return {key: decoded(arguments[1], each, name) for key, each in value.items()}
+    if origin not in (list, dict):
+        for alternative in arguments:  # of a union, in which there is no other union
+            if alternative in (int, float) and _is_number(value):
+                return value
+    raise ValueError(f"its {name} cannot be {str(value)[:80]!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
