@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from algorithm.flower.environment import Flower
+from algorithm.runs.entries import MARK, read_entries
 from integration_tests.harness import COMMAND, finish, superlink, wait_until
 from integration_tests.vantage6 import containers
 from integration_tests.vantage6.command import RUN_SECONDS, login
+from integration_tests.vantage6.researcher import Researcher
 from integration_tests.vantage6.stack import Collaboration, Stack
 from proxy.system.process import Process
 
@@ -93,15 +95,29 @@ def reader(
     return reader
 
 
-def test_the_researchers_commands_bring_a_trained_model_home(reader: Reader) -> None:
+def test_the_researchers_commands_bring_a_trained_model_home(
+    reader: Reader, plain: Collaboration
+) -> None:
     shown = reader.types(commands("docs/vantage6.md", "Run it"))
     assert "train 1: 3 of 3 stations answered" in shown
+    assert MARK not in shown
     for folder in (reader.folder / "results", reader.folder / "results-again"):
         with np.load(folder / "digits-csv-model.npz") as model:
             assert model["weights"].any()
         accuracy = json.loads((folder / "digits-csv-result.json").read_text())["accuracy"]
         assert accuracy["3"] > 0.8
-        assert json.loads((folder / "run.json").read_text())["status"] == "completed"
+        report = json.loads((folder / "run.json").read_text())
+        assert report["status"] == "completed"
+    # The server's log carries what happened, for those who watch.
+    log = Researcher(plain).run(int(reader.variables["TASK"]))["log"].splitlines()
+    entries = list(read_entries(line.removeprefix(MARK) for line in log if line.startswith(MARK)))
+    assert (entries[0].event, entries[-1].event) == ("started", "ended")
+    pushed = [(entry.station, entry.message_id) for entry in entries if entry.event == "pushed"]
+    assert pushed == [(each["station"], each["message_id"]) for each in report["messages"]]
+    metrics = {entry.message_id: entry.metrics for entry in entries if entry.metrics}
+    assert metrics == {
+        each["message_id"]: each["metrics"] for each in report["messages"] if each["metrics"]
+    }
 
 
 def test_the_command_for_a_superlink_outside_makes_organizations_its_supernodes(

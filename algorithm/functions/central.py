@@ -86,7 +86,7 @@ def main(container: Container, task: Payload) -> None:
         folder, written = workspace.path / "run", workspace.path / "written"
         folder.mkdir()
         written.mkdir()
-        screen = Screen(sys.stdout)
+        screen = Screen(sys.stdout, plain=True)
         feed = Feed(log_taker(screen, _is_encrypted(stations)))
         shared = (_app(image.parent), flower, folder, screen, outcome, stations)
         run: Run

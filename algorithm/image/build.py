@@ -30,6 +30,8 @@ from proxy.system.process import Process, Workspace
 
 BASE_IMAGE = "python:3.11-slim-bookworm"
 _PACKAGES = (protos, proxy, algorithm)
+# Nobody looks at a screen there.
+_FOR_TERMINALS = "rich"
 _NOT_IN_IMAGES = shutil.ignore_patterns("tests", "__pycache__", "*.pyi")
 # Where the Dockerfile has pip's settings, and the manifest.
 _PIP_FOLDER = PurePosixPath("/context/pip")
@@ -165,10 +167,12 @@ def _write_context(
         source = Path(package.__path__[0])
         target = context / "bridge" / "packages" / source.name
         shutil.copytree(source, target, ignore=_NOT_IN_IMAGES)
-    ours = importlib.metadata.requires("flower-v6") or []
-    _write_lines(
-        context / "bridge" / "requirements.txt", [each for each in ours if "extra ==" not in each]
-    )
+    ours = [
+        each
+        for each in importlib.metadata.requires("flower-v6") or []
+        if "extra ==" not in each and not each.startswith(_FOR_TERMINALS)
+    ]
+    _write_lines(context / "bridge" / "requirements.txt", ours)
     copy = copy_app(app, context / "app", flower)
     # The app's history is not for all who get the image.
     shutil.rmtree(copy.folder / ".git", ignore_errors=True)

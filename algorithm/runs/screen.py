@@ -35,6 +35,9 @@ class Screen(logging.Handler):
         Where to write.
     reader_gone : Callable[[], None]
         Called once, from the thread that writes, when nobody reads any more (`| head`).
+    plain : bool
+        Whether there are lines only, also on a terminal: a container may have one that becomes a
+        log.
 
     Attributes
     ----------
@@ -42,12 +45,17 @@ class Screen(logging.Handler):
         Why the output could not be written; nothing is written after that.
     """
 
-    def __init__(self, stream: TextIO, reader_gone: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        reader_gone: Callable[[], None] = lambda: None,
+        plain: bool = False,
+    ) -> None:
         super().__init__()
         self.failure: OSError | None = None
         self._stream = stream
         self._reader_gone = reader_gone
-        terminal = stream.isatty()
+        terminal = stream.isatty() and not plain
         self._colours = terminal and not os.environ.get("NO_COLOR")
         self._writing = threading.RLock()
         self._view: LiveView | None = None

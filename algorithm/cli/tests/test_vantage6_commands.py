@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from algorithm import cli
+from algorithm.runs.entries import MARK, STARTED, Entry
 from algorithm.tests.vantage6 import MODEL, User, add_subtask, outcome
 from proxy.vantage6.v4.testing import Asked, Ended, Failure, FakeServer, FakeTask
 
@@ -341,6 +344,43 @@ def test_a_task_may_be_watched_after_its_end(user: User, fake: FakeServer) -> No
         "round 1",
         "flower-v6 | train 1: Alpha: completed",
     ]
+
+
+def test_metrics_of_a_task_are_served_while_it_is_watched(
+    user: User, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    central = fake.start_central()
+    fake.set_node(2, online=False)
+    about: dict[str, Any] = {"station": "Alpha", "message_type": "train", "step": 3}
+    entries = [
+        Entry(event=STARTED, at=1.0, stations=["Alpha", "Beta"]),
+        Entry(event="pulled", at=2.0, **about),
+        Entry(event="answered", at=3.0, metrics={"loss": 0.5}, **about),
+    ]
+    central.log = "".join(f"{MARK}{entry.text()}\n" for entry in entries)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    served: list[str] = []
+
+    def look(_: float) -> None:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+            served.extend(answer.read().decode().splitlines())
+        central.status = "completed"
+
+    monkeypatch.setattr("time.sleep", look)
+    shown = user.sees("watch", "1", "--metrics", address)
+    assert shown == f"flower-v6 | metrics are at http://{address}/metrics\n"
+    assert 'flower_v6_reply_metric{name="loss",station="Alpha",type="train"} 0.5' in served
+    assert 'flower_v6_station_online{station="Alpha"} 1.0' in served
+    assert 'flower_v6_station_online{station="Beta"} 0.0' in served
+    assert 'flower_v6_station_working{station="Alpha"} 1.0' in served
+
+
+def test_a_port_that_is_taken_ends_the_watching_before_it_begins(user: User) -> None:
+    user.fake.start_central()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert "Address already in use" in user.fails("watch", "1", "--metrics", address)
 
 
 @pytest.mark.parametrize("command", [["watch", "7"], ["fetch", "7", "--output", "out"]])

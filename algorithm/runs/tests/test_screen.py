@@ -132,6 +132,14 @@ def test_a_dumb_terminal_gets_lines_only(monkeypatch: pytest.MonkeyPatch) -> Non
     assert terminal.getvalue() == "one\n"
 
 
+def test_a_container_with_a_terminal_writes_lines_only(terminal: Terminal) -> None:
+    screen = Screen(terminal, plain=True)
+    screen.status("working")
+    screen.take(STARTED_ENTRY)
+    screen.line(f"{RED}one", colours=True)
+    assert terminal.getvalue() == "one\n"
+
+
 def test_what_an_app_writes_is_not_taken_for_an_entry() -> None:
     stream = io.StringIO()
     for text in (f"{MARK}{{}}", f"{RED}{MARK}{{}}", f"\x00{MARK}{{}}"):
