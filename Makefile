@@ -19,7 +19,7 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	@echo "The final model is demo-results/model.pt; what happened is in demo-results/run.json."
 
 # Integration tests mostly wait, so they run side by side; those that share a stack, one by one.
-test: unit .venv/installed $(VANTAGE6)  ## all tests; those on a real vantage6 where Docker runs
+test: unit .venv/installed build/browser/installed $(VANTAGE6)  ## all tests; those on a real vantage6 where Docker runs
 	$(BIN)/pytest integration_tests --numprocesses 2
 
 unit: .venv-dev/installed  ## the unit tests, and what of the code they cover: a minute
@@ -80,6 +80,14 @@ protos-check: .venv-protos/installed
 .venv-dev/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-dev
 	$(DEV)/pip install --quiet --editable '.[lint,unit]'
+	touch $@
+
+# What checks pages: axe-core for accessibility, and the W3C's validator.
+build/browser/installed: integration_tests/browser/package.json .venv/installed
+	mkdir -p build/browser
+	cp integration_tests/browser/package.json build/browser/
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix build/browser --ignore-scripts --no-audit \
+	    --no-fund --silent
 	touch $@
 
 # The oldest code generator that will do: what it writes loads on every protobuf from 5.27 to 6.

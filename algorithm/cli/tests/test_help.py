@@ -27,6 +27,7 @@ OPTIONS = {
     },
     "watch": LOGIN,
     "fetch": {"--output", *LOGIN},
+    "report": {"--compare", "--output", "--crate"},
     "record": {"--superlink", "--listen", "--about"},
     "replay": set(),
     "compat": {"--all", "--newest", "--live", "--tapes", "--cache", "--flower-env", "--json"},
