@@ -28,7 +28,7 @@ coverage: .venv-dev/installed  ## the unit tests, and what of the code they cove
 	$(DEV)/pytest $(UNITS) --numprocesses 3 --dist worksteal --cov --cov-report=term:skip-covered
 
 # They mostly wait, so they run side by side; those that share a stack, one by one.
-integration: .venv/installed $(VANTAGE6)  ## tests on real parts; on a real vantage6 where Docker runs
+integration: .venv/installed build/browser/installed $(VANTAGE6)  ## tests on real parts; on a real vantage6 where Docker runs
 	$(BIN)/pytest integration_tests --numprocesses 2
 
 lint: .venv-dev/installed protos-check  ## formatting, rules, types, generated code
@@ -90,6 +90,14 @@ protos-check: .venv-protos/installed
 .venv-dev/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-dev
 	$(DEV)/pip install --quiet --editable '.[lint,unit]'
+	touch $@
+
+# What checks pages: axe-core for accessibility, and the W3C's validator.
+build/browser/installed: integration_tests/browser/package.json .venv/installed
+	mkdir -p build/browser
+	cp integration_tests/browser/package.json build/browser/
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix build/browser --ignore-scripts --no-audit \
+	    --no-fund --silent
 	touch $@
 
 # The oldest code generator that will do: what it writes loads on every protobuf from 5.27 to 6.

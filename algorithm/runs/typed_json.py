@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, get_args, get_origin
 
+# Of what Flower and we count; Python's own have no end, and no float may be so large.
+_LARGEST_INT = 2**64
+
 
 def decoded(kind: Any, value: object, name: str) -> Any:
     """Return a value as a type that a field has; members that it does not name are left out.
@@ -25,7 +28,7 @@ def decoded(kind: Any, value: object, name: str) -> Any:
     """
     if kind is float and _is_number(value):
         return value
-    if kind in (str, bool, int) and type(value) is kind:
+    if kind in (str, bool, int) and type(value) is kind and (kind is not int or _is_number(value)):
         return value
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
         given = {each.name: value.get(each.name) for each in fields(kind)}
@@ -48,4 +51,6 @@ def decoded(kind: Any, value: object, name: str) -> Any:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_INT

@@ -158,20 +158,27 @@ class Delivery:
             fab = drain.fetch_app()
             with_app = fab.object_id not in held.objects
             drain.fetch_message(held.generation, with_app)
-        self._advance(Drained(**self._event(), object_bytes=drain.size, fab_bytes=drain.app_size))
+        self._advance(self._drained())
         answer = self._carry(opened)
         if answer.header.WhichOneof("content") == "missing_objects":
             # Nothing was started there: the station's cache is a new one.
             log.info("station %s does not hold the app (any more): sending it", self._station.name)
             with self._measured("drain"):
                 drain.add_app()
-            self._advance(
-                Drained(**self._event(), object_bytes=drain.size, fab_bytes=drain.app_size)
-            )
+            self._advance(self._drained())
             answer = self._carry(opened)
         if drain.app_size and held.generation:
             held.objects.add(fab.object_id)
         return self._read(answer)
+
+    def _drained(self) -> Drained:
+        drain = self._drain
+        return Drained(
+            **self._event(),
+            object_bytes=drain.size,
+            fab_bytes=drain.app_size,
+            fab_hash=drain.fab_hash,
+        )
 
     def _carry(self, opened: ExitStack) -> Bundle:
         """Exchange bundles with the station; returns its answer."""

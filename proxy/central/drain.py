@@ -41,6 +41,8 @@ class Drain:
         The size of the message's own objects in it, in bytes.
     app_size : int
         What the app takes in it, in bytes; 0 as long as it is left out.
+    fab_hash : str
+        The app's SHA-256, as the run names it; empty before `fetch_app`.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Drain:
     ) -> None:
         self.path = station.folder / "instruction.bundle"
         self.size = self.app_size = 0
+        self.fab_hash = ""
         self._link = station.superlink
         self._terms = terms
         self._instruction = instruction
@@ -58,7 +61,7 @@ class Drain:
         """Return the app of the message's run."""
         run_id = self._instruction.metadata.run_id
         self._run = self._ask(lambda: self._link.get_run(run_id))
-        fab_hash = parse(fleet.GetRunResponse, self._run).run.fab_hash
+        self.fab_hash = fab_hash = parse(fleet.GetRunResponse, self._run).run.fab_hash
         self._fab = self._terms.fabs.of(
             run_id, fab_hash, lambda: self._ask(lambda: self._link.get_fab(run_id, fab_hash))
         )

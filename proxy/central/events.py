@@ -95,11 +95,14 @@ class Drained(Event):
         The size of the message's own objects in the bundle.
     fab_bytes : int
         What the app takes in it.
+    fab_hash : str
+        The app's SHA-256, as the run names it.
     """
 
     stage = Stage.DRAINED
     object_bytes: int
     fab_bytes: int
+    fab_hash: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,9 @@ class MessageRecord:
         newer ones leave it empty.
     step : int
         Counts the run's messages of this type: those that go out together have the same.
+    at : float
+        When it was pulled from the SuperLink, in seconds since the epoch; 0 where that is not
+        known.
     flower_run : str
         The id of the Flower run that it belongs to; a number too large for some JSON readers.
     bytes_out, bytes_back : int
@@ -33,6 +36,8 @@ class MessageRecord:
         Sizes of the message's and the reply's own objects in them.
     fab_bytes : int
         What the app itself took of `bytes_out`; 0 when the station had it already.
+    fab_hash : str
+        The app's SHA-256, as the run names it; empty if the message did not come so far.
     seconds : dict[str, float]
         By stage: `drain` from the SuperLink, `carry` both ways, `handover` to the SuperNode,
         `clientapp` until its reply, `collect` the reply's objects, `store` them at the SuperLink.
@@ -55,11 +60,13 @@ class MessageRecord:
     group_id: str
     message_id: str
     step: int = 0
+    at: float = 0.0
     bytes_out: int = 0
     bytes_back: int = 0
     object_bytes_out: int = 0
     object_bytes_back: int = 0
     fab_bytes: int = 0
+    fab_hash: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     clientapp_runtime: float = 0.0
     metrics: Metrics = field(default_factory=dict)
@@ -83,6 +90,7 @@ class MessageRecord:
             about.group_id,
             about.message_id,
             event.step,
+            event.at,
         )
 
     def add(self, event: Event) -> None:
@@ -92,6 +100,7 @@ class MessageRecord:
         match event:
             case Drained():
                 self.object_bytes_out, self.fab_bytes = event.object_bytes, event.fab_bytes
+                self.fab_hash = event.fab_hash
             case Sent():
                 self.bytes_out += event.bytes
             case Answered(reply=reply):

@@ -77,9 +77,10 @@ ARROWS = {
     "algorithm.researcher": {"algorithm.flower", "algorithm.functions", "algorithm.runs"},
     "algorithm.compat.wheel": {"algorithm.flower"},
     "algorithm.compat": {"algorithm.compat.wheel", "algorithm.flower", "algorithm.runs"},
+    "algorithm.report": {"algorithm.runs"},
     "algorithm.cli": {
-        *("algorithm.compat", "algorithm.flower", "algorithm.image", "algorithm.researcher"),
-        "algorithm.runs",
+        *("algorithm.compat", "algorithm.flower", "algorithm.image", "algorithm.report"),
+        *("algorithm.researcher", "algorithm.runs"),
     },
     "algorithm": {"algorithm.functions"},
 }

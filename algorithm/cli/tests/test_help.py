@@ -30,6 +30,7 @@ OPTIONS = {
     "fetch": {"--output", *LOGIN},
     "kill": LOGIN,
     "delete": {"--running", *LOGIN},
+    "report": {"--compare", "--output", "--crate"},
     "record": {"--superlink", "--listen", "--about"},
     "replay": set(),
     "compat": {"--all", "--newest", "--live", "--tapes", "--cache", "--flower-env", "--json"},

@@ -110,12 +110,19 @@ def test_a_message_is_confirmed_only_when_all_of_it_is_here(pair: ProxyPair) -> 
     )
 
 
+def test_the_record_tells_when_the_message_was_pulled(pair: ProxyPair) -> None:
+    began = pair.clock.time()
+    pair.send(MODEL)
+    assert began <= pair.records[0].at <= pair.clock.time()
+
+
 def test_the_record_tells_what_was_moved(pair: ProxyPair) -> None:
     pair.send(MODEL)
     record = pair.records[0]
     assert record.object_bytes_out > sum(map(len, MODEL.contents.values()))
     assert record.object_bytes_back > sum(map(len, TRAINED.contents.values()))
     assert record.bytes_out > record.fab_bytes > len(b"a Flower app")
+    assert record.fab_hash == object_id(b"a Flower app")
     assert record.bytes_back > 0
     assert record.clientapp_runtime == 0.25
     assert record.error_code is None
