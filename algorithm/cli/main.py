@@ -18,6 +18,7 @@ from algorithm.cli import (
     record,
     replay,
     run,
+    station,
     submit,
     watch,
 )
@@ -32,6 +33,7 @@ from proxy.text import block
 _COMMANDS: Sequence[ModuleType] = (
     run,
     attach,
+    station,
     keys,
     image,
     submit,
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(arguments)
         screen = Screen(sys.stderr if options.json else sys.stdout, interrupt)
-        level = logging.INFO if options.command == "attach" else logging.WARNING
+        level = logging.INFO if options.command in ("attach", "station") else logging.WARNING
         logging.basicConfig(level=level, handlers=[screen])
         heed_signals()
         return _run(options, screen)

@@ -19,6 +19,7 @@ Unsealed letters have the same head in the clear and the bundle as it is, with t
 against accidents, and nothing against anybody's intent.
 """
 
+import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -41,13 +42,8 @@ from proxy.carriers.letters import (
 )
 from proxy.errors import UsageError
 
-try:
-    from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
-except ImportError as error:
-    raise UsageError(
-        "Sealed lanes need the package cryptography in release 47 or newer.",
-        "Install flower-v6[folder] or flower-v6[kafka]; both bring it.",
-    ) from error
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.hpke import Suite
 
 CHUNK_BYTES = 1 << 20
 _SEALED, _PLAIN = b"FLWRV6S\n", b"FLWRV6P\n"
@@ -55,7 +51,8 @@ _VERSION = 1
 _PREFIX = Struct(">8sH32s32sI")
 _PLAIN_PREFIX = Struct(">8sHI")
 _KEY_BYTES, _SIGNATURE_BYTES, _TAG_BYTES = 32, 64, 16
-_SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+# An X25519 key, with which an HPKE ciphertext begins.
+_ENC_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -77,9 +74,9 @@ class Sealed:
         """Write a letter; see `Seal.close`."""
         key = os.urandom(_KEY_BYTES)
         secret = key + head.encode()
-        length = KEM.X25519.enc_length() + len(secret) + _TAG_BYTES
+        length = _ENC_BYTES + len(secret) + _TAG_BYTES
         prefix = _PREFIX.pack(_SEALED, _VERSION, self.own.public.digest, self.other.digest, length)
-        sealed = _SUITE.encrypt(secret, self.other.sealing, info=prefix)
+        sealed = _suite().encrypt(secret, self.other.sealing, info=prefix)
         with letter.open("wb") as file:
             file.write(prefix + sealed + self.own.signing.sign(prefix + sealed))
             if body is None:
@@ -108,7 +105,7 @@ class Sealed:
             sealed, signature = _take(file, length), _take(file, _SIGNATURE_BYTES)
             try:
                 self.other.signing.verify(signature, prefix + sealed)
-                secret = _SUITE.decrypt(sealed, self.own.sealing, info=prefix)
+                secret = _suite().decrypt(sealed, self.own.sealing, info=prefix)
             except (InvalidSignature, InvalidTag, ValueError) as error:
                 raise Altered("A letter's head is not as its sender made it.") from error
             head = Head.decode(secret[_KEY_BYTES:])
@@ -140,6 +137,18 @@ class Unsealed:
             with _whole(body) as target:
                 shutil.copyfileobj(file, target, CHUNK_BYTES)
         return head
+
+
+@functools.cache
+def _suite() -> "Suite":
+    try:
+        from cryptography.hazmat.primitives import hpke  # noqa: PLC0415 - not in older ones
+    except ImportError as error:
+        raise UsageError(
+            "Sealed lanes need the package cryptography in release 47 or newer.",
+            "Install flower-v6[folder] or flower-v6[kafka]; both bring it.",
+        ) from error
+    return hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
 
 
 def _encrypt(key: bytes, source: BinaryIO | None, target: BinaryIO) -> None:

@@ -78,7 +78,7 @@ ARROWS = {
     "algorithm.compat": {"algorithm.flower", "algorithm.runs", "algorithm.station"},
     "algorithm.cli": {
         *("algorithm.compat", "algorithm.flower", "algorithm.image", "algorithm.researcher"),
-        "algorithm.runs",
+        *("algorithm.runs", "algorithm.station"),
     },
     "algorithm": {"algorithm.functions"},
 }
