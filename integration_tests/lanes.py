@@ -4,16 +4,23 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from integration_tests.harness import listens, wait_until
+from proxy.carriers.kafka import KafkaMailbox
 from proxy.system.process import Process
 
+# Names an Apache Kafka to run the tests on: HOST:PORT, or HOST:PORT?FILE with a client's settings.
+KAFKA_VARIABLE = "FLOWER_V6_TEST_KAFKA"
 _SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 _SSHD_CONFIG = """
 ListenAddress 127.0.0.1:{port}
@@ -70,7 +77,7 @@ def free_port() -> int:
 def needed(program: str, package: str) -> None:
     """Skip a test that lacks a program; where all must run, fail."""
     if not Path(program).exists():
-        reason = f"{program} is missing: install Debian's {package}"
+        reason = f"{program} is missing: install {package}"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -79,7 +86,7 @@ def needed(program: str, package: str) -> None:
 @contextmanager
 def ssh_server(folder: Path) -> Iterator[SshServer]:
     """An SSH server until the end."""
-    needed(_SSHD, "openssh-server")
+    needed(_SSHD, "Debian's openssh-server")
     folder.mkdir()
     port, home = free_port(), folder / "home"
     (home / ".ssh").mkdir(parents=True)
@@ -100,6 +107,60 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
         yield server
     finally:
         server.stop()
+
+
+@dataclass
+class Broker:
+    """A Kafka broker, and the topics that an operator makes.
+
+    Attributes
+    ----------
+    address : str
+        Where it is: HOST:PORT.
+    settings : str
+        The part of a lane's URL that names the client's settings; empty if there are none.
+    """
+
+    address: str
+    settings: str = ""
+
+    def lane(self, *stations: str) -> str:
+        """Make topics for stations; returns the lane's URL."""
+        lane = f"kafka://{self.address}/test-{uuid.uuid4().hex[:8]}{self.settings}"
+        client = KafkaMailbox(lane.removeprefix("kafka:"), "any", at_station=False)._client()
+        admin = AdminClient(client)
+        prefix = urlsplit(lane).path.strip("/")
+        topics = [
+            NewTopic(f"{prefix}.{station}.{box}", 1, 1)
+            for station in stations
+            for box in ("to-station", "to-central")
+        ]
+        for made in admin.create_topics(topics).values():
+            made.result(30.0)
+        return lane
+
+
+@contextmanager
+def kafka_broker(folder: Path) -> Iterator[Broker]:
+    """The broker that KAFKA_VARIABLE names, with a file of settings; else one in a process."""
+    if named := os.environ.get(KAFKA_VARIABLE):
+        address, _, properties = named.partition("?")
+        yield Broker(address, f"?properties={properties}" if properties else "")
+        return
+    program = str(Path(sys.executable).with_name("noida-db"))
+    needed(program, "pip package noida-db")
+    folder.mkdir(parents=True)
+    port = free_port()
+    process = Process(
+        [program, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", str(folder)],
+        {"PATH": os.environ["PATH"]},
+        folder / "log",
+    )
+    try:
+        wait_until(lambda: listens(f"127.0.0.1:{port}"), "the broker listens")
+        yield Broker(f"127.0.0.1:{port}")
+    finally:
+        process.stop()
 
 
 def environment(**changes: str) -> Mapping[str, str]:

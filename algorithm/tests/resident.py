@@ -1,7 +1,7 @@
 """Resident stations as processes of the command, for tests."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class Residents:
         """Return a station's file."""
         return self.folder / f"{name}.toml"
 
-    def start(self, name: str, environment: dict[str, str]) -> Process:
+    def start(self, name: str, environment: Mapping[str, str]) -> Process:
         """Start a station, and wait until it serves."""
         log = self.folder / f"{name}.log"
         before = log.read_text().count("is on lane") if log.exists() else 0
@@ -59,7 +59,7 @@ class Residents:
         return process
 
     @contextmanager
-    def running(self, environment: dict[str, str]) -> Iterator[dict[str, Process]]:
+    def running(self, environment: Mapping[str, str]) -> Iterator[dict[str, Process]]:
         """Have all stations run; yields them by name."""
         started: dict[str, Process] = {}
         try:

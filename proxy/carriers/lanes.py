@@ -1,15 +1,19 @@
-"""What a lane is named by: `folder:PATH`, `folder:sftp://host/path`. A scheme is a row here."""
+"""What a lane is named by: `folder:PATH`, `kafka://BROKER/PREFIX`. A scheme is a row here."""
 
 from collections.abc import Callable, Mapping
 
 from proxy.carriers.folder import FolderMailbox
+from proxy.carriers.kafka import KafkaMailbox
 from proxy.carriers.lane_keys import STATION_NAME
 from proxy.carriers.mailbox import Mailbox
 from proxy.errors import UsageError
 
 # Each makes one end's mailbox of what follows the colon, a station, and whether it is at the
 # station. What only some schemes need is imported when one is made.
-_SCHEMES: Mapping[str, Callable[[str, str, bool], Mailbox]] = {"folder": FolderMailbox}
+_SCHEMES: Mapping[str, Callable[[str, str, bool], Mailbox]] = {
+    "folder": FolderMailbox,
+    "kafka": KafkaMailbox,
+}
 
 
 def open_mailbox(lane: str, station: str, at_station: bool) -> Mailbox:
