@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from integration_tests.harness import listens, wait_until
@@ -109,58 +110,80 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
         server.stop()
 
 
-@dataclass
 class Broker:
     """A Kafka broker, and the topics that an operator makes.
 
-    Attributes
-    ----------
-    address : str
-        Where it is: HOST:PORT.
-    settings : str
-        The part of a lane's URL that names the client's settings; empty if there are none.
+    The one that KAFKA_VARIABLE names, with a file of settings; else one in a process.
     """
 
-    address: str
-    settings: str = ""
+    def __init__(self, folder: Path) -> None:
+        address, _, properties = os.environ.get(KAFKA_VARIABLE, "").partition("?")
+        self.folder = folder
+        self.address = address or f"127.0.0.1:{free_port()}"
+        self.ours = not address
+        self._query = f"?properties={properties}" if properties else ""
+        self._process: Process | None = None
+
+    def start(self) -> None:
+        """Start it, if it is ours; again with what it had."""
+        if not self.ours:
+            return
+        program = str(Path(sys.executable).with_name("noida-db"))
+        needed(program, "pip's noida-db")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [program, "start", "--only", "kafka", "--data-dir", str(self.folder)]
+        self._process = Process(
+            [*command, "--kafka-port", self.address.rpartition(":")[2]],
+            {"PATH": os.environ["PATH"]},
+            self.folder.with_suffix(".log"),
+        )
+        wait_until(lambda: listens(self.address), "the broker listens")
+
+    def stop(self) -> None:
+        """End it, if it is ours."""
+        if self._process is not None:
+            self._process.stop()
 
     def lane(self, *stations: str) -> str:
         """Make topics for stations; returns the lane's URL."""
-        lane = f"kafka://{self.address}/test-{uuid.uuid4().hex[:8]}{self.settings}"
-        client = KafkaMailbox(lane.removeprefix("kafka:"), "any", at_station=False)._client()
-        admin = AdminClient(client)
-        prefix = urlsplit(lane).path.strip("/")
-        topics = [
-            NewTopic(f"{prefix}.{station}.{box}", 1, 1)
-            for station in stations
-            for box in ("to-station", "to-central")
-        ]
-        for made in admin.create_topics(topics).values():
+        lane = f"kafka://{self.address}/test-{uuid.uuid4().hex[:8]}{self._query}"
+        topics = [NewTopic(topic, 1, 1) for topic in _topics(lane, stations)]
+        for made in AdminClient(_client(lane)).create_topics(topics).values():
             made.result(30.0)
         return lane
+
+    def records(self, lane: str, *stations: str) -> int:
+        """Return how many records lie in the topics of a lane."""
+        consumer = Consumer({**_client(lane), "group.id": "test"})
+        try:
+            ends = [
+                consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=30.0)
+                for topic in _topics(lane, stations)
+            ]
+            return sum(high - low for low, high in ends)
+        finally:
+            consumer.close()
+
+
+def _client(lane: str) -> dict[str, object]:
+    return KafkaMailbox(lane.removeprefix("kafka:"), "any", at_station=False)._client()
+
+
+def _topics(lane: str, stations: Sequence[str]) -> list[str]:
+    prefix = urlsplit(lane).path.strip("/")
+    boxes = ("to-station", "to-central")
+    return [f"{prefix}.{station}.{box}" for station in stations for box in boxes]
 
 
 @contextmanager
 def kafka_broker(folder: Path) -> Iterator[Broker]:
-    """The broker that KAFKA_VARIABLE names, with a file of settings; else one in a process."""
-    if named := os.environ.get(KAFKA_VARIABLE):
-        address, _, properties = named.partition("?")
-        yield Broker(address, f"?properties={properties}" if properties else "")
-        return
-    program = str(Path(sys.executable).with_name("noida-db"))
-    needed(program, "pip package noida-db")
-    folder.mkdir(parents=True)
-    port = free_port()
-    process = Process(
-        [program, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", str(folder)],
-        {"PATH": os.environ["PATH"]},
-        folder / "log",
-    )
+    """A broker until the end."""
+    broker = Broker(folder)
+    broker.start()
     try:
-        wait_until(lambda: listens(f"127.0.0.1:{port}"), "the broker listens")
-        yield Broker(f"127.0.0.1:{port}")
+        yield broker
     finally:
-        process.stop()
+        broker.stop()
 
 
 def environment(**changes: str) -> Mapping[str, str]:

@@ -21,7 +21,14 @@ from integration_tests.harness import (
     wait_until,
     with_command_line,
 )
-from integration_tests.lanes import Broker, SshServer, environment, kafka_broker, ssh_server
+from integration_tests.lanes import (
+    KAFKA_VARIABLE,
+    Broker,
+    SshServer,
+    environment,
+    kafka_broker,
+    ssh_server,
+)
 from integration_tests.test_failures import Disturbed
 from integration_tests.test_results import arrays, values
 from proxy.carriers.folder import FolderMailbox
@@ -30,6 +37,7 @@ from proxy.carriers.mailbox import MailboxUnreachable
 from proxy.carriers.tests.mailboxes import Made, MailboxContract, letter, taken
 from proxy.fleet.messages import ErrorCode
 from proxy.system.process import Process
+from proxy.tests.helpers import noise
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +71,38 @@ class TestKafka(MailboxContract):
     def made(self, broker: Broker) -> Made:
         url = broker.lane("north").removeprefix("kafka:")
         return lambda at_station: KafkaMailbox(url, "north", at_station)
+
+
+def test_a_broker_that_was_away_is_used_again(broker: Broker, tmp_path: Path) -> None:
+    if not broker.ours:
+        pytest.skip(f"{KAFKA_VARIABLE} names a broker that is not for us to stop")
+    url = broker.lane("north").removeprefix("kafka:")
+    central, station = (KafkaMailbox(url, "north", at_station) for at_station in (False, True))
+    central.send(letter(tmp_path, b"before"))
+    assert taken(station, tmp_path) == b"before"
+    broker.stop()
+    assert station.receive(tmp_path / "got", 1.0) is None
+    broker.start()
+    central.send(letter(tmp_path, b"after"))
+    assert taken(station, tmp_path) == b"after"
+
+
+def test_topics_that_nobody_made_are_said(broker: Broker) -> None:
+    station = KafkaMailbox(f"//{broker.address}/nobodys", "north", at_station=True)
+    with pytest.raises(MailboxUnreachable, match=r"nobodys\.north\.to-"):
+        station.check()
+
+
+def test_a_letter_of_many_records_arrives_whole_and_leaves_none(
+    broker: Broker, tmp_path: Path
+) -> None:
+    lane = broker.lane("north")
+    url = lane.removeprefix("kafka:")
+    central, station = (KafkaMailbox(url, "north", at_station) for at_station in (False, True))
+    central.send(letter(tmp_path, noise(20_000_000)))
+    assert broker.records(lane, "north") > 20
+    assert taken(station, tmp_path) == noise(20_000_000)
+    wait_until(lambda: broker.records(lane, "north") == 0, "the records are deleted")
 
 
 def test_a_server_that_was_away_is_used_again(sshd: SshServer, sftp: Made, tmp_path: Path) -> None:
@@ -126,6 +166,12 @@ def sftp_folder(sshd: SshServer) -> Stage:
     return Stage(f"folder:{sshd.url}", home, lambda: files_below(share))
 
 
+@pytest.fixture
+def kafka_topics(broker: Broker) -> Stage:
+    lane = broker.lane("north", "south")
+    return Stage(lane, environment(), lambda: broker.records(lane, "north", "south"))
+
+
 def files_below(folder: Path) -> int:
     return len([path for path in folder.rglob("*") if path.is_file()])
 
@@ -144,7 +190,7 @@ def stage(request: pytest.FixtureRequest) -> Stage:
     return made
 
 
-STAGES = ("local_folder", "sftp_folder")
+STAGES = ("local_folder", "sftp_folder", "kafka_topics")
 
 
 @pytest.mark.parametrize("stage", STAGES, indirect=True)

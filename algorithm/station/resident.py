@@ -27,7 +27,7 @@ from proxy.carriers.letters import Head, Kind, LetterRefused, Misaddressed, Repl
 from proxy.carriers.mailbox import Mailbox, MailboxUnreachable
 from proxy.client import Delivery
 from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
-from proxy.errors import BridgeError, Cancelled, CarrierError
+from proxy.errors import BridgeError, Cancelled, CarrierError, reason_of
 from proxy.fleet.messages import ErrorCode
 from proxy.retry import retrying
 
@@ -111,8 +111,11 @@ class Resident:
         self._mode: Mode | None = None
         self._folder = job.folder / "letters"
         self._folder.mkdir(exist_ok=True)
-        for each in self._folder.iterdir():  # what a kill left
-            each.unlink()
+        # What a kill left comes again.
+        for letter in self._folder.iterdir():
+            letter.unlink()
+        for message in job.waiting():
+            message.forget_instruction()
         self._orders: queue.Queue[_Order | None] = queue.Queue()
         self._lock = threading.Lock()  # for the next four
         self._wanted: dict[str, _Order] = {}  # by exchange: what waits, and what is under way
@@ -168,11 +171,12 @@ class Resident:
         try:
             head = self._seal.open(letter, body)
             self._check(head)
-        except LetterRefused as error:
-            log.warning("a letter is refused: %s", error.message)
+        except (LetterRefused, OSError) as error:
+            reason = error.message if isinstance(error, LetterRefused) else reason_of(error)
+            log.warning("a letter is refused: %s", reason)
             body.unlink(missing_ok=True)
             self._mailbox.done(name)
-            self._send(Head(Kind.REFUSAL, self._name, "", reason=error.message))
+            self._send(Head(Kind.REFUSAL, self._name, "", reason=reason))
             return
         if head.kind == Kind.INSTRUCTION and self._accept(_Order(head, name, body)):
             return

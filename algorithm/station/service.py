@@ -2,10 +2,10 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from algorithm.flower.environment import ENVIRONMENT_VARIABLE, Flower
 from algorithm.station.job import Job
@@ -21,6 +21,8 @@ from proxy.carriers.sealing import Sealed, Unsealed
 from proxy.errors import BridgeError, UsageError, reason_of
 
 log = logging.getLogger(__name__)
+
+_LONG_LOG_BYTES = 10 << 20
 
 
 def serve(settings: Settings) -> None:
@@ -39,17 +41,23 @@ def serve(settings: Settings) -> None:
     release = Flower.from_environment().release
     with closing(mailbox), ExitStack() as stack:
         job = stack.enter_context(_job(settings))
-        folder = job.folder
-        if not settings.warm:
-            folder = Path(stack.enter_context(TemporaryDirectory(dir=job.folder)))
+        _tidy(job)
 
         def starts(mode: Mode) -> Start:
-            return runtimes(mode, job, settings.node_config, folder, settings.warm)
+            return runtimes(mode, job, settings.node_config, job.folder, settings.warm)
 
         log.info("station %s is on lane %s, with flwr %s", settings.name, settings.lane, release)
         Resident(
             *(settings.name, job, mailbox, seal, starts, settings.policy, settings.warm)
         ).serve()
+
+
+def _tidy(job: Job) -> None:
+    """Remove what a predecessor had of Flower, and keep of its long logs one each."""
+    shutil.rmtree(job.folder / "flwr", ignore_errors=True)
+    for log_file in (job.supernode_log, job.clientapp_log):
+        if log_file.exists() and log_file.stat().st_size > _LONG_LOG_BYTES:
+            log_file.replace(log_file.with_suffix(".log.1"))
 
 
 def problems(settings: Settings) -> list[str]:

@@ -181,7 +181,7 @@ class FolderMailbox:
         """Call the store, with a new connection after one that failed."""
         try:
             return call(self._connected())
-        except MailboxUnreachable:
+        except UsageError:
             raise
         except Exception as error:  # each store has exceptions of its own
             self.close()

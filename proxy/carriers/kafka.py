@@ -58,11 +58,11 @@ class KafkaMailbox:
     """
 
     def __init__(self, url: str, station: str, at_station: bool) -> None:
-        self._kafka = _confluent_kafka()
         self._brokers, prefix, self._settings = _parsed(url)
+        self._kafka = _confluent_kafka()
         topics = f"{prefix}.{station}.to-central", f"{prefix}.{station}.to-station"
         self._outgoing, self._incoming = topics if at_station else reversed(topics)
-        limit = int(self._settings.get("message.max.bytes", _RECORD_BYTES))
+        limit = int(self._settings.setdefault("message.max.bytes", str(_RECORD_BYTES)))
         self._chunk_bytes = max(1024, limit - _FRAME_BYTES)
         self._sending, self._reading = threading.Lock(), threading.Lock()
         self._producer: Producer | None = None
@@ -116,8 +116,12 @@ class KafkaMailbox:
         while (record := consumer.poll(seconds)) is not None:
             if error := record.error():
                 raise self._unreachable(error.str())
-            if first := self._gather(record, into):
-                return first
+            try:
+                if first := self._gather(record, into):
+                    return first
+            except OSError:
+                self.close()  # to have the letter from its beginning again
+                raise
         return None
 
     def _gather(self, record: "Message", into: Path) -> str | None:
@@ -311,9 +315,11 @@ def _properties(path: Path) -> dict[str, str]:
     for line in lines:
         if line.strip() and not line.lstrip().startswith("#"):
             key, equals, value = line.partition("=")
-            if not equals:
-                raise UsageError(f"In {path}, {line[:100]!r} is not of the form key=value.")
+            if not equals:  # what it is may be a password
+                raise UsageError(f"A line of {path} is not of the form key=value.")
             settings[key.strip()] = value.strip()
+    if not settings.get("message.max.bytes", "1").isdecimal():
+        raise UsageError(f"In {path}, message.max.bytes is not a number.")
     return settings
 
 
