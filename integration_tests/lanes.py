@@ -148,7 +148,8 @@ class Broker:
         """Make topics for stations; returns the lane's URL."""
         lane = f"kafka://{self.address}/test-{uuid.uuid4().hex[:8]}{self._query}"
         topics = [NewTopic(topic, 1, 1) for topic in _topics(lane, stations)]
-        for made in AdminClient(_client(lane)).create_topics(topics).values():
+        admin = AdminClient(_client(lane))
+        for made in admin.create_topics(topics).values():
             made.result(30.0)
         return lane
 
