@@ -106,11 +106,14 @@ class Direct:
     ----------
     options : tuple[str, ...]
         Further ones of `flower-v6 run`.
+    environment : Mapping[str, str]
+        Further variables for it.
     """
 
     flower: Flower
     folder: Path
     options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     runs: int = field(default=0)
 
     def submit(self, app: str | Path, **config: object) -> Process:
@@ -120,6 +123,7 @@ class Direct:
             *("run", str(APPS / app), "--mode", "direct", *self.options),
             *("--flower-env", str(self.flower.folder), "--run-config", run_config(**config)),
             log=self.folder / f"run-{self.runs}.log",
+            environment=self.environment,
         )
 
 

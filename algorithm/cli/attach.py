@@ -18,7 +18,12 @@ from algorithm.cli.options import (
     add_output,
     add_superlink,
 )
-from algorithm.cli.stations import add_station_options, chosen_stations
+from algorithm.cli.stations import (
+    add_lane_options,
+    add_station_options,
+    chosen_stations,
+    lane_stations,
+)
 from algorithm.paths import check_folder
 from algorithm.researcher.attach import organizations_of
 from algorithm.researcher.collaboration import enter
@@ -33,7 +38,7 @@ from proxy.calls import DEFAULT_LIFETIME, Lifetime
 from proxy.errors import BridgeError, UsageError
 from proxy.system.process import Workspace
 
-_LOCAL_OPTIONS = ("stations", "node_config", "flower_env")
+_LOCAL_OPTIONS = ("stations", "node_config", "flower_env", "lane")
 _VANTAGE6_OPTIONS = ("collaboration", "organizations", "database")
 
 
@@ -56,6 +61,7 @@ def add(commands: Commands) -> None:
         help="the stations' keys from `flower-v6 keys`, if the SuperLink authenticates SuperNodes",
     )
     add_station_options(parser)
+    add_lane_options(parser)
     add_output(parser, "events.jsonl")
     add_metrics(parser)
     add_vantage6_options(parser)
@@ -89,6 +95,9 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     stations: Stations
     if options.vantage6 is not None:
         stations = vantage6_stations(options)
+    elif options.lane:
+        _refuse(options, (*_VANTAGE6_OPTIONS, "flower_env"), "cannot be used with --lane")
+        stations = lane_stations(options)
     else:
         _refuse(options, _VANTAGE6_OPTIONS, "needs --vantage6", "Name the image: --vantage6 IMAGE.")
         stations = chosen_stations(options)

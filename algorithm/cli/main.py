@@ -21,6 +21,7 @@ from algorithm.cli import (
     replay,
     report,
     run,
+    station,
     submit,
     watch,
 )
@@ -35,6 +36,7 @@ from proxy.text import block
 _COMMANDS: Sequence[ModuleType] = (
     run,
     attach,
+    station,
     keys,
     image,
     submit,
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(arguments)
         screen = Screen(sys.stderr if options.json else sys.stdout, interrupt)
-        level = logging.INFO if options.command == "attach" else logging.WARNING
+        level = logging.INFO if options.command in ("attach", "station") else logging.WARNING
         logging.basicConfig(level=level, handlers=[screen])
         heed_signals()
         try:

@@ -15,7 +15,13 @@ from algorithm.cli.options import (
     add_output,
     add_run_config,
 )
-from algorithm.cli.stations import add_station_options, chosen_stations
+from algorithm.cli.stations import (
+    add_lane_options,
+    add_station_options,
+    chosen_stations,
+    lane_stations,
+)
+from algorithm.cli.stations import flower as flower_of
 from algorithm.flower.app import check_app
 from algorithm.flower.node_config import run_config
 from algorithm.paths import check_folder
@@ -26,6 +32,7 @@ from algorithm.runs.outcome import Outcome
 from algorithm.runs.recording import Recording
 from algorithm.runs.run import Run, run_app, write_outcome
 from algorithm.runs.screen import Screen
+from algorithm.runs.stations import Stations
 from proxy.calls import DEFAULT_LIFETIME, DEFAULT_MODE, Mode
 from proxy.errors import BridgeError, UsageError
 from proxy.system.process import Workspace
@@ -41,6 +48,7 @@ def add(commands: Commands) -> None:
     add_metrics(parser)
     add_json(parser, "run.json")
     add_station_options(parser)
+    add_lane_options(parser)
 
 
 def run(options: argparse.Namespace, screen: Screen) -> None:
@@ -52,15 +60,19 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         If the run did not complete.
     """
     check_app(options.app)
-    stations = chosen_stations(options)
-    flower = stations.flower
+    stations: Stations
+    if options.lane:
+        stations, flower, supernodes = lane_stations(options), flower_of(options), "by the station"
+    else:
+        stations = local = chosen_stations(options)
+        flower, supernodes = local.flower, options.supernodes or DEFAULT_LIFETIME
     if options.output is not None:
         check_folder(options.output)
         options.output.mkdir(parents=True, exist_ok=True)
     outcome = Outcome(
         app=str(options.app),
         flower_release=flower.release,
-        supernodes=options.supernodes or DEFAULT_LIFETIME,
+        supernodes=supernodes,
         stations=list(stations.names),
         mode=options.mode,
     )

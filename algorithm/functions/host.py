@@ -11,15 +11,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 
 from algorithm.flower.node_config import node_config
 from algorithm.functions.job_end import when_job_ends
 from algorithm.station.answer import answer
 from algorithm.station.job import Job, Message
 from algorithm.station.policy import Policy
-from algorithm.station.runtime import Runtime
 from algorithm.station.runtimes import runtimes
+from algorithm.station.warm import Warm
 from proxy.calls import HostCall
 from proxy.vantage6.v4 import payload
 from proxy.vantage6.v4.container import Container
@@ -43,7 +42,7 @@ def main(container: Container, task: Payload) -> None:
     job, policy = Job(container.temporary_folder), Policy.from_environment(os.environ)
     config = node_config(call.node_config, container)
     start = runtimes(call.mode, job, config, job.folder, warm=True)
-    warm = _Warm(policy.permitting(call.mode, start))
+    warm = Warm(policy.permitting(call.mode, start))
     host = _Host(job, warm, policy, call.idle_limit)
     when_job_ends(container, host.end)
     while not host.ended(_SPARE_LOOK_SECONDS):
@@ -56,7 +55,7 @@ def main(container: Container, task: Payload) -> None:
 class _Host:
     """Serves until it ends."""
 
-    def __init__(self, job: Job, warm: "_Warm", policy: Policy, idle_limit: float) -> None:
+    def __init__(self, job: Job, warm: Warm, policy: Policy, idle_limit: float) -> None:
         self.served = 0
         self._job = job
         self._warm = warm
@@ -100,46 +99,3 @@ class _Host:
         self._last = time.monotonic()
         if message.instruction.exists() and not message.answered():
             self._end.wait(_FULL_DISK_PAUSE_SECONDS)
-
-
-class _Warm:
-    """The runtime that is kept, made anew when it has to be."""
-
-    def __init__(self, start: Callable[[int], Runtime]) -> None:
-        self._start = start
-        self._runtime: Runtime | None = None
-
-    def get(self, node_id: int) -> Runtime:
-        """Return the runtime, started if it is not there, or there under another node id."""
-        current = self._runtime
-        if current is not None and not (current.running and current.node_id == node_id):
-            self.stop()
-        if self._runtime is None:
-            self._runtime = self._start(node_id)
-        return self._runtime
-
-    def prepare(self, node_id: int) -> None:
-        """Start the runtime early. If that fails, the next message tries again, and is told why."""
-        try:
-            self.get(node_id)
-        except Exception as error:
-            log.warning(
-                "the SuperNode or ClientApp cannot be started (%s); the next message tries again",
-                type(error).__name__,
-            )
-
-    def replace(self) -> None:
-        """Start a new one in place of one that failed."""
-        if self._runtime is not None:
-            node_id = self._runtime.node_id
-            self.stop()
-            self.prepare(node_id)
-
-    def stop(self) -> None:
-        """End it."""
-        ending, self._runtime = self._runtime, None
-        try:
-            if ending is not None:
-                ending.stop()
-        except Exception as error:
-            log.error("what answered messages may still run (%s)", type(error).__name__)

@@ -1,10 +1,11 @@
-"""Keys for SuperNodes that a SuperLink is told of beforehand: `flower-v6 keys`."""
+"""Keys for SuperNodes that a SuperLink is told of beforehand, and of lanes: `flower-v6 keys`."""
 
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from algorithm.flower.environment import Flower
+from proxy.carriers.lane_keys import STATION_NAME, KeyPair, PublicKeys
 from proxy.errors import UsageError
 from proxy.transport.identity import key_paths, make_keys
 
@@ -42,6 +43,40 @@ def keys_for(stations: Sequence[str], folder: Path, flower: Flower) -> list[str]
     commands = [shlex.join(flower.registration(path)) for path in public_keys]
     make_keys(folder, names)
     return commands
+
+
+def lane_keys_for(names: Sequence[str], folder: Path) -> list[str]:
+    """Make keys for the ends of lanes; returns where each public key is, and its fingerprint.
+
+    Raises
+    ------
+    UsageError
+        If an end cannot have such a name, or there is such a key already.
+    """
+    for name in names:
+        if not STATION_NAME.fullmatch(name):
+            raise UsageError(
+                f"An end of a lane cannot have the name {name[:100]!r}.",
+                "Give it one of 1 to 64 letters, digits, hyphens and underscores.",
+            )
+    lines = []
+    for name in names:
+        pair = KeyPair.new()
+        pair.write(folder / name)
+        lines.append(f"{folder / name}.pub {pair.public.fingerprint}")
+    return lines
+
+
+def lane_key_in(path: Path) -> str:
+    """Return the fingerprint of a lane's key, given its private or its public file.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+    public = PublicKeys.read(path) if path.suffix == ".pub" else KeyPair.read(path).public
+    return f"{path} {public.fingerprint}"
 
 
 def _number(text: str) -> int:

@@ -106,6 +106,13 @@ def answer(job: Job, message: Message, runtime: Callable[[int], Runtime], policy
     return True
 
 
+def fail(job: Job, message: Message, reason: str) -> None:
+    """Answer a message with a failure, or with its reply if that is complete."""
+    if not message.answered():
+        failure = _Failure(ErrorCode.NODE_UNAVAILABLE, one_line(reason), reusable=False)
+        _answer_with(job, message, failure)
+
+
 def _have_answered(
     job: Job, message: Message, runtime: Callable[[int], Runtime], policy: Policy
 ) -> list[str]:

@@ -19,6 +19,7 @@ Standard library only: couriers start quickly.
 """
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -131,6 +132,14 @@ class Job:
             if folder != message.folder and self._message(folder.name).reply.exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def forget_older(self, seconds: float) -> None:
+        """Remove marks and Contexts that nobody touched for so long."""
+        before = time.time() - seconds
+        contexts = [each for each in _files(self.contexts) if each.name != "life"]
+        for each in (*_files(self._taken), *contexts):
+            if each.stat().st_mtime < before:
+                each.unlink(missing_ok=True)
+
     def _message(self, message_id: str) -> Message:
         return Message(self._messages / message_id, self._taken / message_id)
 
@@ -150,3 +159,7 @@ class Job:
         """Wait until no other container works on the message, then keep others from it."""
         with locked(message.folder / "lock"):
             yield
+
+
+def _files(folder: Path) -> list[Path]:
+    return [each for each in folder.iterdir() if each.is_file()] if folder.is_dir() else []

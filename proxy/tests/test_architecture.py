@@ -80,7 +80,7 @@ ARROWS = {
     "algorithm.report": {"algorithm.runs"},
     "algorithm.cli": {
         *("algorithm.compat", "algorithm.flower", "algorithm.image", "algorithm.report"),
-        *("algorithm.researcher", "algorithm.runs"),
+        *("algorithm.researcher", "algorithm.runs", "algorithm.station"),
     },
     "algorithm": {"algorithm.functions"},
 }
@@ -177,7 +177,8 @@ def test_no_arrow_runs_backwards(of: str, among: str) -> None:
 
 
 def test_nothing_but_tests_uses_what_is_there_for_tests() -> None:
-    for fakes in ("proxy.testing", "proxy.transport.testing", "proxy.vantage6.v4.testing"):
+    fakes_of = ("carriers", "transport", "vantage6.v4")
+    for fakes in ("proxy.testing", *(f"proxy.{each}.testing" for each in fakes_of)):
         users = {name for name in importers(fakes, among="proxy") if not name.startswith(fakes)}
         assert users <= {"proxy.testing"}
 

@@ -10,16 +10,18 @@ from algorithm.cli.main import parser
 COLUMNS = 100
 LOGIN = {"--server", "--username", "--password-file", "--mfa-code", "--organization-key"}
 STATIONS = {"--stations", "--supernodes", "--node-config", "--deadline", "--tape", "--flower-env"}
+LANES = {"--lane", "--lane-keys", "--unsealed"}
 VANTAGE6 = {"--collaboration", "--organizations", "--database"}
 # The options of each command; a change of these is a change of what users rely on.
 OPTIONS = {
-    "run": {"--run-config", "--mode", "--output", "--json", "--metrics", *STATIONS},
+    "run": {"--run-config", "--mode", "--output", "--json", "--metrics", *STATIONS, *LANES},
     "attach": {
         *("--superlink", "--root-certificates", "--keys", "--vantage6"),
         *("--output", "--metrics"),
-        *(STATIONS | VANTAGE6 | LOGIN),
+        *(STATIONS | LANES | VANTAGE6 | LOGIN),
     },
-    "keys": {"--output", "--flower-env"},
+    "station": {"--check"},
+    "keys": {"--output", "--lane", "--show", "--flower-env"},
     "image": {"--tag", "--flwr", "--base-image", "--chart", "--store"},
     "submit": {
         *("--organization", "--run-config", "--mode", "--supernodes", "--deadline"),

@@ -1,0 +1,42 @@
+"""`flower-v6 station`: a data station that stays, and answers what comes on its lane."""
+
+import argparse
+from pathlib import Path
+
+from algorithm.cli.options import Commands, add_command
+from algorithm.runs.screen import Screen
+from algorithm.station.service import problems, serve
+from algorithm.station.settings import Settings
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    about = "be a data station that stays, and answer what comes on its lane"
+    parser = add_command(commands, "station", station, about)
+    parser.add_argument(
+        "settings", type=Path, metavar="FILE", help="what the station's owner says of it (TOML)"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only say what is wrong, before anything runs"
+    )
+
+
+def station(options: argparse.Namespace, screen: Screen) -> int | None:
+    """Run the command: without --check it returns only by an exception.
+
+    Raises
+    ------
+    BridgeError
+        If the station cannot serve.
+    """
+    settings = Settings.read(options.settings)
+    if not options.check:
+        serve(settings)
+        return None
+    found = problems(settings)
+    for problem in found:
+        screen.result(problem)
+    if found:
+        return 1
+    screen.result(f"Station {settings.name} can serve on lane {settings.lane}.")
+    return None

@@ -1,0 +1,90 @@
+"""Stations that stay, as a run reaches them: each on its lane."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.calls import DEFAULT_MODE, Mode
+from proxy.carriers import Carrier
+from proxy.carriers.lane import End, LaneCarrier
+from proxy.carriers.lane_keys import KeyPair, PublicKeys
+from proxy.carriers.lanes import open_mailbox
+from proxy.carriers.letters import Seal
+from proxy.carriers.sealing import Sealed, Unsealed
+from proxy.errors import UsageError
+
+CENTRAL_KEY = "central"
+
+
+@dataclass(frozen=True)
+class LaneStations:
+    """Implements `algorithm.runs.stations.Stations` with resident stations.
+
+    Attributes
+    ----------
+    lanes : Mapping[str, str]
+        The URL of each station's lane.
+    keys : Path | None
+        The folder with the central's private key, `central`, and `NAME.pub` of each station; None
+        if letters are not sealed.
+    deadline : float
+        Seconds that a station may take for a message.
+    mode : Mode
+        How the app runs.
+    """
+
+    lanes: Mapping[str, str]
+    keys: Path | None
+    deadline: float
+    mode: Mode = DEFAULT_MODE
+    # A station's own business.
+    release: str = ""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The stations' names."""
+        return list(self.lanes)
+
+    def carrier(self, folder: Path) -> Carrier:
+        """Return a carrier to them; see `Stations.carrier`.
+
+        Raises
+        ------
+        UsageError
+            If a key or a lane cannot be used.
+        """
+        folder.mkdir(exist_ok=True)
+        seal = self._seals()
+        ends = {
+            name: End(open_mailbox(lane, name, at_station=False), seal(name))
+            for name, lane in self.lanes.items()
+        }
+        return LaneCarrier(ends, self.mode, folder)
+
+    def _seals(self) -> Callable[[str], Seal]:
+        if self.keys is None:
+            return lambda _: Unsealed()
+        keys, own = self.keys, KeyPair.read(self.keys / CENTRAL_KEY)
+        return lambda name: Sealed(own, PublicKeys.read(keys / f"{name}.pub"))
+
+
+def lanes_of(given: Sequence[str]) -> dict[str, str]:
+    """Return the lane of each station, of `NAME=URL` or `NAME,NAME=URL`.
+
+    Raises
+    ------
+    UsageError
+        If one is not of that form, or a station is named twice.
+    """
+    lanes: dict[str, str] = {}
+    for each in given:
+        names, _, lane = each.partition("=")
+        if not lane:
+            raise UsageError(
+                f"{each!r} is not a station and its lane.", "Write NAME=LANE, as north=folder:/mnt"
+            )
+        for name in names.split(","):
+            if name in lanes:
+                raise UsageError(f"The station {name!r} has two lanes.")
+            lanes[name] = lane
+    return lanes

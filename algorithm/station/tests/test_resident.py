@@ -1,0 +1,380 @@
+"""A station that stays answers each message once, whatever its lane does and whenever it dies."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from algorithm.station import resident
+from algorithm.station.job import Job
+from algorithm.station.policy import Policy
+from algorithm.station.resident import Resident
+from algorithm.station.runtime import NoReply
+from algorithm.tests.stations import SuperNodeInMemory
+from proxy.bundle import Bundle
+from proxy.calls import Mode
+from proxy.carriers import Exchange
+from proxy.carriers.lane import End, LaneCarrier
+from proxy.carriers.letters import Head, Kind
+from proxy.carriers.sealing import Unsealed
+from proxy.carriers.testing import MemoryLane
+from proxy.client import Delivery
+from proxy.clock import SYSTEM_CLOCK, Clock, SystemClock
+from proxy.errors import CarrierError
+from proxy.fleet.messages import ErrorCode
+from proxy.tests.helpers import Drained, wait_until
+
+SECONDS = 60.0
+
+
+class LaterClock(SystemClock):
+    """The clock of a station, forty days later."""
+
+    def time(self) -> float:
+        return super().time() + 40 * 24 * 3600
+
+
+class Stopped(BaseException):
+    """A signal says to end."""
+
+
+class Working(SuperNodeInMemory):
+    """A SuperNode whose ClientApp works as long as a test wants, or until it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = threading.Event()
+        self.free.set()
+        self.killed = False
+        self.stopped = threading.Event()
+        self.look = self._work
+
+    def _work(self) -> None:
+        while not self.free.wait(0.01):
+            if self.killed:
+                raise Stopped
+            if self.stopped.is_set():
+                raise NoReply(ErrorCode.NODE_UNAVAILABLE, "The SuperNode ended.")
+
+    def serve(self, delivery: Delivery, deadline: float) -> None:
+        self.stopped.clear()
+        super().serve(delivery, deadline)
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+class Scene:
+    """A central, its lane, and a station with a folder that outlives it."""
+
+    def __init__(self, folder: Path, seed: int | None = None, policy: Policy | None = None) -> None:
+        self.folder = folder
+        self.memory = MemoryLane(seed)
+        self.supernode = Working()
+        self.policy = policy or Policy()
+        self.warm = True
+        self.clock: Clock = SYSTEM_CLOCK
+        self.modes: list[Mode] = []
+        self.cancelled = threading.Event()
+        (folder / "central").mkdir()
+        self.carrier = LaneCarrier(
+            {"north": End(self.memory.at_central(), Unsealed())}, Mode.BRIDGE, folder / "central"
+        )
+        self.carrier.prepare("north", 7)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the station, for the first time or again."""
+        self.supernode.killed = False
+        made = Resident(
+            "north",
+            Job(self.folder / "job"),
+            self.memory.at_station(),
+            Unsealed(),
+            self._starts,
+            self.policy,
+            self.warm,
+            self.clock,
+        )
+
+        def serve() -> None:
+            with suppress(Stopped):
+                made.serve()
+
+        self._made = made
+        self._thread = threading.Thread(target=serve)
+        self._thread.start()
+
+    def _starts(self, mode: Mode) -> Callable[[int], Working]:
+        self.modes.append(mode)
+
+        def start(node_id: int) -> Working:
+            self.supernode.at(node_id)
+            return self.supernode
+
+        return start
+
+    def stop(self) -> None:
+        """Have a signal end the station, when its ClientApp works."""
+        assert self._thread is not None
+        self.supernode.killed = True
+        self._thread.join()
+
+    def exchange(self, sent: Drained, with_fab: bool = True, timeout: float = SECONDS) -> Bundle:
+        """Have a message answered; returns the answer."""
+        message_id = sent.metadata.message_id
+        path = sent.write(self.folder / f"{message_id}.instruction", with_fab)
+        reply = self.folder / f"{message_id}.reply"
+        self.carrier.exchange(
+            "north", Exchange(message_id, "train", path, reply, timeout, self.cancelled)
+        )
+        return Bundle(reply)
+
+    def in_background(self, sent: Drained, timeout: float = SECONDS) -> "Background":
+        return Background(lambda: self.exchange(sent, timeout=timeout))
+
+    def close(self) -> None:
+        self.supernode.free.set()
+        self.carrier.close()
+        if self._thread is not None:
+            self._made.end()
+            self._thread.join()
+
+
+class Background(threading.Thread):
+    """An exchange in a thread of its own."""
+
+    def __init__(self, work: Callable[[], Bundle]) -> None:
+        super().__init__()
+        self._work = work
+        self._bundle: Bundle | None = None
+        self._error: CarrierError | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._bundle = self._work()
+        except CarrierError as error:
+            self._error = error
+
+    def result(self) -> Bundle:
+        self.join()
+        if self._error is not None:
+            raise self._error
+        assert self._bundle is not None
+        return self._bundle
+
+
+def failure_in(bundle: Bundle) -> tuple[int, str]:
+    with bundle:
+        assert bundle.header.WhichOneof("content") == "failure"
+        return bundle.header.failure.code, bundle.header.failure.reason
+
+
+def is_reply(bundle: Bundle) -> bool:
+    with bundle:
+        return bundle.header.WhichOneof("content") in ("reply",)
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.setattr(resident, "_TROUBLE_PAUSE_SECONDS", 0.01)
+    scene = Scene(tmp_path)
+    yield scene
+    scene.close()
+
+
+def working(scene: Scene, sent: Drained) -> Background:
+    """Bring a message to the station, and wait until its ClientApp works on it."""
+    before = len(scene.supernode.trained)
+    scene.supernode.free.clear()
+    exchange = scene.in_background(sent)
+    assert wait_until(lambda: len(scene.supernode.trained) > before)
+    return exchange
+
+
+def test_a_message_is_answered_and_nothing_is_left_on_the_lane(scene: Scene) -> None:
+    scene.start()
+    for _ in range(3):
+        assert is_reply(scene.exchange(Drained()))
+    assert len(scene.supernode.trained) == 3
+    assert wait_until(lambda: scene.memory.left == 0)
+    assert not any((scene.folder / "job" / "letters").glob("*.bundle"))
+
+
+def test_a_station_that_is_there_is_online(scene: Scene) -> None:
+    assert not scene.carrier.online("north")
+    scene.start()
+    assert wait_until(lambda: scene.carrier.online("north"))
+
+
+def test_an_app_that_the_station_lacks_is_asked_for(scene: Scene) -> None:
+    scene.start()
+    sent = Drained()
+    with scene.exchange(sent, with_fab=False) as answer:
+        assert answer.header.WhichOneof("content") == "missing_objects"
+    assert is_reply(scene.exchange(sent))
+    assert is_reply(scene.exchange(Drained(), with_fab=False))
+    assert len(scene.supernode.trained) == 2
+
+
+def test_a_message_that_waited_for_the_station_is_answered(scene: Scene) -> None:
+    exchange = scene.in_background(Drained())
+    assert wait_until(lambda: scene.memory.left)
+    scene.start()
+    assert is_reply(exchange.result())
+
+
+def test_a_station_that_is_stopped_while_it_trains_answers_so(scene: Scene) -> None:
+    scene.start()
+    exchange = working(scene, Drained())
+    scene.stop()
+    code, reason = failure_in(exchange.result())
+    assert code == ErrorCode.NODE_UNAVAILABLE
+    assert "was stopped" in reason
+    assert wait_until(lambda: scene.memory.left == 0)
+
+
+def test_a_station_that_is_killed_while_it_trains_does_not_train_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.start()
+    exchange = working(scene, Drained())
+    with monkeypatch.context() as patch:
+        patch.setattr(Resident, "_answer_at_the_end", lambda _: None)
+        scene.stop()
+    scene.supernode.free.set()
+    scene.start()
+    code, reason = failure_in(exchange.result())
+    assert code == ErrorCode.MESSAGE_UNAVAILABLE
+    assert "does not train twice" in reason
+    assert len(scene.supernode.trained) == 1
+    assert is_reply(scene.exchange(Drained()))
+
+
+def test_a_station_that_is_killed_before_its_answer_is_sent_sends_it_afterwards(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Stopped
+
+    scene.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(Resident, "_reply", killed)
+        patch.setattr(Resident, "_answer_at_the_end", lambda _: None)
+        exchange = scene.in_background(Drained())
+        assert scene._thread is not None
+        scene._thread.join()
+    scene.start()
+    assert is_reply(exchange.result())
+    assert len(scene.supernode.trained) == 1
+
+
+def test_a_message_that_is_withdrawn_is_stopped_and_the_next_one_answered(scene: Scene) -> None:
+    scene.start()
+    exchange = working(scene, Drained())
+    scene.cancelled.set()
+    with pytest.raises(CarrierError):
+        exchange.result()
+    scene.cancelled.clear()
+    assert scene.supernode.stopped.wait(SECONDS)
+    scene.supernode.free.set()
+    assert is_reply(scene.exchange(Drained()))
+
+
+def test_the_work_for_a_central_that_was_killed_ends_when_another_one_asks(scene: Scene) -> None:
+    scene.start()
+    working(scene, Drained())
+    folder = scene.folder / "next"
+    folder.mkdir()
+    ends = {"north": End(scene.memory.at_central(), Unsealed())}
+    successor = LaneCarrier(ends, Mode.BRIDGE, folder)
+    sent = Drained()
+    exchange = Exchange(
+        *(sent.metadata.message_id, "train", sent.write(folder / "instruction")),
+        *(folder / "reply", SECONDS, threading.Event()),
+    )
+    with_successor = threading.Thread(target=lambda: successor.exchange("north", exchange))
+    successor.prepare("north", 7)
+    with_successor.start()
+    assert scene.supernode.stopped.wait(SECONDS)
+    scene.supernode.free.set()
+    with_successor.join()
+    assert is_reply(Bundle(exchange.reply))
+    successor.close()
+    scene.cancelled.set()
+
+
+def test_a_letter_that_is_much_too_old_is_refused_and_the_central_hears_why(
+    scene: Scene,
+) -> None:
+    scene.clock = LaterClock()
+    scene.start()
+    with pytest.raises(CarrierError, match="older than any message lives"):
+        scene.exchange(Drained())
+    assert scene.supernode.trained == []
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (Head(Kind.INSTRUCTION, "south", "e", "1f", time.time_ns()), "for station 'south'"),
+        (Head(Kind.REPLY, "north", "e", "1f", time.time_ns()), "is not for a station"),
+    ],
+)
+def test_a_letter_that_is_not_for_the_station_is_refused(
+    scene: Scene, head: Head, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.start()
+    Unsealed().close(head, None, scene.folder / "letter")
+    scene.memory.at_central().send(scene.folder / "letter")
+    assert wait_until(lambda: reason in caplog.text)
+
+
+def test_what_the_policy_forbids_is_refused(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, policy=Policy(modes=frozenset({"direct"})))
+    scene.start()
+    code, reason = failure_in(scene.exchange(Drained()))
+    assert code == ErrorCode.MESSAGE_UNAVAILABLE
+    assert "in bridge mode" in reason
+    scene.close()
+
+
+def test_a_runtime_that_cannot_be_started_is_an_answer(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Mode) -> Callable[[int], Working]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scene, "_starts", broken)
+    scene.start()
+    _, reason = failure_in(scene.exchange(Drained()))
+    assert "No space left" in reason
+
+
+def test_without_warmth_a_runtime_ends_with_its_message(scene: Scene) -> None:
+    scene.warm = False
+    scene.start()
+    assert is_reply(scene.exchange(Drained()))
+    assert wait_until(scene.supernode.stopped.is_set)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_each_message_is_trained_once_and_answered_whatever_the_lane_does(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    scene = Scene(tmp_path_factory.mktemp("station"), seed)
+    scene.start()
+    try:
+        sent = [Drained() for _ in range(3)]
+        for each in sent:
+            assert is_reply(scene.exchange(each))
+        assert scene.supernode.trained == [each.metadata.message_id for each in sent]
+    finally:
+        scene.close()

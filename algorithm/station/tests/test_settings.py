@@ -1,0 +1,97 @@
+"""What the owner of a station that stays may say of it, and what is refused."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from algorithm.station.settings import Settings
+from proxy.errors import UsageError
+
+NEEDED = """
+lane = "folder:/mnt/share"
+name = "north"
+folder = "memory"
+key = "keys/north"
+central = "keys/central.pub"
+"""
+POLICY = '[policy]\napps = "any"\n'
+APP = "5f" * 32
+
+
+def read(folder: Path, text: str) -> Settings:
+    path = folder / "station.toml"
+    path.write_text(text)
+    return Settings.read(path)
+
+
+def test_what_is_not_said_has_a_default_and_paths_start_at_the_file(tmp_path: Path) -> None:
+    settings = read(tmp_path, NEEDED + POLICY)
+    assert settings.lane == "folder:/mnt/share"
+    assert settings.folder == tmp_path / "memory"
+    assert settings.key == tmp_path / "keys/north"
+    assert settings.warm
+    assert settings.flower_env is None
+    assert settings.policy.modes == {"bridge", "direct"}
+
+
+def test_node_config_and_databases_are_what_the_clientapp_finds(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        f"{NEEDED}{POLICY}[node-config]\npartition-id = 1\n"
+        '[databases.default]\nuri = "data.csv"\ntype = "csv"\n'
+        '[databases.omop]\nuri = "postgresql://host/db"\ntype = "sql"\n',
+    )
+    for said in (
+        "partition-id=1",
+        f'database-uri="{tmp_path}/data.csv"',
+        'database-omop-uri="postgresql://host/db"',
+        'database-omop-type="sql"',
+    ):
+        assert said in settings.node_config
+
+
+def test_the_policy_is_the_owners(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        f'{NEEDED}[policy]\napps = ["{APP}"]\nmodes = ["direct"]\nrun-config = ["rate"]\n',
+    )
+    assert settings.policy.fabs == {APP}
+    assert settings.policy.modes == {"direct"}
+    assert settings.policy.run_config_keys == frozenset({"rate"})
+
+
+def test_without_sealing_there_are_no_keys(tmp_path: Path) -> None:
+    text = re.sub("(?m)^(key|central) .*$", "", NEEDED)
+    settings = read(tmp_path, f"{text}sealed = false\n{POLICY}")
+    assert (settings.key, settings.central) == (None, None)
+    with pytest.raises(UsageError, match="key is missing: letters are sealed"):
+        read(tmp_path, text + POLICY)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "lane is missing"),
+        ("lane = 1", "lane has to be a text"),
+        ("a = [", "cannot be read"),
+        (NEEDED, r"\[policy\] does not say which apps may run"),
+        (f"{NEEDED}[policy]\napps = []", "apps has to be a list of SHA-256"),
+        (f'{NEEDED}[policy]\napps = ["x"]', "is not a SHA-256"),
+        (f"{NEEDED}[policy]\napps = [1]", "has to be a list of texts"),
+        (f'{NEEDED}[policy]\napps = "any"\nmodes = ["fast"]', "ALLOWED_MODES"),
+        (f"{NEEDED}color = 1\n{POLICY}", "'color' means nothing in the file"),
+        (f'{NEEDED}{POLICY}app = "x"', r"'app' means nothing in \[policy\]"),
+        (f"{NEEDED}policy = 1", "policy has to be a table"),
+        (f'{NEEDED}supernodes = "hot"\n{POLICY}', "supernodes has to be one of: warm, per-round"),
+        (f"{NEEDED}sealed = false\n{POLICY}", "key is of no use"),
+        (f'{NEEDED}sealed = "no"\n{POLICY}', "sealed has to be true or false"),
+        (NEEDED.replace("north", "../x") + POLICY, "cannot have the name '../x'"),
+        (f"{NEEDED}{POLICY}[node-config]\nwhen = 2026-01-01", "when"),
+        (f'{NEEDED}{POLICY}[databases]\ndefault = "x"', "databases.default has to be a table"),
+        (f'{NEEDED}{POLICY}[databases.default]\nuri = "x"', "needs a uri and a type"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_said(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        read(tmp_path, text)

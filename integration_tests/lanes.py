@@ -1,0 +1,192 @@
+"""What lanes stand on in the tests: an SSH server of its own, and resident stations."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from integration_tests.harness import listens, wait_until
+from proxy.carriers.kafka import KafkaMailbox
+from proxy.system.process import Process
+
+# Names an Apache Kafka to run the tests on: HOST:PORT, or HOST:PORT?FILE with a client's settings.
+KAFKA_VARIABLE = "FLOWER_V6_TEST_KAFKA"
+_SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+_SSHD_CONFIG = """
+ListenAddress 127.0.0.1:{port}
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/user.pub
+PidFile none
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+StrictModes no
+UsePAM no
+Subsystem sftp internal-sftp
+"""
+
+
+@dataclass
+class SshServer:
+    """An SSH server on a free port, and a home folder whose user it lets in.
+
+    Attributes
+    ----------
+    home : Path
+        As `HOME` of whoever calls it: it has the key, and knows the server's.
+    url : str
+        A folder there, for `folder:`.
+    """
+
+    folder: Path
+    port: int
+    home: Path
+    url: str
+    process: Process
+
+    def stop(self) -> None:
+        """End it, and with it all connections."""
+        self.process.stop()
+
+    def start(self) -> None:
+        """Start it, again on the same port."""
+        self.process = Process(
+            [_SSHD, "-D", "-e", "-f", str(self.folder / "config")],
+            {"PATH": os.environ["PATH"]},
+            self.folder / "log",
+        )
+        wait_until(lambda: listens(f"127.0.0.1:{self.port}"), "the SSH server listens")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def needed(program: str, package: str) -> None:
+    """Skip a test that lacks a program; where all must run, fail."""
+    if not Path(program).exists():
+        reason = f"{program} is missing: install {package}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@contextmanager
+def ssh_server(folder: Path) -> Iterator[SshServer]:
+    """An SSH server until the end."""
+    needed(_SSHD, "Debian's openssh-server")
+    folder.mkdir()
+    port, home = free_port(), folder / "home"
+    (home / ".ssh").mkdir(parents=True)
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    for name in ("host", "user"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(command, check=True)
+    shutil.copy(folder / "user", home / ".ssh/id_ed25519")
+    host_key = (folder / "host.pub").read_text()
+    (home / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
+    (folder / "config").write_text(_SSHD_CONFIG.format(port=port, folder=folder))
+    user = os.environ.get("USER") or "root"
+    url = f"sftp://{user}@127.0.0.1:{port}{folder}/share"
+    server = SshServer(folder, port, home, url, process=None)  # type: ignore[arg-type]
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Broker:
+    """A Kafka broker, and the topics that an operator makes.
+
+    The one that KAFKA_VARIABLE names, with a file of settings; else one in a process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        address, _, properties = os.environ.get(KAFKA_VARIABLE, "").partition("?")
+        self.folder = folder
+        self.address = address or f"127.0.0.1:{free_port()}"
+        self.ours = not address
+        self._query = f"?properties={properties}" if properties else ""
+        self._process: Process | None = None
+
+    def start(self) -> None:
+        """Start it, if it is ours; again with what it had."""
+        if not self.ours:
+            return
+        program = str(Path(sys.executable).with_name("noida-db"))
+        needed(program, "pip's noida-db")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [program, "start", "--only", "kafka", "--data-dir", str(self.folder)]
+        self._process = Process(
+            [*command, "--kafka-port", self.address.rpartition(":")[2]],
+            {"PATH": os.environ["PATH"]},
+            self.folder.with_suffix(".log"),
+        )
+        wait_until(lambda: listens(self.address), "the broker listens")
+
+    def stop(self) -> None:
+        """End it, if it is ours."""
+        if self._process is not None:
+            self._process.stop()
+
+    def lane(self, *stations: str) -> str:
+        """Make topics for stations; returns the lane's URL."""
+        lane = f"kafka://{self.address}/test-{uuid.uuid4().hex[:8]}{self._query}"
+        topics = [NewTopic(topic, 1, 1) for topic in _topics(lane, stations)]
+        admin = AdminClient(_client(lane))
+        for made in admin.create_topics(topics).values():
+            made.result(30.0)
+        return lane
+
+    def records(self, lane: str, *stations: str) -> int:
+        """Return how many records lie in the topics of a lane."""
+        consumer = Consumer({**_client(lane), "group.id": "test"})
+        try:
+            ends = [
+                consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=30.0)
+                for topic in _topics(lane, stations)
+            ]
+            return sum(high - low for low, high in ends)
+        finally:
+            consumer.close()
+
+
+def _client(lane: str) -> dict[str, object]:
+    return KafkaMailbox(lane.removeprefix("kafka:"), "any", at_station=False)._client()
+
+
+def _topics(lane: str, stations: Sequence[str]) -> list[str]:
+    prefix = urlsplit(lane).path.strip("/")
+    boxes = ("to-station", "to-central")
+    return [f"{prefix}.{station}.{box}" for station in stations for box in boxes]
+
+
+@contextmanager
+def kafka_broker(folder: Path) -> Iterator[Broker]:
+    """A broker until the end."""
+    broker = Broker(folder)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+def environment(**changes: str) -> Mapping[str, str]:
+    """Return the environment of this process, with changes."""
+    return {**os.environ, **changes}

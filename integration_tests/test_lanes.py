@@ -1,0 +1,243 @@
+"""Resident stations: what their lanes stand on keeps its promise, and apps end as natively."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from algorithm.flower.environment import Flower
+from algorithm.tests.resident import Residents
+from integration_tests.harness import (
+    Direct,
+    Federation,
+    attached_federation,
+    descendants,
+    finish,
+    run_on,
+    wait_until,
+    with_command_line,
+)
+from integration_tests.lanes import (
+    KAFKA_VARIABLE,
+    Broker,
+    SshServer,
+    environment,
+    kafka_broker,
+    ssh_server,
+)
+from integration_tests.test_failures import Disturbed
+from integration_tests.test_results import arrays, values
+from proxy.carriers.folder import FolderMailbox
+from proxy.carriers.kafka import KafkaMailbox
+from proxy.carriers.mailbox import MailboxUnreachable
+from proxy.carriers.tests.mailboxes import Made, MailboxContract, letter, taken
+from proxy.fleet.messages import ErrorCode
+from proxy.system.process import Process
+from proxy.tests.helpers import noise
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    with ssh_server(tmp_path_factory.mktemp("sshd") / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def sftp(sshd: SshServer, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """Mailboxes in an empty folder of the SSH server."""
+    monkeypatch.setenv("HOME", str(sshd.home))
+    shutil.rmtree(sshd.folder / "share", ignore_errors=True)
+    return lambda at_station: FolderMailbox(sshd.url, "north", at_station)
+
+
+class TestSftp(MailboxContract):
+    @pytest.fixture
+    def made(self, sftp: Made) -> Made:
+        return sftp
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with kafka_broker(tmp_path_factory.mktemp("kafka") / "data") as broker:
+        yield broker
+
+
+class TestKafka(MailboxContract):
+    @pytest.fixture
+    def made(self, broker: Broker) -> Made:
+        url = broker.lane("north").removeprefix("kafka:")
+        return lambda at_station: KafkaMailbox(url, "north", at_station)
+
+
+def test_a_broker_that_was_away_is_used_again(broker: Broker, tmp_path: Path) -> None:
+    if not broker.ours:
+        pytest.skip(f"{KAFKA_VARIABLE} names a broker that is not for us to stop")
+    url = broker.lane("north").removeprefix("kafka:")
+    central, station = (KafkaMailbox(url, "north", at_station) for at_station in (False, True))
+    central.send(letter(tmp_path, b"before"))
+    assert taken(station, tmp_path) == b"before"
+    broker.stop()
+    assert station.receive(tmp_path / "got", 1.0) is None
+    broker.start()
+    central.send(letter(tmp_path, b"after"))
+    assert taken(station, tmp_path) == b"after"
+
+
+def test_topics_that_nobody_made_are_said(broker: Broker) -> None:
+    station = KafkaMailbox(f"//{broker.address}/nobodys", "north", at_station=True)
+    with pytest.raises(MailboxUnreachable, match=r"nobodys\.north\.to-"):
+        station.check()
+
+
+def test_a_letter_of_many_records_arrives_whole_and_leaves_none(
+    broker: Broker, tmp_path: Path
+) -> None:
+    lane = broker.lane("north")
+    url = lane.removeprefix("kafka:")
+    central, station = (KafkaMailbox(url, "north", at_station) for at_station in (False, True))
+    central.send(letter(tmp_path, noise(20_000_000)))
+    assert broker.records(lane, "north") > 20
+    assert taken(station, tmp_path) == noise(20_000_000)
+    wait_until(lambda: broker.records(lane, "north") == 0, "the records are deleted")
+
+
+def test_a_server_that_was_away_is_used_again(sshd: SshServer, sftp: Made, tmp_path: Path) -> None:
+    central, station = sftp(False), sftp(True)
+    central.send(letter(tmp_path, b"before"))
+    assert taken(station, tmp_path) == b"before"
+    sshd.stop()
+    with pytest.raises(MailboxUnreachable):
+        central.send(letter(tmp_path, b"meanwhile"))
+    with pytest.raises(MailboxUnreachable):
+        station.receive(tmp_path / "got", 5.0)
+    sshd.start()
+    central.send(letter(tmp_path, b"after"))
+    assert taken(station, tmp_path) == b"after"
+
+
+def test_a_server_whose_key_is_not_known_gets_nothing(
+    sshd: SshServer, sftp: Made, tmp_path: Path
+) -> None:
+    known = sshd.home / ".ssh/known_hosts"
+    with_key = known.read_text()
+    known.write_text("")
+    try:
+        with pytest.raises(MailboxUnreachable, match="HostKeyNotVerifiable"):
+            sftp(False).send(letter(tmp_path, b"secret"))
+    finally:
+        known.write_text(with_key)
+    assert not (sshd.folder / "share").exists()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a lane stands on.
+
+    Attributes
+    ----------
+    lane : str
+        Its URL.
+    environment : Mapping[str, str]
+        What processes at both ends need.
+    left : Callable[[], int]
+        How many letters lie there.
+    """
+
+    lane: str
+    environment: Mapping[str, str]
+    left: Callable[[], int]
+
+
+@pytest.fixture
+def local_folder(tmp_path: Path) -> Stage:
+    share = tmp_path / "share"
+    return Stage(f"folder:{share}", environment(), lambda: files_below(share))
+
+
+@pytest.fixture
+def sftp_folder(sshd: SshServer) -> Stage:
+    share = sshd.folder / "share"
+    shutil.rmtree(share, ignore_errors=True)
+    home = environment(HOME=str(sshd.home))
+    return Stage(f"folder:{sshd.url}", home, lambda: files_below(share))
+
+
+@pytest.fixture
+def kafka_topics(broker: Broker) -> Stage:
+    lane = broker.lane("north", "south")
+    return Stage(lane, environment(), lambda: broker.records(lane, "north", "south"))
+
+
+def files_below(folder: Path) -> int:
+    return len([path for path in folder.rglob("*") if path.is_file()])
+
+
+@pytest.fixture
+def residents(flower: Flower, stage: Stage, tmp_path: Path) -> Iterator[Residents]:
+    """Two resident stations, which run."""
+    residents = Residents(tmp_path, stage.lane, ("north", "south"), flower.folder)
+    with residents.running(stage.environment):
+        yield residents
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Stage:
+    made: Stage = request.getfixturevalue(request.param)
+    return made
+
+
+STAGES = ("local_folder", "sftp_folder", "kafka_topics")
+
+
+@pytest.mark.parametrize("stage", STAGES, indirect=True)
+def test_apps_end_as_natively_in_both_modes(
+    native: Federation, stage: Stage, residents: Residents, flower: Flower, tmp_path: Path
+) -> None:
+    """In turn on the same two stations, which stay."""
+    (digits,) = run_on([native], "digits", ".npz", model=tmp_path / "m", num_server_rounds=1)
+    (state,) = run_on([native], "stateful", ".json", num_server_rounds=1)
+
+    def check(federation: Federation | Direct) -> None:
+        path = tmp_path / "model"
+        (npz,) = run_on([federation], "digits", ".npz", model=path, num_server_rounds=1)
+        (json,) = run_on([federation], "stateful", ".json", num_server_rounds=1)
+        assert arrays(npz) == arrays(digits)
+        assert values(json) == values(state)
+
+    options = residents.options
+    with attached_federation(
+        flower, tmp_path / "bridge", *options, environment=stage.environment
+    ) as bridged:
+        check(bridged)
+    check(Direct(flower, tmp_path, options, stage.environment))
+    wait_until(lambda: stage.left() == 0, "nothing is left on the lane")
+
+
+@pytest.mark.parametrize("stage", ["sftp_folder"], indirect=True)
+def test_a_station_that_is_killed_in_training_while_its_lane_is_cut_costs_one_error_reply(
+    sshd: SshServer, flower: Flower, stage: Stage, tmp_path: Path
+) -> None:
+    residents = Residents(tmp_path, stage.lane, ("north", "south"), flower.folder)
+    disturbed = Disturbed(tmp_path)
+    with residents.running(stage.environment) as stations:
+        direct = Direct(flower, tmp_path, residents.options, stage.environment)
+        run = direct.submit("faults", **disturbed.config)
+        disturbed.hanging_clientapp()
+        sshd.stop()
+        kill(stations["north"])
+        stations["north"] = residents.start("north", stage.environment)
+        sshd.start()
+        finish(run)
+    disturbed.check(ErrorCode.MESSAGE_UNAVAILABLE)
+    assert "does not train twice" in str(disturbed.replies(2)[0])
+
+
+def kill(station: Process) -> None:
+    """End a station's own process at once, as a power cut does."""
+    (pid,) = with_command_line(descendants(station._popen.pid), "algorithm.cli")
+    os.kill(pid, signal.SIGKILL)
+    station.stop()
