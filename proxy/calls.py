@@ -200,6 +200,8 @@ class HostCall(Call):
         See `Settings`.
     idle_limit : float
         Seconds without a message after which the host ends.
+    job : str | None
+        The job's name where the platform makes none.
     """
 
     method: ClassVar[str] = "host"
@@ -208,6 +210,7 @@ class HostCall(Call):
     node_config: _NodeConfig
     idle_limit: _Seconds
     mode: _ModeName = DEFAULT_MODE
+    job: _JobName = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,8 @@ class CourierCall(Call):
         Seconds after which to give up.
     max_reply_bytes : int | None
         The largest bundle that can be brought back; None for any.
+    job : str | None
+        See `HostCall`.
     """
 
     method: ClassVar[str] = "courier"
@@ -229,6 +234,39 @@ class CourierCall(Call):
     message_id: _MessageId
     timeout: _Seconds
     max_reply_bytes: _Bytes = None
+    job: _JobName = None
+
+
+@dataclass(frozen=True)
+class AskCall(Call):
+    """Fetch the answer to a message that the station has, if it is there.
+
+    Attributes
+    ----------
+    message_id, job, max_reply_bytes
+        See `CourierCall`.
+    """
+
+    method: ClassVar[str] = "ask"
+
+    message_id: _MessageId
+    job: _JobName = None
+    max_reply_bytes: _Bytes = None
+
+
+@dataclass(frozen=True)
+class EndCall(Call):
+    """Note that the run has ended: the job's host ends then.
+
+    Attributes
+    ----------
+    job
+        See `HostCall`.
+    """
+
+    method: ClassVar[str] = "end"
+
+    job: _JobName = None
 
 
 @dataclass(frozen=True)
@@ -242,7 +280,7 @@ class PerRoundCall(Call):
     node_config, mode
         See `Settings`.
     job : str | None
-        The job's name where vantage6 makes none: tasks of a user share no temporary folder.
+        See `HostCall`.
     """
 
     method: ClassVar[str] = "per_round"
