@@ -15,14 +15,18 @@ PASSWORD_VARIABLE = "FLOWER_V6_PASSWORD"  # noqa: S105
 _CONTAINER = "INPUT_FILE"
 _ASKED_FOR = "USER_REQUESTED_DATABASE_LABELS"
 _OF_CONTAINERS = frozenset(
+    {_CONTAINER, "OUTPUT_FILE", "TEMPORARY_FOLDER", "RUN_CONTEXT_FILE", "DB_LABELS", _ASKED_FOR}
+)
+# A container of vantage6 5 has this, and all of these.
+_ACTION = "FUNCTION_ACTION"
+_OF_SESSIONS = frozenset(
     {
-        *(_CONTAINER, "OUTPUT_FILE", "TEMPORARY_FOLDER", "RUN_CONTEXT_FILE", "DB_LABELS"),
-        *(_ASKED_FOR, "USER_REQUESTED_DATAFRAMES", "DATABASE_URI", "DATABASE_TYPE"),
-        *("SESSION_FOLDER", "SESSION_FILE", "FUNCTION_ACTION", "ALGORITHM_METHOD"),
-        *("TASK_ID", "NODE_ID", "ORGANIZATION_ID", "COLLABORATION_ID"),
+        *(_ACTION, "ALGORITHM_METHOD", "SESSION_FOLDER", "SESSION_FILE"),
+        *("USER_REQUESTED_DATAFRAMES", "DATABASE_URI", "DATABASE_TYPE"),
+        *("TASK_ID", "NODE_ID", "ORGANIZATION_ID", "COLLABORATION_ID", "HOST", "PORT", "API_PATH"),
     }
 )
-# In vantage6 5, of the one database that is extracted.
+# There, of the one database that is extracted.
 _PARAMETER = "DB_PARAM_"
 # With these a container reaches the server in its own name.
 _TOKENS = frozenset({"TOKEN_FILE", "CONTAINER_TOKEN"})
@@ -52,14 +56,18 @@ def for_flower(environment: Mapping[str, str]) -> dict[str, str]:
     taken = set(_TOKENS)
     prefixes = [_OURS]
     if _CONTAINER in environment:
-        taken |= _OF_CONTAINERS | _OF_SERVERS
-        prefixes.append(_PARAMETER)
+        taken |= _OF_CONTAINERS
         for name in environment:
             label = name.removesuffix("_DATABASE_URI")
             if label != name and f"{label}_DATABASE_TYPE" in environment:
                 taken |= {name, f"{label}_DATABASE_TYPE"}
         unasked = _labels(environment, "DB_LABELS") - _labels(environment, _ASKED_FOR)
         prefixes += [f"{label}_DB_PARAM_" for label in unasked]
+    if _ACTION in environment:
+        taken |= _OF_SESSIONS
+        prefixes.append(_PARAMETER)
+    if not _TOKENS.isdisjoint(environment):
+        taken |= _OF_SERVERS
     return {
         name: value
         for name, value in environment.items()
