@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from proxy.calls import AskCall, CourierCall, EndCall, HostCall, PerRoundCall
+from proxy.calls import AskCall, CourierCall, EndCall, ExtractCall, HostCall, PerRoundCall
 from proxy.errors import BridgeError, CarrierError
 from proxy.generations import container_of
 from proxy.system.process import keep_private
@@ -26,8 +26,8 @@ from proxy.vantage6.container import decoded
 log = logging.getLogger(__name__)
 
 _WITHOUT_DATA = "central"
-_CALLS = (AskCall, CourierCall, EndCall, HostCall, PerRoundCall)
-FUNCTIONS = (_WITHOUT_DATA, "extract", *(call.method for call in _CALLS))
+_CALLS = (CourierCall, HostCall, PerRoundCall, AskCall, EndCall, ExtractCall)
+FUNCTIONS = (_WITHOUT_DATA, *(call.method for call in _CALLS))
 
 
 def main() -> int:

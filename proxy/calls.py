@@ -44,6 +44,9 @@ _MAX_NODE_CONFIG_BYTES = 128 * 1024 - 1
 _MESSAGE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,127}")
 # 32 hexadecimal digits. It becomes the name of a folder, too.
 _JOB = re.compile(r"[0-9A-Za-z]{1,64}")
+# `DataframeInitInputSchema` in vantage6/hq/resource/common/input_schema.py (5.0.3). It becomes the
+# name of a folder.
+_DATAFRAME = re.compile(r"[0-9A-Za-z_-]{1,128}")
 # Node ids are uint64 (flwr 1.41, `proto/node.proto`).
 _NODE_ID_LIMIT = 1 << 64
 # The size of any file.
@@ -101,6 +104,12 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
 def _config(value: Any) -> str:
     # A lone surrogate raises a UnicodeEncodeError, which is a ValueError.
     if not isinstance(value, str) or "\0" in value:
@@ -117,6 +126,11 @@ _MessageId = Annotated[
     str, _Rule(_matching(_MESSAGE_ID), "1 to 128 letters, digits and hyphens, a hyphen not first")
 ]
 _JobName = Annotated[str | None, _Rule(_matching(_JOB), "1 to 64 letters and digits")]
+_DataframeName = Annotated[
+    str, _Rule(_matching(_DATAFRAME), "1 to 128 letters, digits, hyphens and underscores")
+]
+_Label = Annotated[str, _Rule(_matching(re.compile(".+")), "a database's label")]
+_Flag = Annotated[bool, _Rule(_flag, "true or false")]
 _Seconds = Annotated[float, _Rule(_seconds, f"a number of seconds from 0 to {LONGEST_SECONDS:.0f}")]
 _Bytes = Annotated[int | None, _Rule(_whole(_BYTES_LIMIT), "a number of bytes")]
 
@@ -266,7 +280,28 @@ class EndCall(Call):
 
     method: ClassVar[str] = "end"
 
-    job: _JobName = None
+    job: _JobName
+
+
+@dataclass(frozen=True)
+class ExtractCall(Call):
+    """Copy a database into a session.
+
+    Attributes
+    ----------
+    name : str
+        The dataframe that it becomes.
+    label : str
+        The database's.
+    for_one_run : bool
+        Whether the copy may be removed when one run has ended.
+    """
+
+    method: ClassVar[str] = "extract"
+
+    name: _DataframeName
+    label: _Label
+    for_one_run: _Flag
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import requests
 
 from proxy import strict_json
 from proxy.errors import ServerUnreachable, Vantage6Error
-from proxy.platforms import LOCAL, VANTAGE6_4, VANTAGE6_5, Platform, platform_of
+from proxy.platforms import VANTAGE6_4, VANTAGE6_5, Platform, platform_of
 from proxy.vantage6.container import Container
 from proxy.vantage6.data import Place, Wanted
 from proxy.vantage6.login import PLAIN, content_of, reason
@@ -89,12 +89,12 @@ class Prepare(Protocol):
 FOUR = Generation(VANTAGE6_4, container_4.read, Server4, prepare_4)
 FIVE = Generation(VANTAGE6_5, container_5.read, Server5, prepare_5)
 # What the bridge starts on this machine has the contract of vantage6 4.
-_BY_PLATFORM = {LOCAL.variable: FOUR, VANTAGE6_4.variable: FOUR, VANTAGE6_5.variable: FIVE}
+_BY_PLATFORM = {VANTAGE6_4.variable: FOUR, VANTAGE6_5.variable: FIVE}
 
 
 def generation_of(platform: Platform) -> Generation:
     """Return the generation of a platform."""
-    return _BY_PLATFORM[platform.variable]
+    return _BY_PLATFORM.get(platform.variable, FOUR)
 
 
 def container_of(environment: Mapping[str, str]) -> Container:

@@ -86,7 +86,14 @@ def main(container: Container, task: Payload) -> None:
         folder, written = workspace.path / "run", workspace.path / "written"
         folder.mkdir()
         written.mkdir()
-        shared = (_app(image.parent), flower, folder, Screen(sys.stdout), outcome, stations)
+        shared = (
+            _app(image.parent),
+            flower,
+            folder,
+            Screen(sys.stdout, watched=False),
+            outcome,
+            stations,
+        )
         run: Run
         if arguments.mode == Mode.DIRECT:
             run = DirectRun(*shared, arguments.run_config)

@@ -43,6 +43,8 @@ def main(container: Container, task: Payload) -> None:
     finally:
         message.instruction.unlink(missing_ok=True)
     payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
+    if not container.platform.loses_results:
+        message.missing.unlink(missing_ok=True)
     # One line, at the end: for each the server writes the task's row anew, input and all.
     print(f"message {message.message_id:.12} is answered", flush=True)
 

@@ -43,6 +43,8 @@ def main(container: Container, task: Payload) -> None:
             message.instruction.unlink(missing_ok=True)
         answer_file = message.reply if message.answered() else message.missing
         payload.write_answer(container.output_file, answer_file, call.max_reply_bytes, task.linked)
+        if not container.platform.loses_results:
+            message.missing.unlink(missing_ok=True)
 
 
 def _answer(job: Job, message: Message, start: Callable[[int], Runtime], policy: Policy) -> None:

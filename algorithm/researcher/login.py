@@ -32,12 +32,12 @@ class Settings:
     """What is known of a user and their server; empty where it is not known."""
 
     server: str = ""
-    auth_server: str = ""
-    auth_realm: str = ""
     username: str = ""
     password_file: str = ""
     organization_key: str = ""
     collaboration: str = ""
+    auth_server: str = ""
+    auth_realm: str = ""
     mfa_code: str = field(default="", repr=False)
 
     @property

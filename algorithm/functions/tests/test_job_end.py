@@ -119,7 +119,7 @@ def test_an_answer_that_no_server_should_give_does_not_end_the_asking(
         raise KeyError("status")
 
     with monkeypatch.context() as patch:
-        patch.setattr("algorithm.functions.job_end.Server.run", senseless)
+        patch.setattr("proxy.vantage6.server.Server.run", senseless)
         assert all(asked.acquire(timeout=SECONDS) for _ in range(3))
     central.status = "completed"
     assert watched.over.wait(SECONDS)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from proxy.calls import ExtractCall
 from proxy.errors import CarrierError, UsageError, Vantage6Error
 from proxy.vantage6.data import Place, Wanted
 from proxy.vantage6.server import Organization, Server, TaskStatus, answer_of
@@ -159,7 +160,8 @@ def _extracted(
     """
     # Names are unique in all of HQ.
     name = f"flower-v6-{uuid.uuid4().hex}"
-    arguments = json.dumps({"name": name, "label": label, "for_one_run": own}).encode()
+    call = ExtractCall(name, label, own)
+    arguments = json.dumps(call.task()["kwargs"]).encode()
     sealed = {
         each.id: b"".join(server.encoding.seal(padded([arguments]), each.public_key)).decode()
         for each in stations
@@ -169,7 +171,7 @@ def _extracted(
         "name": name,
         "task": {
             "image": place.image,
-            "method": "extract",
+            "method": call.method,
             "organizations": [{"id": id_, "arguments": text} for id_, text in sealed.items()],
         },
     }
