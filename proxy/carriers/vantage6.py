@@ -131,14 +131,17 @@ class Vantage6Starter:
     ) -> "_Task":
         """Create a task at a station."""
 
-        def create(of: Call, brought: Path | None = None) -> int:
-            return self._create(station, title, of, brought, ends_at, cancelled)
+        def create() -> int:
+            return self._create(station, title, call, bundle, ends_at, cancelled)
 
-        number = create(call, bundle)
-        asking = None
+        number, asking = create(), None
         if self.creator.loses_results and isinstance(call, CourierCall | PerRoundCall):
-            ask = AskCall(call.message_id, call.job, call.max_reply_bytes)
-            asking = Asking(self._server, lambda: create(ask), lambda: create(call, bundle))
+            ask, name = AskCall(call.message_id, call.job, call.max_reply_bytes), f"ask {title}"
+            asking = Asking(
+                self._server,
+                lambda: self._create(station, name, ask, None, ends_at, cancelled),
+                create,
+            )
         task = _Task(self, self._server, number, station, asking)
         if bundle is None:
             self._small_tasks[station] = task

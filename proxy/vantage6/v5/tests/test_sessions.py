@@ -1,13 +1,12 @@
 """Data for a user's tasks: extracted into a session, or refused before anything starts."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from proxy.errors import UsageError, Vantage6Error
 from proxy.generations import FIVE, FOUR, generation_at
-from proxy.vantage6.data import Place, Wanted
+from proxy.vantage6.data import Place, Prepared, Wanted
 from proxy.vantage6.login import ContainerLogin
 from proxy.vantage6.testing.model import Ended, FakeTask
 from proxy.vantage6.v4.testing import FakeServer
@@ -26,7 +25,7 @@ class Researcher:
         self.told: list[str] = []
         self._server = Server5(fake.url, ContainerLogin("a token"))
 
-    def wants(self, *labels: str, session: int = 0, dataframes: tuple[str, ...] = ()) -> Any:
+    def wants(self, *labels: str, session: int = 0, dataframes: tuple[str, ...] = ()) -> Prepared:
         stations = self._server.organizations(1)[:2]
         wanted = Wanted(labels, session, dataframes)
         return FIVE.prepare(self._server, PLACE, stations, wanted, self.told.append)
@@ -50,8 +49,10 @@ def has(researcher: Researcher, **databases: str) -> None:
 
 def test_each_database_is_extracted_into_a_session_for_the_run(researcher: Researcher) -> None:
     has(researcher, digits="csv", scans="folder")
-    members = researcher.wants("digits", "scans")
-    assert members == {
+    prepared = researcher.wants("digits", "scans")
+    assert prepared.central == {"session_id": 1}
+    assert prepared.arguments == {"dataframes": [1, 2]}
+    assert prepared.members == {
         "session_id": 1,
         "databases": [
             [{"type": "dataframe", "dataframe_id": 1}],
@@ -68,11 +69,13 @@ def test_each_database_is_extracted_into_a_session_for_the_run(researcher: Resea
 
 
 def test_a_run_without_data_has_a_session_too(researcher: Researcher) -> None:
-    assert researcher.wants() == {"session_id": 1, "databases": []}
+    prepared = researcher.wants()
+    assert prepared.members == {"session_id": 1, "databases": []}
+    assert prepared.arguments == {}
 
 
 def test_each_run_has_a_session_of_its_own(researcher: Researcher) -> None:
-    assert [researcher.wants()["session_id"] for _ in range(2)] == [1, 2]
+    assert [researcher.wants().central["session_id"] for _ in range(2)] == [1, 2]
 
 
 def test_a_database_that_a_station_lacks_is_named_before_anything_starts(
@@ -98,7 +101,7 @@ def test_a_database_that_only_an_extraction_reaches_is_refused_before_anything_s
 
 
 def test_a_node_that_never_said_what_it_has_is_asked_to_extract(researcher: Researcher) -> None:
-    assert researcher.wants("digits")["databases"]
+    assert researcher.wants("digits").members["databases"]
 
 
 def test_a_station_that_cannot_extract_is_named_with_its_log_and_the_session_goes(
@@ -129,9 +132,9 @@ def test_an_extraction_whose_result_is_lost_is_not_waited_for_for_ever(
 def test_a_session_of_the_users_own_is_used_and_kept(researcher: Researcher) -> None:
     researcher.fake.api.sessions[5] = [(7, "patients", 0), (8, "visits", 0)]
     both = [[{"type": "dataframe", "dataframe_id": each}] for each in (7, 8)]
-    assert researcher.wants(session=5) == {"session_id": 5, "databases": both}
+    assert researcher.wants(session=5).members == {"session_id": 5, "databases": both}
     for name in ("visits", "8"):
-        assert researcher.wants(session=5, dataframes=(name,))["databases"] == both[1:]
+        assert researcher.wants(session=5, dataframes=(name,)).members["databases"] == both[1:]
     assert not researcher.extractions
 
 
@@ -139,7 +142,7 @@ def test_a_database_may_be_extracted_into_a_session_of_the_users_own(
     researcher: Researcher,
 ) -> None:
     researcher.fake.api.sessions[5] = [(7, "patients", 0)]
-    assert len(researcher.wants("digits", session=5)["databases"]) == 1
+    assert len(researcher.wants("digits", session=5).members["databases"]) == 1
     [extraction] = researcher.extractions
     assert extraction.input["kwargs"]["for_one_run"] is False
 
@@ -170,6 +173,5 @@ def test_vantage6_4_has_no_sessions(researcher: Researcher) -> None:
     server = Server5(researcher.fake.url, ContainerLogin("a token"))
     with pytest.raises(UsageError, match="has no sessions"):
         FOUR.prepare(server, PLACE, [], Wanted(session=5), researcher.told.append)
-    assert FOUR.prepare(server, PLACE, [], Wanted(["digits"]), researcher.told.append) == {
-        "databases": [{"label": "digits"}]
-    }
+    prepared = FOUR.prepare(server, PLACE, [], Wanted(["digits"]), researcher.told.append)
+    assert prepared.members == prepared.central == {"databases": [{"label": "digits"}]}
