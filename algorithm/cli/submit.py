@@ -15,6 +15,7 @@ from algorithm.cli.options import (
     add_supernodes,
     add_tidy,
     positive,
+    wanted,
 )
 from algorithm.flower.node_config import run_config
 from algorithm.paths import check_folder
@@ -97,7 +98,7 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
         options.organization,
         options.organizations,
         arguments,
-        options.database,
+        wanted(options),
         options.name,
     )
     task = create_task(researcher, submission, screen)
@@ -111,4 +112,4 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
     status = watch(researcher.server, task, screen, [screen.take], tidier)
     if options.output is not None:
         fetch(researcher, existing_task(researcher.server, task), options.output, screen)
-    check(task, status)
+    check(researcher.server, task, status)

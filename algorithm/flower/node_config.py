@@ -10,7 +10,7 @@ from typing import Any
 from algorithm.flower import strict_toml
 from algorithm.paths import expanded
 from proxy.errors import UsageError, reason_of
-from proxy.vantage6.v4.container import Container
+from proxy.vantage6.container import Container
 
 STATION_NAME = "station-name"
 """The key under which a ClientApp finds its station's name."""

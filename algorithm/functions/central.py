@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,18 +33,20 @@ from proxy import strict_json
 from proxy.calls import Mode
 from proxy.carriers.vantage6 import MAX_STORED_BYTES
 from proxy.errors import AppError, UsageError
+from proxy.generations import generation_of
 from proxy.platforms import Creator
 from proxy.system import durable
 from proxy.system.process import Workspace
-from proxy.vantage6.v4.container import Container
-from proxy.vantage6.v4.login import ContainerLogin
-from proxy.vantage6.v4.payload import Payload
-from proxy.vantage6.v4.server import Organization, Server
+from proxy.vantage6.container import Container
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.payload import Payload
+from proxy.vantage6.server import Organization, Server
 
 log = logging.getLogger(__name__)
 
 # The server stores a result as base64.
 _MAX_RESULT_BYTES = MAX_STORED_BYTES // 4 * 3
+_LINGER_SECONDS = 3.0
 
 
 def main(container: Container, task: Payload) -> None:
@@ -58,7 +61,10 @@ def main(container: Container, task: Payload) -> None:
     """
     creator, server, claims = _admitted(container)
     # A run that ends while the server is away is started again by its node, result or not.
-    left = container.temporary_folder / f"central-result-{_identity(server, claims)}.json"
+    job = _job(creator, claims)
+    job_folder = container.job_folder(job)
+    durable.make_folder(job_folder)
+    left = job_folder / f"central-result-{_identity(server, claims)}.json"
     if (ended := _ended(left)) is not None:
         log.info("this run ended before; its outcome is here")
         shutil.copyfile(left, container.output_file)
@@ -74,7 +80,7 @@ def main(container: Container, task: Payload) -> None:
     manifest = Manifest.read(image)
     arguments = Arguments.checked(task.fields.get("kwargs") or {}, manifest.run_config_keys)
     flower = Flower.from_environment()
-    stations = _stations(creator, server, claims, arguments, flower.release)
+    stations = _stations(creator, server, claims, arguments, flower.release, job)
     outcome = Outcome(
         app=f"{manifest.publisher}/{manifest.name} {manifest.version}",
         flower_release=flower.release,
@@ -106,13 +112,21 @@ def main(container: Container, task: Payload) -> None:
             # Without its hint, the end of the app's log: that stands in our own log already.
             raise AppError(error.message) from error
         finally:
-            try:
-                write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
-            finally:
-                if container.output_file.stat().st_size:  # else it could not be written
-                    part = left.with_suffix(".part")
-                    shutil.copyfile(container.output_file, part)
-                    durable.publish(part, left)
+            _leave(container, outcome, written, left)
+
+
+def _leave(container: Container, outcome: Outcome, written: Path, left: Path) -> None:
+    """Leave the outcome as the result, and where this run finds it when it is started again."""
+    try:
+        write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
+    finally:
+        if container.output_file.stat().st_size:  # else it could not be written
+            part = left.with_suffix(".part")
+            shutil.copyfile(container.output_file, part)
+            durable.publish(part, left)
+        if container.platform.loses_results:
+            # A host at this node may have ended just before.
+            time.sleep(_LINGER_SECONDS)
 
 
 def log_taker(screen: Screen, encrypted: bool) -> Taker:
@@ -153,12 +167,19 @@ def _app(folder: Path) -> Path:
 def _admitted(container: Container) -> tuple[Creator, Server, Mapping[str, Any]]:
     """Return what the central may do, the server as it sees it, and what its token says."""
     creator = container.platform.central
-    if creator is None:
+    if creator is None or not container.token:
         raise UsageError(
             "The central function has no vantage6 token: it runs only in a vantage6 node."
         )
-    login = ContainerLogin(container.token_file.read_text().strip())
-    return creator, Server(container.server, login), login.claims
+    login = ContainerLogin(container.token)
+    server = generation_of(container.platform).server(container.server, login)
+    return creator, server, login.claims
+
+
+def _job(creator: Creator, claims: Mapping[str, Any]) -> str | None:
+    """Return the name of the job whose central this is; None where it needs none."""
+    # The same when its node starts it again.
+    return f"task{claims['task_id']}" if creator.names_job else None
 
 
 def _identity(server: Server, claims: Mapping[str, Any]) -> str:
@@ -178,11 +199,11 @@ def _stations(
     claims: Mapping[str, Any],
     arguments: Arguments,
     release: str,
+    job: str | None,
 ) -> Organizations:
     """Return the organizations that the arguments name."""
     known = server.organizations(claims["collaboration_id"], claims.get("study_id"))
-    shared = ("image", "collaboration_id", "databases", "study_id", "store_id")
-    members = {name: claims[name] for name in shared if claims.get(name)}
+    members = server.members_below(claims, arguments.dataframes)
     return Organizations(
         server,
         chosen(known, arguments.organizations),
@@ -192,6 +213,7 @@ def _stations(
         release,
         arguments.mode,
         arguments.host_idle_limit,
+        job,
     )
 
 

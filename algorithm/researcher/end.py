@@ -1,15 +1,12 @@
 """Ends a run's central task, and deletes what is left of it at the server."""
 
-from base64 import b64decode
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from algorithm.researcher.collaboration import existing_task
 from algorithm.runs.screen import Screen
-from proxy import strict_json
 from proxy.errors import NotFound, NotPermitted, UsageError
-from proxy.vantage6.v4.server import Server, TaskStatus
+from proxy.vantage6.server import Server, TaskStatus
 
 # While a run goes on it makes further tasks.
 _MOST_PASSES = 20
@@ -117,21 +114,12 @@ def _central(server: Server, number: int) -> dict[str, Any]:
                 f"Task {number} ({name}) is only a part of task {parent['id']}.",
                 f"Give the run's own number: {parent['id']}.",
             )
-    if (method := _method(server, number)) not in ("central", None):
+    if (method := server.method_of(task)) not in ("central", None):
         raise UsageError(
             f"Task {number} ({name}) is no run of a Flower app: its function is {method!r:.80}.",
             "Give the number that `flower-v6 submit` printed.",
         )
     return task
-
-
-def _method(server: Server, number: int) -> object:
-    """Return the function that a task calls; None where its input is encrypted."""
-    runs = server.all("run", task_id=number)
-    with suppress(ValueError, LookupError, TypeError):
-        content = strict_json.loads(b64decode(runs[0]["input"], validate=True))
-        return content["method"]
-    return None
 
 
 def _status(task: Mapping[str, Any]) -> TaskStatus:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.errors import Vantage6Error
-from proxy.vantage6.v4.server import Server
+from proxy.vantage6.server import Server
 
 log = logging.getLogger(__name__)
 

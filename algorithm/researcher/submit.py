@@ -10,11 +10,14 @@ from algorithm.researcher.collaboration import Researcher
 from algorithm.runs.screen import Screen
 from proxy.calls import Mode
 from proxy.errors import ServerUnreachable, Vantage6Error
-from proxy.vantage6.v4 import payload
+from proxy.generations import generation_of
+from proxy.vantage6 import payload
+from proxy.vantage6.data import Place, Wanted
 from proxy.vantage6.v4.stores import has_image, stores_of
 
 # `TaskInputSchema` in vantage6 4.15, `vantage6/server/resource/common/input_schema.py`.
 _MAX_DESCRIPTION = 1024
+_METHOD = "central"
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class Submission:
         Names or ids of those whose nodes are stations; empty for all of the collaboration.
     arguments : Mapping[str, Any]
         Further arguments of the central function (`algorithm.functions.arguments`).
-    databases : Sequence[str]
-        The labels of the databases that the stations' ClientApps are to find.
+    wanted : Wanted
+        The data that the stations' ClientApps are to find.
     name : str
         What the task is called; empty for what the image is called.
     """
@@ -41,7 +44,7 @@ class Submission:
     organization: str
     organizations: Sequence[str]
     arguments: Mapping[str, Any]
-    databases: Sequence[str]
+    wanted: Wanted
     name: str = ""
 
 
@@ -71,7 +74,11 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
             f"flower-v6 | warning: the node of {each.name} is offline; its tasks stay pending until"
             " it is online"
         )
-    kwargs = dict(what.arguments)
+    server, place = researcher.server, Place(researcher.collaboration.id, what.image)
+    prepare = generation_of(server.platform).prepare
+    data = prepare(server, place, stations, what.wanted, lambda text: screen.status(_line(text)))
+    screen.status("")
+    kwargs = {**what.arguments, **data.arguments}
     if what.organizations:
         kwargs["organizations"] = [each.id for each in stations]
     names = ", ".join(each.name for each in stations)
@@ -80,14 +87,14 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
         "description": _description(what.arguments, names),
         "image": what.image,
         "collaboration_id": researcher.collaboration.id,
-        "databases": [{"label": label} for label in what.databases],
+        **data.central,
         **_store(researcher, what.image, screen),
     }
     with TemporaryDirectory() as folder:
         path = Path(folder, "input")
-        payload.write(path, {"method": "central", "kwargs": kwargs})
+        payload.write(path, server.arguments(_METHOD, kwargs))
         try:
-            return researcher.server.create_task(task, central, path)
+            return server.create_task(task, _METHOD, central, path)
         except ServerUnreachable as error:
             raise ServerUnreachable(
                 f"The task may have been created or not. {error.message}",
@@ -116,6 +123,8 @@ def _store(researcher: Researcher, image: str, screen: Screen) -> dict[str, Any]
     an image. Without it the task runs nevertheless.
     """
     server = researcher.server
+    if not server.names_stores:
+        return {}
     for store in stores_of(server, researcher.collaboration.id):
         try:
             if has_image(store, server, image):
@@ -124,3 +133,7 @@ def _store(researcher: Researcher, image: str, screen: Screen) -> dict[str, Any]
         except Vantage6Error as error:
             screen.line(f"flower-v6 | warning: {error.message} The task does not name the store.")
     return {}
+
+
+def _line(text: str) -> str:
+    return f"flower-v6 | {text}"

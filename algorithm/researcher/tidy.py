@@ -5,12 +5,11 @@ server's database keeps them. A central function may delete nothing (vantage6 4.
 `resource/task.py`); its user may.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from algorithm.runs.screen import Screen
 from proxy.errors import NotFound, NotPermitted, ServerUnreachable
-from proxy.vantage6.v4.server import Server, TaskStatus
+from proxy.vantage6.server import Server, Subtask
 
 _HOST = "host"
 
@@ -32,19 +31,19 @@ class Tidier:
         self._deleted = set[int]()
         self._may = True
 
-    def tidy(self, subtasks: Sequence[Mapping[str, Any]], at_the_end: bool = False) -> None:
+    def tidy(self, subtasks: Sequence[Subtask], at_the_end: bool = False) -> None:
         """Delete what is not needed any more.
 
         Parameters
         ----------
-        subtasks : Sequence[Mapping[str, Any]]
-            The `id`, `name` and `status` of each.
+        subtasks : Sequence[Subtask]
+            All that were seen.
         at_the_end : bool
             Whether the central task has ended, so that none is needed.
         """
         for each in subtasks if at_the_end else done_with(subtasks):
-            if self._may and each["id"] not in self._deleted:
-                self._delete(each["id"])
+            if self._may and each.id not in self._deleted:
+                self._delete(each.id)
 
     def _delete(self, number: int) -> None:
         try:
@@ -62,7 +61,7 @@ class Tidier:
         self._deleted.add(number)
 
 
-def done_with(subtasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def done_with(subtasks: Sequence[Subtask]) -> list[Subtask]:
     """Return the messages' tasks that the central will not ask for any more.
 
     A station has one message at a time: once it has another one, the reply to the one before is
@@ -70,11 +69,11 @@ def done_with(subtasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """
     newest: dict[str, str] = {}
     done = []
-    for each in sorted(subtasks, key=lambda each: -int(each["id"])):
-        step, _, station = str(each["name"]).partition(": ")
+    for each in sorted(subtasks, key=lambda each: -each.id):
+        step, _, station = each.name.partition(": ")
         if step == _HOST:
             continue
         later = newest.setdefault(station, step)
-        if later != step and TaskStatus(each["status"]).ended:
+        if later != step and each.status.ended:
             done.append(each)
     return done

@@ -34,7 +34,7 @@ from algorithm.station.policy import ALLOWED_FABS, ALLOWED_MODES, ALLOWED_RUN_CO
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
 from proxy.carriers.lane_keys import STATION_NAME
 from proxy.errors import UsageError, reason_of
-from proxy.vantage6.v4.container import Container, Database
+from proxy.vantage6.container import Container, Database
 
 ANY_APP = "any"
 _TEXTS = ("lane", "name", "folder", "key", "central", "flower-env", "supernodes")

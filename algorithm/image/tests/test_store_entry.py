@@ -24,7 +24,8 @@ def test_an_entry_names_the_image_its_code_and_its_app() -> None:
 
 
 def test_an_entry_names_every_function_of_the_image() -> None:
-    assert {each["name"] for each in ENTRY["functions"]} == set(FUNCTIONS)
+    only_in_5 = {"ask", "end", "extract"}
+    assert {each["name"] for each in ENTRY["functions"]} == set(FUNCTIONS) - only_in_5
 
 
 def test_only_the_central_stands_alone() -> None:
@@ -34,7 +35,9 @@ def test_only_the_central_stands_alone() -> None:
 def test_the_central_takes_the_arguments_that_the_entry_names() -> None:
     central = ENTRY["functions"][0]
     assert {each["name"] for each in central["arguments"]} == {
-        each.name for each in fields(Arguments)
+        each.name
+        for each in fields(Arguments)
+        if each.name != "dataframes"  # `submit` gives them
     }
 
 

@@ -8,18 +8,18 @@ import pytest
 from algorithm.researcher.tidy import Tidier, done_with
 from algorithm.runs.screen import Screen
 from algorithm.tests.vantage6 import add_subtask
+from proxy.vantage6.server import Subtask, TaskStatus
 from proxy.vantage6.v4.login import UserLogin
-from proxy.vantage6.v4.server import Server
+from proxy.vantage6.v4.server import Server4
 from proxy.vantage6.v4.testing import Failure, FakeServer
 
-Subtask = tuple[str, str]
+Given = tuple[str, str]
 
 
-def subtasks(*given: Subtask) -> list[dict[str, object]]:
+def subtasks(*given: Given) -> list[Subtask]:
     """Return subtasks with these names and statuses, the oldest first."""
     return [
-        {"id": number, "name": name, "status": status}
-        for number, (name, status) in enumerate(given, 1)
+        Subtask(number, name, TaskStatus(status)) for number, (name, status) in enumerate(given, 1)
     ]
 
 
@@ -43,9 +43,9 @@ def subtasks(*given: Subtask) -> list[dict[str, object]]:
     ],
 )
 def test_a_message_is_done_with_when_its_station_has_another(
-    given: list[Subtask], done: list[int]
+    given: list[Given], done: list[int]
 ) -> None:
-    assert sorted(each["id"] for each in done_with(subtasks(*given))) == done
+    assert sorted(each.id for each in done_with(subtasks(*given))) == done
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ class Tidied:
 
     def __init__(self, fake: FakeServer) -> None:
         self.shown = io.StringIO()
-        server = Server(fake.url, UserLogin(fake.url, "ada", fake.api.password))
+        server = Server4(fake.url, UserLogin(fake.url, "ada", fake.api.password))
         self._tidier = Tidier(server, Screen(self.shown))
         self._subtasks = [
-            {"id": task.id, "name": task.asked.name, "status": task.status}
+            Subtask(task.id, task.asked.name, TaskStatus(task.status))
             for task in fake.tasks.values()
             if task.parent is not None
         ]

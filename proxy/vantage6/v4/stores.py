@@ -13,8 +13,8 @@ import requests
 
 from proxy import strict_json
 from proxy.errors import ServerUnreachable, Vantage6Error
-from proxy.vantage6.v4.login import PLAIN, bearer, content_of, reason
-from proxy.vantage6.v4.server import Server
+from proxy.vantage6.login import PLAIN, bearer, content_of, reason
+from proxy.vantage6.server import Server
 
 _TIMEOUT_SECONDS = (5.0, 60.0)
 _MOST_ANSWER_BYTES = 4 << 20
