@@ -22,10 +22,10 @@ test: unit integration  ## all tests
 
 # Some wait for processes. With CI set they try more inputs.
 unit: .venv-dev/installed  ## the unit tests: a minute
-	$(DEV)/pytest $(UNITS) --numprocesses 3 --dist worksteal
+	$(DEV)/pytest $(UNITS) --numprocesses 2 --dist worksteal
 
 coverage: .venv-dev/installed  ## the unit tests, and what of the code they cover
-	$(DEV)/pytest $(UNITS) --numprocesses 3 --dist worksteal --cov --cov-report=term:skip-covered
+	$(DEV)/pytest $(UNITS) --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 # They mostly wait, so they run side by side; those that share a stack, one by one.
 integration: .venv/installed build/browser/installed $(VANTAGE6)  ## tests on real parts; on a real vantage6 where Docker runs

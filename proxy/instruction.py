@@ -41,13 +41,13 @@ def instruction_of(bundle: Bundle) -> tuple[messages.Instruction, fleet.Run]:
         raise BundleError(f"Bundle {bundle.path}: {error.message}") from error
     if instruction is None:
         raise BundleError(f"Bundle {bundle.path} holds no message.")
-    for what, said, meant in (
+    for name, held, named in (
         ("message", instruction.message_id, header.message_id),
         ("run", run.run_id, instruction.metadata.run_id),
         ("node", instruction.metadata.dst_node_id, header.instruction.node_id),
     ):
-        if said != meant:
-            raise BundleError(f"Bundle {bundle.path} names {what} {meant} but holds {said}.")
+        if held != named:
+            raise BundleError(f"Bundle {bundle.path} names {name} {named} but holds {held}.")
     if not 0 < header.instruction.deadline_seconds <= LONGEST_SECONDS:
         raise BundleError(f"Bundle {bundle.path} has no sensible deadline.")
     if missing := [i for i in instruction.object_ids if i not in bundle.object_ids]:
@@ -88,11 +88,11 @@ def _check_one_message(bundle: Bundle, instruction: messages.Instruction) -> Non
         raise FleetError("The objects are not those of the message.")
     # A ClientApp has the message from its object, which differs in one thing only (flwr 1.19 to
     # 1.42, `Message.deflate`): its id, which is that object's hash.
-    meant = fleet.Metadata()
-    meant.CopyFrom(instruction.metadata)
-    meant.ClearField("message_id")
+    announced = fleet.Metadata()
+    announced.CopyFrom(instruction.metadata)
+    announced.ClearField("message_id")
     _, _, body = bundle.read(instruction.message_id, ANNOUNCEMENT_BYTES).partition(b"\0")
-    if one_reading.read(fleet.Message, body).metadata != meant:
+    if one_reading.read(fleet.Message, body).metadata != announced:
         raise FleetError("The message's object is not the message that was announced.")
 
 
@@ -109,9 +109,9 @@ def app_of(bundle: Bundle, run: fleet.Run, response: bytes) -> fleet.Fab:
     except FleetError as error:
         raise BundleError(f"Bundle {bundle.path}: {error.message}") from error
     # A SuperNode refuses one that comes under another hash than its own by ending (flwr 1.41).
-    for said in (messages.object_id(fab.content), fab.hash_str):
-        if said != run.fab_hash:
+    for fab_hash in (messages.object_id(fab.content), fab.hash_str):
+        if fab_hash != run.fab_hash:
             raise BundleError(
-                f"The app (FAB) {said} is not the one that the run names, {run.fab_hash}."
+                f"The app (FAB) {fab_hash} is not the one that the run names, {run.fab_hash}."
             )
     return fab

@@ -34,7 +34,7 @@ _SOURCES = (".py", ".toml")
 
 
 def check_app(app: Path) -> None:
-    """Refuse what cannot be a Flower app.
+    """Refuse a folder that cannot be a Flower app.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def copy_app(app: Path, folder: Path, flower: Flower | None) -> AppCopy:
     source, copy = app.resolve(), folder / _COPY
     try:
         copy.mkdir(parents=True)
-        # What Flower looks into to decide comes first, then what is nearest to the top.
+        # The file that Flower looks into to decide comes first, then what is nearest to the top.
         sizes = dict(sorted(_files(source, copy), key=lambda file: _rank(*file)))
         room, stand_ins = _COPIED_BYTES, set()
         for name, size in sizes.items():

@@ -20,7 +20,7 @@ from proxy.system.process import Process
 _HOST = "127.0.0.1"
 # Where the programs that the bridge starts find the Flower environment.
 ENVIRONMENT_VARIABLE = "FLOWER_V6_FLOWER_ENV"
-# The file in a SuperNode's home that has its config; Flower takes what ends in .toml for a file.
+# The file in a SuperNode's home that has its config; Flower takes text ending in .toml for a file.
 NODE_CONFIG = "node-config.toml"
 # The nightly releases are a distribution of their own.
 _ASK_RELEASE = """
@@ -176,7 +176,7 @@ class Flower:
         return _fill(self._era.register, values)
 
     def _guarded(self, program: str, *arguments: str) -> list[str]:
-        """Return the same, but what the program listens at is for our user only."""
+        """Return the same, but only our user reaches the ports of the program."""
         return self.command("python", guard.__file__, *self.command(program, *arguments))
 
     def command(self, program: str, *arguments: str) -> list[str]:

@@ -129,7 +129,7 @@ def encoded_content(flower: Any, message: Any) -> list[bytes]:
 
 
 def content_field(pieces: Sequence[bytes]) -> list[bytes]:
-    """Return an encoded content as what belongs behind the head of its message."""
+    """Return an encoded content as the field that belongs behind its message's head."""
     return [_start_of(_CONTENT, size_of(pieces)), *pieces]
 
 
@@ -232,7 +232,7 @@ def _array(flower: Any, frame: Frame, end: int) -> Any:
 
 
 def _fields(frame: Frame, end: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield tag, what stands before the value, and the value's length, for each field.
+    """Yield tag, all bytes before the value, and the value's length, for each field.
 
     Up to where `end` bytes are left. Who iterates reads each value before going on.
     """
@@ -270,7 +270,7 @@ def _tag(number: int) -> int:
 
 
 def _start_of(number: int, length: int) -> bytes:
-    """Return what stands before a value of so many bytes."""
+    """Return the tag and length before a value of so many bytes."""
     return _number(_tag(number)) + _number(length)
 
 

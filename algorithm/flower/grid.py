@@ -1,4 +1,4 @@
-"""A ServerApp's Grid without a SuperLink: Flower's own, but for what it says to that.
+"""A ServerApp's Grid without a SuperLink: Flower's own, but for its calls to that.
 
 It is a part of `run_serverapp.py`, which loads it by its path: Python 3.9+, and it imports nothing
 of the bridge. `flower` is what that script resolves of Flower, `mailbox` its `_Mailbox`.
@@ -81,28 +81,29 @@ def grid_class(flower: Any) -> Any:
             ]
 
         def _pulled_own(self) -> list[Any]:
-            own, self._own = self._own, []
-            return list(map(self._with_id, own))
+            messages, self._own = self._own, []
+            return list(map(self._with_id, messages))
 
         def send_and_receive(
             self, messages: Iterable[Any], *, timeout: float | None = None
         ) -> list[Any]:
             """Send messages, wait for their replies, and return those that came in time."""
             until = None if timeout is None else time.monotonic() + timeout
-            asked = list(self._replied(self.push_messages(messages)))
+            pushed = list(self._replied(self.push_messages(messages)))
             replies: list[Any] = []
-            waiting = set(asked)
+            waiting = set(pushed)
             while until is None or time.monotonic() < until:
                 pulled = self.pull_messages(waiting)
                 replies += pulled
-                waiting.difference_update(each.metadata.reply_to_message_id for each in pulled)
+                waiting.difference_update(reply.metadata.reply_to_message_id for reply in pulled)
                 if not waiting:
                     break
                 self._mailbox.wait(waiting, until)
             # In the order of the messages, so that sums of floats do not depend on who was first.
-            places = {message_id: place for place, message_id in enumerate(asked)}
+            places = {message_id: place for place, message_id in enumerate(pushed)}
             return sorted(
-                replies, key=lambda each: places.get(each.metadata.reply_to_message_id, len(places))
+                replies,
+                key=lambda reply: places.get(reply.metadata.reply_to_message_id, len(places)),
             )
 
         @staticmethod
@@ -119,7 +120,7 @@ def grid_class(flower: Any) -> Any:
             return reply
 
         def _unavailable(self, message_id: str) -> Any:
-            """Return what a SuperLink says of a message that it does not, or no longer, know."""
+            """Return a SuperLink's answer for a message that it does not, or no longer, know."""
             reason = f"There is no message {message_id}, or it has expired or was answered before."
             code = flower.ErrorCode.MESSAGE_UNAVAILABLE
             # Until 1.37 it did not say of which run.
@@ -127,7 +128,7 @@ def grid_class(flower: Any) -> Any:
             return self._with_id(error_reply(flower, run_id, message_id, code, reason))
 
     class InboxGrid(DirectGrid):
-        """The same from 1.43 on: any message is taken, and replies are what is in an inbox.
+        """The same from 1.43 on: any message is taken, and replies are in an inbox.
 
         Of a message that nobody will answer a SuperLink says nothing, and whoever waits for its
         reply does so for ever. Here an error comes.
@@ -214,15 +215,15 @@ class SuperLink:
 
 def _texts(message_ids: Iterable[str]) -> list[str]:
     """Return ids as protobuf takes them: None for none, but nothing that is no text."""
-    found = list(message_ids or ())
-    for each in found:
-        if not isinstance(each, str):
-            raise TypeError(f"a message id is a str, not {type(each).__name__}")
-    return found
+    ids = list(message_ids or ())
+    for message_id in ids:
+        if not isinstance(message_id, str):
+            raise TypeError(f"a message id is a str, not {type(message_id).__name__}")
+    return ids
 
 
 def error_reply(flower: Any, run_id: int, message_id: str, code: int, reason: str) -> Any:
-    """Make what a SuperLink itself says of a message: an error in place of its reply."""
+    """Make a SuperLink's own answer to a message: an error in place of its reply."""
     reply = flower.ProtoMessage()
     reply.metadata.run_id = run_id
     reply.metadata.src_node_id = flower.SUPERLINK_NODE_ID

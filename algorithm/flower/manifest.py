@@ -208,15 +208,15 @@ def _check_names(archive: zipfile.ZipFile) -> None:
 
 
 def _hashes(archive: zipfile.ZipFile, fab_bytes: int) -> dict[str, str]:
-    left = min(_FREE_BYTES + _MAX_EXPANSION * fab_bytes, _MAX_EXPANDED_BYTES)
+    bytes_left = min(_FREE_BYTES + _MAX_EXPANSION * fab_bytes, _MAX_EXPANDED_BYTES)
     hashes: dict[str, str] = {}
     for name in archive.namelist():
         if name == _FLOWERS_OWN_LIST:
             continue
         digest = hashlib.sha256()
-        for piece in _content(archive, name, left):
+        for piece in _content(archive, name, bytes_left):
             digest.update(piece)
-            left -= len(piece)
+            bytes_left -= len(piece)
         hashes[name] = digest.hexdigest()
     return hashes
 
@@ -227,7 +227,7 @@ def _content(archive: zipfile.ZipFile, name: str, limit: int) -> Iterator[bytes]
         entry = archive.getinfo(name)
     except KeyError:
         raise AppError(f"The app (FAB) has no {name[:80]!r}.") from None
-    # zipfile expands what is compressed otherwise without any limit. Flower uses these two.
+    # zipfile expands files that are compressed otherwise without any limit. Flower uses these two.
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise AppError(
             f"The app (FAB) is compressed in a way that Flower does not use: {name[:80]!r}."

@@ -9,7 +9,7 @@ frames. To this script come
        `node_config` (as for `flower-supernode`), `max_message_bytes` and what P has
     P  JSON with `modules` and `environ`: imports the modules, in an environment with those
        variables
-    T  a message: JSON with `context` (the path of what the ClientApp's Context is kept in),
+    T  a message: JSON with `context` (the path of the file that keeps its Context),
        followed by
     F  its app (FAB),
     R  its run (an encoded Run), and
@@ -67,14 +67,14 @@ _GRACE_SECONDS = 3.0
 # How often to look whether a child has ended; that it has replied is noticed at once.
 _LOOK_SECONDS = 0.02
 _DIGEST_BYTES = hashlib.sha256().digest_size
-# A message is read from the pipe in such pieces; what is larger is read at once.
+# A message is read from the pipe in such pieces; a larger one is read at once.
 _READ_BYTES = 1 << 16
 # The folders in which libraries are.
 _LIBRARIES = (sys.prefix, sys.base_prefix)
 
 
 def _load_frames() -> Any:
-    """Load what both scripts have in common; an app's own `frames` is another module."""
+    """Load the part that both scripts share; an app's own `frames` is another module."""
     path = Path(__file__).with_name("frames.py")
     spec = importlib.util.spec_from_file_location("_flower_v6_frames", path)
     assert spec is not None  # noqa: S101 - it is a path
@@ -126,7 +126,7 @@ def main() -> int:
 
 
 def _leave() -> NoReturn:
-    """End a child as a program ends, but without taking apart what is the parent's, too.
+    """End a child as a program ends, but without freeing the objects that are the parent's, too.
 
     As Python's own `multiprocessing` does: to free all objects takes seconds after a fork.
     """
@@ -232,7 +232,7 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
 def _context(
     flower: Any, start: Mapping[str, Any], run: Any, app: Path, kept: Path
 ) -> tuple[Any, bool]:
-    """Return the ClientApp's Context, and whether what was kept of it is damaged."""
+    """Return the ClientApp's Context, and whether the file that kept it is damaged."""
     encoded, damaged = _kept(kept)
     if encoded is not None:
         return flower.context_from_proto(flower.ProtoContext.FromString(encoded)), False
@@ -260,7 +260,7 @@ def _call(flower: Any, run: Any, message: Any, context: Any, kept: Path) -> Any:
 
 
 def _kept(path: Path) -> tuple[bytes | None, bool]:
-    """Return what `_keep` has kept, if it is whole; and whether it is there but damaged.
+    """Return the bytes that `_keep` has kept, if they are whole; and whether they are damaged.
 
     An empty file, which a power cut may leave, is a Context to protobuf, hence the SHA-256.
     """
@@ -297,7 +297,7 @@ def _is_library(name: str) -> bool:
 
 
 def _preload(seen: Mapping[str, Any]) -> None:
-    """Import what ClientApps have been seen to import, with the variables that they set."""
+    """Import the modules that ClientApps imported, with the variables that they set."""
     environ = dict(os.environ)
     os.environ.update(seen["environ"])
     for name in seen["modules"]:
@@ -335,7 +335,7 @@ def _resolve(name: str) -> Any:
 
 
 def _json_in(pipe: socket.socket, kind: bytes) -> Any:
-    """Return what is in the next frame, and leave what is behind it to a child."""
+    """Return the content of the next frame; the frames behind it are left to a child."""
     with pipe.makefile("rb", buffering=0) as file:
         return json.loads(frames.receive_one(file, kind).rest())
 

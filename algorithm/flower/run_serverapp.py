@@ -54,7 +54,7 @@ from typing import Any, BinaryIO
 
 from google.protobuf.json_format import ParseDict
 
-# Replies are read from the pipe in such pieces; what is larger is read at once.
+# Replies are read from the pipe in such pieces; a larger one is read at once.
 _READ_BYTES = 1 << 16
 
 
@@ -95,7 +95,7 @@ def main() -> int:
 
 
 def _new_run(flower: Any, start: Mapping[str, Any]) -> Any:
-    """Return the run (an encoded Run), with what a release has of the fields that it may have."""
+    """Return the run (an encoded Run), with those of its fields that the release has."""
     now = datetime.now(timezone.utc).isoformat()  # noqa: UP017 - Python 3.9 has no UTC
     about = {
         "run_id": start["run_id"],
@@ -193,7 +193,7 @@ class _Mailbox:
             frames.send(self._pipe, b"B" if has_content else b"M", [head])
 
     def _send_content(self, message: Any, head: int) -> None:
-        """Send what a message says, unless the one before said the same: often all do."""
+        """Send a message's content, unless the one before had the same: often all have."""
         content_id = message.content.object_id
         if content_id == self._content_id:
             return
@@ -211,26 +211,28 @@ class _Mailbox:
         now = time.time()
         with self.changed:
             wanted = list(self._expiry if message_ids is None else dict.fromkeys(message_ids))
-            unknown = [each for each in wanted if each not in self._expiry]
-            expired = [each for each in wanted if self._expiry.get(each, now) < now]
-            for each in expired:
-                self._replies.pop(each, None)
-            found = [each for each in wanted if each in self._replies]
-            replies = [self._replies.pop(each) for each in found]
-            for each in (*found, *expired):
-                del self._expiry[each]
+            unknown = [message_id for message_id in wanted if message_id not in self._expiry]
+            expired = [
+                message_id for message_id in wanted if self._expiry.get(message_id, now) < now
+            ]
+            for message_id in expired:
+                self._replies.pop(message_id, None)
+            answered = [message_id for message_id in wanted if message_id in self._replies]
+            replies = [self._replies.pop(message_id) for message_id in answered]
+            for message_id in (*answered, *expired):
+                del self._expiry[message_id]
         return replies, expired, unknown
 
     def wait(self, message_ids: Collection[str], until: float | None) -> None:
         """Wait until there is a reply to one of some messages, or `until` (time.monotonic)."""
         with self.changed:
-            while not any(each in self._replies for each in message_ids):
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
+            while not any(message_id in self._replies for message_id in message_ids):
+                seconds = None if until is None else until - time.monotonic()
+                if seconds is not None and seconds <= 0:
                     return
                 if self._closed:
                     raise ConnectionError("the bridge has ended")
-                self.changed.wait(left)
+                self.changed.wait(seconds)
 
     def _read(self) -> None:
         try:

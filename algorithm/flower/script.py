@@ -83,7 +83,7 @@ class Script:
                 self._pipe.sendall(block)
 
     def receive(self, until: float | None = None) -> tuple[bytes, Data]:
-        """Return the next frame's letter, and what is in it; from one thread.
+        """Return the next frame's letter and content; from one thread.
 
         Raises
         ------

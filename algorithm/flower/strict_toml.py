@@ -13,7 +13,7 @@ _LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_MOST_D
 
 
 def loads(text: str) -> dict[str, Any]:
-    """Return what a TOML text says.
+    """Return the table that a TOML text describes.
 
     Raises
     ------

@@ -49,7 +49,7 @@ class _Failure:
 
 # The first row that fits counts.
 _FAILURES: tuple[tuple[type[Exception], ErrorCode, str, bool], ...] = (
-    # What was raised, its code, what the reason begins with, and whether the runtime is reusable.
+    # The exception, its code, the beginning of the reason, and whether the runtime is reusable.
     (Refused, ErrorCode.MESSAGE_UNAVAILABLE, "", True),
     (BundleError, ErrorCode.MESSAGE_UNAVAILABLE, "", True),
     (FleetError, ErrorCode.MESSAGE_UNAVAILABLE, "", True),
@@ -139,7 +139,7 @@ def _have_answered(
         delivery = Delivery(bundle, fab, message.complete, job.objects.generation(), message.take)
         policy.check(delivery.run, delivery.app.content)
         answering = runtime(instruction.node_id)
-        # Not before: what is refused is not kept.
+        # Not before: a refused app is not kept.
         _keep(job, bundle, shared)
         answering.serve(delivery, instruction.deadline_seconds)
         # Not its text, which may tell of the data: vantage6 shows our log to others.
@@ -149,7 +149,7 @@ def _have_answered(
 
 
 def _read(job: Job, bundle: Bundle, object_id: str) -> bytes:
-    """Return an object from the bundle, or else from what the station holds."""
+    """Return an object from the bundle, or else from the station's cache."""
     if object_id in bundle.object_ids:
         return bundle.read(object_id, APP_BYTES)
     content = job.objects.get(object_id)
@@ -160,10 +160,10 @@ def _read(job: Job, bundle: Bundle, object_id: str) -> bytes:
 
 def _keep(job: Job, bundle: Bundle, object_ids: list[str]) -> None:
     """Keep objects that came, for later messages. Without them they come again."""
-    for each in object_ids:
+    for object_id in object_ids:
         try:
-            if each in bundle.object_ids:
-                job.objects.keep(each, bundle.read(each, APP_BYTES))
+            if object_id in bundle.object_ids:
+                job.objects.keep(object_id, bundle.read(object_id, APP_BYTES))
         except (BundleError, OSError) as error:
             log.warning("the app will have to be sent again: %s", one_line(str(error)))
 
@@ -184,7 +184,7 @@ def _is_complete(message: Message) -> bool:
 def _release(message: Message) -> None:
     """Let an answer go, a reply or a failure: from here on a courier may take it.
 
-    The one place to judge what leaves the station. Nothing does so far.
+    The one place where a reply can be judged before it leaves. None is so far.
     """
     durable.publish(message.complete, message.reply)
 
@@ -202,7 +202,7 @@ def _write_missing(job: Job, message: Message, object_ids: list[str]) -> None:
 
 
 def _failure_of(error: Exception) -> _Failure:
-    """Return what an exception is to the central."""
+    """Return the failure that the central gets for an exception."""
     if isinstance(error, NoReply):
         return _Failure(error.error_code, one_line(error.message), reusable=False)
     code, prefix, reusable = next(row[1:] for row in _FAILURES if isinstance(error, row[0]))

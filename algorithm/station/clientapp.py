@@ -73,7 +73,7 @@ class ClientApp:
         self._contexts = contexts
         self._log_file = log_file
         self._warm = warm
-        # What the script starts with; the last two are what makes ClientApps start soon.
+        # The script's first frame; with its last two entries ClientApps start sooner.
         self._start: dict[str, Any] = {
             "names": names_of(flower.release),
             "node_id": node_id,
@@ -151,11 +151,11 @@ class ClientApp:
         self._script.send(b"M", Part(pulled, place.start, place.size), until)
 
     def _reply(self, until: float) -> tuple[dict[str, Any], Data]:
-        """Return what the process says of the message, and the reply."""
+        """Return the process's account of the message, and the reply."""
         _, seen = self._script.receive(until)
         _, reply = self._script.receive(until)
-        found: dict[str, Any] = json.loads(in_memory(seen))
-        return found, reply
+        account: dict[str, Any] = json.loads(in_memory(seen))
+        return account, reply
 
     def _collect(self, seconds: float, reply: Data) -> None:
         """Put the reply into its bundle."""
@@ -188,9 +188,9 @@ class ClientApp:
             self._script.stop()
             self._script = self._started()
         elif seen["modules"]:
-            what = {"modules": seen["modules"], "environ": self._start["environ"]}
+            imports = {"modules": seen["modules"], "environ": self._start["environ"]}
             try:
-                self._script.send(b"P", json.dumps(what).encode())
+                self._script.send(b"P", json.dumps(imports).encode())
             except EOFError:
                 log.warning("the ClientApp's process ended after its reply")
 

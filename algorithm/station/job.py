@@ -79,9 +79,9 @@ class Message:
             self._error.touch()
 
     def forget_instruction(self) -> None:
-        """Remove the instruction, and what was begun of an answer."""
-        for each in (self.instruction, self.missing, *self.folder.glob("*.part")):
-            each.unlink(missing_ok=True)
+        """Remove the instruction, and an answer that was begun."""
+        for path in (self.instruction, self.missing, *self.folder.glob("*.part")):
+            path.unlink(missing_ok=True)
 
     def take(self) -> None:
         """Note that the ClientApp has it, for good: before it does."""
@@ -140,8 +140,12 @@ class Job:
 
     def waiting(self) -> list[Message]:
         """The messages that have an instruction but no answer."""
-        messages = [self._message(each.name) for each in self._messages.iterdir()]
-        return [each for each in messages if each.instruction.exists() and not each.answered()]
+        messages = [self._message(message.name) for message in self._messages.iterdir()]
+        return [
+            message
+            for message in messages
+            if message.instruction.exists() and not message.answered()
+        ]
 
     def forget_answered_but(self, message: Message) -> None:
         """Make room: a station has one message at a time, so older replies have arrived."""

@@ -105,7 +105,7 @@ class ObjectStore:
 
     def missing(self, object_ids: Iterable[str]) -> list[str]:
         """Return those of some objects that are not here."""
-        return [each for each in object_ids if self.get(each) is None]
+        return [object_id for object_id in object_ids if self.get(object_id) is None]
 
     def _make_room(self, size: int) -> None:
         """Remove the objects that were not used for longest, and what a crash left of others."""

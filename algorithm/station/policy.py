@@ -37,7 +37,7 @@ _NAME_LENGTH = 80
 
 
 class Refused(BridgeError):
-    """The station does not run what the central asks for."""
+    """The station does not run this app, or not in this way."""
 
     code = "refused"
 
@@ -65,7 +65,7 @@ class Policy:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read what the image and the owner say.
+        """Read the policy that image and owner have set.
 
         Raises
         ------
@@ -74,10 +74,10 @@ class Policy:
         """
         path = environment.get(manifest.ENVIRONMENT_VARIABLE)
         fabs = _listed(environment, ALLOWED_FABS) or frozenset()
-        for each in fabs:
-            if not _SHA256.fullmatch(each):
+        for fab in fabs:
+            if not _SHA256.fullmatch(fab):
                 raise UsageError(
-                    f"The policy variable {ALLOWED_FABS} has {each!r}, which is not a SHA-256.",
+                    f"The policy variable {ALLOWED_FABS} has {fab!r}, which is not a SHA-256.",
                     "Correct it in algorithm_env of the node's configuration.",
                 )
         modes = _listed(environment, ALLOWED_MODES)
@@ -95,7 +95,7 @@ class Policy:
         )
 
     def permitting(self, mode: str, start: Callable[[int], Runtime]) -> Callable[[int], Runtime]:
-        """Return what starts a runtime if its mode may be used; else it raises `Refused`."""
+        """Return a function that starts a runtime, or raises `Refused` if the mode is forbidden."""
 
         def refuse(_: int) -> Runtime:
             raise Refused(
@@ -106,7 +106,7 @@ class Policy:
         return start if mode in self.modes else refuse
 
     def check(self, run: fleet.Run, fab: bytes) -> None:
-        """Check what a ClientApp is about to get.
+        """Check a run and its app, before a ClientApp gets them.
 
         Parameters
         ----------
@@ -131,14 +131,14 @@ class Policy:
             raise Refused(self._reason_against(actual, fab))
         # Flower's processes look for the installed app under these two (flwr 1.41,
         # `get_project_dir` in common/config.py): they must not lead to another folder.
-        for what, said, meant in (
+        for name, claimed, known in (
             ("app", run.fab_id, f"{app.publisher}/{app.name}"),
             ("version", run.fab_version, app.version),
         ):
-            if said != meant:
+            if claimed != known:
                 raise Refused(
-                    f"Refused by the station's policy: the run names the {what}"
-                    f" {said[:_NAME_LENGTH]!r}, its app (FAB) {meant!r}."
+                    f"Refused by the station's policy: the run names the {name}"
+                    f" {claimed[:_NAME_LENGTH]!r}, its app (FAB) {known!r}."
                 )
         allowed = set(app.run_config_keys)
         if self.run_config_keys is not None:
@@ -174,18 +174,20 @@ class Policy:
         )
 
 
-def _difference(own: Mapping[str, str], fab: bytes) -> str:
+def _difference(image_files: Mapping[str, str], fab: bytes) -> str:
     try:
-        found = file_hashes(fab)
+        files = file_hashes(fab)
     except AppError as error:
         return f"Its files cannot be compared: {error.message}"
     kinds = {
-        "changed": [name for name in own if name in found and found[name] != own[name]],
-        "added": [name for name in found if name not in own],
-        "removed": [name for name in own if name not in found],
+        "changed": [
+            name for name in image_files if name in files and files[name] != image_files[name]
+        ],
+        "added": [name for name in files if name not in image_files],
+        "removed": [name for name in image_files if name not in files],
     }
-    said = [f"{kind}: {_some(names)}" for kind, names in kinds.items() if names]
-    return f"Its files differ, {'; '.join(said)}." if said else "Its files are the same."
+    parts = [f"{kind}: {_some(names)}" for kind, names in kinds.items() if names]
+    return f"Its files differ, {'; '.join(parts)}." if parts else "Its files are the same."
 
 
 def _listed(environment: Mapping[str, str], name: str) -> frozenset[str] | None:

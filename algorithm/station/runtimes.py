@@ -18,7 +18,7 @@ from proxy.calls import Mode
 def runtimes(
     mode: Mode, job: Job, node_config: str, folder: Path, warm: bool
 ) -> Callable[[int], Runtime]:
-    """Return what starts a runtime under a node id.
+    """Return a function that starts a runtime under a node id.
 
     Parameters
     ----------

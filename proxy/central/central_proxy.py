@@ -114,7 +114,7 @@ class CentralProxy:
             thread.start()
 
     def stop(self) -> None:
-        """Answer what is under way with errors and take the virtual SuperNodes off the SuperLink.
+        """Answer messages under way with errors and take the virtual SuperNodes off the SuperLink.
 
         A reply that is being pushed is given some seconds.
         """
@@ -256,7 +256,7 @@ class VirtualSuperNode:
 
     @contextmanager
     def _going_on(self) -> Iterator[None]:
-        """Log what the body raises, and wait a moment: the thread goes on."""
+        """Log an exception of the body, and wait a moment: the thread goes on."""
         try:
             yield
         except Cancelled as error:

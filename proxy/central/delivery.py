@@ -57,7 +57,7 @@ from proxy.retry import retrying
 
 log = logging.getLogger(__name__)
 
-# The station's own deadline comes this much before the central's: it knows better what went wrong.
+# The station's own deadline comes this much before the central's: it knows the reason better.
 _GRACE_SECONDS = 10.0
 
 # The code of the error reply that an exception becomes; the nearest of its base classes decides.
@@ -309,7 +309,7 @@ class Delivery:
             self._trace(event)
 
     def _event(self) -> dict[str, Any]:
-        """Return what every event says."""
+        """Return the fields that every event has."""
         seconds, self._seconds = self._seconds, {}
         return {
             "station": self._station.name,
@@ -348,7 +348,7 @@ class Delivery:
 
 
 def _metrics(reply: Reply, answer: Bundle) -> Metrics:
-    """Return a reply's metrics; what cannot be read is no reason to withhold the reply."""
+    """Return a reply's metrics; none if they cannot be read: the reply is pushed all the same."""
     try:
         if reply.object_ids:
             return metrics_of(reply.object_ids, partial(answer.read, at_most=OBJECT_BYTES))

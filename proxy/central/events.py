@@ -197,7 +197,7 @@ _MAY_FAIL = frozenset({Stage.PULLED, Stage.DRAINED, Stage.SENT})
 
 
 def told_to(listeners: Sequence[Trace], needed: Sequence[Trace] = ()) -> Trace:
-    """Return what tells each event to all listeners; one that fails does not harm the others.
+    """Return a function that tells each event to all listeners. One that fails harms no other.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A run without a SuperLink: what stands between a ServerApp's Grid and the virtual SuperNodes.
+"""A run without a SuperLink: messages between a ServerApp's Grid and the virtual SuperNodes.
 
 `LinkState` is named for what keeps the messages in a SuperLink. Messages and replies are whole
 Flower Messages, whose bytes pass through unchanged. It knows no processes: whoever has the Grid
@@ -147,7 +147,7 @@ class LinkState:
             self._fail(instruction, ErrorCode.NODE_UNAVAILABLE, "There is no such node.")
 
     def check(self) -> None:
-        """Answer what no station will: messages for nodes that are offline, and expired ones.
+        """Answer the messages that no station will: to nodes that are offline, and expired ones.
 
         A SuperLink does so whenever a Grid asks for replies. To be called every now and then.
         """
@@ -183,7 +183,7 @@ class LinkState:
             self._has_news.notify_all()
 
     def connect(self, station: str) -> "DirectLink":
-        """Return what a virtual SuperNode needs."""
+        """Return a virtual SuperNode's link; the node has yet to register."""
         return DirectLink(self)
 
     def add(self, node: "DirectLink") -> None:
@@ -274,7 +274,7 @@ class LinkState:
         self._note(node, info)
 
     def _note(self, node: "DirectLink", info: NodeInfo) -> None:
-        """Change what is to be known of a node."""
+        """Change a node's info, and note it as news."""
         if node.info != info:
             node.info = self._news[node.node_id] = info
             self._has_news.notify_all()

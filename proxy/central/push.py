@@ -59,19 +59,19 @@ class Push:
         self._push_objects(answer)
 
     def _is_refusal(self, answer: PushAnswer, repeated: bool) -> bool:
-        own = self._reply.metadata.message_id
-        if not own:
+        own_id = self._reply.metadata.message_id
+        if not own_id:
             return answer.refused
-        if own in answer.wanted:
+        if own_id in answer.wanted:
             # A SuperLink that has the reply already may call that a refusal.
             return answer.refused and not repeated
         # It has the reply if that arrived, though its answer was lost. If it did not arrive, the
         # message has expired or was answered since: no other reply would be taken either.
-        return own not in self._pushed
+        return own_id not in self._pushed
 
     def _push_objects(self, answer: PushAnswer) -> None:
         """Push those objects that the SuperLink asks for; the reply's own comes last."""
-        wanted = [each for each in self._reply.object_ids if each in answer.wanted]
+        wanted = [needed for needed in self._reply.object_ids if needed in answer.wanted]
         run_id, session_id = self._reply.metadata.run_id, answer.session_id
 
         def push(object_id: str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What became of the messages: one record each, made of its events, told to whoever observes."""
+"""A record of each message, made of its events, and told to an observer."""
 
 import logging
 import threading
@@ -94,7 +94,7 @@ class MessageRecord:
         )
 
     def add(self, event: Event) -> None:
-        """Take what an event says."""
+        """Add an event to the record."""
         for stage, seconds in event.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         match event:
@@ -161,7 +161,7 @@ class Reporter:
 
 
 def log_trouble(event: Event) -> None:
-    """Log what an operator has to know of a message, besides its record."""
+    """Log an event that an operator has to know of, besides the record."""
     match event:
         case Answered(state_lost=True):
             log.warning(

@@ -1,4 +1,4 @@
-"""What a delivery is made with: the station, and what is the same for all of them."""
+"""A delivery's surroundings: its station, and the terms that all deliveries share."""
 
 import threading
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Which messages go out together: what people call a round."""
+"""Numbers for the messages that go out together: people call that a round."""
 
 import threading
 
@@ -6,7 +6,7 @@ from proxy.fleet.messages import Instruction
 
 
 def title_of(message_type: str, group_id: str, step: int) -> str:
-    """Return what people call a message: "train 3"."""
+    """Return a message's title, for people: "train 3"."""
     return f"{message_type} {group_id or step}"
 
 

@@ -5,7 +5,7 @@ Source: https://protobuf.dev/programming-guides/encoding/.
 
 from google.protobuf.message import DecodeError
 
-# The wire type of a value: the lowest three bits of what stands before it.
+# The wire type of a value: the lowest three bits of its tag.
 VARINT, FIXED_64, LENGTH_DELIMITED, GROUP, GROUP_END, FIXED_32 = range(6)
 FIXED_BYTES = {FIXED_64: 8, FIXED_32: 4}
 MAX_VARINT_BYTES = 10
@@ -15,7 +15,7 @@ MAX_DEPTH = 100
 
 
 def tag(number: int, wire_type: int = LENGTH_DELIMITED) -> int:
-    """Return what stands before the value of a field."""
+    """Return the tag of a field, which stands before its value."""
     return number << 3 | wire_type
 
 
@@ -29,7 +29,7 @@ def write_varint(number: int) -> bytes:
 
 
 def read_varint(encoded: bytes | memoryview, place: int = 0) -> tuple[int, int]:
-    """Return a number, and where what follows it begins.
+    """Return a number, and the place behind it.
 
     Raises
     ------

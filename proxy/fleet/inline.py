@@ -1,4 +1,4 @@
-"""Messages that came whole, read without what they say: that may be 2 GiB, and is only carried.
+"""Messages that came whole, read without their content: it may be 2 GiB, and is only carried.
 
 What is left out is skipped where it stands, and everything else is then read by protobuf, so there
 is one reader that decides what it says. Only the places of fields are found out here, by the rules
@@ -27,7 +27,7 @@ from proxy.fleet.encoding import (
 MAX_MESSAGE_BYTES = (2 << 30) - 1
 # What a message that comes whole may have: there is some room for the call around it.
 MAX_WHOLE_BYTES = MAX_MESSAGE_BYTES - 1024
-# Numbers of fields: `messages_list` in what is pulled and pushed, `Message.content`, and below it
+# Numbers of fields: `messages_list` in a pull or push, `Message.content`, and below it
 # `RecordDict.items` and the `array_record` of one.
 MESSAGES_LIST, CONTENT, _ITEMS, _ARRAY_RECORD = 2, 2, 1, 2
 
@@ -41,7 +41,7 @@ class Place:
 
 
 def without_content(encoded: Data) -> bytes:
-    """Return what was pulled or pushed without the contents of its messages.
+    """Return an encoded pull or push without the contents of its messages.
 
     Raises
     ------
@@ -52,12 +52,12 @@ def without_content(encoded: Data) -> bytes:
 
 
 def without_arrays(encoded: Data) -> bytes:
-    """Return what was pulled or pushed without the arrays in it; raises as `without_content`."""
+    """Return an encoded pull or push without its arrays; raises as `without_content`."""
     return _without(encoded, (MESSAGES_LIST, CONTENT, _ITEMS, _ARRAY_RECORD))
 
 
 def place_of_message(encoded: Data) -> Place:
-    """Return where in what was pulled or pushed its only message is.
+    """Return the place of the only message in an encoded pull or push.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def place_of_message(encoded: Data) -> Place:
 
 
 def start_of_field(number: int, size: int) -> bytes:
-    """Return what stands before the value of a field that is a message or bytes."""
+    """Return the tag and length of a field that is a message or bytes."""
     return write_varint(tag(number)) + write_varint(size)
 
 
@@ -110,7 +110,7 @@ def _pruned(reader: Reader, end: int, path: tuple[int, ...]) -> bytes:
 
 
 def _next_field(reader: Reader) -> tuple[int, bytes, int]:
-    """Read up to a field's value; returns its tag, what stands before, and the value's length."""
+    """Read up to a field's value; returns its tag, all bytes read, and the value's length."""
     before, start = _varint(reader)
     kind = before & 7
     if kind == LENGTH_DELIMITED:

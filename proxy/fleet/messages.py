@@ -194,7 +194,7 @@ def parse(kind: type[AnyMessage], encoded: bytes) -> AnyMessage:
 
 
 def parse_announcement(kind: type[AnyMessage], encoded: bytes) -> AnyMessage:
-    """Decode what is pulled or pushed, unless it is made to take memory.
+    """Decode a pull or push, unless it is made to take memory.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def parse_announcement(kind: type[AnyMessage], encoded: bytes) -> AnyMessage:
 
 
 def _head_of(kind: type[AnyMessage], encoded: Data) -> bytes:
-    """Return what was pulled or pushed without what its messages say; raises as `parse`."""
+    """Return an encoded pull or push without its messages' contents; raises as `parse`."""
     try:
         return without_content(encoded)
     except FleetError as error:
@@ -261,7 +261,7 @@ class PushAnswer:
 def read_push_answer(answer: bytes, reply: Reply, layout: Layout) -> PushAnswer:
     """Read an answer to PushMessages.
 
-    A SuperLink names what it stored by the keys of `results`: until 1.32 "None" stands for a reply
+    A SuperLink names the stored replies by the keys of `results`: until 1.32 "None" stands for one
     that it refused. From 1.33 on it names the reply anyway, but wants none of its objects. (flwr
     1.18, 1.22 and 1.32, `server/superlink/fleet/message_handler/message_handler.py`; flwr 1.41,
     `superlink/servicer/fleet/fleet_handlers.py`.)
@@ -291,7 +291,7 @@ def read_push_answer(answer: bytes, reply: Reply, layout: Layout) -> PushAnswer:
 
 
 def answer_to_push(reply: Reply, wanted: Iterable[str], session_id: str, layout: Layout) -> bytes:
-    """Make what `read_push_answer` reads."""
+    """Make an answer that `read_push_answer` reads."""
     if layout == Layout.MAP:
         ids = fleet.ObjectIds(object_ids=wanted)
         by_message = {reply.metadata.message_id: ids}

@@ -38,7 +38,7 @@ _KEY, _METRIC_RECORD = 1, 3
 
 
 def metrics_of(object_ids: Sequence[str], read: Callable[[str], bytes]) -> Metrics:
-    """Return a message's metrics; lists, and what JSON has no number for, are left out.
+    """Return a message's metrics; lists, and numbers that JSON lacks, are left out.
 
     At most 1,000 are read; their keys have at most 200 characters, the record's name included.
 
@@ -127,4 +127,4 @@ def _parts(content: bytes) -> tuple[str, list[str], bytes]:
     """Return an object's type, its children's ids, and its body."""
     head, _, body = content.partition(b"\0")
     kind, children, _ = head.decode().split(" ")
-    return kind, [each for each in children.split(",") if each], body
+    return kind, [child for child in children.split(",") if child], body

@@ -18,7 +18,7 @@ Version = tuple[int, ...]
 
 
 class Layout(StrEnum):
-    """How what a message says travels. A message shows it, so nobody has to be told.
+    """How a message's content travels. The message shows it, so nobody has to be told.
 
     `INLINE`: in the message. `MAP` and `TREE`: as objects, whose ids an answer names in a map from
     messages to lists of ids, or as a tree.
@@ -31,7 +31,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True)
 class Schema:
-    """The Fleet API's methods and messages, whatever carries them.
+    """The Fleet API's methods and messages, over gRPC and HTTP alike.
 
     Within a layout a SuperLink and SuperNodes of different schemas understand each other through
     the bridge (tried out: 1.20 with 1.39, 1.41 with 1.20, 1.22 with 1.23 and 1.41 and the other

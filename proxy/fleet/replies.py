@@ -59,44 +59,47 @@ def check_reply(
     ReplyRefused
         If a SuperLink would refuse it, or a ServerApp could not use it. It names the field.
     """
-    said, asked = reply.metadata, instruction.metadata
+    about_reply, about_message = reply.metadata, instruction.metadata
     for name, value, expected in (
-        ("message", said.reply_to_message_id, asked.message_id),
-        ("run", said.run_id, asked.run_id),
-        ("node", said.src_node_id, asked.dst_node_id),
-        ("node (of the call)", reply.node_id, asked.dst_node_id),
-        ("destination node", said.dst_node_id, asked.src_node_id),
+        ("message", about_reply.reply_to_message_id, about_message.message_id),
+        ("run", about_reply.run_id, about_message.run_id),
+        ("node", about_reply.src_node_id, about_message.dst_node_id),
+        ("node (of the call)", reply.node_id, about_message.dst_node_id),
+        ("destination node", about_reply.dst_node_id, about_message.src_node_id),
     ):
         if value != expected:
             raise ReplyRefused(f"The station's reply names {name} {value} instead of {expected}.")
-    if asked.message_type and not said.message_type:
+    if about_message.message_type and not about_reply.message_type:
         raise ReplyRefused("The station's reply has no message type.")
     if not 0 <= reply.clientapp_runtime < math.inf:
         raise ReplyRefused(
             f"The station's reply has a ClientApp runtime of {reply.clientapp_runtime} s."
         )
-    _check_times(said, instruction, pulled, now)
+    _check_times(about_reply, instruction, pulled, now)
     if (reply.tree is None) != (instruction.layout == Layout.INLINE):
         raise ReplyRefused("The station's reply is not laid out as the message that it answers.")
     if reply.tree is not None:
         _check_objects(reply, reply.tree, heads, read)
 
 
-def _check_times(said: fleet.Metadata, instruction: Instruction, pulled: float, now: float) -> None:
+def _check_times(
+    about_reply: fleet.Metadata, instruction: Instruction, pulled: float, now: float
+) -> None:
     fault = ""
     # Put so that NaN is a fault.
-    if not _EARLIEST_CREATION <= said.created_at < math.inf:
-        fault = f"was created at {said.created_at:.0f} s since 1970"
-    elif not 0 < said.ttl < math.inf:
-        fault = f"has a time to live of {said.ttl:.1f} s"
-    elif not said.created_at + said.ttl <= instruction.expires_at + TTL_TOLERANCE:
-        late = said.created_at + said.ttl - instruction.expires_at
+    if not _EARLIEST_CREATION <= about_reply.created_at < math.inf:
+        fault = f"was created at {about_reply.created_at:.0f} s since 1970"
+    elif not 0 < about_reply.ttl < math.inf:
+        fault = f"has a time to live of {about_reply.ttl:.1f} s"
+    elif not about_reply.created_at + about_reply.ttl <= instruction.expires_at + TTL_TOLERANCE:
+        late = about_reply.created_at + about_reply.ttl - instruction.expires_at
         fault = f"expires (created_at + ttl) {late:.1f} s after its message"
-    elif not now < said.created_at + said.ttl:
-        fault = f"expired (created_at + ttl) {now - said.created_at - said.ttl:.1f} s ago"
+    elif not now < about_reply.created_at + about_reply.ttl:
+        late = now - about_reply.created_at - about_reply.ttl
+        fault = f"expired (created_at + ttl) {late:.1f} s ago"
     if fault:
         raise ReplyRefused(
-            f"The station's reply {fault}.{_wrong_clock(said.created_at, pulled, now)}"
+            f"The station's reply {fault}.{_wrong_clock(about_reply.created_at, pulled, now)}"
         )
 
 
@@ -110,7 +113,7 @@ def _wrong_clock(created_at: float, pulled: float, now: float) -> str:
 
 
 def _check_objects(reply: Reply, tree: fleet.ObjectTree, heads: ReadHead, read: Read) -> None:
-    """Check the reply's ids, and that its objects are what its tree says."""
+    """Check the reply's ids, and its objects against its tree."""
     if reply.metadata.message_id != tree.object_id:
         raise ReplyRefused(
             f"The station's reply has the id {reply.metadata.message_id}, but the objects of"

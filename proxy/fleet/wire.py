@@ -79,8 +79,8 @@ def fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 def views(encoded: bytes | memoryview, number: int) -> Iterator[memoryview]:
     """Yield the values of a field of messages or bytes, without copying them; see `fields`."""
-    for found, value in fields(memoryview(encoded)):
-        if found == number and isinstance(value, memoryview):
+    for field_number, value in fields(memoryview(encoded)):
+        if field_number == number and isinstance(value, memoryview):
             yield value
 
 
@@ -92,15 +92,15 @@ def values(encoded: bytes | memoryview, *path: int) -> list[Value]:
     DecodeError
         If it is no protobuf message.
     """
-    found = [value for number, value in fields(memoryview(encoded)) if number == path[0]]
+    top = [value for number, value in fields(memoryview(encoded)) if number == path[0]]
     if len(path) > 1:
         return [
             each
-            for value in found
+            for value in top
             if isinstance(value, memoryview)
             for each in values(value, *path[1:])
         ]
-    return [value if isinstance(value, int) else bytes(value) for value in found]
+    return [value if isinstance(value, int) else bytes(value) for value in top]
 
 
 def texts(encoded: bytes | memoryview, *path: int) -> list[str]:
@@ -112,20 +112,20 @@ def texts(encoded: bytes | memoryview, *path: int) -> list[str]:
         If it is no protobuf message, or one of them is no UTF-8.
     """
     try:
-        return [each.decode() for each in values(encoded, *path) if isinstance(each, bytes)]
+        return [value.decode() for value in values(encoded, *path) if isinstance(value, bytes)]
     except UnicodeDecodeError as error:
         raise DecodeError(f"Field {path[-1]} is no text.") from error
 
 
 def numbers(encoded: bytes, *path: int) -> list[int]:
     """Return all values at a path that are numbers; see `values`."""
-    return [each for each in values(encoded, *path) if isinstance(each, int)]
+    return [value for value in values(encoded, *path) if isinstance(value, int)]
 
 
 def check_announcement(encoded: bytes) -> None:
-    """Refuse what protobuf would take many times its size for: messages and trees of nothing.
+    """Refuse messages and trees of nothing, for which protobuf would take many times their size.
 
-    An announcement is what is pulled or pushed in one call: `messages_list` and, in field 3, the
+    An announcement is pulled or pushed in one call: `messages_list` and, in field 3, the
     messages' object trees, each node of which names an object.
 
     Raises
@@ -155,13 +155,13 @@ def field(number: int, data: bytes) -> bytes:
 
 
 def double(data: int) -> float:
-    """Return what a value stands for in a field of type double."""
+    """Return the number that a field of type double holds."""
     (number,) = struct.unpack("<d", struct.pack("<Q", data))
     return float(number)
 
 
 def zigzag(data: int) -> int:
-    """Return what a value stands for in a field of type sint64."""
+    """Return the number that a field of type sint64 holds."""
     return (data >> 1) ^ -(data & 1)
 
 
@@ -198,11 +198,18 @@ def differences(expected: bytes, actual: bytes, kind: Descriptor | None) -> list
     kind : Descriptor | None
         What our `protos/` say of them, for names; None if they say nothing.
     """
-    meant, said = (dict(_leaves(encoded, kind)) for encoded in (expected, actual))
+    expected_leaves, actual_leaves = (
+        dict(_leaves(encoded, kind)) for encoded in (expected, actual)
+    )
     return [
-        FieldDifference(*place, _shown(meant.get(place)), _shown(said.get(place)))
-        for place in (*meant, *(each for each in said if each not in meant))
-        if meant.get(place) != said.get(place)
+        FieldDifference(
+            *place, _shown(expected_leaves.get(place)), _shown(actual_leaves.get(place))
+        )
+        for place in (
+            *expected_leaves,
+            *(leaf for leaf in actual_leaves if leaf not in expected_leaves),
+        )
+        if expected_leaves.get(place) != actual_leaves.get(place)
     ]
 
 
@@ -230,7 +237,7 @@ def _leaves(
 
 
 def _typed(data: Value, field: FieldDescriptor | None) -> Leaf:
-    """Return a value as what our `protos/` say that it is."""
+    """Return a value in the type that our `protos/` name."""
     if field is not None and isinstance(data, int):
         if field.type == FieldDescriptor.TYPE_DOUBLE:
             return double(data)
