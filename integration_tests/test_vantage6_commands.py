@@ -175,24 +175,24 @@ def test_a_task_is_followed_while_the_server_is_away_and_until_it_is_killed(
 
 
 def test_a_task_names_the_algorithm_store_that_has_its_image(
-    plain: Collaboration, probe: str, tmp_path: Path
+    vantage6: Stack, tmp_path: Path
 ) -> None:
+    plain, image = vantage6.plain, "flower-v6.invalid/app:1.0"
     manifest = Manifest("me", "app", "1.0", "1.41.0", "0" * 64, {}, [], "loss")
     researcher = Researcher(plain)
-    with store_of(plain, tmp_path, store_entry(probe, manifest, {"project": {}})) as url:
+    with store_of(plain, tmp_path, store_entry(image, manifest, {"project": {}})) as url:
         headers = {**researcher.headers, "Server-Url": plain.url}
         entry = requests.get(f"{url}/algorithm", headers=headers, timeout=60).json()["data"][0]
         functions = {each["name"]: each["ui_visualizations"] for each in entry["functions"]}
         assert [each["type"] for each in functions["central"]] == ["table", "table", "line"]
-        tasks = [
-            _task_in(flower_v6(login(plain), "submit", image, "--detach").stdout)
-            for image in (probe, "another/image:1")
-        ]
-        stores = [researcher.get(f"task/{each}")["algorithm_store"] for each in tasks]
-        assert [each and each["name"] for each in stores] == ["Store", None]
-        for each in tasks:
-            researcher.end(each)
-            researcher.delete(f"task/{each}")
+        stores = []
+        for submitted in (image, "flower-v6.invalid/another:1.0"):
+            ended = flower_v6(login(plain), "submit", submitted, "--detach")
+            assert ended.returncode == 0, ended.stderr
+            task = _task_in(ended.stdout)
+            stores.append(researcher.get(f"task/{task}")["algorithm_store"])
+            researcher.delete(f"task/{task}")
+    assert [each is not None for each in stores] == [True, False]
 
 
 @pytest.fixture

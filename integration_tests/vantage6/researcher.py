@@ -104,9 +104,9 @@ class Researcher:
             self._session.post(self._url(path), json=body, timeout=_TIMEOUT_SECONDS)
         )
 
-    def delete(self, path: str, **body: object) -> None:
+    def delete(self, path: str) -> None:
         """Have something deleted."""
-        self._answer(self._session.delete(self._url(path), json=body, timeout=_TIMEOUT_SECONDS))
+        self._answer(self._session.delete(self._url(path), timeout=_TIMEOUT_SECONDS))
 
     def _url(self, path: str) -> str:
         return f"{self._collaboration.url}/{path}"

@@ -8,6 +8,14 @@ follows from its name.
 
 import hashlib
 import sys
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIServer, make_server
+
+
+class Threads(ThreadingMixIn, WSGIServer):
+    """Answers several requests at once."""
+
+    daemon_threads = True
 
 
 def main(config: str, port: str) -> None:
@@ -18,8 +26,10 @@ def main(config: str, port: str) -> None:
     addons.get_digest = lambda image: f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
     from vantage6.algorithm.store import run_server  # noqa: PLC0415
 
-    # Its own `run_dev_server` asks for a socket that a store does not have (4.15.2).
-    run_server(config, system_folders=False).app.run("127.0.0.1", int(port))
+    # Its own `run_dev_server` asks for a socket that a store does not have (4.15.2). Other servers
+    # than this one and uWSGI drop the header `server_url`, which vantage6's server sends.
+    application = run_server(config, system_folders=False).app
+    make_server("127.0.0.1", int(port), application, server_class=Threads).serve_forever()
 
 
 if __name__ == "__main__":

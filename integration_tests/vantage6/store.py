@@ -41,7 +41,8 @@ def store_of(collaboration: Collaboration, folder: Path, entry: Mapping[str, Any
                     "organization_id": collaboration.organizations[0].id,
                 },
                 "policies": {"allow_localhost": True},
-                "dev": {"disable_review": True},
+                # It asks a server at this machine's own address only if it is told where that is.
+                "dev": {"disable_review": True, "host_uri": "127.0.0.1"},
                 "logging": {**logging_settings(), "file": "store.log"},
             }
         )
@@ -67,7 +68,7 @@ def store_of(collaboration: Collaboration, folder: Path, entry: Mapping[str, Any
         )
         assert submitted.ok, submitted.text
         yield url
-        researcher.delete(f"algorithmstore/{added['id']}", server_url=collaboration.url)
+        researcher.delete(f"algorithmstore/{added['id']}?server_url={collaboration.url}")
     finally:
         store.stop()
 

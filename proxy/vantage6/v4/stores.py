@@ -53,7 +53,8 @@ def has_image(store: Store, server: Server, image: str) -> bool:
         If it refuses, or has the image with another digest.
     """
     status, answer = _ask(store, server, image, _anonymous)
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    # One that wants to know who asks answers with 401, or with 500 (4.15.2).
+    if status != HTTPStatus.OK:
         status, answer = _ask(store, server, image, bearer(server.token))
     try:
         if status == HTTPStatus.OK:

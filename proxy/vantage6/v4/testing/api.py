@@ -52,6 +52,9 @@ class Api:
                 answer = self._log_in(request.body) if which == "user" else self._refresh(request)
             case "GET", ["store", _] if self.store_is_public or request.token in self.tokens:
                 answer = self._look_up(request.query["image"])
+            case "GET", ["store", _]:
+                message = "An unexpected error occurred on the server!"
+                answer = HTTPStatus.INTERNAL_SERVER_ERROR, {"msg": message}
             case _ if request.container is None and self.tokens.get(request.token) != "access":
                 answer = HTTPStatus.UNAUTHORIZED, {"msg": "Token has expired"}
             case "POST", ["token", "user", "validate"]:

@@ -57,7 +57,7 @@ def test_a_store_that_is_away_is_unreachable(server: Server4) -> None:
 
 def test_what_a_store_refuses_is_told_in_its_words(fake: FakeServer, server: Server4) -> None:
     [store] = stores_of(server, 1)
-    fake.fail_next(Failure.ERROR, "GET store/algorithm")
+    fake.fail_next(Failure.ERROR, "GET store/algorithm", times=2)
     with pytest.raises(Vantage6Error, match="store Store refuses: Request failed"):
         has_image(store, server, IMAGE)
 
