@@ -25,7 +25,7 @@ class EventFile:
     folder : Path
         An existing folder.
     anew : bool
-        Whether to begin an empty file; else lines are added to those that are there.
+        Whether the first entry takes the place of all that is there; else it is added to that.
 
     Raises
     ------
@@ -39,6 +39,7 @@ class EventFile:
         self._path = folder / FILE
         self._writing = threading.Lock()
         self._failed = False
+        self._anew = anew
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o666)
@@ -46,8 +47,6 @@ class EventFile:
             raise AppError(f"{self._path} cannot be written: {error.strerror}.") from error
         try:
             self._claim()
-            if anew:
-                os.truncate(self._descriptor, 0)
             self._torn = not self._ends_with_a_line()
         except BaseException:
             os.close(self._descriptor)
@@ -55,10 +54,13 @@ class EventFile:
 
     def write(self, entry: Entry) -> None:
         """Add an entry."""
-        # What was torn, by a kill or a full disk, must not tear this line too.
         with self._writing:
-            line = self._torn * b"\n" + entry.text().encode() + b"\n"
             try:
+                if self._anew:
+                    os.truncate(self._descriptor, 0)
+                    self._anew = self._torn = False
+                # What was torn, by a kill or a full disk, must not tear this line too.
+                line = self._torn * b"\n" + entry.text().encode() + b"\n"
                 self._torn = os.write(self._descriptor, line) != len(line)
             except OSError as error:
                 self._say(error.strerror)

@@ -166,6 +166,16 @@ def test_a_file_is_begun_anew_or_added_to(tmp_path: Path) -> None:
     assert list(read_file(tmp_path / FILE)) == [PULLED, PULLED]
 
 
+def test_a_command_that_is_refused_before_its_first_entry_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    file = EventFile(tmp_path, anew=True)
+    file.write(PULLED)
+    file.close()
+    EventFile(tmp_path, anew=True).close()
+    assert list(read_file(tmp_path / FILE)) == [PULLED]
+
+
 def test_a_line_that_a_kill_tore_harms_none_that_follow(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(f"{PULLED.text()}\n{ANSWERED.text()[:30]}")
     file = EventFile(tmp_path, anew=False)
