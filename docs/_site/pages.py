@@ -77,7 +77,7 @@ def _tables(command: argparse.ArgumentParser) -> list[str]:
             continue
         if group.description:
             parts.append(f"**{(group.title or '').capitalize()}.** {group.description}")
-        parts.append("\n".join(["| | |", "|---|---|", *rows]))
+        parts.append("\n".join(["| Argument | Meaning |", "|---|---|", *rows]))
     return parts
 
 
