@@ -7,8 +7,8 @@ PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 UNITS := protos proxy algorithm
 
-.PHONY: help demo test unit coverage integration lint format test-direct test-vantage6 test-examples \
-    benchmark benchmark-vantage6 fuzz compat tapes protos protos-check clean
+.PHONY: help demo test unit coverage integration lint format docs test-direct test-vantage6 \
+    test-examples benchmark benchmark-vantage6 fuzz compat tapes protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ lint: .venv-dev/installed protos-check  ## formatting, rules, types, generated c
 format: .venv-dev/installed  ## format, and mend what can be mended
 	$(DEV)/ruff format
 	$(DEV)/ruff check --fix
+
+docs: .venv-dev/installed  ## the documentation as a site, in build/site
+	$(DEV)/mkdocs build --quiet --clean
+	@echo "Open build/site/index.html."
 
 test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantage6: an hour
 	CI=true $(BIN)/pytest integration_tests -k vantage6 -m ''
@@ -89,7 +93,7 @@ protos-check: .venv-protos/installed
 
 .venv-dev/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-dev
-	$(DEV)/pip install --quiet --editable '.[lint,unit]'
+	$(DEV)/pip install --quiet --editable '.[docs,lint,unit]'
 	touch $@
 
 # What checks pages: axe-core for accessibility, and the W3C's validator.

@@ -19,6 +19,14 @@ from proxy.errors import AppError, UsageError, reason_of
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 # What RO-Crate 1.1 has no word for.
 _TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
+_FLOWER = "https://flower.ai"
+# RO-Crate demands one, which only those can choose whose results these are.
+_NO_LICENCE = {
+    "@id": "#licence",
+    "@type": "CreativeWork",
+    "name": "No licence chosen yet",
+    "description": "Whoever deposits this crate chooses its licence.",
+}
 _STATUS = {
     "completed": "http://schema.org/CompletedActionStatus",
     "failed": "http://schema.org/FailedActionStatus",
@@ -74,7 +82,10 @@ def _describe(crate: Any, results: Results, timeline: Timeline) -> None:
         }
     )
     crate.root_dataset["conformsTo"] = profile
-    flower = crate.add_jsonld(_software("#flower", "Flower", outcome.flower_release))
+    crate.root_dataset["license"] = crate.add_jsonld(_NO_LICENCE)
+    flower = crate.add_jsonld(
+        {**_software(_FLOWER, "Flower", outcome.flower_release), "url": _FLOWER}
+    )
     bridge = crate.add_jsonld(_software("#flower-v6", "flower-v6", outcome.bridge_release))
     app = crate.add_jsonld(
         {
@@ -93,7 +104,7 @@ def _describe(crate: Any, results: Results, timeline: Timeline) -> None:
         properties={
             "name": f"The run of {outcome.app}",
             "description": f"{outcome.mode} mode at {len(outcome.stations)} stations",
-            "actionStatus": {"@id": _STATUS[outcome.status]},
+            "actionStatus": _STATUS[outcome.status],
             **({"error": outcome.cause} if outcome.cause else {}),
             **_times(timeline),
         },
@@ -136,4 +147,7 @@ def _times(timeline: Timeline) -> dict[str, str]:
     if not timeline.clock:
         return {}
     ends = {"startTime": timeline.began, "endTime": timeline.began + timeline.seconds}
-    return {name: datetime.fromtimestamp(at, UTC).isoformat() for name, at in ends.items()}
+    return {
+        name: datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+        for name, at in ends.items()
+    }

@@ -62,6 +62,8 @@ def test_a_crate_has_all_files_and_says_what_they_are(results: Results, tmp_path
     assert run["@type"] == "CreateAction"
     assert run["instrument"] == {"@id": "#app"}
     assert {each["@id"] for each in run["result"]} == {"run.json", "model.pt"}
+    assert run["actionStatus"] == "http://schema.org/CompletedActionStatus"
+    assert described["./"]["license"] == {"@id": "#licence"}  # RO-Crate demands one
     assert run["endTime"] == "2026-01-01T00:00:14+00:00"
     assert described["model.pt"]["sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert described["#app"]["identifier"] == "sha256:" + "ab" * 32
