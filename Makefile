@@ -7,7 +7,8 @@ PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 UNITS := protos proxy algorithm
 
-.PHONY: help demo test unit lint format test-direct test-vantage6 benchmark benchmark-vantage6 fuzz \
+.PHONY: help demo test unit lint format test-direct test-lanes test-vantage6 benchmark benchmark-lanes \
+    benchmark-vantage6 fuzz \
     compat tapes protos protos-check clean
 
 help:  ## this list
@@ -40,11 +41,17 @@ test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantag
 test-direct: .venv/installed  ## all of the direct mode, on five releases of Flower: 30 minutes
 	$(BIN)/pytest integration_tests/test_direct.py -m ''
 
+test-lanes: .venv/installed  ## all of the lanes: ten minutes
+	$(BIN)/pytest integration_tests/test_lanes.py -m ''
+
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks
 
 benchmark-vantage6: .venv/installed .venv-vantage6/installed  ## the bridge in vantage6, beside a bare algorithm
 	$(BIN)/python -m benchmarks.vantage6
+
+benchmark-lanes: .venv/installed  ## steps over each lane, beside native Flower
+	$(BIN)/python -m benchmarks.lanes
 
 SECONDS ?= 60
 fuzz: .venv/installed  ## parsers of others' bytes, for SECONDS; what breaks one is left in build/fuzz
