@@ -7,8 +7,9 @@ PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
 UNITS := protos proxy algorithm
 
-.PHONY: help demo test unit coverage integration lint format docs test-direct test-vantage6 \
-    test-examples benchmark benchmark-vantage6 fuzz compat tapes protos protos-check clean
+.PHONY: help demo test unit coverage integration lint format docs test-direct test-lanes \
+    test-vantage6 test-examples benchmark benchmark-lanes benchmark-vantage6 fuzz compat tapes \
+    protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,11 +55,17 @@ test-examples: .venv/installed  ## all examples, natively, bridged and in direct
 	$(BIN)/pip install --quiet --editable '.[test,examples]'
 	$(BIN)/pytest integration_tests/test_examples.py -m ''
 
+test-lanes: .venv/installed  ## all of the lanes: ten minutes
+	$(BIN)/pytest integration_tests/test_lanes.py -m ''
+
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks
 
 benchmark-vantage6: .venv/installed .venv-vantage6/installed  ## the bridge in vantage6, beside a bare algorithm
 	$(BIN)/python -m benchmarks.vantage6
+
+benchmark-lanes: .venv/installed  ## steps over each lane, beside native Flower
+	$(BIN)/python -m benchmarks.lanes
 
 SECONDS ?= 60
 fuzz: .venv/installed  ## parsers of others' bytes, for SECONDS; what breaks one is left in build/fuzz

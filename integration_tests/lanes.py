@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,6 +23,7 @@ from proxy.system.process import Process
 
 # Names an Apache Kafka to run the tests on: HOST:PORT, or HOST:PORT?FILE with a client's settings.
 KAFKA_VARIABLE = "FLOWER_V6_TEST_KAFKA"
+_PROGRAMS = Path(sys.executable).parent
 _SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 _SSHD_CONFIG = """
 ListenAddress 127.0.0.1:{port}
@@ -88,7 +90,7 @@ def needed(program: str, package: str) -> None:
 def ssh_server(folder: Path) -> Iterator[SshServer]:
     """An SSH server until the end."""
     needed(_SSHD, "Debian's openssh-server")
-    folder.mkdir()
+    folder.mkdir(parents=True)
     port, home = free_port(), folder / "home"
     (home / ".ssh").mkdir(parents=True)
     if os.geteuid() == 0:
@@ -128,7 +130,7 @@ class Broker:
         """Start it, if it is ours; again with what it had."""
         if not self.ours:
             return
-        program = str(Path(sys.executable).with_name("noida-db"))
+        program = str(_PROGRAMS / "noida-db")
         needed(program, "pip's noida-db")
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [program, "start", "--only", "kafka", "--data-dir", str(self.folder)]
@@ -174,6 +176,39 @@ def _topics(lane: str, stations: Sequence[str]) -> list[str]:
     prefix = urlsplit(lane).path.strip("/")
     boxes = ("to-station", "to-central")
     return [f"{prefix}.{station}.{box}" for station in stations for box in boxes]
+
+
+@contextmanager
+def served(command: Sequence[str], address: str, log: Path) -> Iterator[None]:
+    """A server until the end."""
+    process = Process(command, {"PATH": os.environ["PATH"]}, log)
+    try:
+        wait_until(lambda: listens(address) or not process.running, "the server listens")
+        assert process.running, process.log_tail()
+        yield
+    finally:
+        process.stop()
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[dict[str, Any]]:
+    """A server that speaks S3; yields what fsspec's configuration says of it."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(_PROGRAMS / "moto_server"), "--host", "127.0.0.1", "--port", str(port)]
+    with served(command, f"127.0.0.1:{port}", folder / "s3.log"):
+        yield {"endpoint_url": url, "key": "user", "secret": "password"}
+
+
+@contextmanager
+def webdav_server(folder: Path) -> Iterator[dict[str, Any]]:
+    """A server that speaks WebDAV; yields what fsspec's configuration says of it."""
+    port, share = free_port(), folder / "webdav"
+    share.mkdir()
+    command = [str(_PROGRAMS / "wsgidav"), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--root", str(share), "--auth", "anonymous"]
+    with served(command, f"127.0.0.1:{port}", folder / "webdav.log"):
+        yield {"base_url": f"http://127.0.0.1:{port}"}
 
 
 @contextmanager

@@ -3,10 +3,13 @@
 import os
 import shutil
 import signal
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
 
 from algorithm.flower.environment import Flower
@@ -27,7 +30,9 @@ from integration_tests.lanes import (
     SshServer,
     environment,
     kafka_broker,
+    s3_server,
     ssh_server,
+    webdav_server,
 )
 from integration_tests.test_failures import Disturbed
 from integration_tests.test_results import arrays, values
@@ -58,6 +63,33 @@ class TestSftp(MailboxContract):
     @pytest.fixture
     def made(self, sftp: Made) -> Made:
         return sftp
+
+
+class TestS3(MailboxContract):
+    @pytest.fixture(scope="class")
+    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+        with s3_server(tmp_path_factory.mktemp("s3")) as settings:
+            yield settings
+
+    @pytest.fixture
+    def made(self, server: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Made:
+        monkeypatch.setitem(fsspec.config.conf, "s3", server)
+        bucket = f"bucket-{uuid.uuid4().hex}"
+        fsspec.filesystem("s3").mkdir(bucket)
+        return lambda at_station: FolderMailbox(f"s3://{bucket}/lanes", "north", at_station)
+
+
+class TestWebdav(MailboxContract):
+    @pytest.fixture(scope="class")
+    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+        with webdav_server(tmp_path_factory.mktemp("webdav")) as settings:
+            yield settings
+
+    @pytest.fixture
+    def made(self, server: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Made:
+        monkeypatch.setitem(fsspec.config.conf, "webdav", server)
+        folder = uuid.uuid4().hex
+        return lambda at_station: FolderMailbox(f"webdav://{folder}", "north", at_station)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +222,11 @@ def stage(request: pytest.FixtureRequest) -> Stage:
     return made
 
 
-STAGES = ("local_folder", "sftp_folder", "kafka_topics")
+STAGES = (
+    "local_folder",
+    pytest.param("sftp_folder", marks=pytest.mark.thorough),
+    "kafka_topics",
+)
 
 
 @pytest.mark.parametrize("stage", STAGES, indirect=True)
