@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEV := .venv-dev/bin
 PROTO_BIN := .venv-protos/bin
-VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
+VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed \
+    .venv-vantage6-5/installed)
 UNITS := protos proxy algorithm
 
 .PHONY: help demo test unit lint format test-direct test-vantage6 benchmark benchmark-vantage6 fuzz \
@@ -98,5 +99,11 @@ protos-check: .venv-protos/installed
 	    vantage6-algorithm-store==4.15.2
 	touch $@
 
+# The same for vantage6 5, which wants a newer Python than Debian 12 has: an image for Docker.
+.venv-vantage6-5/installed: integration_tests/vantage6_5/image.sh
+	integration_tests/vantage6_5/image.sh
+	mkdir -p .venv-vantage6-5
+	touch $@
+
 clean:  ## remove all environments, and what commands left
-	rm -rf .venv .venv-dev .venv-flwr .venv-protos .venv-vantage6 build demo-results benchmark-results
+	rm -rf .venv .venv-dev .venv-flwr .venv-protos .venv-vantage6 .venv-vantage6-5 build demo-results benchmark-results

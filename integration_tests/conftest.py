@@ -18,8 +18,18 @@ from integration_tests.harness import (
 )
 from integration_tests.vantage6.apps import image_of
 from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage6
+from integration_tests.vantage6_5.fixtures import (
+    encrypted_5,
+    image_of_5,
+    plain_5,
+    probe_5,
+    vantage6_5,
+)
 
-__all__ = ["encrypted", "image_of", "plain", "probe", "vantage6"]  # fixtures, too
+__all__ = [  # fixtures, too
+    *("encrypted", "image_of", "plain", "probe", "vantage6"),
+    *("encrypted_5", "image_of_5", "plain_5", "probe_5", "vantage6_5"),
+]
 
 
 class _BySharedStack(LoadScopeScheduling):  # type: ignore[misc]

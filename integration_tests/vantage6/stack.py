@@ -77,7 +77,7 @@ def running_stack() -> Iterator[Stack]:
     with ExitStack() as ending:
         folder = ending.enter_context(Workspace()).path
         ending.callback(containers.remove, session)
-        server_port, *node_ports = _free_ports(1 + 2 * len(_NAMES))
+        server_port, *node_ports = free_ports(1 + 2 * len(_NAMES))
         server = Server(_made(folder / "server"), server_port)
         ending.callback(server.stop)
         server.start()
@@ -105,7 +105,7 @@ def running_stack() -> Iterator[Stack]:
                         ports[index],
                         Settings(
                             {
-                                "default": _database(node_folder, organization.name),
+                                "default": write_table(node_folder, organization.name),
                                 "digits": write_digits(node_folder / "digits.csv", index),
                             }
                         ),
@@ -124,7 +124,9 @@ def running_stack() -> Iterator[Stack]:
             )
 
         count = len(_NAMES)
-        keys = [_private_key(folder / f"organization-{index + 1}.pem") for index in range(count)]
+        keys = [
+            write_private_key(folder / f"organization-{index + 1}.pem") for index in range(count)
+        ]
         yield Stack(
             session,
             folder,
@@ -134,7 +136,7 @@ def running_stack() -> Iterator[Stack]:
         )
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens at, on any address of this machine."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -148,7 +150,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _database(folder: Path, organization: str) -> Path:
+def write_table(folder: Path, organization: str) -> Path:
     """Write a table that says whose it is."""
     path = folder / "default.csv"
     path.write_text(
@@ -157,7 +159,7 @@ def _database(folder: Path, organization: str) -> Path:
     return path
 
 
-def _private_key(path: Path) -> Path:
+def write_private_key(path: Path) -> Path:
     """Write a key as `v6 node create-private-key` does."""
     key = generate_private_key(public_exponent=65537, key_size=4096)
     path.write_bytes(
