@@ -9,7 +9,7 @@ VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vanta
 UNITS := protos proxy algorithm
 
 .PHONY: help demo test unit lint format test-direct test-vantage6 benchmark benchmark-vantage6 fuzz \
-    compat tapes protos protos-check clean
+    compat compat-vantage6 tapes protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,14 @@ compat: .venv/installed  ## try out every release of Flower; some 30 minutes, an
 	    code=$$?; test -s build/compatibility.json || exit $$code; \
 	    mv build/compatibility.json docs/ && $(BIN)/python -m integration_tests.compatibility \
 	    && exit $$code
+
+compat-vantage6: .venv/installed  ## read what every release of vantage6 publishes; 2 minutes
+	mkdir -p build
+	$(BIN)/flower-v6 compat --vantage6 --all --json --cache .venv-flwr \
+	    > build/compatibility-vantage6.json; \
+	    code=$$?; test -s build/compatibility-vantage6.json || exit $$code; \
+	    mv build/compatibility-vantage6.json docs/ && \
+	    $(BIN)/python -m integration_tests.compatibility && exit $$code
 
 tapes: .venv/installed  ## record native runs of RELEASES, of all that have a tape if not given
 	$(BIN)/python -m integration_tests.record $(RELEASES)

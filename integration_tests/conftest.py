@@ -27,8 +27,16 @@ from integration_tests.vantage6_5.fixtures import (
 )
 
 __all__ = [  # fixtures, too
-    *("encrypted", "image_of", "plain", "probe", "vantage6"),
-    *("encrypted_5", "image_of_5", "plain_5", "probe_5", "vantage6_5"),
+    "encrypted",
+    "encrypted_5",
+    "image_of",
+    "image_of_5",
+    "plain",
+    "plain_5",
+    "probe",
+    "probe_5",
+    "vantage6",
+    "vantage6_5",
 ]
 
 

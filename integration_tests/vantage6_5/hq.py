@@ -16,6 +16,7 @@ from integration_tests.vantage6_5.services import BIN, Service
 ADMINISTRATOR = "admin"
 _ANSWERS_WITHIN_SECONDS = 5.0
 _DATABASE = "hq"
+_SCRIPTS = "/mnt/scripts"
 
 
 class HQ:
@@ -63,11 +64,11 @@ class HQ:
             "logging": {**logging_settings(), "file": "hq.log"},
         }
         config.write_text(json.dumps(settings))
-        script = Path(__file__).with_name("serve_hq.py")
+        # -P: the modules beside the script are not for it to import.
         self._service = Service(
             name,
-            [f"{BIN}/python", "-u", "/mnt/serve_hq.py", "/mnt/hq.yaml", str(port)],
-            {config: "/mnt/hq.yaml:ro", script: "/mnt/serve_hq.py:ro"},
+            [f"{BIN}/python", "-P", "-u", f"{_SCRIPTS}/serve_hq.py", "/mnt/hq.yaml", str(port)],
+            {config: "/mnt/hq.yaml:ro", Path(__file__).parent: f"{_SCRIPTS}:ro"},
             {
                 "KEYCLOAK_URL": keycloak.realm.url,
                 "KEYCLOAK_REALM": keycloak.realm.name,
@@ -115,8 +116,8 @@ class HQ:
         return self._postgresql.query(statement, _DATABASE)
 
     def python(self, script: str, *arguments: str) -> str:
-        """Run a script with vantage6's own packages; returns what it printed."""
-        return self._service.run(f"{BIN}/python", "-c", script, *arguments)
+        """Run a script of this folder with vantage6's own packages; returns what it printed."""
+        return self._service.run(f"{BIN}/python", "-P", f"{_SCRIPTS}/{script}", *arguments)
 
     def _answers(self) -> bool:
         try:

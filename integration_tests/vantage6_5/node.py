@@ -22,6 +22,7 @@ _CONFIG = "/app/config/config.yaml"
 _TASKS = "/app/tasks"
 _DATABASES = "/app/databases"
 _KEY = "/app/private_key.pem"
+_TALKATIVE = ("kubernetes.client.rest", "urllib3", "requests", "engineio.client")
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -201,8 +202,14 @@ class Node:
                 "enabled": self._private_key is not None,
                 "private_key": _KEY if self._private_key else None,
             },
-            "algorithm_env": dict(self.settings.algorithm_env),
+            "algorithm_env": self.settings.algorithm_env,
             # Images are built here; there is nowhere to pull them from.
             "policies": {"require_algorithm_pull": False, **self.settings.policies},
-            "logging": {**logging_settings(), "file": "node.log", "level": "DEBUG"},
+            "logging": {
+                **logging_settings(),
+                "file": "node.log",
+                # It tells at this level only that it is online.
+                "level": "DEBUG",
+                "loggers": [{"name": name, "level": "warning"} for name in _TALKATIVE],
+            },
         }

@@ -89,9 +89,9 @@ class Researcher:
         )
         return int(frame["id"])
 
-    def status(self, task: int) -> str:
-        """Return a task's status."""
-        return str(self.get(f"task/{task}/status")["status"])
+    def status_of_run(self, task: int) -> str:
+        """Return the status of a task's run; the task's own says less."""
+        return str(self.run(task)["status"])
 
     def run(self, task: int) -> dict[str, Any]:
         """Return what HQ knows of the run of a task."""
@@ -108,7 +108,7 @@ class Researcher:
             timeout,
             _POLL_SECONDS,
         )
-        return str(self.run(task)["status"])
+        return self.status_of_run(task)
 
     def result(self, task: int, timeout: float = PATIENCE_SECONDS) -> Any:
         """Wait until a task has completed; returns its result."""
@@ -140,15 +140,16 @@ class Researcher:
         """Return what HQ answers to a POST."""
         return self._answer(self._http.post(self._url(path), json=body, timeout=_TIMEOUT_SECONDS))
 
-    def _addressed(self, organization: int, arguments: dict[str, object]) -> dict[str, object]:
-        """Return arguments as an organization gets them."""
-        text = json.dumps(arguments)
-        if self._collaboration.private_key:
-            # HQ on Python 3.13 refuses a sealed text whose length is a multiple of 3.
-            text += " " * (len(text) % 3 == 0)
+    def addressed(self, organization: int, text: str) -> dict[str, object]:
+        """Return arguments, as they are, in the form for an organization."""
         public_key = self.get(f"organization/{organization}")["public_key"]
         sealed = b"".join(self._encoding.seal([text.encode()], public_key)).decode()
         return {"id": organization, "arguments": sealed}
+
+    def _addressed(self, organization: int, arguments: dict[str, object]) -> dict[str, object]:
+        text = json.dumps(arguments)
+        # HQ on Python 3.13 refuses a sealed text whose length is a multiple of 3.
+        return self.addressed(organization, text + " " * (len(text) % 3 == 0))
 
     def _url(self, path: str) -> str:
         return f"{self._collaboration.url}/{path}"

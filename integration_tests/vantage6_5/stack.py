@@ -1,10 +1,12 @@
 """HQ with two collaborations of the same three organizations, and their nodes."""
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from integration_tests.vantage6 import containers
 from integration_tests.vantage6.containers import Container
@@ -82,6 +84,19 @@ class Stack:
         image = containers.image_name(self.session, name)
         containers.build(folder, image)
         return image
+
+    def official_client(
+        self, collaboration: Collaboration, image: str, username: str, secret: str = ""
+    ) -> dict[str, Any]:
+        """Have vantage6's own client log in and ask for a task; see `official_client`."""
+        key = collaboration.private_key
+        answer = self.hq.python(
+            "official_client.py",
+            *(self.hq.url, self.keycloak.realm.url, username, secret, str(collaboration.id)),
+            *(key.read_text() if key else "", image, str(collaboration.organizations[1].id)),
+        )
+        found: dict[str, Any] = json.loads(answer.splitlines()[-1])
+        return found
 
 
 @contextmanager

@@ -76,9 +76,10 @@ ARROWS = {
     "algorithm.image": {"algorithm.flower", "algorithm.functions", "algorithm.station"},
     "algorithm.researcher": {"algorithm.flower", "algorithm.functions", "algorithm.runs"},
     "algorithm.compat": {"algorithm.flower", "algorithm.runs", "algorithm.station"},
+    "algorithm.compat.vantage6": {"algorithm.compat"},
     "algorithm.cli": {
-        *("algorithm.compat", "algorithm.flower", "algorithm.image", "algorithm.researcher"),
-        "algorithm.runs",
+        *("algorithm.compat", "algorithm.compat.vantage6", "algorithm.flower", "algorithm.image"),
+        *("algorithm.researcher", "algorithm.runs"),
     },
     "algorithm": {"algorithm.functions"},
 }
