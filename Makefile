@@ -35,7 +35,7 @@ format: .venv-dev/installed  ## format, and mend what can be mended
 	$(DEV)/ruff format
 	$(DEV)/ruff check --fix
 
-test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantage6: an hour
+test-vantage6: .venv/installed .venv-vantage6/installed .venv-vantage6-5/installed  ## all on a real vantage6: an hour
 	CI=true $(BIN)/pytest integration_tests -k vantage6 -m ''
 
 test-direct: .venv/installed  ## all of the direct mode, on five releases of Flower: 30 minutes
@@ -44,7 +44,7 @@ test-direct: .venv/installed  ## all of the direct mode, on five releases of Flo
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks
 
-benchmark-vantage6: .venv/installed .venv-vantage6/installed  ## the bridge in vantage6, beside a bare algorithm
+benchmark-vantage6: .venv/installed .venv-vantage6/installed .venv-vantage6-5/installed  ## the bridge in vantage6, beside a bare algorithm
 	$(BIN)/python -m benchmarks.vantage6
 
 SECONDS ?= 60

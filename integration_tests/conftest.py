@@ -18,6 +18,7 @@ from integration_tests.harness import (
 )
 from integration_tests.vantage6.apps import image_of
 from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage6
+from integration_tests.vantage6.runs import natively
 from integration_tests.vantage6_5.fixtures import (
     encrypted_5,
     image_of_5,
@@ -31,6 +32,7 @@ __all__ = [  # fixtures, too
     "encrypted_5",
     "image_of",
     "image_of_5",
+    "natively",
     "plain",
     "plain_5",
     "probe",

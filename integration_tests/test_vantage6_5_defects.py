@@ -6,6 +6,7 @@ go then.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -166,7 +167,7 @@ def test_a_list_as_algorithm_env_keeps_every_task_from_starting(
 ) -> None:
     """The chart of 5.0.0rc2 writes a list of names and values; the node wants a mapping."""
     researcher, node = Researcher(plain_5), plain_5.nodes[2]
-    listed = [{"name": "GREETING", "value": "hello"}]
+    listed: Any = [{"name": "GREETING", "value": "hello"}]
     with node.configured(replace(node.settings, algorithm_env=listed)):
         task = researcher.create(probe_5, "look", node.organization.id)
         wait_until(lambda: "'list' object has no attribute 'items'" in node.log, "it has failed")

@@ -28,9 +28,11 @@ def collaboration(request: pytest.FixtureRequest) -> Collaboration:
     return found
 
 
-def holding(researcher: Researcher, probe: str, node: Node) -> int:
+def holding(
+    researcher: Researcher, probe: str, node: Node, action: str = "federated_compute"
+) -> int:
     """Start a task that stays until killed; returns its id once it runs."""
-    task = researcher.create(probe, "hold", node.organization.id, action="federated_compute")
+    task = researcher.create(probe, "hold", node.organization.id, action=action)
     mark = node.session_folder(researcher.session) / f"holding-{task}"
     wait_until(mark.exists, "its container runs")
     return task
@@ -85,8 +87,7 @@ def test_a_container_has_no_way_out(
     assert [researcher.result(each) for each in tries] == [False, False]
     networks = {}
     for action in actions:
-        task = researcher.create(probe_5, "hold", node.organization.id, action=action)
-        wait_until(lambda task=task: researcher.status_of_run(task) == "active", "it runs")
+        task = holding(researcher, probe_5, node, action)
         container = node.container(researcher.run(task)["id"])
         networks[action] = containers.networks_of(container)
         researcher.kill(task)

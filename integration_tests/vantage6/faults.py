@@ -1,4 +1,7 @@
-"""A run of the app `faults` in vantage6, as its researcher and the stations' owners see it."""
+"""A run of the app `faults` in vantage6, as its researcher and the stations' owners see it.
+
+It is the same in both generations; in vantage6 5 the log comes at the end only.
+"""
 
 import json
 from base64 import b64decode
@@ -6,13 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from integration_tests.vantage6 import containers
+from integration_tests.vantage6 import researcher as researcher_4
+from integration_tests.vantage6.command import Collaboration
 from integration_tests.vantage6.containers import Container
 from integration_tests.vantage6.journals import Journals
-from integration_tests.vantage6.researcher import Researcher
-from integration_tests.vantage6.stack import Collaboration
+from integration_tests.vantage6_5 import researcher as researcher_5
+from integration_tests.vantage6_5 import stack as stack_5
 
 # Much happens in such a run, and some of it at a deadline.
 _RUN_SECONDS = 600.0
+# Where the containers of a session see what they share (5.0.3, `node/globals.py`).
+SESSION_FOLDER = "/app/vantage6/task/session"
 
 
 class FaultsRun:
@@ -44,8 +51,7 @@ class FaultsRun:
         **arguments: object,
     ) -> None:
         self._nodes = [collaboration.nodes[each] for each in stations]
-        self._researcher = Researcher(collaboration)
-        self.journals = Journals(self._nodes)
+        self._researcher, self.journals = _entered(collaboration, stations)
         self.task = self._researcher.create(
             image,
             "central",
@@ -99,11 +105,29 @@ class FaultsRun:
         """Have vantage6 kill the run's task."""
         self._researcher.kill(self.task)
 
-    def outcome(self) -> dict[str, Any]:
+    def unfinished(self) -> list[int]:
+        """Return the tasks whose runs have no end: in vantage6 5, their results were lost."""
+        tasks = [task["id"] for task in self.subtasks]
+        return [task for task in tasks if self._researcher.run(task)["finished_at"] is None]
+
+    def outcome(self, seconds: float = _RUN_SECONDS) -> dict[str, Any]:
         """Wait until the run has ended; returns its outcome."""
-        self._researcher.end(self.task, _RUN_SECONDS)
+        self._researcher.end(self.task, seconds)
         outcome: dict[str, Any] = self._researcher.result(self.task)
         return outcome
+
+
+def _entered(
+    collaboration: Collaboration, stations: Sequence[int]
+) -> tuple[researcher_4.Researcher | researcher_5.Researcher, Journals]:
+    """Log in, and make the journals where the run's containers will see them."""
+    if isinstance(collaboration, stack_5.Collaboration):
+        researcher = researcher_5.Researcher(collaboration)
+        nodes = [collaboration.nodes[each] for each in stations]
+        folders = [node.session_folder(researcher.session) for node in nodes]
+        return researcher, Journals(folders, SESSION_FOLDER)
+    nodes_4 = [collaboration.nodes[each] for each in stations]
+    return researcher_4.Researcher(collaboration), Journals([node.data for node in nodes_4])
 
 
 def replies(outcome: dict[str, Any], number: int) -> list[dict[str, Any]]:

@@ -39,6 +39,11 @@ class Collaboration:
     password: str
     private_key: Path | None
 
+    @property
+    def login(self) -> dict[str, str]:
+        """What the command needs of the researcher, by the names of its variables."""
+        return {"SERVER": self.url, "USERNAME": self.username, "PASSWORD": self.password}
+
     def start(self) -> None:
         """Start all nodes, and wait until they take tasks."""
         for node in self.nodes:

@@ -35,7 +35,7 @@ def main(
         client.authenticate_service_account()
     else:
         # What the user does in a browser: enter the code, and log in.
-        webbrowser.open = lambda url, *_: bool(  # type: ignore[assignment, misc]
+        webbrowser.open = lambda url, *_: bool(
             requests.get(f"{url}&username={username}", timeout=60)
         )
         client.authenticate()

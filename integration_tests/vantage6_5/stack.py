@@ -51,6 +51,16 @@ class Collaboration:
     robot: Account
     private_key: Path | None
 
+    @property
+    def login(self) -> dict[str, str]:
+        """What the command needs of the robot, by the names of its variables."""
+        return {
+            "SERVER": self.url,
+            "AUTH_SERVER": self.keycloak.realm.url,
+            "USERNAME": self.robot.username,
+            "PASSWORD": self.robot.secret,
+        }
+
     def start(self, count: int = len(_NAMES)) -> None:
         """Start the first nodes, and wait until they take tasks."""
         for node in self.nodes[:count]:
