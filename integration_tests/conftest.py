@@ -43,11 +43,11 @@ __all__ = [  # fixtures, too
 
 
 class _BySharedStack(LoadScopeScheduling):  # type: ignore[misc]
-    """Runs a file's tests in one process, one after the other; those on vantage6 all in one."""
+    """Runs a file's tests in one process, one after the other; those on one vantage6 all in one."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return "vantage6" if "vantage6" in path else path
+        return next((stack for stack in ("vantage6_5", "vantage6") if stack in path), path)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -91,7 +91,10 @@ def test_a_container_has_no_way_out(
         container = node.container(researcher.run(task)["id"])
         networks[action] = containers.networks_of(container)
         researcher.kill(task)
-    assert networks == {"central_compute": {vantage6_5.cluster.network: True}, actions[1]: {}}
+    assert networks == {
+        "central_compute": {vantage6_5.cluster.network: True},
+        "federated_compute": {"none": False},
+    }
 
 
 def test_a_kill_is_a_sigterm_first(plain_5: Collaboration, probe_5: str) -> None:
@@ -126,6 +129,7 @@ def test_a_killed_container_is_a_crash(plain_5: Collaboration, probe_5: str) -> 
 def test_what_fails_while_its_node_is_away_is_started_again(
     plain_5: Collaboration, probe_5: str
 ) -> None:
+    """By Kubernetes; and once more by the node when it is back."""
     researcher, node = Researcher(plain_5), plain_5.nodes[1]
     task = holding(researcher, probe_5, node)
     (first,) = node.containers()
@@ -137,6 +141,9 @@ def test_what_fails_while_its_node_is_away_is_started_again(
     finally:
         node.start()
     assert researcher.end(task) == "crashed"
+    wait_until(lambda: all(each.running for each in node.containers()), "Kubernetes is done")
+    for again in node.containers():
+        again.kill()
     wait_until(lambda: not plain_5.containers(), "the containers are gone")
 
 

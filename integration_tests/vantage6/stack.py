@@ -1,7 +1,6 @@
 """A server with two collaborations of the same three organizations, and their nodes."""
 
 import secrets
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from integration_tests.harness import free_ports
 from integration_tests.vantage6 import containers
 from integration_tests.vantage6.containers import Container
 from integration_tests.vantage6.node import Node, Settings
 from integration_tests.vantage6.registration import Administrator, Organization
 from integration_tests.vantage6.server import Server
 from integration_tests.vantage6.tables import write_digits
+from integration_tests.vantage6_5.postgresql import running_postgresql
 from proxy.system.process import Workspace
 
 _NAMES = ("North Hospital", "South Hospital", "West Clinic")
@@ -74,8 +75,11 @@ class Stack:
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
-    """Start a server; at the end nothing is left of it, of nodes, or of what they ran."""
+def running_stack(on_postgresql: bool = False) -> Iterator[Stack]:
+    """Start a server; at the end nothing is left of it, of nodes, or of what they ran.
+
+    Its database is SQLite's, as vantage6 has it by default, or PostgreSQL's.
+    """
     containers.remove_dead_sessions()
     containers.build_base_image()
     session = containers.new_session()
@@ -83,7 +87,11 @@ def running_stack() -> Iterator[Stack]:
         folder = ending.enter_context(Workspace()).path
         ending.callback(containers.remove, session)
         server_port, *node_ports = free_ports(1 + 2 * len(_NAMES))
-        server = Server(_made(folder / "server"), server_port)
+        database = None
+        if on_postgresql:
+            postgresql = ending.enter_context(running_postgresql(f"{session}-postgresql"))
+            database = postgresql.create("server")
+        server = Server(_made(folder / "server"), server_port, database)
         ending.callback(server.stop)
         server.start()
 
@@ -139,15 +147,6 @@ def running_stack() -> Iterator[Stack]:
             collaboration("plain", node_ports[:count], None),
             collaboration("encrypted", node_ports[count:], keys),
         )
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens at, on any address of this machine."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _made(folder: Path) -> Path:

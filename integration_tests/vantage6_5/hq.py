@@ -115,6 +115,10 @@ class HQ:
         """Return what its database says to a query."""
         return self._postgresql.query(statement, _DATABASE)
 
+    def copy(self, file: Path, place: str) -> None:
+        """Copy a file into its container, for `python`."""
+        self._service.copy(file, place)
+
     def python(self, script: str, *arguments: str) -> str:
         """Run a script of this folder with vantage6's own packages; returns what it printed."""
         return self._service.run(f"{BIN}/python", "-P", f"{_SCRIPTS}/{script}", *arguments)

@@ -2,16 +2,14 @@
 
     official_client.py HQ KEYCLOAK USERNAME SECRET COLLABORATION KEY IMAGE ORGANIZATION
 
-SECRET is empty for a user, who logs in by device flow; KEY, the text of the organization's key, for
-an unencrypted collaboration. Prints one line of JSON: who it thinks it is, and the result or why
-there is none.
+SECRET is empty for a user, who logs in by device flow; KEY for an unencrypted collaboration. Prints
+one line of JSON: who it thinks it is, and the result or why there is none.
 """
 
 import json
 import sys
 import webbrowser
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 
@@ -41,13 +39,12 @@ def main(
         client.authenticate()
     me = client.whoami and client.whoami.name
     try:
-        with NamedTemporaryFile("w", suffix=".pem") as file:
-            file.write(key)
-            file.flush()
-            client.setup_encryption(Path(file.name) if key else None)
+        client.setup_encryption(Path(key) if key else None)
     except Exception as error:
         return {"me": me, "error": repr(error)}
-    session = client.session.create(collaboration=int(collaboration), name=f"of {username}")
+    session = client.session.create(
+        collaboration=int(collaboration), name=f"of {username} in {collaboration}", scope="own"
+    )
     task = client.task.create(
         organizations=[int(organization)],
         name="look",

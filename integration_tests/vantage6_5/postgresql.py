@@ -1,14 +1,15 @@
 """A PostgreSQL for one stack: Debian's own, in a container; its data is gone when it ends.
 
-Both generations of vantage6 are tested on it.
+So it does not wait until they are on the disk, else it has its own settings. Both generations of
+vantage6 are tested on it.
 """
 
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from integration_tests.harness import free_ports
 from integration_tests.vantage6.containers import DockerError
-from integration_tests.vantage6.stack import free_ports
 from integration_tests.vantage6_5.services import Service
 
 _USER = "postgres"
@@ -19,8 +20,8 @@ install --directory --owner postgres --mode 700 $data
 as='setpriv --reuid postgres --regid postgres --clear-groups'
 echo "$POSTGRES_PASSWORD" >/tmp/password
 $as $bin/initdb --pgdata $data --auth-local trust --auth-host scram-sha-256 \
-    --pwfile /tmp/password --encoding UTF8 --locale C.UTF-8 >/dev/null
-exec $as $bin/postgres -D $data -c listen_addresses=127.0.0.1 -c port=$POSTGRES_PORT
+    --pwfile /tmp/password --encoding UTF8 --locale C.UTF-8 --no-sync >/dev/null
+exec $as $bin/postgres -D $data -c listen_addresses=127.0.0.1 -c port=$POSTGRES_PORT -c fsync=off
 """
 
 

@@ -92,6 +92,10 @@ class Service:
         """Run a command in its container; returns what it printed."""
         return docker("exec", self._name, *command)
 
+    def copy(self, file: Path, place: str) -> None:
+        """Copy a file into its container."""
+        docker("cp", str(file), f"{self._name}:{place}")
+
     def _end(self, *command: str) -> None:
         if self.running:
             docker(*command, self._name)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from integration_tests.harness import free_ports
 from integration_tests.vantage6 import containers
 from integration_tests.vantage6.containers import Container
 from integration_tests.vantage6.node import Settings
 from integration_tests.vantage6.registration import Organization
-from integration_tests.vantage6.stack import free_ports, write_private_key, write_table
+from integration_tests.vantage6.stack import write_private_key, write_table
 from integration_tests.vantage6.tables import write_digits
 from integration_tests.vantage6_5.cluster import Cluster
 from integration_tests.vantage6_5.hq import ADMINISTRATOR, HQ
@@ -99,11 +100,14 @@ class Stack:
         self, collaboration: Collaboration, image: str, username: str, secret: str = ""
     ) -> dict[str, Any]:
         """Have vantage6's own client log in and ask for a task; see `official_client`."""
-        key = collaboration.private_key
+        key = ""
+        if collaboration.private_key:
+            key = "/tmp/organization.pem"  # noqa: S108
+            self.hq.copy(collaboration.private_key, key)
         answer = self.hq.python(
             "official_client.py",
             *(self.hq.url, self.keycloak.realm.url, username, secret, str(collaboration.id)),
-            *(key.read_text() if key else "", image, str(collaboration.organizations[1].id)),
+            *(key, image, str(collaboration.organizations[1].id)),
         )
         found: dict[str, Any] = json.loads(answer.splitlines()[-1])
         return found
