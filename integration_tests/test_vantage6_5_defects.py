@@ -35,7 +35,7 @@ def test_of_runs_that_end_together_a_node_loses_all_results_but_one(
     researcher, node = Researcher(plain_5), plain_5.nodes[1]
     cluster.ends_every = 15.0
     tasks = [
-        researcher.create(probe_5, "look", node.organization.id, action="federated_compute")
+        researcher.create_as("federated_compute", probe_5, "look", node.organization.id)
         for _ in range(3)
     ]
     runs = {researcher.run(task)["id"] for task in tasks}
@@ -61,7 +61,7 @@ def test_a_short_run_is_an_error_before_it_is_completed(
 ) -> None:
     researcher, node = Researcher(plain_5), plain_5.nodes[0]
     cluster.unseen_seconds = 5.0
-    task = researcher.create(probe_5, "look", node.organization.id, action="federated_compute")
+    task = researcher.create_as("federated_compute", probe_5, "look", node.organization.id)
     run = researcher.run(task)["id"]
     seen: list[tuple[str, bool]] = []
 
@@ -105,20 +105,20 @@ def test_there_is_no_log_before_the_end_and_that_is_no_plain_text(
     plain_5: Collaboration, probe_5: str
 ) -> None:
     researcher, node = Researcher(plain_5), plain_5.nodes[0]
-    task = researcher.create(probe_5, "hold", node.organization.id, action="federated_compute")
+    task = researcher.create_as("federated_compute", probe_5, "hold", node.organization.id)
     folder = node.session_folder(researcher.session)
     wait_until((folder / f"holding-{task}").exists, "its container runs")
     wait_until(lambda: "Error while streaming logs" in node.log, "the node has given up its log")
     assert not researcher.run(task)["log"]
     researcher.kill(task)
-    task = researcher.create(probe_5, "crash", node.organization.id, action="federated_compute")
+    task = researcher.create_as("federated_compute", probe_5, "crash", node.organization.id)
     assert researcher.end(task) == "crashed"
     assert r"b'line 1\r\nline 2" in researcher.run(task)["log"]
 
 
 def test_what_a_crash_leaves_is_thrown_away(plain_5: Collaboration, probe_5: str) -> None:
     researcher, node = Researcher(plain_5), plain_5.nodes[0]
-    task = researcher.create(probe_5, "crash", node.organization.id, action="federated_compute")
+    task = researcher.create_as("federated_compute", probe_5, "crash", node.organization.id)
     assert researcher.end(task) == "crashed"
     assert researcher.left(task) is None
 
@@ -170,4 +170,4 @@ def test_postprocessing_is_refused(plain_5: Collaboration, probe_5: str) -> None
     """Its enum has it, and a node that got one would not know what to do with its output."""
     researcher, organization = Researcher(plain_5), plain_5.organizations[0].id
     with pytest.raises(AssertionError, match=r"400 .*postprocessing task cannot be"):
-        researcher.create(probe_5, "look", organization, action="postprocessing")
+        researcher.create_as("postprocessing", probe_5, "look", organization)

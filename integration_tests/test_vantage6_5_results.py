@@ -28,6 +28,7 @@ from integration_tests.vantage6.runs import (
     DIRECT_PER_ROUND,
     PER_ROUND,
     WARM,
+    Config,
     Natively,
     Researcher,
     digits_tables,
@@ -158,7 +159,7 @@ def test_secure_aggregation_ends_as_natively(
     request: pytest.FixtureRequest,
     tmp_path: Path,
 ) -> None:
-    config = {"result": Path("result.npz")}
+    config: Config = {"result": Path("result.npz")}
     submission = researcher.submits("secagg", config, request.getfixturevalue(where), *way, of=3)
     assert submission.exit_code == 0, submission.log_tail(60)
     with native_federation(flower, tmp_path / "native", ["", "", ""]) as native:
@@ -245,7 +246,7 @@ def test_a_large_model_passes_both_ways(
     researcher: Researcher,
     request: pytest.FixtureRequest,
 ) -> None:
-    config = {"megabytes": megabytes, "evaluate": False, "result": Path("result.json")}
+    config: Config = {"megabytes": megabytes, "evaluate": False, "result": Path("result.json")}
     submission = researcher.submits("large", config, request.getfixturevalue(where), *WARM)
     assert submission.exit_code == 0, submission.log_tail(60)
     ended = read(researcher.output / "result.json")

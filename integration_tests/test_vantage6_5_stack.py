@@ -32,7 +32,7 @@ def holding(
     researcher: Researcher, probe: str, node: Node, action: str = "federated_compute"
 ) -> int:
     """Start a task that stays until killed; returns its id once it runs."""
-    task = researcher.create(probe, "hold", node.organization.id, action=action)
+    task = researcher.create_as(action, probe, "hold", node.organization.id)
     mark = node.session_folder(researcher.session) / f"holding-{task}"
     wait_until(mark.exists, "its container runs")
     return task
@@ -55,9 +55,7 @@ def test_a_session_extracts_a_database_for_later_tasks(
     researcher, organizations = Researcher(collaboration), collaboration.organizations
     ids = [each.id for each in organizations]
     frame = researcher.extract(probe_5, "extract", "default", ids)
-    task = researcher.create(
-        probe_5, "look", ids[1], action="federated_compute", dataframes=[frame]
-    )
+    task = researcher.create_as("federated_compute", probe_5, "look", ids[1], dataframes=[frame])
     answer = researcher.result(task)
     assert answer["table"][1] == f"{organizations[1].name},0"
     assert answer["dataframes"]
@@ -81,7 +79,7 @@ def test_a_container_has_no_way_out(
     researcher, node = Researcher(plain_5), plain_5.nodes[0]
     actions = ("central_compute", "federated_compute")
     tries = [
-        researcher.create(probe_5, "reaches", node.organization.id, action=each, host="1.1.1.1")
+        researcher.create_as(each, probe_5, "reaches", node.organization.id, {"host": "1.1.1.1"})
         for each in actions
     ]
     assert [researcher.result(each) for each in tries] == [False, False]

@@ -11,6 +11,7 @@ from integration_tests.vantage6.runs import (
     APPS,
     PER_ROUND,
     WARM,
+    Config,
     Natively,
     Researcher,
     read,
@@ -62,7 +63,7 @@ def test_an_app_ends_as_natively(
 def test_a_large_model_passes_both_ways(
     natively: Natively, researcher: Researcher, on_postgresql: Stack
 ) -> None:
-    config = {"megabytes": 100, "evaluate": False, "result": Path("result.json")}
+    config: Config = {"megabytes": 100, "evaluate": False, "result": Path("result.json")}
     submission = researcher.submits("large", config, on_postgresql.plain, *WARM)
     assert submission.exit_code == 0, submission.log_tail(60)
     ended = read(researcher.output / "result.json")

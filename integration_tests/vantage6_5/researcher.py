@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import requests
@@ -45,17 +45,20 @@ class Researcher:
         )
         self.session = int(answer["id"])
 
-    def create(
+    def create(self, image: str, method: str, organization: int, **arguments: object) -> int:
+        """Create a task of a central function for one organization; returns its id."""
+        return self.create_as("central_compute", image, method, organization, arguments)
+
+    def create_as(
         self,
+        action: str,
         image: str,
         method: str,
         organization: int,
-        *,
-        action: str = "central_compute",
+        arguments: Mapping[str, object] | None = None,
         dataframes: Iterable[int] = (),
-        **arguments: object,
     ) -> int:
-        """Create a task for one organization; returns its id."""
+        """Create a task with any action; returns its id."""
         wanted = [{"type": "dataframe", "dataframe_id": each} for each in dataframes]
         task = self.post(
             "task",
@@ -66,7 +69,7 @@ class Researcher:
             action=action,
             collaboration_id=self._collaboration.id,
             session_id=self.session,
-            organizations=[self._addressed(organization, arguments)],
+            organizations=[self._addressed(organization, arguments or {})],
             databases=[wanted],
         )
         return int(task["id"])
@@ -146,8 +149,8 @@ class Researcher:
         sealed = b"".join(self._encoding.seal([text.encode()], public_key)).decode()
         return {"id": organization, "arguments": sealed}
 
-    def _addressed(self, organization: int, arguments: dict[str, object]) -> dict[str, object]:
-        text = json.dumps(arguments)
+    def _addressed(self, organization: int, arguments: Mapping[str, object]) -> dict[str, object]:
+        text = json.dumps(dict(arguments))
         # HQ on Python 3.13 refuses a sealed text whose length is a multiple of 3.
         return self.addressed(organization, text + " " * (len(text) % 3 == 0))
 
