@@ -14,18 +14,20 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from proxy.calls import CourierCall, HostCall, PerRoundCall
+from proxy.calls import AskCall, CourierCall, EndCall, ExtractCall, HostCall, PerRoundCall
 from proxy.errors import BridgeError, CarrierError
+from proxy.generations import container_of
 from proxy.system.process import keep_private
 from proxy.system.streams import ready_streams
 from proxy.text import LogFormatter, block
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container, decoded
+from proxy.vantage6 import payload
+from proxy.vantage6.container import decoded
 
 log = logging.getLogger(__name__)
 
 _WITHOUT_DATA = "central"
-FUNCTIONS = (_WITHOUT_DATA, *(call.method for call in (CourierCall, HostCall, PerRoundCall)))
+_CALLS = (CourierCall, HostCall, PerRoundCall, AskCall, EndCall, ExtractCall)
+FUNCTIONS = (_WITHOUT_DATA, *(call.method for call in _CALLS))
 
 
 def main() -> int:
@@ -38,10 +40,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     container = None
     try:
-        container = Container.from_environment(os.environ)
+        container = container_of(os.environ)
         if container.platform.encodes_environment:
             os.environ.update(decoded(os.environ))  # for the policy, and for the app
         with payload.read(container.input_file) as task:
+            if container.method:
+                task.fields = {"method": container.method, "kwargs": task.fields}
             method = task.fields.get("method")
             if method not in FUNCTIONS:
                 raise CarrierError(
@@ -52,24 +56,27 @@ def main() -> int:
                 container.check_databases()
             importlib.import_module(f"algorithm.functions.{method}").main(container, task)
     except (BridgeError, OSError) as error:
-        print(block(f"{getattr(error, 'code', 'system')}: {error}"), file=sys.stderr)
+        code = getattr(error, "code", "system")
+        print(block(f"{code}: {error}"), file=sys.stderr)
         text = block(str(error))
     except Exception as error:
+        code = "internal"
         # Its text may tell of the data: that stays in the log.
         log.exception("internal error; please report it")
         text = f"An internal error ended the function: {type(error).__name__}; its log says more."
     else:
         return 0
-    if container is not None:
-        _leave_error(container.output_file, text)
-    return 1
+    if container is None:
+        return 1
+    _leave_error(container.output_file, text, code)
+    return container.platform.failed_exit_code
 
 
-def _leave_error(path: Path, text: str) -> None:
+def _leave_error(path: Path, text: str, code: str) -> None:
     """Leave an error as the result, unless there is one already."""
     with suppress(OSError):
         if not path.exists() or not path.stat().st_size:
-            payload.write(path, {"error": text})
+            payload.write(path, {"error": text, "code": code})
 
 
 if __name__ == "__main__":

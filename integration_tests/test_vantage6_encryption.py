@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from integration_tests.vantage6.program import PYTHON
-from proxy.vantage6.v4.encryption import Encoding, Encrypted, Plain
+from proxy.vantage6.encryption import Encoding, Encrypted, Plain
 
 _PROGRAM = """
 import sys

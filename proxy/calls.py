@@ -44,6 +44,9 @@ _MAX_NODE_CONFIG_BYTES = 128 * 1024 - 1
 _MESSAGE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,127}")
 # 32 hexadecimal digits. It becomes the name of a folder, too.
 _JOB = re.compile(r"[0-9A-Za-z]{1,64}")
+# `DataframeInitInputSchema` in vantage6/hq/resource/common/input_schema.py (5.0.3). It becomes the
+# name of a folder.
+_DATAFRAME = re.compile(r"[0-9A-Za-z_-]{1,128}")
 # Node ids are uint64 (flwr 1.41, `proto/node.proto`).
 _NODE_ID_LIMIT = 1 << 64
 # The size of any file.
@@ -101,6 +104,12 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
 def _config(value: Any) -> str:
     # A lone surrogate raises a UnicodeEncodeError, which is a ValueError.
     if not isinstance(value, str) or "\0" in value:
@@ -117,6 +126,11 @@ _MessageId = Annotated[
     str, _Rule(_matching(_MESSAGE_ID), "1 to 128 letters, digits and hyphens, a hyphen not first")
 ]
 _JobName = Annotated[str | None, _Rule(_matching(_JOB), "1 to 64 letters and digits")]
+_DataframeName = Annotated[
+    str, _Rule(_matching(_DATAFRAME), "1 to 128 letters, digits, hyphens and underscores")
+]
+_Label = Annotated[str, _Rule(_matching(re.compile(".+")), "a database's label")]
+_Flag = Annotated[bool, _Rule(_flag, "true or false")]
 _Seconds = Annotated[float, _Rule(_seconds, f"a number of seconds from 0 to {LONGEST_SECONDS:.0f}")]
 _Bytes = Annotated[int | None, _Rule(_whole(_BYTES_LIMIT), "a number of bytes")]
 
@@ -200,6 +214,8 @@ class HostCall(Call):
         See `Settings`.
     idle_limit : float
         Seconds without a message after which the host ends.
+    job : str | None
+        The job's name where the platform makes none.
     """
 
     method: ClassVar[str] = "host"
@@ -208,6 +224,7 @@ class HostCall(Call):
     node_config: _NodeConfig
     idle_limit: _Seconds
     mode: _ModeName = DEFAULT_MODE
+    job: _JobName = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +239,8 @@ class CourierCall(Call):
         Seconds after which to give up.
     max_reply_bytes : int | None
         The largest bundle that can be brought back; None for any.
+    job : str | None
+        See `HostCall`.
     """
 
     method: ClassVar[str] = "courier"
@@ -229,6 +248,60 @@ class CourierCall(Call):
     message_id: _MessageId
     timeout: _Seconds
     max_reply_bytes: _Bytes = None
+    job: _JobName = None
+
+
+@dataclass(frozen=True)
+class AskCall(Call):
+    """Fetch the answer to a message that the station has, if it is there.
+
+    Attributes
+    ----------
+    message_id, job, max_reply_bytes
+        See `CourierCall`.
+    """
+
+    method: ClassVar[str] = "ask"
+
+    message_id: _MessageId
+    job: _JobName = None
+    max_reply_bytes: _Bytes = None
+
+
+@dataclass(frozen=True)
+class EndCall(Call):
+    """Note that the run has ended: the job's host ends then.
+
+    Attributes
+    ----------
+    job
+        See `HostCall`.
+    """
+
+    method: ClassVar[str] = "end"
+
+    job: _JobName
+
+
+@dataclass(frozen=True)
+class ExtractCall(Call):
+    """Copy a database into a session.
+
+    Attributes
+    ----------
+    name : str
+        The dataframe that it becomes.
+    label : str
+        The database's.
+    for_one_run : bool
+        Whether the copy may be removed when one run has ended.
+    """
+
+    method: ClassVar[str] = "extract"
+
+    name: _DataframeName
+    label: _Label
+    for_one_run: _Flag
 
 
 @dataclass(frozen=True)
@@ -242,7 +315,7 @@ class PerRoundCall(Call):
     node_config, mode
         See `Settings`.
     job : str | None
-        The job's name where vantage6 makes none: tasks of a user share no temporary folder.
+        See `HostCall`.
     """
 
     method: ClassVar[str] = "per_round"

@@ -119,6 +119,12 @@ class CarrierError(BridgeError):
     code = "carrier"
 
 
+class HostGone(CarrierError):
+    """A station's warm host does not live, and has not answered."""
+
+    code = "host-gone"
+
+
 class Vantage6Error(CarrierError):
     """A vantage6 server refused something, or answered something senseless."""
 

@@ -14,6 +14,7 @@ from algorithm.cli.options import (
     add_login,
     add_organizations,
     add_superlink,
+    wanted,
 )
 from algorithm.cli.stations import add_station_options, chosen_stations
 from algorithm.researcher.attach import organizations_of
@@ -28,7 +29,7 @@ from proxy.errors import UsageError
 from proxy.system.process import Workspace
 
 _LOCAL_OPTIONS = ("stations", "node_config", "flower_env")
-_VANTAGE6_OPTIONS = ("collaboration", "organizations", "database")
+_VANTAGE6_OPTIONS = ("collaboration", "organizations", "database", "session", "dataframe")
 
 
 def add(commands: Commands) -> None:
@@ -57,8 +58,8 @@ def add_vantage6_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that make organizations the stations."""
     group = parser.add_argument_group(
         "vantage6",
-        "With --vantage6 the stations are the organizations of a collaboration, and SuperNodes are"
-        " started for each message (per-round).",
+        "With --vantage6 the stations are the organizations of a collaboration. In vantage6 4"
+        " SuperNodes are started for each message (per-round).",
     )
     group.add_argument(
         "--vantage6", metavar="IMAGE", help="the app's image, from `flower-v6 image`"
@@ -109,11 +110,6 @@ def vantage6_stations(options: argparse.Namespace) -> Organizations:
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses.
     """
-    if options.supernodes == Lifetime.WARM:
-        raise UsageError(
-            "From outside vantage6 no SuperNode can be kept warm: there, tasks share no job.",
-            "Use --supernodes per-round, or run the whole app in vantage6 with `flower-v6 submit`.",
-        )
     if not options.vantage6:
         raise UsageError("The image's name is empty.", "Name the app's image: --vantage6 IMAGE.")
     _refuse(options, _LOCAL_OPTIONS, "cannot be used with --vantage6")
@@ -121,8 +117,9 @@ def vantage6_stations(options: argparse.Namespace) -> Organizations:
         enter(Settings.gathered(vars(options))),
         options.vantage6,
         options.organizations,
-        options.database,
+        wanted(options),
         options.deadline,
+        None if options.supernodes is None else Lifetime(options.supernodes),
     )
 
 

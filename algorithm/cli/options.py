@@ -17,6 +17,8 @@ from proxy.calls import (
     Mode,
 )
 from proxy.system.environment import PASSWORD_VARIABLE
+from proxy.vantage6.data import Wanted
+from proxy.vantage6.v5.login import REALM
 
 Number = TypeVar("Number", int, float)
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -137,6 +139,25 @@ def add_organizations(parser: "argparse._ActionsContainer") -> None:
         metavar="LABEL",
         help="a database of the stations that ClientApps get; repeatable",
     )
+    parser.add_argument(
+        "--session",
+        type=positive(int, LARGEST_ID),
+        metavar="NUMBER",
+        help="vantage6 5: a session in which data is extracted already (default: a new one)",
+    )
+    parser.add_argument(
+        "--dataframe",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="vantage6 5: a dataframe of the session that ClientApps get, by name or id; repeatable"
+        " (default: all of it)",
+    )
+
+
+def wanted(options: argparse.Namespace) -> Wanted:
+    """Return the data that the options of `add_organizations` name."""
+    return Wanted(options.database, options.session or 0, options.dataframe)
 
 
 def add_collaboration(parser: "argparse._ActionsContainer") -> None:
@@ -166,9 +187,26 @@ def add_login(parser: argparse.ArgumentParser) -> None:
         f' (or the file that {FILE_VARIABLE} names), as `server = "https://host/api"`. The'
         f" password comes from the password file, from {PASSWORD_VARIABLE}, or is asked for.",
     )
-    group.add_argument("--server", metavar="URL", help="the server's API: https://host/api")
-    group.add_argument("--username", metavar="NAME", help="the user at the server")
-    group.add_argument("--password-file", metavar="FILE", help="a file with the user's password")
+    group.add_argument(
+        "--server",
+        metavar="URL",
+        help="the server's API: https://host/api, in vantage6 5 https://host/hq",
+    )
+    group.add_argument(
+        "--auth-server", metavar="URL", help="vantage6 5: the Keycloak where users log in"
+    )
+    group.add_argument(
+        "--auth-realm", metavar="NAME", help=f"vantage6 5: its realm (default: {REALM})"
+    )
+    group.add_argument(
+        "--username", metavar="NAME", help="the user at the server, or the service account"
+    )
+    group.add_argument(
+        "--password-file",
+        metavar="FILE",
+        help="a file with the user's password, or the service account's secret; without one, users"
+        " of vantage6 5 log in with a browser",
+    )
     group.add_argument("--mfa-code", metavar="CODE", help="the second factor's code")
     group.add_argument(
         "--organization-key",

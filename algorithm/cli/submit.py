@@ -14,6 +14,7 @@ from algorithm.cli.options import (
     add_run_config,
     add_supernodes,
     positive,
+    wanted,
 )
 from algorithm.flower.node_config import run_config
 from algorithm.paths import check_folder
@@ -79,7 +80,7 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
         options.output.mkdir(parents=True, exist_ok=True)
     researcher = enter(Settings.gathered(vars(options)))
     submission = Submission(
-        options.image, options.organization, options.organizations, arguments, options.database
+        options.image, options.organization, options.organizations, arguments, wanted(options)
     )
     task = create_task(researcher, submission, screen)
     screen.line(
@@ -91,4 +92,4 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
     status = watch(researcher.server, task, screen)
     if options.output is not None:
         fetch(researcher, existing_task(researcher.server, task), options.output, screen)
-    check(task, status)
+    check(researcher.server, task, status)

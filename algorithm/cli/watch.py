@@ -27,6 +27,7 @@ def watch(options: argparse.Namespace, screen: Screen) -> None:
     BridgeError
         If the task cannot be watched, or did not complete.
     """
-    server = Settings.gathered(vars(options)).log_in()
+    settings = Settings.gathered(vars(options))
+    server = settings.log_in()
     existing_task(server, options.task)
-    check(options.task, follow(server, options.task, screen))
+    check(server, options.task, follow(server, options.task, screen))

@@ -9,7 +9,7 @@ from typing import Any
 from algorithm.flower import strict_toml
 from algorithm.paths import expanded
 from proxy.errors import UsageError, reason_of
-from proxy.vantage6.v4.container import Container
+from proxy.vantage6.container import Container
 
 _FROM_CENTRAL = {"partition-id", "num-partitions"}
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")

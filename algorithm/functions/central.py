@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,17 +28,20 @@ from proxy import strict_json
 from proxy.calls import Mode
 from proxy.carriers.vantage6 import MAX_STORED_BYTES
 from proxy.errors import AppError, UsageError
+from proxy.generations import generation_of
+from proxy.platforms import Creator
 from proxy.system import durable
 from proxy.system.process import Workspace
-from proxy.vantage6.v4.container import Container
-from proxy.vantage6.v4.login import ContainerLogin
-from proxy.vantage6.v4.payload import Payload
-from proxy.vantage6.v4.server import Organization, Server
+from proxy.vantage6.container import Container
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.payload import Payload
+from proxy.vantage6.server import Organization
 
 log = logging.getLogger(__name__)
 
 # The server stores a result as base64.
 _MAX_RESULT_BYTES = MAX_STORED_BYTES // 4 * 3
+_LINGER_SECONDS = 3.0
 
 
 def main(container: Container, task: Payload) -> None:
@@ -51,7 +55,10 @@ def main(container: Container, task: Payload) -> None:
         If the run did not complete. The outcome is there nevertheless, once the run was begun.
     """
     # A run that ends while the server is away is started again by its node, result or not.
-    left = container.temporary_folder / "central-result.json"
+    job = _job(container)
+    job_folder = container.job_folder(job)
+    durable.make_folder(job_folder)
+    left = job_folder / "central-result.json"
     if (ended := _ended(left)) is not None:
         log.info("this run ended before; its outcome is here")
         shutil.copyfile(left, container.output_file)
@@ -67,7 +74,7 @@ def main(container: Container, task: Payload) -> None:
     manifest = Manifest.read(image)
     arguments = Arguments.checked(task.fields.get("kwargs") or {}, manifest.run_config_keys)
     flower = Flower.from_environment()
-    stations = _stations(container, arguments, flower.release)
+    stations = _stations(container, arguments, flower.release, job)
     outcome = Outcome(
         app=f"{manifest.publisher}/{manifest.name} {manifest.version}",
         flower_release=flower.release,
@@ -79,7 +86,14 @@ def main(container: Container, task: Payload) -> None:
         folder, written = workspace.path / "run", workspace.path / "written"
         folder.mkdir()
         written.mkdir()
-        shared = (_app(image.parent), flower, folder, Screen(sys.stdout), outcome, stations)
+        shared = (
+            _app(image.parent),
+            flower,
+            folder,
+            Screen(sys.stdout, watched=False),
+            outcome,
+            stations,
+        )
         run: Run
         if arguments.mode == Mode.DIRECT:
             run = DirectRun(*shared, arguments.run_config)
@@ -98,6 +112,9 @@ def main(container: Container, task: Payload) -> None:
                     part = left.with_suffix(".part")
                     shutil.copyfile(container.output_file, part)
                     durable.publish(part, left)
+                if container.platform.loses_results:
+                    # A host at this node may have ended just before.
+                    time.sleep(_LINGER_SECONDS)
 
 
 def _ended(left: Path) -> Outcome | None:
@@ -116,27 +133,43 @@ def _app(folder: Path) -> Path:
     return next(path for path in folder.iterdir() if path.is_dir())
 
 
-def _stations(container: Container, arguments: Arguments, release: str) -> Organizations:
-    """Return the organizations that the arguments name."""
+def _job(container: Container) -> str | None:
+    """Return the name of the job whose central this is; None where it needs none."""
+    creator = _creator(container)
+    if not creator.names_job:
+        return None
+    # The same when its node starts it again.
+    return f"task{ContainerLogin(container.token).claims['task_id']}"
+
+
+def _creator(container: Container) -> Creator:
     creator = container.platform.central
-    if creator is None:
+    if creator is None or not container.token:
         raise UsageError(
             "The central function has no vantage6 token: it runs only in a vantage6 node."
         )
-    login = ContainerLogin(container.token_file.read_text().strip())
-    claims, server = login.claims, Server(container.server, login)
+    return creator
+
+
+def _stations(
+    container: Container, arguments: Arguments, release: str, job: str | None
+) -> Organizations:
+    """Return the organizations that the arguments name."""
+    login = ContainerLogin(container.token)
+    claims = login.claims
+    server = generation_of(container.platform).server(container.server, login)
     known = server.organizations(claims["collaboration_id"], claims.get("study_id"))
-    shared = ("image", "collaboration_id", "databases", "study_id", "store_id")
-    members = {name: claims[name] for name in shared if claims.get(name)}
+    members = server.members_below(claims)
     return Organizations(
         server,
         chosen(known, arguments.organizations),
         members,
-        creator,
+        _creator(container),
         arguments.deadline,
         release,
         arguments.mode,
         arguments.host_idle_limit,
+        job,
     )
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from algorithm.station.job import Job, Message
 from proxy.calls import CourierCall
-from proxy.errors import CarrierError
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container
-from proxy.vantage6.v4.payload import Payload
+from proxy.errors import CarrierError, HostGone
+from proxy.vantage6 import payload
+from proxy.vantage6.container import Container
+from proxy.vantage6.payload import Payload
 
 _POLL_SECONDS = 0.02
 _HOST_CHECK_SECONDS = 1.0
@@ -31,7 +31,7 @@ def main(container: Container, task: Payload) -> None:
         If there is no answer.
     """
     call = CourierCall.read(task.fields)
-    job = Job(container.temporary_folder)
+    job = Job(container.job_folder(call.job))
     message = job.message(call.message_id)
     if not message.answered():
         part = message.instruction.with_suffix(".part")
@@ -43,7 +43,8 @@ def main(container: Container, task: Payload) -> None:
     finally:
         message.instruction.unlink(missing_ok=True)
     payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
-    message.missing.unlink(missing_ok=True)
+    if not container.platform.loses_results:
+        message.missing.unlink(missing_ok=True)
     # One line, at the end: for each the server writes the task's row anew, input and all.
     print(f"message {message.message_id:.12} is answered", flush=True)
 
@@ -60,6 +61,8 @@ def _await_answer(job: Job, message: Message, timeout: float) -> Path:
         if message.missing.exists():
             return message.missing
         now = time.monotonic()
+        if job.over:
+            raise CarrierError("The run has ended: its stations answer no more messages.")
         if now > give_up:
             raise CarrierError(
                 f"The station's host did not answer message {message.message_id} in time."
@@ -72,7 +75,7 @@ def _await_answer(job: Job, message: Message, timeout: float) -> Path:
                 # It may have answered with its last breath.
                 if message.answered():
                     return message.reply
-                raise CarrierError(
+                raise HostGone(
                     "The host of the warm SuperNode ended without an answer."
                     if had_host
                     else "The host of the warm SuperNode did not start within"

@@ -21,14 +21,16 @@ from algorithm.station.policy import Policy
 from algorithm.station.runtime import Runtime
 from algorithm.station.runtimes import runtimes
 from proxy.calls import HostCall
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container
-from proxy.vantage6.v4.payload import Payload
+from proxy.vantage6 import payload
+from proxy.vantage6.container import Container
+from proxy.vantage6.payload import Payload
+from proxy.vantage6.v5.extracted import forget_those_for_one_run
 
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.02
 _SPARE_LOOK_SECONDS = 0.5
+_LINGER_SECONDS = 4.0
 # After a message whose answer cannot be written at all.
 _FULL_DISK_PAUSE_SECONDS = 5.0
 
@@ -40,7 +42,7 @@ def main(container: Container, task: Payload) -> None:
     If there is a host already, because vantage6 started this one twice, wait to take its place.
     """
     call = HostCall.read(task.fields)
-    job, policy = Job(container.temporary_folder), Policy.from_environment(os.environ)
+    job, policy = Job(container.job_folder(call.job)), Policy.from_environment(os.environ)
     config = node_config(call.node_config, container)
     start = runtimes(call.mode, job, config, job.folder, warm=True)
     warm = _Warm(policy.permitting(call.mode, start))
@@ -50,7 +52,13 @@ def main(container: Container, task: Payload) -> None:
         with job.hosting() as alone:
             if alone:
                 host.serve(call.node_id)
+                if job.over:
+                    job.forget_all_but_marks()
+                    forget_those_for_one_run(container.shared_folder)
     payload.write(container.output_file, {"served": host.served})
+    if container.platform.loses_results:
+        # Who told it that the run is over must not end in the same moment.
+        time.sleep(_LINGER_SECONDS)
 
 
 class _Host:
@@ -76,6 +84,9 @@ class _Host:
         """Whether it is time to end; waits a little for that."""
         if time.monotonic() - self._last > self._idle_limit:
             log.info("no message came for %.0f s: the host ends", self._idle_limit)
+            self._end.set()
+        if self._job.over:
+            log.info("the run is over: the host ends")
             self._end.set()
         return self._end.wait(timeout)
 

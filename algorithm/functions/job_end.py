@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 
 from proxy.errors import Vantage6Error
-from proxy.vantage6.v4.container import Container
-from proxy.vantage6.v4.login import ContainerLogin
-from proxy.vantage6.v4.server import Server
+from proxy.generations import generation_of
+from proxy.vantage6.container import Container
+from proxy.vantage6.login import ContainerLogin
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,9 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
     """
     if not container.platform.partial_has_token:
         return
-    login = ContainerLogin(container.token_file.read_text().strip())
-    server, task = Server(container.server, login), int(login.claims["task_id"])
+    login = ContainerLogin(container.token)
+    server = generation_of(container.platform).server(container.server, login)
+    task = int(login.claims["task_id"])
 
     def ask() -> None:
         run = 0

@@ -17,9 +17,9 @@ from algorithm.station.policy import Policy
 from algorithm.station.runtime import Runtime
 from algorithm.station.runtimes import runtimes
 from proxy.calls import PerRoundCall
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container
-from proxy.vantage6.v4.payload import Payload
+from proxy.vantage6 import payload
+from proxy.vantage6.container import Container
+from proxy.vantage6.payload import Payload
 
 
 def main(container: Container, task: Payload) -> None:
@@ -32,6 +32,7 @@ def main(container: Container, task: Payload) -> None:
     message = job.message(call.message_id)
     with job.working_on(message), TemporaryDirectory(dir=job.folder) as folder:
         if not message.answered():
+            message.missing.unlink(missing_ok=True)  # said of an earlier bundle
             task.save_bundle(message.instruction)
             config, policy = (
                 node_config(call.node_config, container),
@@ -42,7 +43,8 @@ def main(container: Container, task: Payload) -> None:
             message.instruction.unlink(missing_ok=True)
         answer_file = message.reply if message.answered() else message.missing
         payload.write_answer(container.output_file, answer_file, call.max_reply_bytes, task.linked)
-        message.missing.unlink(missing_ok=True)
+        if not container.platform.loses_results:
+            message.missing.unlink(missing_ok=True)
 
 
 def _answer(job: Job, message: Message, start: Callable[[int], Runtime], policy: Policy) -> None:

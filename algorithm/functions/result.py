@@ -15,7 +15,7 @@ from proxy import strict_json
 from proxy.central.report import MessageRecord
 from proxy.errors import AppError, CarrierError
 from proxy.text import cleaned
-from proxy.vantage6.v4.members import encoded, pieces_of
+from proxy.vantage6.members import encoded, pieces_of
 
 log = logging.getLogger(__name__)
 

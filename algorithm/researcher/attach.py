@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from algorithm.researcher.collaboration import Researcher
 from algorithm.runs.stations import Organizations
-from proxy.platforms import VANTAGE6_4
+from proxy.calls import LONGEST_SECONDS, Lifetime
+from proxy.errors import UsageError
+from proxy.generations import generation_of
+from proxy.vantage6.data import Place, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -15,8 +18,9 @@ def organizations_of(
     researcher: Researcher,
     image: str,
     organizations: Sequence[str],
-    databases: Sequence[str],
+    wanted: Wanted,
     deadline: float,
+    supernodes: Lifetime | None,
 ) -> Organizations:
     """Return the organizations that are stations.
 
@@ -28,29 +32,46 @@ def organizations_of(
         The app's image.
     organizations : Sequence[str]
         Names or ids of the organizations that are stations; empty for all of the collaboration.
-    databases : Sequence[str]
-        The labels of the databases that ClientApps get.
+    wanted : Wanted
+        The data that ClientApps get.
     deadline : float
         Seconds that a station has for a message.
+    supernodes : Lifetime | None
+        How long a station keeps its SuperNode; None for as long as it can.
 
     Raises
     ------
     UsageError
-        If an organization does not exist, or has no node.
+        If an organization does not exist or has no node, or no SuperNode can be kept.
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses.
     """
+    platform = researcher.server.platform
+    creator = platform.user
+    if supernodes == Lifetime.WARM and not creator.keeps_hosts:
+        raise UsageError(
+            "From outside vantage6 4 no SuperNode can be kept warm: there, tasks share no job.",
+            "Use --supernodes per-round, or run the whole app in vantage6 with `flower-v6 submit`.",
+        )
+    warm = creator.keeps_hosts and supernodes != Lifetime.PER_ROUND
     stations = researcher.named(organizations) or list(researcher.organizations)
     for station in researcher.offline(stations):
         log.warning(
             "the node of %s is offline; its SuperNode is offline until the node is back",
             station.name,
         )
+    place = Place(researcher.collaboration.id, image)
     members = {
         "image": image,
         "collaboration_id": researcher.collaboration.id,
-        "databases": [{"label": label} for label in databases],
+        **generation_of(platform).prepare(researcher.server, place, stations, wanted, log.info),
     }
-    creator = VANTAGE6_4.user
-    job = None if creator.shares_folder else uuid.uuid4().hex
-    return Organizations(researcher.server, stations, members, creator, deadline, job=job)
+    return Organizations(
+        researcher.server,
+        stations,
+        members,
+        creator,
+        deadline,
+        idle_limit=min(2 * deadline, LONGEST_SECONDS) if warm else None,
+        job=uuid.uuid4().hex if creator.names_job else None,
+    )

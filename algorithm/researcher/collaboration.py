@@ -7,8 +7,8 @@ from typing import Any, Self
 from algorithm.paths import expanded
 from algorithm.researcher.login import Settings
 from proxy.errors import NotFound, UsageError
-from proxy.vantage6.v4.encryption import Encrypted
-from proxy.vantage6.v4.server import Organization, Server
+from proxy.vantage6.encryption import Encrypted
+from proxy.vantage6.server import Organization, Server
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def enter(settings: Settings) -> Researcher:
     found = next((each for each in known if wanted in (each.name, str(each.id))), None)
     if found is None:
         raise UsageError(
-            f"There is no collaboration {wanted!r} for {settings.username} at {server.url}."
+            f"There is no collaboration {wanted!r} for {settings.user} at {server.url}."
             if wanted
             else "No collaboration is given.",
             f"Name one with --collaboration. There are: {_listed(known) or 'none'}.",
@@ -155,7 +155,7 @@ def _entered(server: Server, settings: Settings, collaboration: Collaboration) -
     own = next((each for each in organizations if each.id == number), None)
     if own is None:
         raise UsageError(
-            f"The organization of {settings.username} is not in the collaboration"
+            f"The organization of {settings.user} is not in the collaboration"
             f" {collaboration.name!r}.",
             f"There are: {_listed(organizations)}.",
         )

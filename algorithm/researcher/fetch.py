@@ -12,7 +12,7 @@ from algorithm.runs.outcome import Outcome
 from algorithm.runs.screen import Screen
 from proxy import strict_json
 from proxy.errors import AppError, CarrierError, UsageError, Vantage6Error
-from proxy.vantage6.v4.server import Server, TaskStatus
+from proxy.vantage6.server import Server, TaskStatus
 
 _LOG_LINES = 30
 _REPORT = "run.json"
@@ -33,8 +33,8 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
         it says that the run did not complete, which is known only when it is written.
     """
     with researcher.server.understanding():
-        number, status = int(task["id"]), TaskStatus(str(task["status"]))
-        creator = task["init_org"]["id"]
+        number, creator = int(task["id"]), task["init_org"]["id"]
+    status = researcher.server.task_status(number)
     if not status.ended:
         raise UsageError(
             f"Task {number} is {status.name}: it has no result before it ends.",
@@ -63,9 +63,28 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
             f"flower-v6 | {_REPORT} lacks {', '.join(outcome.left_out)}: with the files, the result"
             " would have been too large"
         )
+    _check(number, outcome)
+
+
+def check_outcome(server: Server, task: int) -> None:
+    """Raise unless a task that completed says that its run did, too, where that can be read.
+
+    Raises
+    ------
+    AppError
+        If it did not, or was refused.
+    """
+    try:
+        outcome = Outcome.checked(_result(server, task, server.task_status(task)))
+    except (Vantage6Error, ValueError):
+        return  # encrypted, and only who fetches it has the key
+    _check(task, outcome)
+
+
+def _check(task: int, outcome: Outcome) -> None:
     if outcome.status != "completed":
         raise AppError(
-            f"The run of task {number} did not complete: {outcome.cause}",
+            f"The run of task {task} did not complete: {outcome.cause}",
             f"The end of its log:\n{outcome.log}" if outcome.log else "",
         )
 

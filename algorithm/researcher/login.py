@@ -13,9 +13,14 @@ from typing import Any, Self
 from algorithm.flower import strict_toml
 from algorithm.paths import expanded
 from proxy.errors import UsageError, reason_of
+from proxy.generations import generation_at
+from proxy.platforms import VANTAGE6_4, VANTAGE6_5
 from proxy.system.environment import PASSWORD_VARIABLE
+from proxy.vantage6.server import Server
 from proxy.vantage6.v4.login import UserLogin
-from proxy.vantage6.v4.server import Server
+from proxy.vantage6.v4.server import Server4
+from proxy.vantage6.v5.login import REALM, DeviceLogin, Realm, ServiceLogin
+from proxy.vantage6.v5.server import Server5
 
 FILE = "~/.config/flower-v6/config.toml"
 FILE_VARIABLE = "FLOWER_V6_CONFIG"
@@ -31,7 +36,14 @@ class Settings:
     password_file: str = ""
     organization_key: str = ""
     collaboration: str = ""
+    auth_server: str = ""
+    auth_realm: str = ""
     mfa_code: str = field(default="", repr=False)
+
+    @property
+    def user(self) -> str:
+        """Who logs in, in a sentence; only a browser may know."""
+        return self.username or "you"
 
     @classmethod
     def gathered(cls, flags: Mapping[str, Any]) -> Self:
@@ -66,19 +78,35 @@ class Settings:
         ServerUnreachable, Vantage6Error
             If there is no vantage6 server, or it does not let the user in.
         """
-        for name in ("server", "username"):
-            if not getattr(self, name):
-                raise UsageError(
-                    f"No {name} of vantage6 is given.",
-                    f"Use --{name}, set FLOWER_V6_{name.upper()}, or write it to {FILE}.",
-                )
+        self._need("server")
         if not self.server.startswith(("http://", "https://")):
             raise UsageError(
                 f"The server's address {self.server} has neither http:// nor https://.",
                 "Give the full address, with the API's path: https://host/api.",
             )
+        ways = {VANTAGE6_4: self._log_in_4, VANTAGE6_5: self._log_in_5}
+        return ways[generation_at(self.server).platform]()
+
+    def _log_in_4(self) -> Server:
+        self._need("username")
         login = UserLogin(self.server, self.username, self._password(), self.mfa_code)
-        return Server(self.server, login)
+        return Server4(self.server, login)
+
+    def _log_in_5(self) -> Server:
+        self._need("auth_server")
+        realm = Realm(self.auth_server, self.auth_realm or REALM)
+        if self.password_file or os.environ.get(PASSWORD_VARIABLE):
+            self._need("username")
+            return Server5(self.server, ServiceLogin(realm, self.username, self._password()))
+        return Server5(self.server, DeviceLogin(realm))
+
+    def _need(self, name: str) -> None:
+        if not getattr(self, name):
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"No {name.replace('_', ' ')} of vantage6 is given.",
+                f"Use --{option}, set FLOWER_V6_{name.upper()}, or write it to {FILE}.",
+            )
 
     def _password(self) -> str:
         if self.password_file:

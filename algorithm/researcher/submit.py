@@ -9,10 +9,13 @@ from typing import Any
 from algorithm.researcher.collaboration import Researcher
 from algorithm.runs.screen import Screen
 from proxy.errors import ServerUnreachable
-from proxy.vantage6.v4 import payload
+from proxy.generations import generation_of
+from proxy.vantage6 import payload
+from proxy.vantage6.data import Place, Wanted
 
 # `TaskInputSchema` in vantage6 4.15, `vantage6/server/resource/common/input_schema.py`.
 _MAX_DESCRIPTION = 1024
+_METHOD = "central"
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,15 @@ class Submission:
         Names or ids of those whose nodes are stations; empty for all of the collaboration.
     arguments : Mapping[str, Any]
         Further arguments of the central function (`algorithm.functions.arguments`).
-    databases : Sequence[str]
-        The labels of the databases that the stations' ClientApps are to find.
+    wanted : Wanted
+        The data that the stations' ClientApps are to find.
     """
 
     image: str
     organization: str
     organizations: Sequence[str]
     arguments: Mapping[str, Any]
-    databases: Sequence[str]
+    wanted: Wanted
 
 
 def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
@@ -69,21 +72,28 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
     kwargs = dict(what.arguments)
     if what.organizations:
         kwargs["organizations"] = [each.id for each in stations]
+    server, place = researcher.server, Place(researcher.collaboration.id, what.image)
+    prepare = generation_of(server.platform).prepare
     names = ", ".join(each.name for each in stations)
     task = {
         "name": f"Flower: {what.image}",
         "description": f"A Flower app, with SuperNodes at {names}"[:_MAX_DESCRIPTION],
         "image": what.image,
         "collaboration_id": researcher.collaboration.id,
-        "databases": [{"label": label} for label in what.databases],
+        **prepare(server, place, stations, what.wanted, lambda text: screen.status(_line(text))),
     }
+    screen.status("")
     with TemporaryDirectory() as folder:
         path = Path(folder, "input")
-        payload.write(path, {"method": "central", "kwargs": kwargs})
+        payload.write(path, server.arguments(_METHOD, kwargs))
         try:
-            return researcher.server.create_task(task, central, path)
+            return server.create_task(task, _METHOD, central, path)
         except ServerUnreachable as error:
             raise ServerUnreachable(
                 f"The task may have been created or not. {error.message}",
                 "Look for the task at the server before you submit again.",
             ) from error
+
+
+def _line(text: str) -> str:
+    return f"flower-v6 | {text}"

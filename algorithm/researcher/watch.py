@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import takewhile
-from typing import Any
 
+from algorithm.researcher.fetch import check_outcome
 from algorithm.runs.screen import Screen
 from proxy.errors import ServerUnreachable, Vantage6Error
-from proxy.vantage6.v4.server import Server, TaskStatus
+from proxy.vantage6.server import Server, Subtask, TaskStatus
 
 _LOOK_SECONDS = 1.0
 # The more rarely something is asked for, the longer it takes the server, which has the task itself
@@ -32,16 +33,20 @@ def watch(server: Server, task: int, screen: Screen) -> TaskStatus:
     return status
 
 
-def check(task: int, status: TaskStatus) -> None:
-    """Raise unless a task completed.
+def check(server: Server, task: int, status: TaskStatus) -> None:
+    """Raise unless a task completed, and its run, too.
 
     Raises
     ------
     Vantage6Error
         If it did not.
+    AppError
+        If it did, and its outcome says that the run did not.
     """
     if not status.completed:
         raise Vantage6Error(f"Task {task} ended: {status.explained}.")
+    if not server.platform.failed_exit_code:
+        check_outcome(server, task)
 
 
 class Watcher:
@@ -72,7 +77,7 @@ class Watcher:
         self._away = False
         self._log: list[str] = []
         self._subtasks_due = float("-inf")
-        self._known: dict[int, dict[str, Any]] = {}
+        self._known: dict[int, Subtask] = {}
 
     def look(self) -> TaskStatus:
         """Show what is new; returns the task's status as far as it is known."""
@@ -111,48 +116,38 @@ class Watcher:
         if started < self._subtasks_due and not to_the_end:
             return
         before = self._known
-        self._known = {each["id"]: each for each in self._subtasks()}
+        self._known = {each.id: each for each in self._subtasks()}
         self._subtasks_due = started + (time.monotonic() - started) / _SHARE
         for number, each in sorted(self._known.items()):
-            status = TaskStatus(each["status"])
-            if status.ended and not _ended(before.get(number)):
-                self._screen.line(f"flower-v6 | {each['name']}: {status.explained}")
+            if each.status.ended and not _ended(before.get(number)):
+                self._screen.line(f"flower-v6 | {each.name}: {each.status.explained}")
 
-    def _subtasks(self) -> Iterator[dict[str, Any]]:
+    def _subtasks(self) -> Iterator[Subtask]:
         """Yield all subtasks; of those that ended before, what was known of them."""
         asked = set[int]()
         for page in range(1, _MOST_PAGES + 1):
             # The newest come first, so what is new stands before what is known.
-            found = self._server.get("task", parent_id=self._task, page=page, per_page=_PAGE)
-            with self._server.understanding():
-                subtasks: list[dict[str, Any]] = [
-                    {
-                        "id": int(each["id"]),
-                        "name": str(each["name"]),
-                        "status": str(each["status"]),
-                    }
-                    for each in found["data"]
-                ]
-            asked.update(each["id"] for each in subtasks)
+            subtasks = self._server.subtasks(self._task, page, _PAGE)
+            asked.update(each.id for each in subtasks)
             yield from subtasks
-            if len(subtasks) < _PAGE or any(each["id"] in self._known for each in subtasks):
+            if len(subtasks) < _PAGE or any(each.id in self._known for each in subtasks):
                 break
         for number, each in self._known.items():
             if number not in asked:
-                known = each["status"] if _ended(each) else self._server.task_status(number).name
-                yield {**each, "status": known}
+                known = each.status if _ended(each) else self._server.task_status(number)
+                yield replace(each, status=known)
 
     def _summary(self) -> str:
         """Return what is under way: "task 7 is active | train 3: Alpha, Beta"."""
         steps: dict[str, list[str]] = {}
-        for each in sorted(self._known.values(), key=lambda each: -int(each["id"])):
+        for each in sorted(self._known.values(), key=lambda each: -each.id):
             if not _ended(each):
-                step, _, station = each["name"].partition(": ")
-                pending = " (pending)" if each["status"] == "pending" else ""
+                step, _, station = each.name.partition(": ")
+                pending = " (pending)" if each.status.name == "pending" else ""
                 steps.setdefault(step, []).append(f"{station}{pending}")
         parts = [f"{step}: {', '.join(stations)}" for step, stations in steps.items()]
         return " | ".join([f"flower-v6 | task {self._task} is {self._status.name}", *parts])
 
 
-def _ended(task: dict[str, Any] | None) -> bool:
-    return task is not None and TaskStatus(task["status"]).ended
+def _ended(task: Subtask | None) -> bool:
+    return task is not None and task.status.ended

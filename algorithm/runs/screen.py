@@ -27,6 +27,8 @@ class Screen(logging.Handler):
         Where to write.
     reader_gone : Callable[[], None]
         Called once, from the thread that writes, when nobody reads any more (`| head`).
+    watched : bool
+        Whether a terminal that the stream is has somebody before it.
 
     Attributes
     ----------
@@ -34,12 +36,17 @@ class Screen(logging.Handler):
         Why the output could not be written; nothing is written after that.
     """
 
-    def __init__(self, stream: TextIO, reader_gone: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        reader_gone: Callable[[], None] = lambda: None,
+        watched: bool = True,
+    ) -> None:
         super().__init__()
         self.failure: OSError | None = None
         self._stream = stream
         self._reader_gone = reader_gone
-        self._terminal = stream.isatty()
+        self._terminal = watched and stream.isatty()
         self._status = ""
         self._writing = threading.RLock()
 

@@ -17,7 +17,7 @@ from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import UsageError
 from proxy.platforms import Creator
 from proxy.system.environment import for_functions
-from proxy.vantage6.v4.server import Organization, Server
+from proxy.vantage6.server import Organization, Server
 
 # The program that a container would run; -E and -P keep the user's folders off its import path.
 _PROGRAM = (sys.executable, "-E", "-P", "-m", "algorithm")
@@ -121,7 +121,7 @@ class Organizations:
     idle_limit : float | None
         Seconds without a message after which a warm SuperNode ends; None to keep none warm.
     job : str | None
-        Names the job of a user's tasks; None below a central container.
+        Names the job where the platform makes none of the tasks.
     """
 
     server: Server
@@ -142,7 +142,12 @@ class Organizations:
     def carrier(self, folder: Path) -> Carrier:
         """Return a carrier to them; see `Stations.carrier`."""
         starter = Vantage6Starter(
-            self.server, self.organizations, self.members, folder, self.creator, self.job
+            self.server,
+            self.organizations,
+            self.members,
+            folder,
+            self.creator,
+            self.job,
         )
         count = len(self.organizations)
         settings = {

@@ -12,6 +12,7 @@
         missing.bundle               "these objects I do not hold": nothing was started
     taken/<message id>               a ClientApp has or had it: it must never be trained again
     cache/                           what need not be sent again, see `object_store`
+    over                             the run has ended; only where the station cannot ask for that
 
 Files appear under their names complete; `proxy.system.durable` says which also survive a power cut.
 Standard library only: couriers start quickly.
@@ -36,6 +37,7 @@ class Message:
         self.complete = folder / "reply.complete"
         self.reply = folder / "reply.bundle"
         self.missing = folder / "missing.bundle"
+        self.lock = folder / "lock"
         self._taken = taken
 
     @property
@@ -82,11 +84,26 @@ class Job:
         self.supernode_log = folder / "supernode.log"
         self.clientapp_log = folder / "clientapp.log"
         self.contexts = folder / "contexts"
+        self._over = folder / "over"
         self._messages = folder / "messages"
         self._taken = folder / "taken"
         self.objects = ObjectStore(folder / "cache")
         for each in (self._messages, self._taken):
             durable.make_folder(each)
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended, as somebody noted."""
+        return self._over.exists()
+
+    def end(self) -> None:
+        """Note that the run has ended, for good."""
+        durable.mark(self._over)
+
+    def forget_all_but_marks(self) -> None:
+        """Remove what only a run that goes on needs; logs stay."""
+        for each in (self._messages, self.contexts, self.folder / "cache"):
+            shutil.rmtree(each, ignore_errors=True)
 
     def message(self, message_id: str) -> Message:
         """Return a message's place, made if it is missing.
@@ -133,9 +150,20 @@ class Job:
         with self.hosting() as free:
             return not free
 
+    def at_work_on(self, message: Message) -> bool:
+        """Whether somebody may still answer a message: the host, or a container of its own."""
+        if message.instruction.exists() and self.has_host():
+            return True
+        with message.lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     @contextmanager
     def working_on(self, message: Message) -> Iterator[None]:
         """Wait until no other container works on the message, then keep others from it."""
-        with (message.folder / "lock").open("w") as file:
+        with message.lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

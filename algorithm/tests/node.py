@@ -11,8 +11,9 @@ from algorithm.tests.fake_flower import make_flower
 from proxy.bundle import Bundle
 from proxy.system.process import Process
 from proxy.tests.helpers import Drained
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container, Database
+from proxy.vantage6 import payload
+from proxy.vantage6.container import Container, Database
+from proxy.vantage6.v4.container import written
 from proxy.vantage6.v4.testing import FakeServer, FakeTask
 
 SECONDS = 60.0
@@ -71,7 +72,7 @@ class Node:
         token = {name: encoded(value) for name, value in self._token.items()}
         process = Process(
             [sys.executable, "-E", "-P", "-m", "algorithm"],
-            {**self.environment, **container.environment(), **token},
+            {**self.environment, **written(container), **token},
             run / "log",
         )
         self.started.append(process)

@@ -7,7 +7,7 @@ import requests
 
 from integration_tests.harness import PATIENCE_SECONDS, wait_until
 from integration_tests.vantage6.stack import Collaboration
-from proxy.vantage6.v4.encryption import Encrypted, Plain
+from proxy.vantage6.encryption import Encrypted, Plain
 
 _TIMEOUT_SECONDS = 60.0
 # More often would keep the server from its work.

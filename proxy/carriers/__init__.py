@@ -83,9 +83,21 @@ class Carrier(Protocol):
 
 
 class FunctionFailed(CarrierError):
-    """A function at a station left an error as its result; the message is the function's own."""
+    """A function at a station left an error as its result; the message is the function's own.
+
+    Parameters
+    ----------
+    message : str
+        The error.
+    kind : str
+        Its code (`BridgeError.code`), as the function says; empty if it does not.
+    """
 
     code = "function-failed"
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -160,6 +172,13 @@ class Starter(Protocol):
 
     def online(self, station: str) -> bool:
         """Whether a station can be reached, as far as is known."""
+        ...
+
+    def leave(self, station: str) -> None:
+        """Let a station know that the job is over, where it cannot know; waits a little for that.
+
+        Called once, at the end.
+        """
         ...
 
     def room_for_reply(self, station: str, exchange: Exchange) -> int | None:

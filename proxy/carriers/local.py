@@ -18,8 +18,9 @@ from proxy.carriers import Ending, Exchange, FunctionFailed
 from proxy.errors import Cancelled, CarrierError
 from proxy.platforms import LOCAL
 from proxy.system.process import Process
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container, Database
+from proxy.vantage6 import payload
+from proxy.vantage6.container import Container, Database
+from proxy.vantage6.v4.container import written
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,9 @@ class LocalStarter:
         """Whether a station can be reached: on this machine all can."""
         return True
 
+    def leave(self, station: str) -> None:
+        """Stations are told by ending their functions."""
+
     def room_for_reply(self, station: str, exchange: Exchange) -> int | None:  # noqa: ARG002
         """Messages and replies may have any size."""
         return None
@@ -94,7 +98,7 @@ class LocalStarter:
             payload.write_linked(run.input_file, call.task(), bundle)
         process = Process(
             self._command,
-            {**self._environment, **run.environment()},
+            {**self._environment, **written(run)},
             home / "functions.log",
             LOCAL.kill_seconds,
             alone=isinstance(call, CourierCall),

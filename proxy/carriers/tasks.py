@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from proxy.calls import LONGEST_SECONDS, Call, CourierCall, HostCall, PerRoundCall, Settings
 from proxy.carriers import Exchange, Function, FunctionFailed, Starter
-from proxy.errors import Cancelled, CarrierError, ServerUnreachable
+from proxy.errors import Cancelled, CarrierError, HostGone, ServerUnreachable
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class TaskCarrier:
         call: Call
         if host is not None:
             host.ensure(exchange.cancelled)
-            call = CourierCall(exchange.message_id, timeout, room)
+            call = CourierCall(exchange.message_id, timeout, room, self._starter.job)
         else:
             config, mode = self._settings[station].node_config, self._settings[station].mode
             call = PerRoundCall(exchange.message_id, config, mode, self._starter.job, room)
@@ -78,18 +78,25 @@ class TaskCarrier:
                 host.doubtful = True
             if not isinstance(error, FunctionFailed):
                 raise
+            if host is not None:
+                host.gone = error.kind == HostGone.code
             last_words = host.last_words(exchange.cancelled) if host is not None else ""
             raise CarrierError(f"{station}: {error.message}{last_words}") from error
         finally:
             function.stop()
 
     def close(self) -> None:
-        """End all hosts, at once."""
-        enders = [threading.Thread(target=host.stop) for host in self._hosts.values()]
+        """End what runs at the stations, at all of them at once."""
+        enders = [threading.Thread(target=self._leave, args=[name]) for name in self._settings]
         for ender in enders:
             ender.start()
         for ender in enders:
             ender.join()
+
+    def _leave(self, station: str) -> None:
+        self._starter.leave(station)
+        if host := self._hosts.get(station):
+            host.stop()
 
 
 class _Host:
@@ -101,11 +108,14 @@ class _Host:
         What it serves under.
     doubtful : bool
         Whether something failed at the station: that the host is shown as running means little.
+    gone : bool
+        Whether the station itself says that the host does not live: then it means nothing.
     """
 
     def __init__(self, starter: Starter, name: str, settings: Settings, idle_limit: float) -> None:
         self.node_id = 0
         self.doubtful = False
+        self.gone = False
         self._starter = starter
         self._name = name
         self._settings = settings
@@ -116,7 +126,13 @@ class _Host:
         """Start it, in place of one that is there."""
         self.stop()
         settings = self._settings
-        call = HostCall(self.node_id, settings.node_config, self._idle_limit, settings.mode)
+        call = HostCall(
+            self.node_id,
+            settings.node_config,
+            self._idle_limit,
+            settings.mode,
+            self._starter.job,
+        )
         ends_at = time.monotonic() + LONGEST_SECONDS
         self._function = self._starter.start(self._name, "host", call, None, ends_at, cancelled)
 
@@ -129,9 +145,10 @@ class _Host:
             except ServerUnreachable:
                 return
             self.doubtful = False
-            if ending is None:
+            if ending is None and not self.gone:
                 return
-            status = ending.error or ending.status
+            status = (ending.error or ending.status) if ending else "nobody saw how"
+        self.gone = False
         log.warning(
             "station %s: its host ended (%s); a new one starts, and the ClientApp's state is lost",
             self._name,

@@ -13,14 +13,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from proxy.calls import Call
+from proxy.calls import AskCall, Call, CourierCall, EndCall, PerRoundCall
 from proxy.carriers import Ending, Exchange, FunctionFailed
+from proxy.carriers.asking import Asking
 from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
 from proxy.platforms import Creator
 from proxy.retry import retrying
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.server import Organization, Run, Server, TaskStatus
+from proxy.vantage6 import payload
+from proxy.vantage6.server import Organization, Run, Server, TaskStatus
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ _REFUSALS = 5
 _NODES_ASKED_EVERY_SECONDS = 5.0
 # How long a function that died may be shown as active.
 _ENDING_DELAY_SECONDS = 5.0
+# How long a station may take to learn that the job is over, and its host to end.
+_LEAVE_SECONDS = 20.0
 # The server keeps a run's input and result in one row; SQLite's rows end at 10^9 bytes. Both are
 # stored as base64 of the payload.
 MAX_STORED_BYTES = 950_000_000
@@ -127,6 +130,43 @@ class Vantage6Starter:
         cancelled: threading.Event,
     ) -> "_Task":
         """Create a task at a station."""
+
+        def create(of: Call, brought: Path | None = None) -> int:
+            return self._create(station, title, of, brought, ends_at, cancelled)
+
+        number = create(call, bundle)
+        asking = None
+        if self.creator.loses_results and isinstance(call, CourierCall | PerRoundCall):
+            ask = AskCall(call.message_id, call.job, call.max_reply_bytes)
+            asking = Asking(self._server, lambda: create(ask), lambda: create(call, bundle))
+        task = _Task(self, self._server, number, station, asking)
+        if bundle is None:
+            self._small_tasks[station] = task
+        return task
+
+    def leave(self, station: str) -> None:
+        """Have a task tell the station that the job is over, where a host cannot ask for that."""
+        if not self.creator.tells_end:
+            return
+        host = self._small_tasks.get(station)
+        ends_at = time.monotonic() + _LEAVE_SECONDS
+        try:
+            end = EndCall(self.job)
+            told = self.start(station, "end", end, None, ends_at, threading.Event())
+            (host or told).await_end(ends_at)
+        except CarrierError as error:
+            log.warning("%s may not know that the run has ended: %s", station, error)
+
+    def _create(
+        self,
+        station: str,
+        title: str,
+        call: Call,
+        bundle: Path | None,
+        ends_at: float,
+        cancelled: threading.Event,
+    ) -> int:
+        """Create a task; returns its number."""
         members = {
             **self._members,
             "name": f"{title}: {station}",
@@ -137,12 +177,14 @@ class Vantage6Starter:
         organization, refusals = self._organizations[station], 0
         with TemporaryDirectory(dir=self.folder) as folder:
             path = Path(folder, "payload")
-            payload.write(path, call.task(), bundle)
+            task = call.task()
+            arguments = self._server.arguments(call.method, task["kwargs"])
+            payload.write(path, arguments, bundle)
 
             def create() -> int:
                 nonlocal refusals
                 try:
-                    return self._server.create_task(members, organization, path)
+                    return self._server.create_task(members, call.method, organization, path)
                 except ServerUnreachable as error:
                     refusals += self._server_answers()
                     if refusals < _REFUSALS:
@@ -157,10 +199,7 @@ class Vantage6Starter:
             deadline = Deadline(SYSTEM_CLOCK, until)
             number = retrying(create, cancelled, deadline, ServerUnreachable)
         log.info("%s: task %d", members["name"], number)
-        task = _Task(self, self._server, number, station)
-        if bundle is None:
-            self._small_tasks[station] = task
-        return task
+        return number
 
     def _server_answers(self) -> bool:
         """Whether the server can be reached."""
@@ -174,11 +213,19 @@ class Vantage6Starter:
 class _Task:
     """Implements `proxy.carriers.Function` with a task."""
 
-    def __init__(self, starter: Vantage6Starter, server: Server, number: int, station: str) -> None:
+    def __init__(
+        self,
+        starter: Vantage6Starter,
+        server: Server,
+        number: int,
+        station: str,
+        asking: Asking | None = None,
+    ) -> None:
         self._starter = starter
         self._server = server
         self._number = number
         self._station = station
+        self._asking = asking
         self._run_number = 0
         self._ended = False
 
@@ -187,16 +234,15 @@ class _Task:
         with TemporaryDirectory(dir=self._starter.folder) as folder:
             result_file = Path(folder, "result")
             self._await_result(result_file, ends_at, cancelled)
-            self._ended = True
             try:
                 with payload.read(result_file) as result:
-                    error = result.fields.get("error")
+                    error, kind = result.fields.get("error"), result.fields.get("code", "")
                     if error is None:
                         result.save_bundle(path)
             except CarrierError as damage:
                 raise self._failure(damage) from damage
         if error is not None:
-            raise FunctionFailed(str(error))
+            raise FunctionFailed(str(error), str(kind))
 
     def _await_result(self, path: Path, ends_at: float, cancelled: threading.Event) -> None:
         """Wait until the task has ended, and write its result to a file."""
@@ -212,7 +258,13 @@ class _Task:
             trouble = ""
             try:
                 if self._server.save_result(self._number, path):
+                    self._ended = True
                     return
+                if self._asking is not None:
+                    if self._asking.answered(path):
+                        log.info("%s: its result is lost; the station has the answer", self._name)
+                        return
+                    self._number = self._asking.repeated or self._number
             except ServerUnreachable as error:
                 trouble = f" {error.message}"
             except CarrierError as error:
@@ -233,6 +285,20 @@ class _Task:
                     f" {self._number} is {status.name if status else 'not heard of'}, its node is"
                     f" {'online' if online else 'offline'}.{trouble}"
                 )
+
+    def await_end(self, ends_at: float) -> None:
+        """Wait until the task has ended, or until a time in seconds of `time.monotonic`.
+
+        Raises
+        ------
+        Vantage6Error
+            If the server does not say.
+        """
+        while not self.run().status.ended:
+            if time.monotonic() > ends_at:
+                return
+            time.sleep(_POLL_SECONDS[1])
+        self._ended = True
 
     def _failure(self, error: CarrierError) -> CarrierError:
         """Return what became of the task, which has ended without a sound result."""

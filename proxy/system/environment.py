@@ -2,8 +2,8 @@
 
 An app may read its environment, and so may whatever it runs. The bridge's own variables, among them
 a user's password, and what a vantage6 node tells a container are not for it: a ClientApp is told of
-its databases by the node config. Source of the latter: vantage6 4.15,
-`vantage6/node/docker/task_manager.py`.
+its databases by the node config. Sources of the latter: vantage6 4.15,
+`vantage6/node/docker/task_manager.py`; 5.0.3, `ContainerEnvNames` in `vantage6/common/globals.py`.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,17 @@ _ASKED_FOR = "USER_REQUESTED_DATABASE_LABELS"
 _OF_CONTAINERS = frozenset(
     {_CONTAINER, "OUTPUT_FILE", "TEMPORARY_FOLDER", "RUN_CONTEXT_FILE", "DB_LABELS", _ASKED_FOR}
 )
+# A container of vantage6 5 has this, and all of these.
+_ACTION = "FUNCTION_ACTION"
+_OF_SESSIONS = frozenset(
+    {
+        *(_ACTION, "ALGORITHM_METHOD", "SESSION_FOLDER", "SESSION_FILE"),
+        *("USER_REQUESTED_DATAFRAMES", "DATABASE_URI", "DATABASE_TYPE"),
+        *("TASK_ID", "NODE_ID", "ORGANIZATION_ID", "COLLABORATION_ID", "HOST", "PORT", "API_PATH"),
+    }
+)
+# There, of the one database that is extracted.
+_PARAMETER = "DB_PARAM_"
 # With these a container reaches the server in its own name.
 _TOKENS = frozenset({"TOKEN_FILE", "CONTAINER_TOKEN"})
 _OF_SERVERS = frozenset({"HOST", "PORT", "API_PATH"})
@@ -52,6 +63,9 @@ def for_flower(environment: Mapping[str, str]) -> dict[str, str]:
                 taken |= {name, f"{label}_DATABASE_TYPE"}
         unasked = _labels(environment, "DB_LABELS") - _labels(environment, _ASKED_FOR)
         prefixes += [f"{label}_DB_PARAM_" for label in unasked]
+    if _ACTION in environment:
+        taken |= _OF_SESSIONS
+        prefixes.append(_PARAMETER)
     if not _TOKENS.isdisjoint(environment):
         taken |= _OF_SERVERS
     return {

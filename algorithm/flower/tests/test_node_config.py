@@ -7,7 +7,7 @@ import pytest
 
 from algorithm.flower.node_config import check_keys, node_config, pairs, parsed, run_config
 from proxy.errors import UsageError
-from proxy.vantage6.v4.container import Container, Database
+from proxy.vantage6.container import Container, Database
 
 PYPROJECT = """
 [tool.flwr.app.config]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from algorithm.tests.fabs import MANIFEST
 from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_run
 from proxy.errors import AppError, BridgeError, CarrierError, UsageError
 from proxy.platforms import VANTAGE6_4
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container
-from proxy.vantage6.v4.server import Organization
+from proxy.vantage6 import payload
+from proxy.vantage6.container import Container
+from proxy.vantage6.server import Organization
 from proxy.vantage6.v4.testing import FakeServer
 
 ALPHA, BETA, GAMMA = (
@@ -50,15 +51,13 @@ class Central:
         monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(self.flower))
         monkeypatch.setenv(MANIFEST_VARIABLE, str(image / "manifest.json"))
         monkeypatch.chdir(folder)  # to be back after the function went elsewhere
-        token = folder / "token"
-        token.write_text(fake.container_token(fake.start_central()))
         (folder / "job").mkdir()
         self.container = Container(
             folder / "input",
             folder / "output",
             folder / "job",
             platform=VANTAGE6_4,
-            token_file=token,
+            token=fake.container_token(fake.start_central()),
             server=fake.proxy_url,
         )
 
@@ -147,7 +146,7 @@ def test_bad_arguments_are_refused_before_anything_starts(
 
 def test_outside_of_a_vantage6_node_the_function_says_what_it_lacks(function: Central) -> None:
     about = function.container
-    function.container = Container(about.input_file, about.output_file, about.temporary_folder)
+    function.container = Container(about.input_file, about.output_file, about.shared_folder)
     assert "has no vantage6 token" in function.refuses({})
 
 
@@ -159,8 +158,8 @@ def test_outside_of_an_image_the_function_says_what_it_lacks(
 
 
 def test_a_token_that_is_none_is_an_error(function: Central) -> None:
-    function.container.token_file.write_text("no token")
-    with pytest.raises(CarrierError, match="has no token of a vantage6 node"):
+    function.container = replace(function.container, token="none")  # noqa: S106
+    with pytest.raises(CarrierError, match="token is none of a vantage6 node"):
         function.run()
 
 
@@ -247,7 +246,7 @@ def test_a_function_that_is_started_again_after_its_end_ends_in_the_same_way_aga
 def test_half_an_outcome_is_none_and_the_run_begins_anew(
     function: Central, torn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    left = function.container.temporary_folder / "central-result.json"
+    left = function.container.shared_folder / "central-result.json"
     left.write_text(torn)
     assert function.run({"supernodes": "per-round"})["status"] == "completed"
     assert f"{left} is damaged" in caplog.text

@@ -11,8 +11,8 @@ from algorithm.functions import courier
 from algorithm.station.job import Job, Message
 from proxy.errors import CarrierError
 from proxy.tests.helpers import wait_until
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container
+from proxy.vantage6 import payload
+from proxy.vantage6.container import Container
 
 SECONDS = 60.0
 

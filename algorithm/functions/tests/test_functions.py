@@ -12,7 +12,7 @@ from algorithm.tests.node import SECONDS, Node, error_in
 from proxy.fleet.messages import ErrorCode
 from proxy.system.process import Process
 from proxy.tests.helpers import Drained, pid_in, runs, wait_until
-from proxy.vantage6.v4 import payload
+from proxy.vantage6 import payload
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from algorithm.tests.vantage6 import add_subtask
 from proxy.platforms import VANTAGE6_4
 from proxy.system.process import Process
 from proxy.tests.helpers import Drained, pid_in, runs, wait_until
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container
+from proxy.vantage6 import payload
+from proxy.vantage6.container import Container
 from proxy.vantage6.v4.testing import FakeServer, FakeTask
 
 # Notes that it has a message, and never answers it.
@@ -54,12 +54,10 @@ class Watched:
     """The end of a job that is waited for."""
 
     def __init__(self, fake: FakeServer, host: FakeTask, folder: Path) -> None:
-        token = folder / "token"
-        token.write_text(fake.container_token(host) + "\n")
         container = Container(
             *(folder / "in", folder / "out", folder),
             platform=VANTAGE6_4,
-            token_file=token,
+            token=fake.container_token(host),
             server=fake.proxy_url,
         )
         self.over = threading.Event()
@@ -121,7 +119,7 @@ def test_an_answer_that_no_server_should_give_does_not_end_the_asking(
         raise KeyError("status")
 
     with monkeypatch.context() as patch:
-        patch.setattr("algorithm.functions.job_end.Server.run", senseless)
+        patch.setattr("proxy.vantage6.server.Server.run", senseless)
         assert all(asked.acquire(timeout=SECONDS) for _ in range(3))
     central.status = "completed"
     assert watched.over.wait(SECONDS)

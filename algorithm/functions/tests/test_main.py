@@ -16,9 +16,10 @@ from algorithm.tests.node import encoded, error_in
 from proxy import platforms
 from proxy.errors import BridgeError, CarrierError, UsageError
 from proxy.platforms import VANTAGE6_4, Platform
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container
-from proxy.vantage6.v4.payload import Payload
+from proxy.vantage6 import payload
+from proxy.vantage6.container import Container
+from proxy.vantage6.payload import Payload
+from proxy.vantage6.v4.container import written
 
 Function = Callable[[Container, Payload], None]
 
@@ -39,7 +40,7 @@ class Run:
         container = Container(folder / "input", self.output, folder)
         self.input = container.input_file
         self.is_asked("per_round", {})
-        self.environment = {"PATH": "/usr/bin:/bin", **container.environment()}
+        self.environment = {"PATH": "/usr/bin:/bin", **written(container)}
         self._folder = folder
         self._monkeypatch = monkeypatch
         # Nothing of it may stay with the tests' own process.

@@ -92,8 +92,8 @@ def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("missing", ["server", "username"])
-def test_what_is_missing_is_named(missing: str) -> None:
-    given = {"server": "http://host/api", "username": "ada"}
+def test_what_is_missing_is_named(missing: str, fake: FakeServer) -> None:
+    given = {"server": fake.url, "username": "ada"}
     flags = [f"--{name}={value}" for name, value in given.items() if name != missing]
     with pytest.raises(UsageError, match=f"No {missing} of vantage6 is given") as caught:
         gathered(*flags).log_in()
@@ -136,14 +136,14 @@ def test_a_password_in_the_environment_comes_before_the_configurations_file(
     assert gathered().log_in().own_organization() == 1
 
 
-def test_without_a_terminal_nobody_is_asked() -> None:
+def test_without_a_terminal_nobody_is_asked(fake: FakeServer) -> None:
     with pytest.raises(UsageError, match="No password of ada is given") as caught:
-        gathered("--server", "http://host/api", "--username", "ada").log_in()
+        gathered("--server", fake.url, "--username", "ada").log_in()
     assert "FLOWER_V6_PASSWORD" in caught.value.hint
 
 
-def test_a_password_file_that_is_missing_is_named() -> None:
-    flags = ("--server", "http://host/api", "--username", "ada", "--password-file", "/missing")
+def test_a_password_file_that_is_missing_is_named(fake: FakeServer) -> None:
+    flags = ("--server", fake.url, "--username", "ada", "--password-file", "/missing")
     with pytest.raises(UsageError, match="/missing cannot be read"):
         gathered(*flags).log_in()
 

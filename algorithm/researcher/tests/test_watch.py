@@ -9,8 +9,9 @@ from algorithm.researcher.watch import Watcher, check
 from algorithm.runs.screen import Screen
 from algorithm.tests.vantage6 import add_subtask
 from proxy.errors import Vantage6Error
+from proxy.vantage6.server import TaskStatus
 from proxy.vantage6.v4.login import UserLogin
-from proxy.vantage6.v4.server import Server, TaskStatus
+from proxy.vantage6.v4.server import Server4
 from proxy.vantage6.v4.testing import Failure, FakeServer, FakeTask
 
 
@@ -35,9 +36,9 @@ class Watched:
     """A task that is watched."""
 
     def __init__(self, fake: FakeServer, task: FakeTask, stream: io.StringIO) -> None:
-        server = Server(fake.url, UserLogin(fake.url, "ada", fake.api.password))
+        self.server = Server4(fake.url, UserLogin(fake.url, "ada", fake.api.password))
         self._stream = stream
-        self._watcher = Watcher(server, task.id, Screen(stream))
+        self._watcher = Watcher(self.server, task.id, Screen(stream))
 
     def look(self) -> list[str]:
         """Look once; returns the lines that are new."""
@@ -166,9 +167,9 @@ def test_a_login_that_ends_meanwhile_is_renewed(
 def test_only_a_completed_task_is_well(watched: Watched, central: FakeTask) -> None:
     central.status = "completed"
     watched.look()
-    check(1, watched.status)
+    check(watched.server, 1, watched.status)
     with pytest.raises(Vantage6Error, match="Task 1 ended: killed by user"):
-        check(1, TaskStatus("killed by user"))
+        check(watched.server, 1, TaskStatus("killed by user"))
 
 
 def test_what_a_log_and_names_of_tasks_hold_moves_no_cursor(

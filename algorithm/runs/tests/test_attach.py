@@ -12,7 +12,7 @@ from algorithm.flower.node_config import node_config
 from algorithm.runs.stations import local_stations
 from proxy.errors import UsageError
 from proxy.platforms import VANTAGE6_4
-from proxy.vantage6.v4.container import Container, Database
+from proxy.vantage6.container import Container, Database
 
 
 def as_flower_reads(config: str) -> dict[str, object]:

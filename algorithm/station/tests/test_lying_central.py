@@ -24,8 +24,9 @@ from proxy.system.process import Process
 from proxy.testing import FakeSuperLink
 from proxy.tests.helpers import Drained
 from proxy.tests.raw_fields import FAB_RESPONSES, PULLED, RUN_RESPONSES
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container
+from proxy.vantage6 import payload
+from proxy.vantage6.container import Container
+from proxy.vantage6.v4.container import written
 
 SECONDS = 60.0
 OTHER = make_fab({"app/client.py": "steal()"})
@@ -258,7 +259,7 @@ def refusing(tmp_path: Path) -> Iterator[Callable[[Central], tuple[Bundle, str]]
         "PATH": os.environ["PATH"],
         ENVIRONMENT_VARIABLE: str(make_flower(tmp_path / "flower")),
         manifest.ENVIRONMENT_VARIABLE: str(tmp_path / "manifest.json"),
-        **container.environment(),
+        **written(container),
     }
     started: list[Process] = []
 

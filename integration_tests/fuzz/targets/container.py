@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from integration_tests.fuzz.harness import joined, pieces
 from proxy.errors import CarrierError
-from proxy.vantage6.v4.container import Container, decoded
+from proxy.vantage6.container import decoded
+from proxy.vantage6.v4.container import read
 
 ERRORS = (CarrierError,)
 _NAMES = (
@@ -33,7 +34,7 @@ def parse(data: bytes) -> None:
     values = (text.replace("\0", "") for text in texts)
     environment = {name: value for name, value in zip(_NAMES, values, strict=True) if value}
     assert not any("\0" in value for value in decoded(environment).values())
-    container = Container.from_environment(environment)
+    container = read(environment)
     container.input_file.exists()
     container.check_databases()
 

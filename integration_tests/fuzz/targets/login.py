@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from integration_tests.fuzz.answers import answering
 from proxy.errors import Vantage6Error
-from proxy.vantage6.v4.login import ContainerLogin, UserLogin
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.v4.login import UserLogin
 
 ERRORS = (Vantage6Error,)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from algorithm.flower.node_config import node_config, run_config
 from proxy.errors import UsageError
 from proxy.platforms import VANTAGE6_4
-from proxy.vantage6.v4.container import Container, Database
+from proxy.vantage6.container import Container, Database
 
 ERRORS = (UsageError,)
 _CONTAINER = Container(
     input_file=Path("in"),
     output_file=Path("out"),
-    temporary_folder=Path("tmp"),
+    shared_folder=Path("tmp"),
     databases={"a": Database("file", "csv")},
     platform=VANTAGE6_4,
 )

@@ -16,8 +16,9 @@ from integration_tests.fuzz.answers import answering
 from proxy import strict_json
 from proxy.central.report import MessageRecord
 from proxy.errors import AppError, CarrierError, UsageError
-from proxy.vantage6.v4.login import ContainerLogin
-from proxy.vantage6.v4.server import Organization, Server
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.server import Organization
+from proxy.vantage6.v4.server import Server4
 
 ERRORS = (AppError, CarrierError, UsageError)
 _FOLDER = Path(mkdtemp(prefix="fuzz-"))
@@ -32,7 +33,7 @@ _SOUND = Outcome(
 def parse(data: bytes) -> None:
     """Fetch a result; what is left is strict JSON, and within the folder."""
     _read(data)
-    server = Server("http://localhost/api", ContainerLogin("token"))
+    server = Server4("http://localhost/api", ContainerLogin("token"))
     researcher = Researcher(server, Collaboration(1, "Study", False), [_ALPHA], _ALPHA)
     result = json.dumps({"data": [{"id": 1, "result": b64encode(data).decode()}]}).encode()
     output = _FOLDER / "out"

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from proxy.errors import CarrierError
-from proxy.vantage6.v4 import payload
+from proxy.vantage6 import payload
 
 ERRORS = (CarrierError,)
 _FOLDER = Path(mkdtemp(prefix="fuzz-"))

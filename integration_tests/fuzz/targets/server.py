@@ -9,8 +9,9 @@ from tempfile import mkdtemp
 
 from integration_tests.fuzz.answers import answering
 from proxy.errors import CarrierError
-from proxy.vantage6.v4.login import ContainerLogin
-from proxy.vantage6.v4.server import Organization, Server
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.server import Organization
+from proxy.vantage6.v4.server import Server4
 
 ERRORS = (CarrierError,)
 _FOLDER = Path(mkdtemp(prefix="fuzz-"))
@@ -18,7 +19,7 @@ _FOLDER = Path(mkdtemp(prefix="fuzz-"))
 
 def parse(data: bytes) -> None:
     """Ask a server all that it may be asked."""
-    server = Server("http://localhost/api", ContainerLogin("token"))
+    server = Server4("http://localhost/api", ContainerLogin("token"))
     (_FOLDER / "payload").write_bytes(b"{}")
     alpha = Organization(1, "Alpha", "")
     questions: tuple[Callable[[], object], ...] = (
@@ -28,7 +29,7 @@ def parse(data: bytes) -> None:
         lambda: server.run(1).status.explained.encode(errors="replace"),
         lambda: server.task_status(1).ended,
         server.own_organization,
-        lambda: server.create_task({}, alpha, _FOLDER / "payload"),
+        lambda: server.create_task({}, "host", alpha, _FOLDER / "payload"),
         lambda: server.save_result(1, _FOLDER / "result"),
         lambda: server.kill_task(1),
     )

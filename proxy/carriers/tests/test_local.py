@@ -22,18 +22,18 @@ from proxy.carriers.local import LocalStarter
 from proxy.carriers.tasks import TaskCarrier
 from proxy.errors import Cancelled, CarrierError
 from proxy.tests.helpers import runs, wait_until
-from proxy.vantage6.v4.container import Database
+from proxy.vantage6.container import Database
 
 SECONDS = 60.0
 
 PROGRAM = """
 import json, os, sys, time
 from pathlib import Path
-from proxy.vantage6.v4 import payload
-from proxy.vantage6.v4.container import Container
+from proxy.vantage6 import payload
+from proxy.generations import container_of
 
-container = Container.from_environment(os.environ)
-job = container.temporary_folder
+container = container_of(os.environ)
+job = container.shared_folder
 with payload.read(container.input_file) as task:
     method, arguments = task.fields["method"], task.fields["kwargs"]
     about = {

@@ -16,9 +16,10 @@ from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
 from proxy.platforms import VANTAGE6_4
 from proxy.tests.helpers import noise, wait_until
-from proxy.vantage6.v4.encryption import Encrypted
-from proxy.vantage6.v4.login import ContainerLogin, UserLogin
-from proxy.vantage6.v4.server import Server
+from proxy.vantage6.encryption import Encrypted
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.v4.login import UserLogin
+from proxy.vantage6.v4.server import Server4
 from proxy.vantage6.v4.testing import Ended, Failure, FakeServer, FakeTask, private_key
 
 SECONDS = 20.0
@@ -96,17 +97,17 @@ class Bench:
         )
         self.carrier = TaskCarrier(starter, STATIONS, 60.0 if warm else None)
 
-    def _user(self) -> Server:
+    def _user(self) -> Server4:
         login = UserLogin(self.fake.url, "ada", self.fake.api.password)
         if not self.fake.collaborations[1].encrypted:
-            return Server(self.fake.url, login)
+            return Server4(self.fake.url, login)
         key = self._folder / "key.pem"
         key.write_bytes(private_key(1))
-        return Server(self.fake.url, login, Encrypted(key))
+        return Server4(self.fake.url, login, Encrypted(key))
 
-    def _container(self) -> Server:
+    def _container(self) -> Server4:
         self.central = self.fake.start_central()
-        return Server(self.fake.proxy_url, ContainerLogin(self.fake.container_token(self.central)))
+        return Server4(self.fake.proxy_url, ContainerLogin(self.fake.container_token(self.central)))
 
     @property
     def made(self) -> list[FakeTask]:

@@ -14,7 +14,7 @@ from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import CarrierError
 from proxy.platforms import VANTAGE6_4
 from proxy.vantage6.v4.login import UserLogin
-from proxy.vantage6.v4.server import Server
+from proxy.vantage6.v4.server import Server4
 from proxy.vantage6.v4.testing import FakeServer
 
 TASK = {"image": "an/image", "collaboration_id": 1}
@@ -33,7 +33,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 
 def exchange(fake: FakeServer, folder: Path, size: int) -> bytes:
     """Bring a bundle to a station; returns its answer."""
-    server = Server(fake.url, UserLogin(fake.url, "ada", fake.api.password))
+    server = Server4(fake.url, UserLogin(fake.url, "ada", fake.api.password))
     starter = Vantage6Starter(server, server.organizations(1), TASK, folder, VANTAGE6_4.user)
     carrier = TaskCarrier(starter, {"Beta": Settings("")}, idle_limit=None)
     (folder / "instruction").write_bytes(b"x" * size)

@@ -12,8 +12,8 @@ from proxy.carriers.tasks import TaskCarrier
 from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import CarrierError
 from proxy.platforms import VANTAGE6_4
-from proxy.vantage6.v4.login import ContainerLogin
-from proxy.vantage6.v4.server import Server
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.v4.server import Server4
 from proxy.vantage6.v4.testing import Ended, Failure, FakeServer, FakeTask
 
 TASK = {"image": "an/image", "collaboration_id": 1}
@@ -27,7 +27,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def carrier_in(fake: FakeServer, folder: Path) -> TaskCarrier:
     """Return the carrier of a central function that keeps SuperNodes warm."""
     login = ContainerLogin(fake.container_token(fake.start_central()))
-    server = Server(fake.proxy_url, login)
+    server = Server4(fake.proxy_url, login)
     creator = VANTAGE6_4.central
     assert creator is not None
     starter = Vantage6Starter(server, server.organizations(1), TASK, folder, creator)

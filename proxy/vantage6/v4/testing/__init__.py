@@ -1,7 +1,7 @@
 """A vantage6 server with its nodes, in this process: the API over HTTP, the rest in memory.
 
     with FakeServer(lambda task: {"answer": task.input["kwargs"]["question"] * 2}) as fake:
-        server = Server(fake.url, UserLogin(fake.url, "ada", fake.password))
+        server = Server4(fake.url, UserLogin(fake.url, "ada", fake.password))
 
 For tests.
 """

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from proxy.vantage6.v4.encryption import Encrypted
+from proxy.vantage6.encryption import Encrypted
 
 _keys: dict[int, rsa.RSAPrivateKey] = {}
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import Vantage6Error
-from proxy.vantage6.v4.login import ContainerLogin, UserLogin
-from proxy.vantage6.v4.server import Organization, Server
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.server import Organization
+from proxy.vantage6.v4.login import UserLogin
+from proxy.vantage6.v4.server import Server4
 
 PLENTY = [{"id": number, "name": str(number)} for number in range(250)]
 
@@ -25,9 +27,9 @@ class Strange(HTTPServer):
     status = 200
     encoding = ""
 
-    def asks(self) -> Server:
+    def asks(self) -> Server4:
         """Return the API of it."""
-        return Server(self.url, ContainerLogin("token"))
+        return Server4(self.url, ContainerLogin("token"))
 
     @property
     def url(self) -> str:
@@ -60,7 +62,7 @@ def strange() -> Iterator[Strange]:
     server.server_close()
 
 
-QUESTIONS: dict[str, Callable[[Server, Path], object]] = {
+QUESTIONS: dict[str, Callable[[Server4, Path], object]] = {
     "organizations": lambda server, _: server.organizations(1),
     "own organization": lambda server, _: server.own_organization(),
     "nodes": lambda server, _: server.nodes(1),
@@ -68,7 +70,7 @@ QUESTIONS: dict[str, Callable[[Server, Path], object]] = {
     "run": lambda server, _: server.run(1),
     "task's status": lambda server, _: server.task_status(1),
     "new task": lambda server, folder: server.create_task(
-        {}, Organization(1, "Alpha", ""), folder / "payload"
+        {}, "courier", Organization(1, "Alpha", ""), folder / "payload"
     ),
     "result": lambda server, folder: server.save_result(1, folder / "result"),
 }
@@ -83,7 +85,7 @@ QUESTIONS: dict[str, Callable[[Server, Path], object]] = {
     ],
 )
 def test_an_answer_that_lacks_what_is_asked_for_is_an_error_in_words(
-    strange: Strange, tmp_path: Path, ask: Callable[[Server, Path], object], answer: bytes
+    strange: Strange, tmp_path: Path, ask: Callable[[Server4, Path], object], answer: bytes
 ) -> None:
     strange.answer = answer
     (tmp_path / "payload").write_text("{}")
@@ -120,7 +122,7 @@ def test_an_answer_of_millions_of_values_is_refused(strange: Strange) -> None:
 def test_a_list_that_does_not_end_is_not_read_for_ever(
     strange: Strange, items: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.vantage6.v4.server._MOST_PAGES", 10)
+    monkeypatch.setattr("proxy.vantage6.server._MOST_PAGES", 10)
     strange.answer = json.dumps({"data": items}).encode()
     with pytest.raises(Vantage6Error, match="lists more than"):
         strange.asks().organizations(1)

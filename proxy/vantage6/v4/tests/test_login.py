@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ServerUnreachable, Vantage6Error
-from proxy.vantage6.v4.login import ContainerLogin, UserLogin
-from proxy.vantage6.v4.server import Server
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.v4.login import UserLogin
+from proxy.vantage6.v4.server import Server4
 from proxy.vantage6.v4.testing import Asked, Failure, FakeServer
 
 
@@ -25,7 +26,7 @@ def free_port() -> int:
 
 
 def test_a_user_gets_a_token_that_the_server_takes(fake: FakeServer) -> None:
-    assert Server(fake.url, log_in(fake)).own_organization() == 1
+    assert Server4(fake.url, log_in(fake)).own_organization() == 1
 
 
 def test_a_wrong_password_is_refused_and_not_repeated(fake: FakeServer) -> None:
@@ -40,7 +41,7 @@ def test_a_second_factor_that_is_missing_or_wrong_is_asked_for(fake: FakeServer)
         log_in(fake)
     with pytest.raises(Vantage6Error, match="code is incorrect"):
         log_in(fake, "654321")
-    assert Server(fake.url, log_in(fake, "123456")).own_organization() == 1
+    assert Server4(fake.url, log_in(fake, "123456")).own_organization() == 1
 
 
 def test_an_address_where_nobody_answers_is_said_to_be_that() -> None:
@@ -67,28 +68,28 @@ def test_a_slash_behind_the_address_does_no_harm(fake: FakeServer) -> None:
 
 
 def test_an_expired_token_is_renewed_without_the_password(fake: FakeServer) -> None:
-    server = Server(fake.url, log_in(fake))
+    server = Server4(fake.url, log_in(fake))
     fake.expire_tokens("access")
     assert server.own_organization() == 1
     assert fake.requests.count("POST token/user") == 1
 
 
 def test_a_new_token_can_be_renewed_in_its_turn(fake: FakeServer) -> None:
-    server = Server(fake.url, log_in(fake))
+    server = Server4(fake.url, log_in(fake))
     for _ in range(3):
         fake.expire_tokens("access")
         assert server.own_organization() == 1
 
 
 def test_a_login_that_cannot_be_renewed_is_over(fake: FakeServer) -> None:
-    server = Server(fake.url, log_in(fake))
+    server = Server4(fake.url, log_in(fake))
     fake.expire_tokens("access", "refresh")
     with pytest.raises(Vantage6Error, match="expired"):
         server.own_organization()
 
 
 def test_a_server_that_goes_away_during_renewal_has_not_refused_it(fake: FakeServer) -> None:
-    server = Server(fake.url, log_in(fake))
+    server = Server4(fake.url, log_in(fake))
     fake.expire_tokens("access")
     for failure in (Failure.ERROR, Failure.LOST):
         fake.fail_next(failure, "POST token/refresh")
@@ -103,7 +104,7 @@ def test_a_netrc_file_does_not_replace_the_token(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login another password another\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    server = Server(fake.url, log_in(fake))
+    server = Server4(fake.url, log_in(fake))
     fake.expire_tokens("access")
     assert server.own_organization() == 1
 

@@ -9,9 +9,11 @@ import pytest
 
 from proxy.errors import NotFound, ServerUnreachable, Vantage6Error
 from proxy.tests.helpers import noise, wait_until
-from proxy.vantage6.v4.encryption import Encrypted
-from proxy.vantage6.v4.login import ContainerLogin, UserLogin
-from proxy.vantage6.v4.server import Organization, Server, TaskStatus
+from proxy.vantage6.encryption import Encrypted
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.server import Organization, TaskStatus
+from proxy.vantage6.v4.login import UserLogin
+from proxy.vantage6.v4.server import Server4
 from proxy.vantage6.v4.testing import (
     Asked,
     Ended,
@@ -25,33 +27,33 @@ TASK = {"name": "train 1: Beta", "image": "an/image", "collaboration_id": 1}
 INPUT = {"method": "courier", "kwargs": {"message_id": "1f", "é": '"'}, "bundle": ""}
 
 
-def user(fake: FakeServer, folder: Path | None = None) -> Server:
+def user(fake: FakeServer, folder: Path | None = None) -> Server4:
     """Return the API as a user of the first organization sees it, with its key if there is one."""
     encoding = None
     if folder is not None:
         key = folder / "key.pem"
         key.write_bytes(private_key(1))
         encoding = Encrypted(key)
-    return Server(fake.url, UserLogin(fake.url, "ada", fake.api.password), encoding)
+    return Server4(fake.url, UserLogin(fake.url, "ada", fake.api.password), encoding)
 
 
-def container(fake: FakeServer) -> Server:
+def container(fake: FakeServer) -> Server4:
     """Return the API as a central container at the first organization sees it."""
     token = fake.container_token(fake.start_central())
-    return Server(fake.proxy_url, ContainerLogin(token))
+    return Server4(fake.proxy_url, ContainerLogin(token))
 
 
-def beta(server: Server) -> Organization:
+def beta(server: Server4) -> Organization:
     return next(each for each in server.organizations(1) if each.name == "Beta")
 
 
-def post(server: Server, folder: Path, content: object = None) -> int:
+def post(server: Server4, folder: Path, content: object = None) -> int:
     payload = folder / "input"
     payload.write_text(json.dumps(INPUT if content is None else content))
-    return server.create_task(TASK, beta(server), payload)
+    return server.create_task(TASK, "courier", beta(server), payload)
 
 
-def result(server: Server, task: int, folder: Path) -> bytes:
+def result(server: Server4, task: int, folder: Path) -> bytes:
     assert wait_until(lambda: server.task_status(task).ended)
     server.save_result(task, folder / "result")
     return (folder / "result").read_bytes()
@@ -87,9 +89,8 @@ def test_a_task_is_what_was_asked_for(fake: FakeServer, tmp_path: Path) -> None:
     databases = [{"label": "default"}, {"label": "images"}]
     payload = tmp_path / "input"
     payload.write_text("{}")
-    task = server.create_task(
-        {**TASK, "description": "a description", "databases": databases}, beta(server), payload
-    )
+    members = {**TASK, "description": "a description", "databases": databases}
+    task = server.create_task(members, "courier", beta(server), payload)
     made = fake.tasks[task]
     assert (made.asked.name, made.asked.description) == ("train 1: Beta", "a description")
     assert (made.asked.organization, made.asked.databases) == (2, ("default", "images"))
@@ -202,7 +203,7 @@ def test_a_refusal_says_why(fake: FakeServer, tmp_path: Path) -> None:
     (tmp_path / "input").write_text("{}")
     too_long = {**TASK, "description": "d" * 1025}
     with pytest.raises(Vantage6Error, match="Longer than maximum length 1024"):
-        server.create_task(too_long, beta(server), tmp_path / "input")
+        server.create_task(too_long, "courier", beta(server), tmp_path / "input")
 
 
 def test_a_node_that_hides_why_may_be_asked_again(fake: FakeServer, tmp_path: Path) -> None:
@@ -268,7 +269,7 @@ def test_a_large_input_is_sent_anew_when_the_token_had_expired(
     receiver = beta(server)
     (tmp_path / "input").write_text(json.dumps(INPUT))
     fake.expire_tokens("access")
-    task = server.create_task(TASK, receiver, tmp_path / "input")
+    task = server.create_task(TASK, "courier", receiver, tmp_path / "input")
     assert fake.tasks[task].input == INPUT
 
 

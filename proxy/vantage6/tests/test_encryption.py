@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import CarrierError, UsageError, Vantage6Error
-from proxy.vantage6.v4.encryption import Encrypted, Plain
+from proxy.vantage6.encryption import Encrypted, Plain
 from proxy.vantage6.v4.testing import private_key, public_key
 
 ALPHA, BETA = 1, 2

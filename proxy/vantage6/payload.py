@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from proxy import strict_json
 from proxy.errors import CarrierError
-from proxy.vantage6.v4.members import Member, decoded, encoded, pieces_of, with_member
+from proxy.vantage6.members import Member, decoded, encoded, pieces_of, with_member
 
 
 def write(path: Path, fields: Mapping[str, Any], bundle: Path | None = None) -> None:

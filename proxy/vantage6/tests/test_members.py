@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import CarrierError
-from proxy.vantage6.v4.members import Member, decoded, encoded, with_member
+from proxy.vantage6.members import Member, decoded, encoded, with_member
 
 
 def value(text: str, name: str = "result") -> bytes:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from proxy.errors import UsageError, Vantage6Error, reason_of
-from proxy.vantage6.v4.members import decoded, encoded
+from proxy.vantage6.members import decoded, encoded
 
 _KEY_BYTES, _IV_BYTES = 32, 16
 _SEPARATOR = b"$"

@@ -16,7 +16,7 @@ from proxy.bundle import Bundle
 from proxy.errors import BundleError, CarrierError
 from proxy.fleet.messages import object_id
 from proxy.tests.helpers import flipped, noise, write_bundle
-from proxy.vantage6.v4 import payload
+from proxy.vantage6 import payload
 
 FIELDS = {"method": "courier", "kwargs": {"message_id": "1f", "timeout": 60.0}}
 

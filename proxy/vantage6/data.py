@@ -1,0 +1,39 @@
+"""Which data of the stations a researcher's tasks are to get."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Data, as a command names it.
+
+    Attributes
+    ----------
+    labels : Sequence[str]
+        The labels of databases.
+    session : int
+        A session in which data is extracted already; 0 for none.
+    dataframes : Sequence[str]
+        Dataframes of that session, by name or number.
+    """
+
+    labels: Sequence[str] = ()
+    session: int = 0
+    dataframes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the data is wanted.
+
+    Attributes
+    ----------
+    collaboration : int
+        The collaboration's id.
+    image : str
+        The image whose functions get it.
+    """
+
+    collaboration: int
+    image: str
