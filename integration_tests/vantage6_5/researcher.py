@@ -10,7 +10,7 @@ import requests
 from integration_tests.harness import PATIENCE_SECONDS, wait_until
 from integration_tests.vantage6_5.registration import Account
 from integration_tests.vantage6_5.stack import Collaboration
-from proxy.vantage6.v4.encryption import Encrypted, Plain
+from proxy.vantage6.encryption import Encrypted, Plain
 
 _TIMEOUT_SECONDS = 120.0
 # More often would keep HQ from its work.
