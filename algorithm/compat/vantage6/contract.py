@@ -59,6 +59,7 @@ class Contract:
 # Both generations.
 _ROUTES = frozenset(
     {
+        "GET version",
         "GET collaboration",
         "GET collaboration/<>",
         "GET organization",
@@ -203,6 +204,8 @@ VANTAGE6_5 = Contract(
             "HOST",
             "PORT",
             "API_PATH",
+            # The key of what a node tells of its databases.
+            "database_labels",
         ),
         "vantage6/common/enum.py": (
             "central_compute",
@@ -211,6 +214,8 @@ VANTAGE6_5 = Contract(
             "dataframe",
             "source",
         ),
+        # It begins the name by which a node tells the type of a database.
+        "vantage6/node/__init__.py": ("db_type_",),
         **_below("vantage6/hq", {**_PARAMETERS, "resource/token.py": (*_CLAIMS, "session_id")}),
     },
     environment=_V5_ENVIRONMENT,
