@@ -2,10 +2,13 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from algorithm.cli.options import Commands, add_app, add_command
 from algorithm.image.build import BASE_IMAGE, build_image, release_beside_the_bridge
+from algorithm.image.store_entry_5 import entry_for_5
 from algorithm.runs.screen import Screen
 
 
@@ -32,7 +35,8 @@ def add(commands: Commands) -> None:
         "--store",
         type=Path,
         metavar="FILE",
-        help="write an entry for an algorithm store to this file",
+        help="write an entry for an algorithm store of vantage6 4 to this file, and one for"
+        " vantage6 5 beside it, with -5 in its name",
     )
 
 
@@ -47,8 +51,14 @@ def image(options: argparse.Namespace, screen: Screen) -> None:
     flwr = options.flwr or release_beside_the_bridge()
     built = build_image(options.app, options.tag, flwr, options.base_image, screen.line)
     if options.store is not None:
-        options.store.write_text(json.dumps(built.store_entry, indent=2) + "\n")
+        _write(options.store, built.store_entry)
+        five = options.store.with_stem(f"{options.store.stem}-5")
+        _write(five, entry_for_5(built.store_entry))
     screen.line(
         f"flower-v6 | {built.name}: {built.size / 1e6:.0f} MB, flwr {built.manifest.flwr},"
         f" app (FAB) {built.manifest.fab_sha256}"
     )
+
+
+def _write(path: Path, entry: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(entry, indent=2) + "\n")

@@ -147,6 +147,8 @@ def test_the_command_says_what_it_built_and_leaves_a_store_entry(
     assert "reg/app:1: 500 MB" in last
     assert MANIFEST.fab_sha256 in last
     assert json.loads(store.read_text())["image"] == "reg/app:1"
+    five = json.loads((tmp_path / "algorithm_store-5.json").read_text())
+    assert five["functions"][0]["step_type"] == "central_compute"
 
 
 def test_the_command_takes_the_release_beside_it_unless_told(

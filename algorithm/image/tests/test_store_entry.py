@@ -22,7 +22,8 @@ def test_an_entry_names_the_image_its_code_and_its_app() -> None:
 
 
 def test_an_entry_names_every_function_of_the_image() -> None:
-    assert {each["name"] for each in ENTRY["functions"]} == set(FUNCTIONS)
+    only_in_5 = {"ask", "end", "extract"}
+    assert {each["name"] for each in ENTRY["functions"]} == set(FUNCTIONS) - only_in_5
 
 
 def test_only_the_central_stands_alone() -> None:

@@ -5,29 +5,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 
-from proxy.vantage6.v4.testing.keys import public_key, sealed, unsealed
-from proxy.vantage6.v4.testing.model import Asked, FakeTask, Model
-
-Json = dict[str, Any]
-Answer = tuple[int, Json]
+from proxy.vantage6.testing.keys import public_key, sealed, unsealed
+from proxy.vantage6.testing.model import Asked, FakeTask, Model
+from proxy.vantage6.testing.serving import Answer, Json, Request
 
 _MAX_DESCRIPTION = 1024
 _REFUSED = HTTPStatus.BAD_REQUEST
 _USER: Json = {"id": 1, "organization": {"id": 1}}
-
-
-@dataclass(frozen=True)
-class Request:
-    """A request; `container` is what a container's token says, None for a user's."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    token: str
-    container: Json | None
-    body: Any
 
 
 @dataclass

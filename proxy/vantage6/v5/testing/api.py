@@ -1,0 +1,214 @@
+"""What an HQ answers to a request. Seen on vantage6 5.0.3."""
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from proxy.vantage6.testing.keys import public_key, sealed, unsealed
+from proxy.vantage6.testing.model import Asked, FakeTask, Model
+from proxy.vantage6.testing.serving import Answer, Json, Request
+
+_USER: Json = {"id": 1, "organization": {"id": 1}}
+_REFUSED = HTTPStatus.BAD_REQUEST
+_LATE = "2026-01-31T10:00:00"
+
+
+@dataclass
+class HqApi:
+    """Answers requests.
+
+    Attributes
+    ----------
+    databases : dict[int, dict[str, str]]
+        The type of each database by its label, by the organization's id.
+    moments : set[int]
+        Tasks that are shown as failed, without an end, though they have not failed.
+    sessions : dict[int, list[tuple[int, str, int]]]
+        By their ids: the id, the name and the task of each dataframe.
+    members : list[Json]
+        What each task was asked for, all of it.
+    """
+
+    model: Model
+    tokens: dict[str, str] = field(default_factory=lambda: {"a token": "access"})
+    databases: dict[int, dict[str, str]] = field(default_factory=dict)
+    moments: set[int] = field(default_factory=set)
+    sessions: dict[int, list[tuple[int, str, int]]] = field(default_factory=dict)
+    members: list[Json] = field(default_factory=list)
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request; the status is 404 if there is nothing like it."""
+        body = request.body
+        match request.method, request.path.split("/"):
+            case "GET", ["version"]:
+                answer: Answer = (HTTPStatus.OK, {"version": "5.0.3"})
+            case _ if request.container is None and self.tokens.get(request.token) != "access":
+                answer = HTTPStatus.UNAUTHORIZED, {"msg": "Token has expired"}
+            case "GET", ["user", "me"]:
+                answer = HTTPStatus.OK, _USER
+            case "POST", ["task"]:
+                answer = self._post_task(request)
+            case "POST", ["session"]:
+                number = len(self.sessions) + 1
+                self.sessions[number] = []
+                answer = HTTPStatus.CREATED, {"id": number, **body}
+            case "POST", ["session", session, "dataframe"]:
+                answer = self._extract(int(session), body)
+            case "DELETE", ["session", session]:
+                del self.sessions[int(session)]
+                answer = HTTPStatus.OK, {"msg": "Successfully deleted session"}
+            case "GET", ["session", session, "dataframe"]:
+                found = [{"id": id_, "name": name} for id_, name, _ in self.sessions[int(session)]]
+                answer = HTTPStatus.OK, {"data": found}
+            case "POST", ["kill", "task"] if request.container is None:
+                self.model.kill(self.model.tasks[body["id"]])
+                answer = HTTPStatus.OK, {"msg": "Nodes have been instructed to kill the tasks"}
+            case "GET", [kind, number, *more]:
+                answer = self._one(kind, int(number), bool(more))
+            case "GET", [kind]:
+                answer = self._list(kind, request)
+            case _:
+                answer = HTTPStatus.NOT_FOUND, {"msg": "Not found"}
+        return answer
+
+    def _post_task(self, request: Request) -> Answer:
+        body = request.body
+        missing = {"method", "session_id", "action"} - body.keys()
+        if missing:
+            errors = {name: ["Missing data for required field."] for name in missing}
+            return _REFUSED, {"msg": "Request body is incorrect", "errors": errors}
+        self.members.append(body)
+        parent = self.model.tasks[request.container["task_id"]] if request.container else None
+        [organization] = body["organizations"]
+        arguments, encrypted = organization["arguments"], self._encrypted(body["collaboration_id"])
+        read = b64decode(arguments) if not encrypted or parent else b""
+        if encrypted:
+            read = read or unsealed(arguments, organization["id"])
+            # Python 3.13 takes key, counter and text for one base64 text.
+            if len(read) % 3 == 0:
+                return HTTPStatus.INTERNAL_SERVER_ERROR, {"msg": "An unexpected error occurred"}
+        return HTTPStatus.CREATED, self._task(self._created(body, organization["id"], read, parent))
+
+    def _created(
+        self, body: Json, organization: int, read: bytes, parent: FakeTask | None
+    ) -> FakeTask:
+        asked = Asked(
+            body["name"],
+            body["image"],
+            body["collaboration_id"],
+            organization,
+            {"method": body["method"], "kwargs": json.loads(read)},
+            body.get("description", ""),
+            tuple(str(each) for each in body.get("databases", [])),
+        )
+        return self.model.create(asked, parent)
+
+    def _extract(self, session: int, body: Json) -> Answer:
+        """Have the first organization extract for all: a fake's task has one."""
+        asked = body["task"]
+        first = asked["organizations"][0]
+        members = {"name": "Session initialization", "collaboration_id": 1, **asked}
+        arguments = first["arguments"]
+        read = unsealed(arguments, first["id"]) if self._encrypted(1) else b64decode(arguments)
+        task = self._created(members, first["id"], read, None)
+        number = sum(map(len, self.sessions.values())) + 1
+        self.sessions[session].append((number, body["name"], task.id))
+        return HTTPStatus.CREATED, {"id": number, "last_session_task": {"id": task.id}}
+
+    def _encrypted(self, collaboration: int) -> bool:
+        return self.model.collaborations[collaboration].encrypted
+
+    def _status(self, task: FakeTask) -> str:
+        if not task.ended:
+            return "failed" if task.id in self.moments else "awaiting"
+        return "completed" if task.status == "completed" else "failed"
+
+    def _task(self, task: FakeTask) -> Json:
+        return {
+            "id": task.id,
+            "name": task.asked.name,
+            "status": self._status(task),
+            "collaboration": {"id": task.asked.collaboration},
+            "parent": None if task.parent is None else {"id": task.parent.id},
+            "init_org": _USER["organization"],
+            "method": task.input["method"],
+        }
+
+    def _run(self, task: FakeTask) -> Json:
+        online = "online" if self.model.node_online(task) else "offline"
+        moment = task.id in self.moments and not task.ended
+        return {
+            "id": task.run,
+            "organization": {"id": task.asked.organization},
+            "node": {"id": task.asked.organization, "status": online},
+            "status": "unknown error" if moment else task.status,
+            "finished_at": _LATE if task.finished else None,
+            "log": task.log or None,
+        }
+
+    def _one(self, kind: str, number: int, only_status: bool) -> Answer:
+        found: Json | None = None
+        if kind == "task" and (task := self.model.tasks.get(number)):
+            found = {"status": self._status(task)} if only_status else self._task(task)
+        elif kind == "run":
+            found = next(
+                (self._run(task) for task in self.model.tasks.values() if task.run == number), None
+            )
+        elif kind == "collaboration" and number in self.model.collaborations:
+            found = self._collaboration(number)
+        if found is None:
+            return HTTPStatus.NOT_FOUND, {"msg": f"{kind} id={number} is not found"}
+        return HTTPStatus.OK, found
+
+    def _list(self, kind: str, request: Request) -> Answer:
+        query = request.query
+        if kind == "node" and request.container is not None:
+            return HTTPStatus.UNAUTHORIZED, {"msg": "You lack the permission to do that!"}
+        about = self.model.tasks.get(int(query.get("task_id", 0)))
+        lists: dict[str, Callable[[], list[Json]]] = {
+            "collaboration": lambda: [*map(self._collaboration, self.model.collaborations)],
+            "organization": lambda: [
+                {"id": each, "name": name, "public_key": public_key(each)}
+                for each, name in self.model.organizations.items()
+            ],
+            "node": lambda: [self._node(each) for each in self.model.collaborations[1].nodes],
+            "task": lambda: [
+                self._task(task)
+                for task in reversed(self.model.tasks.values())
+                if task.parent is not None and task.parent.id == int(query["parent_id"])
+            ],
+            "run": lambda: [self._run(about)] if about else [],
+            "result": lambda: [
+                self._result(about, request)
+                for task in [about]
+                if task is not None and (task.finished or "finished_till" not in query)
+            ],
+        }
+        size = int(query.get("per_page", 10))
+        first = (int(query.get("page", 1)) - 1) * size
+        return HTTPStatus.OK, {"data": lists[kind]()[first : first + size]}
+
+    def _collaboration(self, number: int) -> Json:
+        found = self.model.collaborations[number]
+        return {"id": number, "name": found.name, "encrypted": found.encrypted}
+
+    def _node(self, organization: int) -> Json:
+        databases = self.databases.get(organization, {})
+        labels = [{"key": "database_labels", "value": label} for label in databases]
+        types = [{"key": f"db_type_{name}", "value": kind} for name, kind in databases.items()]
+        online = self.model.collaborations[1].nodes[organization]
+        return {
+            "organization": {"id": organization},
+            "status": "online" if online else "offline",
+            "config": labels + types,
+        }
+
+    def _result(self, task: FakeTask, request: Request) -> Json:
+        # What a function that crashed had written is thrown away.
+        written = task.result if task.status == "completed" and task.result else b""
+        stored = b64encode(written).decode()
+        if written and self._encrypted(task.asked.collaboration) and request.container is None:
+            stored = sealed(written, _USER["organization"]["id"])
+        return {"id": task.run, "run": {"id": task.run}, "result": stored}
