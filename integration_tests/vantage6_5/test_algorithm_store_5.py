@@ -27,9 +27,9 @@ def errors_in(entry: dict[str, Any]) -> Any:
     if reason := containers.unusable():
         assert not os.environ.get("CI"), reason
         pytest.skip(reason)
+    command = ["docker", "run", "--rm", "--interactive", "--network", "none", image()]
     asked = subprocess.run(
-        ["docker", "run", "--rm", "--interactive", "--network", "none", image()]  # noqa: S607
-        + [f"{BIN}/python", "-c", VALIDATE],
+        [*command, f"{BIN}/python", "-c", VALIDATE],
         input=json.dumps(entry),
         capture_output=True,
         text=True,
