@@ -156,14 +156,17 @@ def test_a_deleted_task_leaves_the_runs_of_its_subtasks(
 def test_a_list_as_algorithm_env_keeps_every_task_from_starting(
     plain_5: Collaboration, probe_5: str
 ) -> None:
-    """The chart of 5.0.0rc2 writes a list of names and values; the node wants a mapping."""
+    """The chart of 5.0.0rc2 writes a list of names and values; the node wants a mapping.
+
+    Tasks wait until the node is restarted with one.
+    """
     researcher, node = Researcher(plain_5), plain_5.nodes[2]
     listed: Any = [{"name": "GREETING", "value": "hello"}]
     with node.configured(replace(node.settings, algorithm_env=listed)):
         task = researcher.create(probe_5, "look", node.organization.id)
         wait_until(lambda: "'list' object has no attribute 'items'" in node.log, "it has failed")
         assert researcher.run(task)["finished_at"] is None
-        researcher.kill(task)
+    assert researcher.end(task) == "completed"
 
 
 def test_postprocessing_is_refused(plain_5: Collaboration, probe_5: str) -> None:
