@@ -23,7 +23,7 @@ SESSION_FOLDER = "/app/vantage6/task/session"
 
 
 class FaultsRun:
-    """A run, started at once; the first station's node runs its central function.
+    """A run, started at once.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ class FaultsRun:
         In which trainings a ClientApp waits to be released: station and round.
     config : dict[str, object] | None
         More of the app's run config.
+    central : int | None
+        Which of the organizations runs the central function; None for the first that takes part.
     **arguments : object
         Of the central function.
     """
@@ -48,14 +50,16 @@ class FaultsRun:
         stations: Sequence[int] = (0, 1, 2),
         hold: Sequence[tuple[int, int]] = (),
         config: dict[str, object] | None = None,
+        central: int | None = None,
         **arguments: object,
     ) -> None:
         self._nodes = [collaboration.nodes[each] for each in stations]
+        self._central = collaboration.nodes[stations[0] if central is None else central]
         self._researcher, self.journals = _entered(collaboration, stations)
         self.task = self._researcher.create(
             image,
             "central",
-            self._nodes[0].organization.id,
+            self._central.organization.id,
             organizations=[node.organization.name for node in self._nodes],
             run_config={
                 "num-stations": len(stations),
@@ -88,7 +92,7 @@ class FaultsRun:
 
     def central_container(self) -> Container:
         """Return the container of the central function."""
-        return self._nodes[0].container(self._researcher.run(self.task)["id"])
+        return self._central.container(self._researcher.run(self.task)["id"])
 
     def containers(self) -> list[Container]:
         """Return all containers that there are of the run."""

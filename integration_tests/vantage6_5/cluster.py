@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import itemgetter
 from threading import Condition, Thread
 from typing import Any
 
@@ -74,7 +75,8 @@ class Cluster:
             "uid": str(uuid.uuid4()),
             "creationTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-        self.things[kind][key] = thing
+        with self.changed:
+            self.things[kind][key] = thing
         self._show(thing)
         begin = {"pods": self._run_pod, "jobs": self._run_job}.get(kind)
         if begin is not None:
@@ -83,18 +85,21 @@ class Cluster:
 
     def delete(self, kind: str, namespace: str, name: str, grace: int | None) -> None:
         """Delete a thing; a pod's container ends within its grace period (seconds)."""
-        thing = self.things[kind].pop((namespace, name))
+        with self.changed:
+            thing = self.things[kind].pop((namespace, name))
         self._show(thing)
         if kind == "pods":
             seconds = _GRACE_SECONDS if grace is None else grace
             Thread(target=self._end_pod, args=(thing, seconds), daemon=True).start()
 
     def selected(self, kind: str, namespace: str, selector: str) -> list[Thing]:
-        """Return the things whose labels are what a selector says."""
+        """Return the things whose labels are what a selector says, by name as from etcd."""
         wanted = dict(part.split("=", 1) for part in selector.split(",") if part)
+        with self.changed:
+            there = sorted(self.things[kind].items(), key=itemgetter(0))
         return [
             thing
-            for (where, _), thing in list(self.things[kind].items())
+            for (where, _), thing in there
             if where == namespace and wanted.items() <= labels(thing).items()
         ]
 
