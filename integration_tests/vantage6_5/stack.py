@@ -3,14 +3,14 @@
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from integration_tests.harness import free_ports
+from integration_tests.harness import free_ports, wait_until
 from integration_tests.vantage6 import containers
-from integration_tests.vantage6.containers import Container
+from integration_tests.vantage6.containers import Container, DockerError
 from integration_tests.vantage6.node import Settings
 from integration_tests.vantage6.registration import Organization
 from integration_tests.vantage6.stack import write_private_key, write_table
@@ -121,7 +121,7 @@ def running_stack() -> Iterator[Stack]:
     session = containers.new_session()
     with ExitStack() as ending:
         folder = ending.enter_context(Workspace()).path
-        ending.callback(containers.remove, session)
+        ending.callback(_remove, session)
         network = f"{session}-central"
         gateway = containers.internal_network(network)
         cluster = Cluster(session, network)
@@ -188,3 +188,14 @@ def running_stack() -> Iterator[Stack]:
         plain = collaboration("plain", ports[:count], None)
         encrypted = collaboration("encrypted", ports[count:], keys)
         yield Stack(session, folder, hq, keycloak, cluster, administrator, plain, encrypted)
+
+
+def _remove(session: str) -> None:
+    """Remove all containers of a session; on a busy machine the last may need a while to end."""
+    wait_until(lambda: _removed(session), "the containers have ended", interval=1.0)
+
+
+def _removed(session: str) -> bool:
+    with suppress(DockerError):
+        containers.remove(session)
+    return not containers.left_of(session)
