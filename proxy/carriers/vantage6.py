@@ -270,6 +270,8 @@ class _Task:
                     self._number = self._asking.repeated or self._number
             except ServerUnreachable as error:
                 trouble = f" {error.message}"
+            except Cancelled:
+                raise
             except CarrierError as error:
                 raise self._failure(error) from error
             now = time.monotonic()
