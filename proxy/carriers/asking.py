@@ -18,7 +18,7 @@ from proxy.vantage6.server import Server
 log = logging.getLogger(__name__)
 
 # After so long without an answer, and then each time after a share of the time that it took so far.
-_EVERY_SECONDS = 12.0
+_EVERY_SECONDS = 15.0
 _SHARE = 0.05
 # The result of the asking task may be lost, too.
 _LOST_SECONDS = 10.0
