@@ -182,8 +182,8 @@ class HqApi:
             "run": lambda: [self._run(about)] if about else [],
             "result": lambda: [
                 self._result(task, request)
-                for task in self.model.tasks.values()
-                if task is about and (task.finished or "finished_till" not in query)
+                for task in [about]
+                if task is not None and (task.finished or "finished_till" not in query)
             ],
         }
         size = int(query.get("per_page", 10))
