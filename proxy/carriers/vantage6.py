@@ -132,11 +132,13 @@ class Vantage6Starter:
         """Create a task at a station."""
 
         def create() -> int:
-            return self._create(station, title, call, bundle, ends_at, cancelled)
+            return self._create(station, f"{title}: {station}", call, bundle, ends_at, cancelled)
 
         number, asking = create(), None
         if self.creator.loses_results and isinstance(call, CourierCall | PerRoundCall):
-            ask, name = AskCall(call.message_id, call.job, call.max_reply_bytes), f"ask {title}"
+            ask = AskCall(call.message_id, call.job, call.max_reply_bytes)
+            # Of the same step, so that nobody takes the message for one that is done with.
+            name = f"{title}: {station} (again)"
             asking = Asking(
                 self._server,
                 lambda: self._create(station, name, ask, None, ends_at, cancelled),
@@ -163,7 +165,7 @@ class Vantage6Starter:
     def _create(
         self,
         station: str,
-        title: str,
+        name: str,
         call: Call,
         bundle: Path | None,
         ends_at: float,
@@ -172,7 +174,7 @@ class Vantage6Starter:
         """Create a task; returns its number."""
         members = {
             **self._members,
-            "name": f"{title}: {station}",
+            "name": name,
             "description": f"A Flower message for the ClientApp at {station}"
             if bundle is not None
             else f"A Flower SuperNode at {station}",
