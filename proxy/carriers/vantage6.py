@@ -132,16 +132,14 @@ class Vantage6Starter:
         """Create a task at a station."""
 
         def create() -> int:
-            return self._create(station, f"{title}: {station}", call, bundle, ends_at, cancelled)
+            return self._create(station, title, call, bundle, ends_at, cancelled)
 
         number, asking = create(), None
         if self.creator.loses_results and isinstance(call, CourierCall | PerRoundCall):
             ask = AskCall(call.message_id, call.job, call.max_reply_bytes)
-            # Of the same step, so that nobody takes the message for one that is done with.
-            name = f"{title}: {station} (again)"
             asking = Asking(
                 self._server,
-                lambda: self._create(station, name, ask, None, ends_at, cancelled),
+                lambda: self._create(station, title, ask, None, ends_at, cancelled),
                 create,
             )
         task = _Task(self, self._server, number, station, asking)
@@ -165,7 +163,7 @@ class Vantage6Starter:
     def _create(
         self,
         station: str,
-        name: str,
+        title: str,
         call: Call,
         bundle: Path | None,
         ends_at: float,
@@ -174,12 +172,15 @@ class Vantage6Starter:
         """Create a task; returns its number."""
         members = {
             **self._members,
-            "name": name,
+            "name": f"{title}: {station}",
             "description": f"A Flower message for the ClientApp at {station}"
             if bundle is not None
             else f"A Flower SuperNode at {station}",
         }
         organization, refusals = self._organizations[station], 0
+        if isinstance(call, AskCall):
+            # Of the same step, so that nobody takes the message for one that is done with.
+            members["name"] += " (again)"
         with TemporaryDirectory(dir=self.folder) as folder:
             path = Path(folder, "payload")
             task = call.task()
