@@ -79,6 +79,11 @@ def test_dataframes_of_any_name_are_read_or_a_carrier_error(names: str) -> None:
         read(environment(Path("/no/session"), USER_REQUESTED_DATAFRAMES=names))
 
 
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CarrierError, match="names no dataframe"):
+        read(environment(tmp_path, USER_REQUESTED_DATAFRAMES="digits,../../etc"))
+
+
 # Extracted databases
 
 
