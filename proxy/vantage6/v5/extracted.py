@@ -78,10 +78,10 @@ def read_extracted(session: Path, name: str) -> tuple[str, Database]:
     try:
         noted = strict_json.loads(about.read_bytes())
         # Others can write to the folder: what is named lies in it.
-        name = Path(str(noted["file"])).name
-        if name in ("", ".."):
+        file = Path(str(noted["file"])).name
+        if file in ("", ".."):
             raise ValueError("no file")
-        copy = folder / name
+        copy = folder / file
         return str(noted["label"]), Database(str(copy), str(noted["type"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CarrierError(f"What is noted of the dataframe {name!r} is damaged.") from error
