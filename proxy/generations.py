@@ -5,7 +5,7 @@ A container knows its generation by its platform; a user asks the server for its
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import requests
 
@@ -13,7 +13,7 @@ from proxy import strict_json
 from proxy.errors import ServerUnreachable, Vantage6Error
 from proxy.platforms import VANTAGE6_4, VANTAGE6_5, Platform, platform_of
 from proxy.vantage6.container import Container
-from proxy.vantage6.data import Place, Wanted
+from proxy.vantage6.data import Place, Prepared, Wanted
 from proxy.vantage6.login import PLAIN, content_of, reason
 from proxy.vantage6.server import Organization, Server
 from proxy.vantage6.v4 import container as container_4
@@ -60,8 +60,8 @@ class Prepare(Protocol):
         stations: Sequence[Organization],
         wanted: Wanted,
         tell: Callable[[str], None],
-    ) -> dict[str, Any]:
-        """Return the members by which tasks ask for the data.
+    ) -> Prepared:
+        """Return the data, ready.
 
         Parameters
         ----------

@@ -38,6 +38,8 @@ class Arguments:
     idle_limit : float
         Seconds without a message after which a warm SuperNode ends; twice the deadline if it is
         not given.
+    dataframes : Sequence[int]
+        In vantage6 5, further dataframes of the session that ClientApps get, by their ids.
     """
 
     run_config: Mapping[str, Any] = field(default_factory=dict)
@@ -46,6 +48,7 @@ class Arguments:
     mode: Mode = DEFAULT_MODE
     deadline: float = DEFAULT_DEADLINE_SECONDS
     idle_limit: float = 0.0
+    dataframes: Sequence[int] = ()
 
     @classmethod
     def checked(cls, given: object, run_config_keys: Sequence[str]) -> Self:
@@ -78,6 +81,10 @@ class Arguments:
             for each in made.organizations
         ):
             raise _unusable("organizations", made.organizations, "a list of ids or names")
+        if not isinstance(made.dataframes, (list, tuple)) or any(
+            not isinstance(each, int) or isinstance(each, bool) for each in made.dataframes
+        ):
+            raise _unusable("dataframes", made.dataframes, "a list of ids")
         if made.supernodes not in SUPERNODES:
             raise _unusable("supernodes", made.supernodes, _all(SUPERNODES))
         if made.mode not in _MODES:

@@ -159,7 +159,7 @@ def _stations(
     claims = login.claims
     server = generation_of(container.platform).server(container.server, login)
     known = server.organizations(claims["collaboration_id"], claims.get("study_id"))
-    members = server.members_below(claims)
+    members = server.members_below(claims, arguments.dataframes)
     return Organizations(
         server,
         chosen(known, arguments.organizations),

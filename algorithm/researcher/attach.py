@@ -61,10 +61,11 @@ def organizations_of(
             station.name,
         )
     place = Place(researcher.collaboration.id, image)
+    data = generation_of(platform).prepare(researcher.server, place, stations, wanted, log.info)
     members = {
         "image": image,
         "collaboration_id": researcher.collaboration.id,
-        **generation_of(platform).prepare(researcher.server, place, stations, wanted, log.info),
+        **data.members,
     }
     return Organizations(
         researcher.server,

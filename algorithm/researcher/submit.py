@@ -69,20 +69,21 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
             f"flower-v6 | warning: the node of {each.name} is offline; its tasks stay pending until"
             " it is online"
         )
-    kwargs = dict(what.arguments)
-    if what.organizations:
-        kwargs["organizations"] = [each.id for each in stations]
     server, place = researcher.server, Place(researcher.collaboration.id, what.image)
     prepare = generation_of(server.platform).prepare
+    data = prepare(server, place, stations, what.wanted, lambda text: screen.status(_line(text)))
+    screen.status("")
+    kwargs = {**what.arguments, **data.arguments}
+    if what.organizations:
+        kwargs["organizations"] = [each.id for each in stations]
     names = ", ".join(each.name for each in stations)
     task = {
         "name": f"Flower: {what.image}",
         "description": f"A Flower app, with SuperNodes at {names}"[:_MAX_DESCRIPTION],
         "image": what.image,
         "collaboration_id": researcher.collaboration.id,
-        **prepare(server, place, stations, what.wanted, lambda text: screen.status(_line(text))),
+        **data.central,
     }
-    screen.status("")
     with TemporaryDirectory() as folder:
         path = Path(folder, "input")
         payload.write(path, server.arguments(_METHOD, kwargs))

@@ -131,14 +131,17 @@ class Vantage6Starter:
     ) -> "_Task":
         """Create a task at a station."""
 
-        def create(of: Call, brought: Path | None = None) -> int:
-            return self._create(station, title, of, brought, ends_at, cancelled)
+        def create() -> int:
+            return self._create(station, title, call, bundle, ends_at, cancelled)
 
-        number = create(call, bundle)
-        asking = None
+        number, asking = create(), None
         if self.creator.loses_results and isinstance(call, CourierCall | PerRoundCall):
             ask = AskCall(call.message_id, call.job, call.max_reply_bytes)
-            asking = Asking(self._server, lambda: create(ask), lambda: create(call, bundle))
+            asking = Asking(
+                self._server,
+                lambda: self._create(station, title, ask, None, ends_at, cancelled),
+                create,
+            )
         task = _Task(self, self._server, number, station, asking)
         if bundle is None:
             self._small_tasks[station] = task
@@ -175,6 +178,9 @@ class Vantage6Starter:
             else f"A Flower SuperNode at {station}",
         }
         organization, refusals = self._organizations[station], 0
+        if isinstance(call, AskCall):
+            # Of the same step, so that nobody takes the message for one that is done with.
+            members["name"] += " (again)"
         with TemporaryDirectory(dir=self.folder) as folder:
             path = Path(folder, "payload")
             task = call.task()
@@ -267,6 +273,8 @@ class _Task:
                     self._number = self._asking.repeated or self._number
             except ServerUnreachable as error:
                 trouble = f" {error.message}"
+            except Cancelled:
+                raise
             except CarrierError as error:
                 raise self._failure(error) from error
             now = time.monotonic()

@@ -1,7 +1,8 @@
 """Which data of the stations a researcher's tasks are to get."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,3 +38,22 @@ class Place:
 
     collaboration: int
     image: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that is ready, in members of tasks.
+
+    Attributes
+    ----------
+    members : Mapping[str, Any]
+        Of a task at a station.
+    central : Mapping[str, Any]
+        Of a central task, whose node need not have the data.
+    arguments : Mapping[str, Any]
+        By which a central function hands the data on to the tasks that it creates.
+    """
+
+    members: Mapping[str, Any]
+    central: Mapping[str, Any]
+    arguments: Mapping[str, Any]

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import requests
 
 from proxy import strict_json
-from proxy.errors import NotFound, ServerUnreachable, Vantage6Error
+from proxy.errors import NotFound, ServerUnreachable, UsageError, Vantage6Error
 from proxy.platforms import Platform
 from proxy.vantage6.encryption import Encoding, Plain
 from proxy.vantage6.login import PLAIN, ContainerLogin, Login, bearer, content_of, reason
@@ -256,8 +256,28 @@ class Server(ABC):
         """Return what a container printed, as the server has it."""
         return log
 
-    def members_below(self, claims: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a container's tasks have in common with its own, as its token says."""
+    def members_below(
+        self, claims: Mapping[str, Any], dataframes: Sequence[int] = ()
+    ) -> dict[str, Any]:
+        """Return what the tasks that a container creates have in common.
+
+        Parameters
+        ----------
+        claims : Mapping[str, Any]
+            What its token says: its own task's members.
+        dataframes : Sequence[int]
+            Further data that they get, where there are sessions.
+
+        Raises
+        ------
+        UsageError
+            If there are none.
+        """
+        if dataframes:
+            raise UsageError(
+                "This is a vantage6 4 node, which has no dataframes.",
+                "Ask for databases of the stations.",
+            )
         return {name: claims[name] for name in self._inherited if claims.get(name)}
 
     @abstractmethod

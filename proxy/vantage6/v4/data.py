@@ -1,10 +1,9 @@
 """Data in vantage6 4.x: a task asks for databases by their labels."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from proxy.errors import UsageError
-from proxy.vantage6.data import Place, Wanted
+from proxy.vantage6.data import Place, Prepared, Wanted
 from proxy.vantage6.server import Organization, Server
 
 
@@ -14,11 +13,12 @@ def prepare(
     stations: Sequence[Organization],  # noqa: ARG001
     wanted: Wanted,
     tell: Callable[[str], None],  # noqa: ARG001
-) -> dict[str, Any]:
-    """Return the members of tasks that get the data: see `Generation.prepare`."""
+) -> Prepared:
+    """Return the data: see `Generation.prepare`."""
     if wanted.session or wanted.dataframes:
         raise UsageError(
             "This is a vantage6 4 server, which has no sessions and no dataframes.",
             "Name databases of the stations: --database LABEL.",
         )
-    return {"databases": [{"label": label} for label in wanted.labels]}
+    members = {"databases": [{"label": label} for label in wanted.labels]}
+    return Prepared(members, members, {})

@@ -6,7 +6,7 @@ Source: vantage6 5.0.3, `vantage6/hq/resource/`.
 import ast
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from proxy.platforms import VANTAGE6_5
@@ -47,14 +47,14 @@ class Server5(Server):
         status = super().task_status(task)
         return self._status_of_run(task) if status.name == _FAILED else status
 
-    def members_below(self, claims: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a container's tasks have in common with its own, as its token says."""
+    def members_below(
+        self, claims: Mapping[str, Any], dataframes: Sequence[int] = ()
+    ) -> dict[str, Any]:
+        """Return what a container's tasks have in common: see `Server.members_below`."""
         members = super().members_below(claims)
-        # A dataframe has its label from its source; a task that asks for one must not repeat it.
-        members["databases"] = [
-            [{"type": each["type"], "dataframe_id": each["dataframe_id"]} for each in position]
-            for position in members.get("databases", [])
-        ]
+        # A task that asks for a dataframe says nothing else of it than the token does.
+        own = [each["dataframe_id"] for position in claims["databases"] for each in position]
+        members["databases"] = databases_of([*own, *dataframes])
         return members
 
     def arguments(self, method: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
@@ -86,6 +86,11 @@ class Server5(Server):
 
     def _log(self, log: str) -> str:
         return readable(log)
+
+
+def databases_of(dataframes: Sequence[int]) -> list[list[dict[str, Any]]]:
+    """Return how a task asks for dataframes, each as an argument of its own."""
+    return [[{"type": "dataframe", "dataframe_id": each}] for each in dataframes]
 
 
 def padded(pieces: Iterable[bytes]) -> Iterator[bytes]:

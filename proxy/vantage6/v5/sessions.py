@@ -11,9 +11,9 @@ from typing import Any
 
 from proxy.calls import ExtractCall
 from proxy.errors import CarrierError, UsageError, Vantage6Error
-from proxy.vantage6.data import Place, Wanted
+from proxy.vantage6.data import Place, Prepared, Wanted
 from proxy.vantage6.server import Organization, Server, TaskStatus, answer_of
-from proxy.vantage6.v5.server import padded
+from proxy.vantage6.v5.server import databases_of, padded
 
 # `DatabaseType.is_file_based` in vantage6/common/enum.py, and what an owner may mean by "other".
 _COPIED = frozenset({"csv", "excel", "parquet", "folder", "other"})
@@ -30,11 +30,10 @@ def prepare(
     stations: Sequence[Organization],
     wanted: Wanted,
     tell: Callable[[str], None],
-) -> dict[str, Any]:
-    """Return the members of tasks that get the data: see `Generation.prepare`."""
+) -> Prepared:
+    """Return the data: see `Generation.prepare`."""
     if wanted.session and not wanted.labels:
-        found = _dataframes(server, wanted)
-        return {"session_id": wanted.session, "databases": _asked_for(found)}
+        return _prepared(wanted.session, _dataframes(server, wanted))
     if wanted.dataframes and not wanted.session:
         raise UsageError(
             "Dataframes are in a session, and none is named.", "Name it: --session NUMBER."
@@ -52,11 +51,14 @@ def prepare(
         if not wanted.session:
             _delete(server, session)
         raise
-    return {"session_id": session, "databases": _asked_for(found)}
+    return _prepared(session, found)
 
 
-def _asked_for(dataframes: Sequence[int]) -> list[list[dict[str, Any]]]:
-    return [[{"type": "dataframe", "dataframe_id": each}] for each in dataframes]
+def _prepared(session: int, dataframes: Sequence[int]) -> Prepared:
+    # A task that asks for a dataframe is refused where its organization has none.
+    central = {"session_id": session}
+    members = {**central, "databases": databases_of(dataframes)}
+    return Prepared(members, central, {"dataframes": list(dataframes)} if dataframes else {})
 
 
 def _check(

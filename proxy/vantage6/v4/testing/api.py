@@ -28,7 +28,7 @@ class Api:
         """Answer a request; the status is 404 if there is nothing like it."""
         match request.method, request.path.split("/"):
             case "GET", ["version"]:
-                answer = HTTPStatus.OK, {"version": "4.15.2"}
+                answer: Answer = (HTTPStatus.OK, {"version": "4.15.2"})
             case "POST", ["token", which]:
                 answer = self._log_in(request.body) if which == "user" else self._refresh(request)
             case _ if request.container is None and self.tokens.get(request.token) != "access":

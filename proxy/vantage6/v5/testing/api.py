@@ -181,7 +181,7 @@ class HqApi:
             ],
             "run": lambda: [self._run(about)] if about else [],
             "result": lambda: [
-                self._result(about, request)
+                self._result(task, request)
                 for task in [about]
                 if task is not None and (task.finished or "finished_till" not in query)
             ],

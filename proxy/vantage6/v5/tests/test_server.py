@@ -149,12 +149,12 @@ def test_subtasks_that_fail_for_a_moment_have_not_ended(tmp_path: Path) -> None:
 
 def test_a_containers_tasks_have_its_session_and_its_dataframes(fake: FakeHq) -> None:
     login = ContainerLogin(fake.container_token(fake.start_central("me/app:1")))
-    members = Server5(fake.proxy_url, login).members_below(login.claims)
+    members = Server5(fake.proxy_url, login).members_below(login.claims, [9])
     assert members == {
         "image": "me/app:1",
         "collaboration_id": 1,
         "session_id": 1,
-        "databases": [[{"type": "dataframe", "dataframe_id": 7}]],
+        "databases": [[{"type": "dataframe", "dataframe_id": each}] for each in (7, 9)],
     }
 
 

@@ -1,0 +1,124 @@
+"""The commands of a researcher on vantage6 5: the same, and the server says which it is."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from algorithm import cli
+from algorithm.cli.attach import vantage6_stations
+from algorithm.cli.main import parser
+from algorithm.tests.vantage6 import MODEL, outcome
+from proxy.vantage6.testing.model import FakeTask
+from proxy.vantage6.v5 import sessions
+from proxy.vantage6.v5.testing import FakeHq
+from proxy.vantage6.v5.testing.keycloak import SECRET, FakeKeycloak
+
+IMAGE = "me/app:1"
+
+
+class Robot:
+    """A service account that runs `flower-v6`, and a central function that leaves an outcome."""
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.leaves: Mapping[str, Any] = outcome()
+        self.hq = FakeHq(self._function)
+        self.keycloak = FakeKeycloak(self.hq.api.tokens)
+        self._capsys = capsys
+        monkeypatch.setenv("HOME", str(folder))
+        for name, value in {
+            "SERVER": self.hq.url,
+            "AUTH_SERVER": self.keycloak.url,
+            "USERNAME": "robot",
+            "PASSWORD": SECRET,
+            "COLLABORATION": "Study",
+        }.items():
+            monkeypatch.setenv(f"FLOWER_V6_{name}", value)
+
+    def _function(self, task: FakeTask) -> Mapping[str, Any]:
+        return self.leaves if task.input["method"] == "central" else {}
+
+    def runs(self, *arguments: str) -> tuple[int, str]:
+        """Run a command; returns its exit code, and all that it shows."""
+        code = cli.main(arguments)
+        captured = self._capsys.readouterr()
+        assert SECRET not in captured.out + captured.err
+        return code, captured.out + captured.err
+
+
+@pytest.fixture
+def robot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Robot]:
+    monkeypatch.setattr(sessions, "_POLL_SECONDS", 0.01)
+    robot = Robot(tmp_path, monkeypatch, capsys)
+    with robot.keycloak, robot.hq:
+        yield robot
+
+
+def test_a_run_is_submitted_in_a_session_of_its_own_and_its_outcome_brought_home(
+    robot: Robot, tmp_path: Path
+) -> None:
+    code, _ = robot.runs("submit", IMAGE, "--database", "digits", "--output", str(tmp_path / "r"))
+    assert code == 0
+    assert (tmp_path / "r" / "model.npz").read_bytes() == MODEL
+    [members] = robot.hq.api.members
+    assert (members["method"], members["action"]) == ("central", "central_compute")
+    assert members["session_id"] == 1
+    assert "databases" not in members  # the central's node may have none
+    [central] = [task for task in robot.hq.tasks.values() if task.input["method"] == "central"]
+    assert central.input["kwargs"] == {"dataframes": [1]}
+
+
+def test_the_arguments_are_the_input_itself(robot: Robot) -> None:
+    robot.runs("submit", IMAGE, "--mode", "direct", "--detach")
+    [task] = robot.hq.tasks.values()
+    assert task.input == {"method": "central", "kwargs": {"mode": "direct"}}
+
+
+def test_a_run_that_failed_is_a_failure_though_its_task_completed(robot: Robot) -> None:
+    robot.leaves = outcome(status="failed", cause="The ServerApp failed.")
+    code, shown = robot.runs("submit", IMAGE)
+    assert code == 1
+    assert "did not complete: The ServerApp failed." in shown
+    assert robot.runs("watch", "1")[0] == 1
+
+
+def test_a_run_that_was_refused_is_a_failure_too(robot: Robot) -> None:
+    robot.leaves = {"error": "There is no organization 'X'."}
+    code, shown = robot.runs("submit", IMAGE)
+    assert code == 1
+    assert "There is no organization 'X'." in shown
+
+
+def test_a_task_is_watched_and_fetched_by_its_number(robot: Robot, tmp_path: Path) -> None:
+    assert robot.runs("submit", IMAGE, "--detach")[0] == 0
+    assert robot.runs("watch", "1")[0] == 0
+    assert robot.runs("fetch", "1", "--output", str(tmp_path / "again"))[0] == 0
+    assert (tmp_path / "again" / "run.json").exists()
+
+
+def test_without_keycloaks_address_it_is_asked_for(
+    robot: Robot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLOWER_V6_AUTH_SERVER")
+    code, shown = robot.runs("watch", "1")
+    assert code == 1
+    assert "No auth server of vantage6 is given" in shown
+    assert "--auth-server" in shown
+
+
+def test_attached_supernodes_are_warm_unless_asked_otherwise(robot: Robot) -> None:
+    def attached(*more: str) -> float | None:
+        words = ["attach", "--superlink", "localhost:9092", "--vantage6", IMAGE, *more]
+        stations = vantage6_stations(parser().parse_args(words))
+        assert stations.job
+        assert stations.members["session_id"]
+        return stations.idle_limit
+
+    assert attached("--deadline", "60") == 120.0
+    assert attached("--supernodes", "warm", "--deadline", "60") == 120.0
+    assert attached("--supernodes", "per-round") is None

@@ -1,0 +1,177 @@
+"""Data for a user's tasks: extracted into a session, or refused before anything starts."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from proxy.errors import UsageError, Vantage6Error
+from proxy.generations import FIVE, FOUR, generation_at
+from proxy.vantage6.data import Place, Prepared, Wanted
+from proxy.vantage6.login import ContainerLogin
+from proxy.vantage6.testing.model import Ended, FakeTask
+from proxy.vantage6.v4.testing import FakeServer
+from proxy.vantage6.v5 import sessions
+from proxy.vantage6.v5.server import Server5
+from proxy.vantage6.v5.testing import FakeHq
+
+PLACE = Place(1, "me/app:1")
+
+
+class Researcher:
+    """A user who wants data of the first two stations."""
+
+    def __init__(self, fake: FakeHq) -> None:
+        self.fake = fake
+        self.told: list[str] = []
+        self._server = Server5(fake.url, ContainerLogin("a token"))
+
+    def wants(self, *labels: str, session: int = 0, dataframes: tuple[str, ...] = ()) -> Prepared:
+        stations = self._server.organizations(1)[:2]
+        wanted = Wanted(labels, session, dataframes)
+        return FIVE.prepare(self._server, PLACE, stations, wanted, self.told.append)
+
+    @property
+    def extractions(self) -> list[FakeTask]:
+        return [task for task in self.fake.tasks.values() if task.input["method"] == "extract"]
+
+
+@pytest.fixture
+def researcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[Researcher]:
+    monkeypatch.setattr(sessions, "_POLL_SECONDS", 0.01)
+    with FakeHq() as fake:
+        yield Researcher(fake)
+
+
+def has(researcher: Researcher, **databases: str) -> None:
+    for organization in (1, 2, 3):
+        researcher.fake.api.databases[organization] = databases
+
+
+def test_each_database_is_extracted_into_a_session_for_the_run(researcher: Researcher) -> None:
+    has(researcher, digits="csv", scans="folder")
+    prepared = researcher.wants("digits", "scans")
+    assert prepared.central == {"session_id": 1}
+    assert prepared.arguments == {"dataframes": [1, 2]}
+    assert prepared.members == {
+        "session_id": 1,
+        "databases": [
+            [{"type": "dataframe", "dataframe_id": 1}],
+            [{"type": "dataframe", "dataframe_id": 2}],
+        ],
+    }
+    asked = [task.input["kwargs"] for task in researcher.extractions]
+    assert [each["label"] for each in asked] == ["digits", "scans"]
+    assert [each["for_one_run"] for each in asked] == [True, True]
+    names = [name for _, name, _ in researcher.fake.api.sessions[1]]
+    assert [each["name"] for each in asked] == names
+    assert len(set(names)) == 2
+    assert len(researcher.told) == 2
+
+
+def test_a_run_without_data_has_a_session_too(researcher: Researcher) -> None:
+    prepared = researcher.wants()
+    assert prepared.members == {"session_id": 1, "databases": []}
+    assert prepared.arguments == {}
+
+
+def test_each_run_has_a_session_of_its_own(researcher: Researcher) -> None:
+    assert [researcher.wants().central["session_id"] for _ in range(2)] == [1, 2]
+
+
+def test_a_database_that_a_station_lacks_is_named_before_anything_starts(
+    researcher: Researcher,
+) -> None:
+    has(researcher, digits="csv")
+    researcher.fake.api.databases[2] = {"scans": "folder"}
+    with pytest.raises(UsageError, match="Beta has no database 'digits'") as caught:
+        researcher.wants("digits")
+    assert caught.value.hint == "It has: scans."
+    assert not researcher.fake.api.sessions
+
+
+@pytest.mark.parametrize("kind", ["sql", "omop", "sparql"])
+def test_a_database_that_only_an_extraction_reaches_is_refused_before_anything_starts(
+    researcher: Researcher, kind: str
+) -> None:
+    has(researcher, hospital=kind)
+    with pytest.raises(UsageError, match=f"of type '{kind}'") as caught:
+        researcher.wants("hospital")
+    assert "--session NUMBER --dataframe NAME" in caught.value.hint
+    assert not researcher.fake.api.sessions
+
+
+def test_a_node_that_never_said_what_it_has_is_asked_to_extract(researcher: Researcher) -> None:
+    assert researcher.wants("digits").members["databases"]
+
+
+def test_a_station_that_cannot_extract_is_named_with_its_log_and_the_session_goes(
+    researcher: Researcher,
+) -> None:
+    def fail(task: FakeTask) -> bytes:
+        task.log = "carrier: The database 'digits' is no file."
+        raise Ended("unexpected output")
+
+    with FakeHq(fail) as fake:
+        with pytest.raises(Vantage6Error, match="Alpha could not extract") as caught:
+            Researcher(fake).wants("digits")
+        assert "is no file" in caught.value.hint
+        assert not fake.api.sessions
+
+
+def test_an_extraction_whose_result_is_lost_is_not_waited_for_for_ever(
+    researcher: Researcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_PATIENCE_SECONDS", 0.1)
+    with (
+        FakeHq(lambda _: None) as fake,
+        pytest.raises(Vantage6Error, match="not extracted within 0 s at Alpha: task 1"),
+    ):
+        Researcher(fake).wants("digits")
+
+
+def test_a_session_of_the_users_own_is_used_and_kept(researcher: Researcher) -> None:
+    researcher.fake.api.sessions[5] = [(7, "patients", 0), (8, "visits", 0)]
+    both = [[{"type": "dataframe", "dataframe_id": each}] for each in (7, 8)]
+    assert researcher.wants(session=5).members == {"session_id": 5, "databases": both}
+    for name in ("visits", "8"):
+        assert researcher.wants(session=5, dataframes=(name,)).members["databases"] == both[1:]
+    assert not researcher.extractions
+
+
+def test_a_database_may_be_extracted_into_a_session_of_the_users_own(
+    researcher: Researcher,
+) -> None:
+    researcher.fake.api.sessions[5] = [(7, "patients", 0)]
+    assert len(researcher.wants("digits", session=5).members["databases"]) == 1
+    [extraction] = researcher.extractions
+    assert extraction.input["kwargs"]["for_one_run"] is False
+
+
+def test_a_dataframe_that_is_not_there_is_named(researcher: Researcher) -> None:
+    researcher.fake.api.sessions[5] = [(7, "patients", 0)]
+    with pytest.raises(UsageError, match="no dataframe 'visits'") as caught:
+        researcher.wants(session=5, dataframes=("visits",))
+    assert caught.value.hint == "It has: patients."
+
+
+def test_a_dataframe_needs_its_session(researcher: Researcher) -> None:
+    with pytest.raises(UsageError, match="none is named"):
+        researcher.wants(dataframes=("patients",))
+
+
+# The generation
+
+
+def test_a_server_says_its_generation_to_everybody(researcher: Researcher) -> None:
+    with FakeServer() as four:
+        assert generation_at(four.url) is FOUR
+        assert generation_at(f"{four.url}/wrong") is FOUR
+    assert generation_at(researcher.fake.url) is FIVE
+
+
+def test_vantage6_4_has_no_sessions(researcher: Researcher) -> None:
+    server = Server5(researcher.fake.url, ContainerLogin("a token"))
+    with pytest.raises(UsageError, match="has no sessions"):
+        FOUR.prepare(server, PLACE, [], Wanted(session=5), researcher.told.append)
+    prepared = FOUR.prepare(server, PLACE, [], Wanted(["digits"]), researcher.told.append)
+    assert prepared.members == prepared.central == {"databases": [{"label": "digits"}]}
