@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEV := .venv-dev/bin
 PROTO_BIN := .venv-protos/bin
-VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed)
+VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed \
+    .venv-vantage6-5/installed)
 UNITS := protos proxy algorithm
 
 .PHONY: help demo test unit coverage integration lint format docs test-direct test-lanes \
-    test-vantage6 test-examples benchmark benchmark-lanes benchmark-vantage6 fuzz compat tapes \
-    protos protos-check clean
+    test-vantage6 test-examples benchmark benchmark-lanes benchmark-vantage6 fuzz compat \
+    compat-vantage6 tapes protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +46,7 @@ docs: .venv-dev/installed  ## the documentation as a site, in build/site
 	$(DEV)/mkdocs build --quiet --clean
 	@echo "Open build/site/index.html."
 
-test-vantage6: .venv/installed .venv-vantage6/installed  ## all on a real vantage6: an hour
+test-vantage6: .venv/installed .venv-vantage6/installed .venv-vantage6-5/installed  ## all on a real vantage6: an hour
 	CI=true $(BIN)/pytest integration_tests -k vantage6 -m ''
 
 test-direct: .venv/installed  ## all of the direct mode, on five releases of Flower: 30 minutes
@@ -61,7 +62,7 @@ test-lanes: .venv/installed  ## all of the lanes: ten minutes
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks
 
-benchmark-vantage6: .venv/installed .venv-vantage6/installed  ## the bridge in vantage6, beside a bare algorithm
+benchmark-vantage6: .venv/installed .venv-vantage6/installed .venv-vantage6-5/installed  ## the bridge in vantage6, beside a bare algorithm
 	$(BIN)/python -m benchmarks.vantage6
 
 benchmark-lanes: .venv/installed  ## steps over each lane, beside native Flower
@@ -79,6 +80,14 @@ compat: .venv/installed  ## try out every release of Flower; some 30 minutes, an
 	    code=$$?; test -s build/compatibility.json || exit $$code; \
 	    mv build/compatibility.json docs/ && $(BIN)/python -m integration_tests.compatibility \
 	    && exit $$code
+
+compat-vantage6: .venv/installed  ## read what every release of vantage6 publishes; 2 minutes
+	mkdir -p build
+	$(BIN)/flower-v6 compat --vantage6 --all --json --cache .venv-flwr \
+	    > build/compatibility-vantage6.json; \
+	    code=$$?; test -s build/compatibility-vantage6.json || exit $$code; \
+	    mv build/compatibility-vantage6.json docs/ && \
+	    $(BIN)/python -m integration_tests.compatibility && exit $$code
 
 tapes: .venv/installed  ## record native runs of RELEASES, of all that have a tape if not given
 	$(BIN)/python -m integration_tests.record $(RELEASES)
@@ -127,5 +136,11 @@ build/browser/installed: integration_tests/browser/package.json .venv/installed
 	    vantage6-algorithm-store==4.15.2
 	touch $@
 
+# The same for vantage6 5, which wants a newer Python than Debian 12 has: an image for Docker.
+.venv-vantage6-5/installed: integration_tests/vantage6_5/image.sh
+	integration_tests/vantage6_5/image.sh
+	mkdir -p .venv-vantage6-5
+	touch $@
+
 clean:  ## remove all environments, and what commands left
-	rm -rf .venv .venv-dev .venv-flwr .venv-protos .venv-vantage6 build demo-results benchmark-results
+	rm -rf .venv .venv-dev .venv-flwr .venv-protos .venv-vantage6 .venv-vantage6-5 build demo-results benchmark-results

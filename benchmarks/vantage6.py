@@ -1,9 +1,10 @@
 """The bridge in a real vantage6, beside an algorithm with nothing in its hands on the same server.
 
-Both have one station. What vantage6 itself takes for a subtask is the measure: the bridge's own
-part of a step, from pulling a message to storing its reply and without the time that the SuperNode
-has it, over a subtask that moves as many bytes and does nothing. In direct mode it is the whole
-step, with the ClientApp and as the ServerApp sees it, over the same.
+It is measured in both generations: in 4.15 on SQLite, in 5 on PostgreSQL. Both have one station.
+What vantage6 itself takes for a subtask is the measure: the bridge's own part of a step, from
+pulling a message to storing its reply and without the time that the SuperNode has it, over a
+subtask that moves as many bytes and does nothing. In direct mode it is the whole step, with the
+ClientApp and as the ServerApp sees it, over the same.
 
 All that the server keeps makes it slower, whosever it is: to find the run of a task, SQLite goes
 through the inputs of all. So the algorithm runs before the bridge and once more after it.
@@ -15,7 +16,8 @@ import os
 import platform
 import sys
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,11 +28,17 @@ from typing import Any
 from algorithm.flower.environment import Flower
 from algorithm.image.build import BASE_IMAGE, build_image
 from integration_tests.harness import APPS, native_federation, run_on
-from integration_tests.vantage6.busy import PROBE
+from integration_tests.vantage6 import busy as busy_4
+from integration_tests.vantage6 import researcher as researcher_4
+from integration_tests.vantage6 import stack as stack_4
 from integration_tests.vantage6.containers import image_name
-from integration_tests.vantage6.researcher import Researcher
-from integration_tests.vantage6.stack import Stack, running_stack
+from integration_tests.vantage6_5 import busy as busy_5
+from integration_tests.vantage6_5 import researcher as researcher_5
+from integration_tests.vantage6_5 import stack as stack_5
 from proxy.calls import Mode
+
+Researcher = researcher_4.Researcher | researcher_5.Researcher
+Stack = stack_4.Stack | stack_5.Stack
 
 _APP, _RESULT = "large", "large-result.json"
 _DEADLINE_SECONDS = 600.0
@@ -61,6 +69,31 @@ class Size:
 _SIZES = (
     Size("1 kB", kilobytes=1, steps=16, own_goal=1.2, step_goal=1.2),
     Size("20 MB", kilobytes=20_000, steps=6, own_goal=1.1),
+)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A vantage6 to measure in.
+
+    Attributes
+    ----------
+    release : str
+        Its release.
+    running_stack : Callable[[], AbstractContextManager[Stack]]
+        Starts it.
+    probe : Path
+        The folder of the empty-handed algorithm.
+    """
+
+    release: str
+    running_stack: Callable[[], AbstractContextManager[Stack]]
+    probe: Path
+
+
+_GENERATIONS = (
+    Generation("4.15.2", stack_4.running_stack, busy_4.PROBE),
+    Generation("5.0.3", stack_5.running_stack, busy_5.PROBE),
 )
 
 
@@ -96,24 +129,33 @@ class Result:
 def main() -> int:
     """Measure; returns 1 if a goal is missed."""
     flower = Flower(Path(sys.executable).parent.parent)
-    with running_stack() as stack:
+    results = [each for generation in _GENERATIONS for each in _measured(generation, flower)]
+    print(f"a step of native Flower with 1 kB, without vantage6: {_native_step(flower):.2f} s")
+    return 0 if all(each.measured <= each.goal for each in results) else 1
+
+
+def _measured(generation: Generation, flower: Flower) -> list[Result]:
+    """Measure all sizes in one vantage6."""
+    release = flower.release
+    with generation.running_stack() as stack:
         stack.plain.start()
-        release = flower.release
-        print(f"flwr {release}, vantage6 4.15.2, python {platform.python_version()}, one station")
-        probe = stack.build(PROBE, "probe")
+        print(
+            f"flwr {release}, vantage6 {generation.release}, python {platform.python_version()},"
+            " one station"
+        )
+        probe = stack.build(generation.probe, "probe")
         app = build_image(
             APPS / _APP, image_name(stack.session, _APP), release, BASE_IMAGE, lambda _: None
         )
         print(f"the image with a NumPy app: {app.size / 1e6:.0f} MB", flush=True)
         results = [each for size in _SIZES for each in _measure(stack, probe, app.name, size)]
-    print(_table(results))
-    print(f"a step of native Flower with 1 kB, without vantage6: {_native_step(flower):.2f} s")
-    return 0 if all(each.measured <= each.goal for each in results) else 1
+    print(_table(results), flush=True)
+    return results
 
 
 def _measure(stack: Stack, probe: str, app: str, size: Size) -> list[Result]:
     """Measure one size: the empty-handed algorithm before each mode and after it."""
-    researcher = Researcher(stack.plain)
+    researcher = _researcher(stack)
     central, station = stack.plain.organizations[:2]
 
     def moves() -> list[float]:
@@ -148,6 +190,12 @@ def _measure(stack: Stack, probe: str, app: str, size: Size) -> list[Result]:
         results.append(_result(researcher, size, mode, task, mean(before + after)))
         before = after
     return results
+
+
+def _researcher(stack: Stack) -> Researcher:
+    if isinstance(stack, stack_5.Stack):
+        return researcher_5.Researcher(stack.plain)
+    return researcher_4.Researcher(stack.plain)
 
 
 def _result(researcher: Researcher, size: Size, mode: str, task: int, subtask: float) -> Result:

@@ -18,16 +18,36 @@ from integration_tests.harness import (
 )
 from integration_tests.vantage6.apps import image_of
 from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage6
+from integration_tests.vantage6.runs import natively
+from integration_tests.vantage6_5.fixtures import (
+    encrypted_5,
+    image_of_5,
+    plain_5,
+    probe_5,
+    vantage6_5,
+)
 
-__all__ = ["encrypted", "image_of", "plain", "probe", "vantage6"]  # fixtures, too
+__all__ = [  # fixtures, too
+    "encrypted",
+    "encrypted_5",
+    "image_of",
+    "image_of_5",
+    "natively",
+    "plain",
+    "plain_5",
+    "probe",
+    "probe_5",
+    "vantage6",
+    "vantage6_5",
+]
 
 
 class _BySharedStack(LoadScopeScheduling):  # type: ignore[misc]
-    """Runs a file's tests in one process, one after the other; those on vantage6 all in one."""
+    """Runs a file's tests in one process, one after the other; those on one vantage6 all in one."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return "vantage6" if "vantage6" in path else path
+        return next((stack for stack in ("vantage6_5", "vantage6") if stack in path), path)
 
 
 @pytest.hookimpl(optionalhook=True)

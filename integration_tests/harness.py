@@ -175,6 +175,15 @@ def listens(address: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens at, on any address of this machine."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
 @contextmanager
 def native_federation(
     flower: Flower, folder: Path, node_configs: Sequence[str] = ("", "")

@@ -4,8 +4,18 @@ import json
 
 import pytest
 
+from algorithm.compat.vantage6 import examine as vantage6
+from algorithm.compat.vantage6.contract import GENERATIONS
 from algorithm.compat.verdict import Verdict, decode
-from integration_tests.compatibility import FOUND, README, section, updated
+from integration_tests.compatibility import (
+    ABOUT_VANTAGE6,
+    FOUND,
+    FOUND_OF_VANTAGE6,
+    README,
+    section,
+    updated,
+    updated_for_vantage6,
+)
 from integration_tests.harness import flower_v6, installed
 from proxy.fleet.releases import NEWEST_TRIED, version_of
 
@@ -33,6 +43,23 @@ def test_an_app_ends_as_natively_on_every_kind_of_fleet_api(release: str) -> Non
 def test_the_readme_says_what_make_compat_found() -> None:
     readme = README.read_text()
     assert updated(readme, decode(FOUND.read_text())) == readme
+
+
+def test_the_pages_say_what_make_compat_vantage6_found() -> None:
+    found = vantage6.decode(FOUND_OF_VANTAGE6.read_text())
+    for path in (README, ABOUT_VANTAGE6):
+        page = path.read_text()
+        assert updated_for_vantage6(page, found) == page
+
+
+def test_the_releases_of_vantage6_that_the_tests_run_fit() -> None:
+    releases = sorted(release for each in GENERATIONS for release in each.tried)
+    ended = flower_v6("compat", "--vantage6", *releases, "--json")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = json.loads(ended.stdout)["releases"]
+    assert [(each["release"], each["status"]) for each in found] == [
+        (release, "works") for release in releases
+    ]
 
 
 def test_the_newest_release_that_was_tried_is_known() -> None:

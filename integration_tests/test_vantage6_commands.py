@@ -234,8 +234,8 @@ def test_a_run_is_ended_and_nothing_of_it_is_left_at_the_server(
         lambda: not names & {each.name for each in plain.containers()}, "nothing runs any more"
     )
     assert f"There is no task {first}" in error_of(as_researcher, "delete", first)
-    assert not {*tasks, killed.task, deleted.task} & tasks_of_runs(vantage6.server.database)
-    assert None not in tasks_of_runs(vantage6.server.database)
+    assert not {*tasks, killed.task, deleted.task} & tasks_of_runs(vantage6.server.sqlite)
+    assert None not in tasks_of_runs(vantage6.server.sqlite)
 
 
 def tasks_of_runs(database: Path) -> set[int | None]:

@@ -220,7 +220,7 @@ def test_a_task_that_is_created_twice_trains_nobody_twice(
 def test_a_task_that_is_created_twice_from_outside_trains_nobody_twice(
     plain: Collaboration, image_of: ImageOf, flower: Flower, tmp_path: Path
 ) -> None:
-    journals = Journals(plain.nodes[:2])
+    journals = Journals([node.data for node in plain.nodes[:2]])
     server = urlsplit(plain.url)
     with doubling(f"{server.scheme}://{server.netloc}", "127.0.0.1") as proxy:
         environment = login(plain) | {

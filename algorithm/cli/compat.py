@@ -1,4 +1,4 @@
-"""`flower-v6 compat`: whether the bridge speaks releases of Flower."""
+"""`flower-v6 compat`: whether the bridge speaks releases of Flower, or of vantage6."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 from algorithm.cli.options import Commands, add_command, add_flower_env, add_json
 from algorithm.compat.environment import is_nightly, released
 from algorithm.compat.examine import examine_installed, examine_released, supported
+from algorithm.compat.vantage6 import examine as vantage6
 from algorithm.compat.verdict import HEADING, Verdict, encode, lines
 from algorithm.flower.environment import Flower
 from algorithm.paths import check_folder, expanded
@@ -30,6 +31,11 @@ def add(commands: Commands) -> None:
     which.add_argument("--all", action="store_true", help="all releases that the bridge supports")
     which.add_argument(
         "--newest", action="store_true", help="the newest release in the package index"
+    )
+    parser.add_argument(
+        "--vantage6",
+        action="store_true",
+        help="the releases are vantage6's (default: the newest)",
     )
     parser.add_argument(
         "--live",
@@ -63,6 +69,8 @@ def compat(options: argparse.Namespace, screen: Screen) -> int:
     """
     if options.releases and (options.all or options.newest):
         raise UsageError("Name releases, or give --all or --newest; not both.")
+    if options.vantage6:
+        return _compat_vantage6(options, screen)
     if options.tapes is not None and not options.live:
         raise UsageError("--tapes needs --live: tapes are recorded of native runs.")
     if options.tapes is not None:
@@ -77,6 +85,24 @@ def compat(options: argparse.Namespace, screen: Screen) -> int:
     if options.json:
         screen.result(encode(verdicts))
     return 1 if any(verdict.reasons or verdict.direct_reasons for verdict in verdicts) else 0
+
+
+def _compat_vantage6(options: argparse.Namespace, screen: Screen) -> int:
+    """Do the same for releases of vantage6, by what they publish."""
+    if options.live or options.tapes is not None or options.flower_env is not None:
+        raise UsageError("--vantage6 goes with releases, --all, --newest, --cache and --json only.")
+    cache = options.cache or _cache()
+    check_folder(cache)
+    known = vantage6.known()
+    screen.line(vantage6.HEADING)
+    verdicts = []
+    for release in options.releases or (known if options.all else known[-1:]):
+        verdicts.append(vantage6.examine(release, known, cache))
+        for line in vantage6.lines(verdicts[-1]):
+            screen.line(line)
+    if options.json:
+        screen.result(vantage6.encode(verdicts))
+    return 1 if any(verdict.reasons for verdict in verdicts) else 0
 
 
 def _verdicts(options: argparse.Namespace) -> Iterator[Verdict]:

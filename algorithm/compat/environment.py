@@ -17,18 +17,26 @@ _FINAL = re.compile(r"[0-9.]+")
 _APP_NEEDS = ("numpy",)
 
 
-def released() -> list[str]:
-    """Return all final releases of flwr that the package index has, oldest first.
+def released(package: str = "flwr", any_python: bool = False) -> list[str]:
+    """Return all final releases of a package that the package index has, oldest first.
+
+    Parameters
+    ----------
+    package : str
+        Its name.
+    any_python : bool
+        Whether those count, too, that this Python cannot run.
 
     Raises
     ------
     FlowerError
         If the index does not answer.
     """
-    answer = _pip("index", "versions", "flwr")
+    more = ("--ignore-requires-python",) if any_python else ()
+    answer = _pip("index", "versions", *more, package)
     found = _VERSIONS.search(answer)
     if found is None:
-        raise FlowerError(f"The package index names no releases of flwr: {answer}")
+        raise FlowerError(f"The package index names no releases of {package}: {answer}")
     versions = [each for each in found[1].split(", ") if _FINAL.fullmatch(each)]
     return sorted(versions, key=version_of)
 
@@ -51,11 +59,16 @@ def wheel(release: str, cache: Path) -> Path:
     FlowerError
         If it cannot be downloaded.
     """
-    folder, package = cache / "wheels", _package(release)
+    return wheel_of(_package(release), release, cache)
+
+
+def wheel_of(package: str, release: str, cache: Path) -> Path:
+    """Return the wheel of any package, to be read; raises as `wheel` does."""
+    folder = cache / "wheels"
     name = f"{package.replace('-', '_')}-{release}-py3-none-any.whl"
     with _alone(folder / release):
         if not (folder / name).exists():
-            only = ("--no-deps", "--only-binary", package)
+            only = ("--no-deps", "--ignore-requires-python", "--only-binary", package)
             _pip("download", *only, "--dest", str(folder), f"{package}=={release}")
     return folder / name
 

@@ -120,8 +120,8 @@ class Job:
 
     def forget_all_but_marks(self) -> None:
         """Remove what only a run that goes on needs; logs stay."""
-        for each in (self._messages, self.contexts, self.folder / "cache"):
-            shutil.rmtree(each, ignore_errors=True)
+        for name in ("messages", "contexts", "cache", "flwr"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def message(self, message_id: str) -> Message:
         """Return a message's place, made if it is missing.

@@ -1,12 +1,15 @@
-"""The command flower-v6 as a researcher uses it with vantage6."""
+"""The command flower-v6 as a researcher uses it with vantage6, of either generation."""
 
 import json
 from pathlib import Path
 
 from integration_tests.harness import finish, start
+from integration_tests.vantage6 import stack as stack_4
 from integration_tests.vantage6.page import shown
-from integration_tests.vantage6.stack import Collaboration
+from integration_tests.vantage6_5 import stack as stack_5
 from proxy.system.process import Process
+
+Collaboration = stack_4.Collaboration | stack_5.Collaboration
 
 # Each message takes some seconds, most of them vantage6's, and tests run on busy machines.
 RUN_SECONDS = 1200.0
@@ -14,12 +17,7 @@ RUN_SECONDS = 1200.0
 
 def login(collaboration: Collaboration) -> dict[str, str]:
     """Return the variables that say who the researcher is, and in which collaboration."""
-    said = {
-        "SERVER": collaboration.url,
-        "USERNAME": collaboration.username,
-        "PASSWORD": collaboration.password,
-        "COLLABORATION": collaboration.name,
-    }
+    said = {**collaboration.login, "COLLABORATION": collaboration.name}
     if collaboration.private_key is not None:
         said["ORGANIZATION_KEY"] = str(collaboration.private_key)
     return {f"FLOWER_V6_{name}": value for name, value in said.items()}

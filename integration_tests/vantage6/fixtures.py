@@ -15,9 +15,9 @@ from integration_tests.vantage6.stack import Collaboration, Stack, running_stack
 def vantage6() -> Iterator[Stack]:
     """A server with its collaborations, and no node yet."""
     if reason := containers.unusable():
-        _unavailable(f"Docker cannot be used: {reason}")
+        unavailable(f"Docker cannot be used: {reason}")
     if not program.PYTHON.exists():
-        _unavailable("there is no .venv-vantage6: `make .venv-vantage6/installed` makes it")
+        unavailable("there is no .venv-vantage6: `make .venv-vantage6/installed` makes it")
     with running_stack() as stack:
         yield stack
 
@@ -42,7 +42,7 @@ def probe(vantage6: Stack) -> str:
     return vantage6.build(PROBE, "probe")
 
 
-def _unavailable(reason: str) -> NoReturn:
+def unavailable(reason: str) -> NoReturn:
     """Skip; where the tests decide what may land, fail."""
     if os.environ.get("CI"):
         pytest.fail(reason)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from integration_tests.harness import wait_until
-from integration_tests.vantage6.node import Node
 
 # Before the first training containers, a SuperLink and SuperNodes have to start.
 _TRAINING_SECONDS = 300.0
@@ -21,16 +20,18 @@ class Journals:
 
     Parameters
     ----------
-    nodes : Sequence[Node]
-        Of the stations, in the order of their partitions; each was online before.
+    folders : Sequence[Path]
+        Of the stations, in the order of their partitions: what their containers share.
+    seen_at : str
+        Where containers see them.
     """
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, folders: Sequence[Path], seen_at: str = "/mnt/data") -> None:
         name = f"faults-{next(_runs)}"
-        self.path = f"/mnt/data/{name}/journal"
-        self._folders = [node.data / name for node in nodes]
+        self.path = f"{seen_at}/{name}/journal"
+        self._folders = [folder / name for folder in folders]
         for folder in self._folders:
-            folder.mkdir()
+            folder.mkdir(parents=True)
 
     def await_training(self, station: int, number: int) -> None:
         """Wait until a station trains in a round."""

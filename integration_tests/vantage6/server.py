@@ -22,14 +22,16 @@ class Server:
         Where it keeps all its files.
     port : int
         Where it listens.
+    database : str | None
+        Where its database is, as SQLAlchemy wants it; if None, SQLite's is in the folder.
     """
 
     host = "http://127.0.0.1"
     api_path = "/api"
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, database: str | None = None) -> None:
         self.port = port
-        self.database = folder / "server.sqlite"
+        self.sqlite = folder / "server.sqlite"
         config = folder / "server.yaml"
         config.write_text(
             json.dumps(
@@ -39,7 +41,7 @@ class Server:
                     "port": port,
                     "allow_drop_all": False,
                     "api_path": self.api_path,
-                    "uri": f"sqlite:///{self.database}",
+                    "uri": database or f"sqlite:///{self.sqlite}",
                     # Without it, all tokens are void after a restart.
                     "jwt_secret_key": secrets.token_hex(),
                     "logging": {**logging_settings(), "file": "server.log"},

@@ -1,7 +1,6 @@
 """A server with two collaborations of the same three organizations, and their nodes."""
 
 import secrets
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from integration_tests.harness import free_ports
 from integration_tests.vantage6 import containers
 from integration_tests.vantage6.containers import Container
 from integration_tests.vantage6.node import Node, Settings
 from integration_tests.vantage6.registration import Administrator, Organization
 from integration_tests.vantage6.server import Server
 from integration_tests.vantage6.tables import write_digits
+from integration_tests.vantage6_5.postgresql import running_postgresql
 from proxy.system.process import Workspace
 
 _NAMES = ("North Hospital", "South Hospital", "West Clinic")
@@ -38,6 +39,11 @@ class Collaboration:
     username: str
     password: str
     private_key: Path | None
+
+    @property
+    def login(self) -> dict[str, str]:
+        """What the command needs of the researcher, by the names of its variables."""
+        return {"SERVER": self.url, "USERNAME": self.username, "PASSWORD": self.password}
 
     def start(self) -> None:
         """Start all nodes, and wait until they take tasks."""
@@ -69,16 +75,23 @@ class Stack:
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
-    """Start a server; at the end nothing is left of it, of nodes, or of what they ran."""
+def running_stack(on_postgresql: bool = False) -> Iterator[Stack]:
+    """Start a server; at the end nothing is left of it, of nodes, or of what they ran.
+
+    Its database is SQLite's, as vantage6 has it by default, or PostgreSQL's.
+    """
     containers.remove_dead_sessions()
     containers.build_base_image()
     session = containers.new_session()
     with ExitStack() as ending:
         folder = ending.enter_context(Workspace()).path
         ending.callback(containers.remove, session)
-        server_port, *node_ports = _free_ports(1 + 2 * len(_NAMES))
-        server = Server(_made(folder / "server"), server_port)
+        server_port, *node_ports = free_ports(1 + 2 * len(_NAMES))
+        database = None
+        if on_postgresql:
+            postgresql = ending.enter_context(running_postgresql(f"{session}-postgresql"))
+            database = postgresql.create("server")
+        server = Server(_made(folder / "server"), server_port, database)
         ending.callback(server.stop)
         server.start()
 
@@ -105,7 +118,7 @@ def running_stack() -> Iterator[Stack]:
                         ports[index],
                         Settings(
                             {
-                                "default": _database(node_folder, organization.name),
+                                "default": write_table(node_folder, organization.name),
                                 "digits": write_digits(node_folder / "digits.csv", index),
                             }
                         ),
@@ -124,7 +137,9 @@ def running_stack() -> Iterator[Stack]:
             )
 
         count = len(_NAMES)
-        keys = [_private_key(folder / f"organization-{index + 1}.pem") for index in range(count)]
+        keys = [
+            write_private_key(folder / f"organization-{index + 1}.pem") for index in range(count)
+        ]
         yield Stack(
             session,
             folder,
@@ -134,21 +149,12 @@ def running_stack() -> Iterator[Stack]:
         )
 
 
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens at, on any address of this machine."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
 
 
-def _database(folder: Path, organization: str) -> Path:
+def write_table(folder: Path, organization: str) -> Path:
     """Write a table that says whose it is."""
     path = folder / "default.csv"
     path.write_text(
@@ -157,7 +163,7 @@ def _database(folder: Path, organization: str) -> Path:
     return path
 
 
-def _private_key(path: Path) -> Path:
+def write_private_key(path: Path) -> Path:
     """Write a key as `v6 node create-private-key` does."""
     key = generate_private_key(public_exponent=65537, key_size=4096)
     path.write_bytes(

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxy.carriers.answers import UNDER_WAY, UNHEARD
-from proxy.errors import CarrierError, ServerUnreachable
+from proxy.errors import Cancelled, CarrierError, ServerUnreachable
 from proxy.vantage6 import payload
 from proxy.vantage6.server import Server
 
 log = logging.getLogger(__name__)
 
 # After so long without an answer, and then each time after a share of the time that it took so far.
-_EVERY_SECONDS = 12.0
+_EVERY_SECONDS = 15.0
 _SHARE = 0.05
 # The result of the asking task may be lost, too.
 _LOST_SECONDS = 10.0
@@ -73,25 +73,30 @@ class Asking:
         ------
         ServerUnreachable
             If the server does not answer.
+        Cancelled
+            If nobody wants the answer any more.
         """
+        try:
+            return self._look(path)
+        except (Cancelled, ServerUnreachable):
+            raise
+        except CarrierError as error:
+            log.debug("a task that asks for an answer failed: %s", error)
+            self._ask_again(_EVERY_SECONDS)
+            return False
+
+    def _look(self, path: Path) -> bool:
         now = self._clock()
         if not self._task:
             if now >= self._due:
                 self._task, self._asked_at = self._ask(), now
             return False
-        try:
-            if not self._server.save_result(self._task, path):
-                if now - self._asked_at > _LOST_SECONDS and not self._waits():
-                    self._ask_again(0.0)
-                return False
-            with payload.read(path) as result:
-                found = result.fields
-        except ServerUnreachable:
-            raise
-        except CarrierError as error:
-            log.debug("the task that asks for an answer failed: %s", error)
-            self._ask_again(_EVERY_SECONDS)
+        if not self._server.save_result(self._task, path):
+            if now - self._asked_at > _LOST_SECONDS and not self._waits():
+                self._ask_again(0.0)
             return False
+        with payload.read(path) as result:
+            found = result.fields
         if found not in (UNHEARD, UNDER_WAY):
             return True
         self._unheard = self._unheard + 1 if found == UNHEARD else 0

@@ -147,10 +147,10 @@ class Vantage6Starter:
 
         number, asking = create(), None
         if self.creator.loses_results and isinstance(call, CourierCall | PerRoundCall):
-            ask, name = AskCall(call.message_id, call.job, call.max_reply_bytes), f"ask {title}"
+            ask = AskCall(call.message_id, call.job, call.max_reply_bytes)
             asking = Asking(
                 self._server,
-                lambda: self._create(station, name, ask, None, ends_at, cancelled),
+                lambda: self._create(station, title, ask, None, ends_at, cancelled),
                 create,
             )
         task = _Task(self, self._server, number, station, asking)
@@ -187,6 +187,9 @@ class Vantage6Starter:
             "description": f"{_about(call)} at {station}",
         }
         organization, refusals = self._organizations[station], 0
+        if isinstance(call, AskCall):
+            # Of the same step, so that nobody takes the message for one that is done with.
+            members["name"] += " (again)"
         with TemporaryDirectory(dir=self.folder) as folder:
             path = Path(folder, "payload")
             task = call.task()
@@ -286,6 +289,8 @@ class _Task:
                     self.number = self._asking.repeated or self.number
             except ServerUnreachable as error:
                 trouble = f" {error.message}"
+            except Cancelled:
+                raise
             except CarrierError as error:
                 raise self._failure(error) from error
             now = time.monotonic()

@@ -86,10 +86,11 @@ ARROWS = {
     "algorithm.researcher": {"algorithm.flower", "algorithm.functions", "algorithm.runs"},
     "algorithm.compat.wheel": {"algorithm.flower"},
     "algorithm.compat": {"algorithm.compat.wheel", "algorithm.flower", "algorithm.runs"},
+    "algorithm.compat.vantage6": {"algorithm.compat"},
     "algorithm.report": {"algorithm.runs"},
     "algorithm.cli": {
-        *("algorithm.compat", "algorithm.flower", "algorithm.image", "algorithm.report"),
-        *("algorithm.researcher", "algorithm.runs", "algorithm.station"),
+        *("algorithm.compat", "algorithm.compat.vantage6", "algorithm.flower", "algorithm.image"),
+        *("algorithm.report", "algorithm.researcher", "algorithm.runs", "algorithm.station"),
     },
     "algorithm": {"algorithm.functions"},
 }

@@ -173,3 +173,11 @@ def test_a_release_whose_dependencies_cannot_be_had_gets_those_of_one_before(
     ]
     assert environment.environment("1.42.0", tmp_path) == folder
     assert len(asked) == 3
+
+
+def test_releases_of_vantage6_are_neither_tried_out_nor_installed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    exit_code, written = compat(capsys, "--vantage6", "--live")
+    assert exit_code == 1
+    assert "--vantage6 goes with releases, --all, --newest, --cache and --json only." in written

@@ -149,6 +149,7 @@ def test_a_lost_answer_is_fetched_by_a_small_task(
     assert made.exchange() == REPLY
     asked = [each for each in station.called if each["method"] == "ask"]
     assert [each["message_id"] for each in asked] == ["1f", "1f"]
+    assert made.fake.api.members[-1]["name"] == "train 3: Beta (again)"
     assert station.methods().count("courier") + station.methods().count("per_round") == 1
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from proxy.errors import CarrierError
 from proxy.platforms import platform_of
 from proxy.vantage6.container import (
     Container,
@@ -24,6 +25,8 @@ _TOKEN = "CONTAINER_TOKEN"  # noqa: S105
 _DATAFRAMES = "USER_REQUESTED_DATAFRAMES"
 _SOURCE = "DATABASE_URI"
 _SEPARATORS = re.compile("[,;]")
+# vantage6/hq/resource/common/input_schema.py, `DataframeInitInputSchema`. It names files.
+_DATAFRAME = re.compile(r"[0-9A-Za-z_-]{1,200}")
 
 
 def read(environment: Mapping[str, str]) -> Container:
@@ -57,5 +60,8 @@ def _databases(environment: Mapping[str, str], session: Path) -> dict[str, Datab
         return {"": Database(uri, kind)}
     if _DATAFRAMES not in environment:
         return {}
-    names = _SEPARATORS.split(decoded_value(environment, _DATAFRAMES))
-    return dict(read_extracted(session, name) for name in names if name)
+    names = [each for each in _SEPARATORS.split(decoded_value(environment, _DATAFRAMES)) if each]
+    for name in names:
+        if not _DATAFRAME.fullmatch(name):
+            raise CarrierError(f"{_DATAFRAMES} has {name[:80]!r}, which names no dataframe.")
+    return dict(read_extracted(session, name) for name in names)

@@ -78,7 +78,10 @@ def read_extracted(session: Path, name: str) -> tuple[str, Database]:
     try:
         noted = strict_json.loads(about.read_bytes())
         # Others can write to the folder: what is named lies in it.
-        copy = folder / Path(str(noted["file"])).name
+        file = Path(str(noted["file"])).name
+        if file in ("", ".."):
+            raise ValueError("no file")
+        copy = folder / file
         return str(noted["label"]), Database(str(copy), str(noted["type"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CarrierError(f"What is noted of the dataframe {name!r} is damaged.") from error

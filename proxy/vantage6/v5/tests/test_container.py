@@ -79,6 +79,11 @@ def test_dataframes_of_any_name_are_read_or_a_carrier_error(names: str) -> None:
         read(environment(Path("/no/session"), USER_REQUESTED_DATAFRAMES=names))
 
 
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CarrierError, match="names no dataframe"):
+        read(environment(tmp_path, USER_REQUESTED_DATAFRAMES="digits,../../etc"))
+
+
 # Extracted databases
 
 
@@ -127,7 +132,12 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path: Path, table: Database) -> No
         keep(tmp_path, "df", "digits", table, for_one_run=True)
 
 
-@pytest.mark.parametrize("noted", ["", "[]", "{}", '{"label": "x", "type": "csv", "file": 7}'])
+NOTE = '{"label": "x", "type": "csv", "file": %s}'
+
+
+@pytest.mark.parametrize(
+    "noted", ["", "[]", "{}", NOTE % 7, NOTE % '""', NOTE % '".."', NOTE % '"a/../.."']
+)
 def test_a_damaged_note_is_an_error_or_leads_into_its_folder(tmp_path: Path, noted: str) -> None:
     folder = tmp_path / "flower-v6" / "data" / "df"
     folder.mkdir(parents=True)

@@ -1,0 +1,1 @@
+"""Whether a release of vantage6 can be used: by what its wheels publish."""
