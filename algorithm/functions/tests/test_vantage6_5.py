@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from algorithm import __main__ as program
+from algorithm.flower.environment import ENVIRONMENT_VARIABLE
 from algorithm.functions import extract, host
 from algorithm.station.job import Job
+from algorithm.tests.fake_flower import make_flower
 from algorithm.tests.node import encoded
 from proxy.carriers.answers import UNDER_WAY, UNHEARD
 from proxy.errors import CarrierError
@@ -27,6 +29,7 @@ class Pod:
         self.session = folder / "session"
         self.session.mkdir()
         self.output = folder / "output"
+        self.image: dict[str, str] = {}  # its own variables
         self._input = folder / "input"
         self._monkeypatch = monkeypatch
 
@@ -46,7 +49,8 @@ class Pod:
         """Run a function; returns the exit code, and what is in the output."""
         self.output.write_bytes(b"")  # as the node makes it
         self._input.write_text(json.dumps(kwargs))
-        self._monkeypatch.setattr(os, "environ", self.environment(method, **more))
+        environment = self.image | self.environment(method, **more)
+        self._monkeypatch.setattr(os, "environ", environment)
         code = program.main()
         content = self.output.read_bytes()
         return code, json.loads(content) if content.startswith(b"{") else content
@@ -140,8 +144,11 @@ def test_a_host_that_lives_cleans_up_itself(pod: Pod) -> None:
     assert job.message("1f").answered()
 
 
-def test_a_host_ends_when_the_run_has(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_ends_when_the_run_has(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(host, "_LINGER_SECONDS", 0.0)
+    pod.image[ENVIRONMENT_VARIABLE] = str(make_flower(tmp_path / "flower"))
     pod.job.end()
     kwargs = {"node_id": 7, "node_config": "", "idle_limit": 60.0, "job": "task1"}
     assert pod.run("host", kwargs) == (0, {"served": 0})

@@ -136,5 +136,6 @@ def test_a_keycloak_that_does_not_answer_is_named(hq: FakeHq) -> None:
 
 
 def test_what_is_no_keycloak_is_said(hq: FakeHq) -> None:
-    with pytest.raises(Vantage6Error, match="has no realm"):
+    with pytest.raises(Vantage6Error, match="offers no token_endpoint: status 401") as caught:
         DeviceLogin(Realm(hq.url))
+    assert "whether that is the Keycloak" in caught.value.hint
