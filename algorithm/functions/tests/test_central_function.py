@@ -203,12 +203,9 @@ def test_what_the_serverapp_writes_into_its_working_directory_comes_with_the_out
 def test_a_run_that_fails_is_an_error_and_leaves_its_outcome(function: Central) -> None:
     failed = {"run-id": "42", "status": "finished:failed", "status-details": "No clients."}
     set_run(function.flower, "echo half > model.npz; echo Traceback", [failed])
-    with pytest.raises(AppError, match="No clients") as failed:
+    with pytest.raises(AppError, match="No clients"):
         function.run({"supernodes": "per-round"})
-    # The end of the app's log stands in the function's own already.
-    assert "Traceback" not in str(failed.value)
     assert function.outcome["status"] == "failed"
-    assert "No clients." in function.outcome["metrics"][-1]["error"]
     assert "No clients." in function.outcome["cause"]
     assert "Traceback" in function.outcome["log"]
     assert list(function.outcome["files"]) == ["model.npz"]
