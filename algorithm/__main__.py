@@ -78,7 +78,8 @@ def _leave_error(path: Path, text: str, code: str, method: object) -> None:
         if not path.exists() or not path.stat().st_size:
             fields: dict[str, object] = {"error": text, "code": code}
             if method == _WITHOUT_DATA:
-                fields = importlib.import_module("algorithm.functions.result").refusal(text)
+                result = importlib.import_module("algorithm.functions.result")
+                fields = {**result.refusal(text), "code": code}
             payload.write(path, fields)
 
 

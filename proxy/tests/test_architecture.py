@@ -86,7 +86,7 @@ ARROWS = {
     "algorithm.researcher": {"algorithm.flower", "algorithm.functions", "algorithm.runs"},
     "algorithm.compat.wheel": {"algorithm.flower"},
     "algorithm.compat": {"algorithm.compat.wheel", "algorithm.flower", "algorithm.runs"},
-    "algorithm.compat.vantage6": {"algorithm.compat"},
+    "algorithm.compat.vantage6": {"algorithm.compat", "algorithm.compat.wheel"},
     "algorithm.report": {"algorithm.runs"},
     "algorithm.cli": {
         *("algorithm.compat", "algorithm.compat.vantage6", "algorithm.flower", "algorithm.image"),

@@ -39,7 +39,7 @@ def asked(*options: str, **station_options: object) -> Organizations:
     parser = argparse.ArgumentParser()
     add_vantage6_options(parser)
     parser.set_defaults(
-        supernodes=None, stations=None, node_config=[], flower_env=None, deadline=60.0
+        supernodes=None, stations=None, node_config=[], lane=[], flower_env=None, deadline=60.0
     )
     parser.set_defaults(**station_options)
     return vantage6_stations(parser.parse_args(["--vantage6", "an/image", *options]))

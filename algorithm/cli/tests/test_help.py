@@ -8,10 +8,18 @@ import pytest
 from algorithm.cli.main import parser
 
 COLUMNS = 100
-LOGIN = {"--server", "--username", "--password-file", "--mfa-code", "--organization-key"}
+LOGIN = {
+    "--server",
+    "--username",
+    "--password-file",
+    "--mfa-code",
+    "--organization-key",
+    "--auth-server",
+    "--auth-realm",
+}
 STATIONS = {"--stations", "--supernodes", "--node-config", "--deadline", "--tape", "--flower-env"}
 LANES = {"--lane", "--lane-keys", "--unsealed"}
-VANTAGE6 = {"--collaboration", "--organizations", "--database"}
+VANTAGE6 = {"--collaboration", "--organizations", "--database", "--session", "--dataframe"}
 # The options of each command; a change of these is a change of what users rely on.
 OPTIONS = {
     "run": {"--run-config", "--mode", "--output", "--json", "--metrics", *STATIONS, *LANES},
@@ -35,7 +43,16 @@ OPTIONS = {
     "report": {"--compare", "--output", "--crate"},
     "record": {"--superlink", "--listen", "--about"},
     "replay": set(),
-    "compat": {"--all", "--newest", "--live", "--tapes", "--cache", "--flower-env", "--json"},
+    "compat": {
+        "--all",
+        "--newest",
+        "--live",
+        "--tapes",
+        "--cache",
+        "--flower-env",
+        "--json",
+        "--vantage6",
+    },
 }
 # Options of other commands that a help mentions.
 MENTIONED = {"keys": {"--stations"}}

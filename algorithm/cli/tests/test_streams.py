@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from algorithm.tests.fake_flower import make_app, make_flower, set_run
+from proxy.vantage6.v4.testing import FakeServer
 
 PROGRAM = [sys.executable, "-P", "-m", "algorithm.cli"]
 FAILED = [{"run-id": "42", "status": "finished:failed"}]
@@ -115,8 +116,9 @@ def test_streams_may_be_closed(workplace: Workplace, closed: str) -> None:
 
 
 def test_with_a_closed_standard_input_nobody_is_asked_for_a_password() -> None:
-    login = ["--server", "http://127.0.0.1:1", "--username", "ada"]
-    shown = ended(["sh", "-c", 'exec "$@" <&-', "sh", *PROGRAM, "watch", "1", *login])
+    with FakeServer() as server:
+        login = ["--server", server.url, "--username", "ada"]
+        shown = ended(["sh", "-c", 'exec "$@" <&-', "sh", *PROGRAM, "watch", "1", *login])
     assert shown.returncode == 1
     assert "No password of ada is given" in shown.stderr
 

@@ -61,7 +61,7 @@ def test_an_unknown_argument_is_refused_naming_those_that_there_are() -> None:
     error = refused({"round": 3})
     assert error.message == "The central function has no argument 'round'."
     assert error.hint == (
-        "There are: run_config, organizations, supernodes, mode, deadline, idle_limit."
+        "There are: run_config, organizations, supernodes, mode, deadline, idle_limit, dataframes."
     )
 
 

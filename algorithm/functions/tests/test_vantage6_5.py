@@ -191,7 +191,7 @@ def test_a_database_that_is_no_file_is_an_error_in_the_log_and_no_index(
     code, left = pod.run("extract", kwargs, **where)
     assert code == 0
     assert "no file and no folder" in left["error"]
-    assert "no file and no folder" in capsys.readouterr().err
+    assert "no file and no folder" in capsys.readouterr().out
 
 
 def test_in_vantage6_4_nothing_is_extracted(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """What an algorithm store of vantage6 5 says of an image: as for 4, with 5's steps."""
 
 from algorithm.__main__ import FUNCTIONS
+from algorithm.flower import strict_toml
 from algorithm.image.store_entry import store_entry
 from algorithm.image.store_entry_5 import entry_for_5
-from algorithm.tests.fabs import MANIFEST
+from algorithm.tests.fabs import MANIFEST, PYPROJECT
 from proxy.calls import AskCall, EndCall, ExtractCall
 
-FOUR = store_entry("reg/app:1", MANIFEST, {})
+FOUR = store_entry("reg/app:1", MANIFEST, strict_toml.loads(PYPROJECT))
 FIVE = entry_for_5(FOUR)
 STEPS = {each["name"]: each["step_type"] for each in FIVE["functions"]}
 
