@@ -1,9 +1,9 @@
-"""The generations of vantage6: what reads a container's contract, and what speaks the REST API.
+"""The generations of vantage6: what speaks their REST APIs.
 
 A container knows its generation by its platform; a user asks the server for its version.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,15 +11,12 @@ import requests
 
 from proxy import strict_json
 from proxy.errors import ServerUnreachable, Vantage6Error
-from proxy.platforms import VANTAGE6_4, VANTAGE6_5, Platform, platform_of
-from proxy.vantage6.container import Container
+from proxy.platforms import VANTAGE6_4, VANTAGE6_5, Platform
 from proxy.vantage6.data import Place, Prepared, Wanted
 from proxy.vantage6.login import PLAIN, content_of, reason
 from proxy.vantage6.server import Organization, Server
-from proxy.vantage6.v4 import container as container_4
 from proxy.vantage6.v4.data import prepare as prepare_4
 from proxy.vantage6.v4.server import Server4
-from proxy.vantage6.v5 import container as container_5
 from proxy.vantage6.v5.server import Server5
 from proxy.vantage6.v5.sessions import prepare as prepare_5
 
@@ -36,8 +33,6 @@ class Generation:
     ----------
     platform : Platform
         What can be relied on there.
-    read : Callable[[Mapping[str, str]], Container]
-        Reads a container's contract from its environment.
     server : type[Server]
         The REST API.
     prepare : Prepare
@@ -45,7 +40,6 @@ class Generation:
     """
 
     platform: Platform
-    read: Callable[[Mapping[str, str]], Container]
     server: type[Server]
     prepare: "Prepare"
 
@@ -86,8 +80,8 @@ class Prepare(Protocol):
         ...
 
 
-FOUR = Generation(VANTAGE6_4, container_4.read, Server4, prepare_4)
-FIVE = Generation(VANTAGE6_5, container_5.read, Server5, prepare_5)
+FOUR = Generation(VANTAGE6_4, Server4, prepare_4)
+FIVE = Generation(VANTAGE6_5, Server5, prepare_5)
 # What the bridge starts on this machine has the contract of vantage6 4.
 _BY_PLATFORM = {VANTAGE6_4.variable: FOUR, VANTAGE6_5.variable: FIVE}
 
@@ -95,17 +89,6 @@ _BY_PLATFORM = {VANTAGE6_4.variable: FOUR, VANTAGE6_5.variable: FIVE}
 def generation_of(platform: Platform) -> Generation:
     """Return the generation of a platform."""
     return _BY_PLATFORM.get(platform.variable, FOUR)
-
-
-def container_of(environment: Mapping[str, str]) -> Container:
-    """Return the contract of the container that this is.
-
-    Raises
-    ------
-    CarrierError
-        If a variable is missing or not encoded as it should be.
-    """
-    return generation_of(platform_of(environment)).read(environment)
 
 
 def generation_at(url: str) -> Generation:

@@ -10,7 +10,7 @@ named where the fact is.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from proxy.system.process import GRACE_SECONDS
+from proxy.system import GRACE_SECONDS
 
 
 @dataclass(frozen=True)

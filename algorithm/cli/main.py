@@ -29,7 +29,7 @@ from algorithm.cli.interrupt import Interrupted, heed_signals, interrupt
 from algorithm.runs.screen import Screen
 from proxy import __version__
 from proxy.errors import BridgeError, UsageError, reason_of
-from proxy.system.process import keep_private
+from proxy.system.private import keep_private
 from proxy.system.streams import flush_streams, ready_streams
 from proxy.text import block
 

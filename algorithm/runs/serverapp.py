@@ -19,7 +19,8 @@ from proxy.central.link_state import LinkState, NodeInfo
 from proxy.errors import FleetError, FlowerError
 from proxy.fleet.inline import MAX_WHOLE_BYTES
 from proxy.fleet.releases import names_of
-from proxy.system.process import GRACE_SECONDS, Process
+from proxy.system import GRACE_SECONDS
+from proxy.system.process import Process
 
 log = logging.getLogger(__name__)
 

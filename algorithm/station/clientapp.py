@@ -24,8 +24,7 @@ from proxy.fleet.inline import (
 )
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import Layout, names_of
-from proxy.system import durable
-from proxy.system.process import GRACE_SECONDS
+from proxy.system import GRACE_SECONDS, durable
 
 log = logging.getLogger(__name__)
 

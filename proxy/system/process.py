@@ -1,6 +1,5 @@
 """Processes and folders that outlive nobody: each stands under a keeper (`proxy.system.keeper`)."""
 
-import ctypes
 import os
 import select
 import shutil
@@ -12,24 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from proxy.system import keeper
+from proxy.system import GRACE_SECONDS, keeper
 from proxy.text import block
 
-# How long a process may take to end by itself before it is killed.
-GRACE_SECONDS = 3.0
-_PR_SET_DUMPABLE = 4
 # A keeper needs no packages, and must not pick up any.
 _KEEPER = (sys.executable, "-I", "-S", keeper.__file__)
-
-
-def keep_private() -> None:
-    """Keep this process's memory and environment from other processes of its user.
-
-    On Linux, and until it becomes another program. Not from one that may trace all (root outside
-    of a container).
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 class Process:

@@ -1,6 +1,7 @@
 """Arrows between folders run one way, without a loop, and none leads to Flower."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -257,3 +258,10 @@ def test_what_must_start_quickly_needs_the_standard_library_only(name: str) -> N
             if ours and ours not in seen:
                 seen.add(ours)
                 needed.append(ours)
+
+
+def test_a_courier_waits_for_no_import_that_only_others_need() -> None:
+    code = "import sys, algorithm.__main__, algorithm.functions.courier; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    slow = {"requests", "grpc", "google.protobuf", "cryptography", "subprocess", "rich"}
+    assert not slow & set(loaded.decode().split())
