@@ -61,7 +61,7 @@ def main() -> int:
             models = measured.models
         with TemporaryDirectory() as folder, _lanes(Path(folder)) as lanes:
             for lane in lanes:
-                _measure(flower, size, lane, Path(folder, lane.name), models)
+                _measure(flower, size, lane, Path(folder, f"at-{lane.name}"), models)
     return 0
 
 
