@@ -15,13 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from proxy.calls import AskCall, CourierCall, EndCall, ExtractCall, HostCall, PerRoundCall
+from proxy.contracts import container_of
 from proxy.errors import BridgeError, CarrierError
 from proxy.system.private import keep_private
 from proxy.system.streams import ready_streams
 from proxy.text import LogFormatter, block, one_line
 from proxy.vantage6 import payload
 from proxy.vantage6.container import decoded
-from proxy.vantage6.contracts import container_of
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ PROGRAM = """
 import json, os, sys, time
 from pathlib import Path
 from proxy.vantage6 import payload
-from proxy.vantage6.contracts import container_of
+from proxy.contracts import container_of
 
 container = container_of(os.environ)
 job = container.shared_folder

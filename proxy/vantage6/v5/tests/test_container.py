@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.contracts import container_of
 from proxy.errors import CarrierError
 from proxy.platforms import VANTAGE6_5
 from proxy.vantage6.container import Database
-from proxy.vantage6.contracts import container_of
 from proxy.vantage6.v5.container import read
 from proxy.vantage6.v5.extracted import forget_those_for_one_run, keep, read_extracted
 
