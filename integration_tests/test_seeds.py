@@ -12,7 +12,7 @@ _ROW = re.compile(r"^\| (?!---)(.+) \| (.+) \| ?(.*?) ?\|$", re.MULTILINE)
 _IN_TABLE = re.compile(r"^\|", re.MULTILINE)
 _TEST = re.compile(r"`([\w/.]+\.py)(?:::(\w+))?`")
 _FILE = re.compile(
-    r"`((?:algorithm|benchmarks|docs|examples|images|integration_tests|proxy)/[^`:]+)"
+    r"`((?:algorithm|benchmarks|docs|examples|images|integration_tests|monitoring|proxy)/[^`:]+)"
 )
 ROWS = [row for row in _ROW.findall(PAGE) if row[0] != "Asked for"]
 

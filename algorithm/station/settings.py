@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from algorithm.flower import strict_toml
+from algorithm.flower.node_config import STATION_NAME as NAME_IN_CONFIG
 from algorithm.flower.node_config import check_values, flat, node_config, pairs
 from algorithm.station.policy import ALLOWED_FABS, ALLOWED_MODES, ALLOWED_RUN_CONFIG, Policy
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
@@ -125,7 +126,7 @@ class Settings:
         if lifetime not in list(Lifetime):
             raise UsageError(f"supernodes has to be one of: {', '.join(Lifetime)}.")
         databases = _databases(_table(given, "databases"), base)
-        config = flat(_table(given, "node-config"))
+        config = {NAME_IN_CONFIG: texts["name"], **flat(_table(given, "node-config"))}
         check_values(config, "node config")
         folder = base / texts["folder"]
         container = Container(folder, folder, folder, databases)

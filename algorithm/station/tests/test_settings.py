@@ -51,6 +51,14 @@ def test_node_config_and_databases_are_what_the_clientapp_finds(tmp_path: Path) 
         assert said in settings.node_config
 
 
+def test_a_clientapp_finds_the_stations_name_unless_its_owner_gives_it_another(
+    tmp_path: Path,
+) -> None:
+    assert 'station-name="north"' in read(tmp_path, f"{NEEDED}{POLICY}").node_config
+    other = f'{NEEDED}{POLICY}[node-config]\nstation-name = "ward 7"\n'
+    assert 'station-name="ward 7"' in read(tmp_path, other).node_config
+
+
 def test_the_policy_is_the_owners(tmp_path: Path) -> None:
     settings = read(
         tmp_path,
