@@ -65,29 +65,31 @@ class TestSftp(MailboxContract):
         return sftp
 
 
-class TestS3(MailboxContract):
-    @pytest.fixture(scope="class")
-    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-        with s3_server(tmp_path_factory.mktemp("s3")) as settings:
-            yield settings
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as settings:
+        yield settings
 
+
+class TestS3(MailboxContract):
     @pytest.fixture
-    def made(self, server: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Made:
-        monkeypatch.setitem(fsspec.config.conf, "s3", server)
+    def made(self, s3: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Made:
+        monkeypatch.setitem(fsspec.config.conf, "s3", s3)
         bucket = f"bucket-{uuid.uuid4().hex}"
         fsspec.filesystem("s3").mkdir(bucket)
         return lambda at_station: FolderMailbox(f"s3://{bucket}/lanes", "north", at_station)
 
 
-class TestWebdav(MailboxContract):
-    @pytest.fixture(scope="class")
-    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-        with webdav_server(tmp_path_factory.mktemp("webdav")) as settings:
-            yield settings
+@pytest.fixture(scope="module")
+def webdav(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    with webdav_server(tmp_path_factory.mktemp("webdav")) as settings:
+        yield settings
 
+
+class TestWebdav(MailboxContract):
     @pytest.fixture
-    def made(self, server: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Made:
-        monkeypatch.setitem(fsspec.config.conf, "webdav", server)
+    def made(self, webdav: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Made:
+        monkeypatch.setitem(fsspec.config.conf, "webdav", webdav)
         folder = uuid.uuid4().hex
         return lambda at_station: FolderMailbox(f"webdav://{folder}", "north", at_station)
 

@@ -82,7 +82,7 @@ def _describe(crate: Any, results: Results, timeline: Timeline) -> None:
         }
     )
     crate.root_dataset["conformsTo"] = profile
-    crate.root_dataset["license"] = crate.add_jsonld(_NO_LICENCE)
+    crate.root_dataset["license"] = crate.add_jsonld(dict(_NO_LICENCE))
     flower = crate.add_jsonld(
         {**_software(_FLOWER, "Flower", outcome.flower_release), "url": _FLOWER}
     )
