@@ -57,7 +57,7 @@ class ContainerLogin:
                 if not isinstance(claims[name], int):
                     raise ValueError(f"its {name} is no number")
         except (IndexError, ValueError, KeyError, TypeError) as error:
-            raise Vantage6Error("The container's token is none of a vantage6 node.") from error
+            raise Vantage6Error("The container has no token of a vantage6 node.") from error
         return dict(claims)
 
 
