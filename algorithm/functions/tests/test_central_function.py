@@ -159,7 +159,7 @@ def test_outside_of_an_image_the_function_says_what_it_lacks(
 
 def test_a_token_that_is_none_is_an_error(function: Central) -> None:
     function.container = replace(function.container, token="none")  # noqa: S106
-    with pytest.raises(CarrierError, match="has no token of a vantage6 node"):
+    with pytest.raises(CarrierError, match="no token of a vantage6 node"):
         function.run()
 
 
