@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 # After so long without an answer, and then each time after a share of the time that it took so far.
 _EVERY_SECONDS = 15.0
 _SHARE = 0.05
-_REST = 2.0
+_MOST_REST_SECONDS = 30.0
 # The result of the asking task may be lost, too.
 _LOST_SECONDS = 10.0
 # A function that has only just begun may not have its message yet.
@@ -115,5 +115,5 @@ class Asking:
         now = self._clock()
         took = now - self._asked_at if self._task else 0.0
         # A node that takes long to answer is not helped by more questions.
-        pause = max(seconds, _SHARE * (now - self._started), _REST * took)
+        pause = max(seconds, _SHARE * (now - self._started), min(took, _MOST_REST_SECONDS))
         self._task, self._due = 0, now + pause
