@@ -231,9 +231,15 @@ def test_a_supernode_comes_back_even_if_an_answer_is_lost_on_the_way(
 def test_stopping_answers_what_is_under_way_with_an_error_before_the_station_leaves(
     start: Start,
 ) -> None:
-    bridge = start(carrier=Troubled(hang))
+    at_the_station = threading.Event()
+
+    def hang_there(cancelled: threading.Event) -> None:
+        at_the_station.set()
+        hang(cancelled)
+
+    bridge = start(carrier=Troubled(hang_there))
     message_id = bridge.push("north")
-    bridge.watch.wait(takings=1)
+    assert at_the_station.wait(SECONDS)
     bridge.central.stop()
     said = bridge.superlink.reply_to(message_id)
     assert said == fleet.Error(
