@@ -184,6 +184,11 @@ def free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    return free_ports(1)[0]
+
+
 @contextmanager
 def native_federation(
     flower: Flower, folder: Path, node_configs: Sequence[str] = ("", "")

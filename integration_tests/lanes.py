@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import uuid
@@ -17,7 +16,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from integration_tests.harness import listens, wait_until
+from integration_tests.harness import free_port, listens, wait_until
 from proxy.carriers.kafka import KafkaMailbox
 from proxy.system.process import Process
 
@@ -68,13 +67,6 @@ class SshServer:
             self.folder / "log",
         )
         wait_until(lambda: listens(f"127.0.0.1:{self.port}"), "the SSH server listens")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def needed(program: str, package: str) -> None:

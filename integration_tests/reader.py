@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from integration_tests.harness import COMMAND, finish
+from integration_tests.harness import COMMAND, PATIENCE_SECONDS, finish
 from proxy.system.process import Process
 
 _BLOCK = r"^```{language}\n(.*?)^```$"
@@ -27,12 +27,12 @@ class Reader:
     ----------
     folder : Path
         Where.
-    variables : Mapping[str, str]
+    variables : dict[str, str]
         What their shell finds in its environment, besides the commands of this environment.
     """
 
     folder: Path
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     typed: int = field(default=0)
 
     def starts(self, text: str) -> Process:
@@ -55,9 +55,9 @@ class Reader:
             shell.stop()
 
 
-def shown_by(shell: Process) -> str:
+def shown_by(shell: Process, timeout: float = 2 * PATIENCE_SECONDS) -> str:
     """Wait for the end of a shell whose commands all succeed; returns what it showed."""
-    finish(shell)
+    finish(shell, timeout)
     shown = shell.log.read_text()
     assert shell.exit_code == 0, shown
     return shown

@@ -6,7 +6,6 @@ The commands are typed as they stand on an example's page, and what the page say
 import json
 import re
 import shutil
-import socket
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from integration_tests.harness import (
     Direct,
     Federation,
     finish,
+    free_port,
     listens,
     native_federation,
     run_config,
@@ -272,11 +272,3 @@ def trained_at(job: Path) -> list[str]:
 def job_of(folder: Path) -> dict[str, Any]:
     """Return all that a job left, by file."""
     return {path.name: content(path) for path in folder.iterdir()}
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -22,6 +21,7 @@ from algorithm.runs.entries import FILE, read_file
 from integration_tests.harness import (
     APPS,
     ancestor,
+    free_port,
     run_config,
     run_report,
     start,
@@ -32,13 +32,6 @@ from proxy.system.process import Process
 MONITORING = Path(__file__).parents[1] / "monitoring"
 # The alerts' own times, and what they are here.
 HURRY = {"> 900": "> 3", "> 1800": "> 4", "[15m]": "[8s]"}
-
-
-def free_port() -> int:
-    """Return a port that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def program(name: str) -> str:

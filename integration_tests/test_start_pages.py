@@ -1,29 +1,29 @@
 """What the five-minute pages tell people to type does what they say, from top to bottom."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 
-from integration_tests.test_vantage6_docs import Reader
+from integration_tests.reader import Reader, blocks, shown_by
+from integration_tests.vantage6.command import RUN_SECONDS
 
 ROOT = Path(__file__).parents[1]
-_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Reader:
     """Somebody in a folder that looks like a checkout."""
     (tmp_path / "integration_tests").symlink_to(ROOT / "integration_tests")
-    return Reader(tmp_path, {})
+    return Reader(tmp_path)
 
 
 def follow(reader: Reader, page: str) -> str:
     """Type all commands of a page, in one shell; returns what is shown."""
-    blocks = _BLOCK.findall((ROOT / "docs" / page).read_text())
-    assert blocks, f"{page} has no commands"
-    return reader.types(["".join(blocks)])
+    commands = blocks(ROOT / "docs" / page, "sh")
+    assert commands, f"{page} has no commands"
+    with reader.typing("".join(commands)) as shell:
+        return shown_by(shell, RUN_SECONDS)
 
 
 def test_a_researcher_trains_a_model_and_sees_how_it_went(reader: Reader) -> None:

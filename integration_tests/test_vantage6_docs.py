@@ -4,11 +4,7 @@ The commands stand there as they are run here: in its blocks of `sh`, section by
 """
 
 import json
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +12,12 @@ import pytest
 
 from algorithm.flower.environment import Flower
 from algorithm.runs.entries import MARK, read_entries
-from integration_tests.harness import COMMAND, finish, superlink, wait_until
+from integration_tests.harness import finish, superlink, wait_until
+from integration_tests.reader import Reader, shown_by
 from integration_tests.vantage6 import containers
 from integration_tests.vantage6.command import RUN_SECONDS, login
 from integration_tests.vantage6.researcher import Researcher
 from integration_tests.vantage6.stack import Collaboration, Stack
-from proxy.system.process import Process
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -37,49 +33,16 @@ def commands(page: str, section: str) -> list[str]:
     return blocks
 
 
-@dataclass
-class Reader:
-    """Types what the page says, in a folder that looks like a checkout.
-
-    Attributes
-    ----------
-    folder : Path
-        Where.
-    variables : dict[str, str]
-        Who they are, and what the page's own variables stand for.
-    """
-
-    folder: Path
-    variables: dict[str, str]
-    typed: int = field(default=0)
-
-    @contextmanager
-    def typing(self, text: str) -> Iterator[Process]:
-        """Have a shell run commands, for a while."""
-        self.typed += 1
-        path = f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}"
-        shell = Process(
-            ["env", "--chdir", str(self.folder), "sh", "-euc", text],
-            {**os.environ, **self.variables, "PATH": path},
-            self.folder / f"shell-{self.typed}.log",
-        )
-        try:
-            yield shell
-        finally:
-            shell.stop()
-
-    def types(self, blocks: list[str]) -> str:
-        """Have a shell run each of the blocks to its end; returns what is shown."""
-        all_shown = ""
-        for block in blocks:
-            with self.typing(block) as shell:
-                finish(shell, RUN_SECONDS)
-                shown = shell.log.read_text()
-                assert shell.exit_code == 0, shown
-            if submitted := _SUBMITTED.search(shown):
-                self.variables["TASK"] = submitted[1]
-            all_shown += shown
-        return all_shown
+def type_all(reader: Reader, blocks: list[str]) -> str:
+    """Type each of the blocks, one after the other; returns what is shown."""
+    all_shown = ""
+    for block in blocks:
+        with reader.typing(block) as shell:
+            shown = shown_by(shell, RUN_SECONDS)
+        if submitted := _SUBMITTED.search(shown):
+            reader.variables["TASK"] = submitted[1]
+        all_shown += shown
+    return all_shown
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +54,14 @@ def reader(
     (folder / "integration_tests").symlink_to(ROOT / "integration_tests")
     image = containers.image_name(vantage6.session, "docs")
     reader = Reader(folder, {**login(plain), "IMAGE": image})
-    assert image in reader.types(commands("docs/vantage6.md", "Build the image"))
+    assert image in type_all(reader, commands("docs/vantage6.md", "Build the image"))
     return reader
 
 
 def test_the_researchers_commands_bring_a_trained_model_home(
     reader: Reader, plain: Collaboration
 ) -> None:
-    shown = reader.types(commands("docs/vantage6.md", "Run it"))
+    shown = type_all(reader, commands("docs/vantage6.md", "Run it"))
     assert "train 1: 3 of 3 stations answered" in shown
     assert MARK not in shown
     for folder in (reader.folder / "results", reader.folder / "results-again"):

@@ -23,7 +23,6 @@ CHART_X = "round"
 # and what FitRes and EvaluateRes have become (`compat/common/recorddict_compat.py`).
 _WEIGHTS = ("num-examples", "num_examples")
 _EVALUATE = "evaluate"
-_MOST_DIGITS = 10
 # A wider table is none. `messages` has all metrics.
 _MOST_METRICS = 100
 _MOST_ERROR_CHARACTERS = 300
@@ -92,16 +91,11 @@ def _groups(records: Iterable[MessageRecord]) -> list[_Group]:
     types: dict[str, int] = {}
     for record in records:
         types.setdefault(record.message_type, len(types))
-        found[_round_of(record), record.message_type].append(record)
+        found[record.round_number, record.message_type].append(record)
     return [
         (number, kind, sorted(found[number, kind], key=lambda record: record.station))
         for number, kind in sorted(found, key=lambda key: (key[0], types[key[1]]))
     ]
-
-
-def _round_of(record: MessageRecord) -> int:
-    group = record.group_id
-    return int(group) if group.isdecimal() and len(group) < _MOST_DIGITS else record.step
 
 
 def _metrics_of(records: Iterable[MessageRecord]) -> list[str]:

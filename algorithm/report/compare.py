@@ -10,6 +10,7 @@ from algorithm.report.learning import SERVER, Curve, learning_of
 from algorithm.report.page import facts_of, headline, rendered, rounds_of, spent_of
 from algorithm.report.results import Results
 from algorithm.report.steps import Timeline, timeline_of
+from algorithm.runs.units import size
 from proxy.errors import UsageError
 
 # As many as there are colours that everybody can tell apart.
@@ -105,8 +106,8 @@ def _figures(results: Results, timeline: Timeline) -> dict[str, str]:
         "Stations": str(len(outcome.stations)),
         "Messages": str(len(outcome.messages)),
         "Error replies": str(errors),
-        "Sent out": words.size(sum(step.bytes_out for step in timeline.steps)),
-        "Came back": words.size(sum(step.bytes_back for step in timeline.steps)),
+        "Sent out": size(sum(step.bytes_out for step in timeline.steps)),
+        "Came back": size(sum(step.bytes_back for step in timeline.steps)),
     }
     for message_type in dict.fromkeys(s.bars[0].record.message_type for s in timeline.steps):
         took = [s.seconds for s in timeline.steps if s.bars[0].record.message_type == message_type]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from algorithm.report.results import Results
-from proxy.central.report import MessageRecord
 
 # By what Flower's strategies weight (flwr 1.21 to 1.42, `weighted_by_key` of `FedAvg`).
 _WEIGHT = "num-examples"
@@ -14,7 +13,6 @@ SERVER = "server"
 _MOST_ROUNDS = 300
 # Beyond these a chart has no numbers to draw with.
 _LARGEST, _SMALLEST = 1e100, 1e-100
-_ROUND_DIGITS = 9
 
 
 @dataclass
@@ -87,7 +85,7 @@ def learning_of(results: Results) -> Learning:
             weight = max(_drawn(record.metrics.get(_WEIGHT, 0.0)), 0.0)
             for key, value in record.metrics.items():
                 by_round = values[record.message_type, key]
-                by_round[_round_of(record)][record.station] = (_drawn(value), weight)
+                by_round[record.round_number][record.station] = (_drawn(value), weight)
     curves, constant = [], {}
     for (message_type, key), by_round in values.items():
         first = _constant(by_round)
@@ -103,14 +101,6 @@ def learning_of(results: Results) -> Learning:
 def _drawn(value: float) -> float:
     """Return a number that can be drawn."""
     return 0.0 if abs(value) < _SMALLEST else float(min(max(value, -_LARGEST), _LARGEST))
-
-
-def _round_of(record: MessageRecord) -> int:
-    """Return the round of a message: the group's in older strategies, else its step."""
-    group = record.group_id
-    if group.isascii() and group.isdecimal() and len(group) <= _ROUND_DIGITS:
-        return int(group)
-    return record.step
 
 
 def _constant(by_round: Mapping[int, Mapping[str, tuple[float, float]]]) -> dict[str, float] | None:

@@ -11,6 +11,7 @@ from algorithm.report.lanes import lanes_of
 from algorithm.report.learning import SERVER, Curve, learning_of
 from algorithm.report.results import Results
 from algorithm.report.steps import STAGES, Timeline, timeline_of
+from algorithm.runs.units import size
 from proxy import __version__
 from proxy.central.report import MessageRecord
 from proxy.errors import UsageError
@@ -120,7 +121,7 @@ def rendered(template: str, **values: object) -> str:
     )
     environment.filters |= {
         "seconds": words.seconds,
-        "size": words.size,
+        "size": size,
         "number": words.number,
         "count": words.count,
         "moment": words.moment,

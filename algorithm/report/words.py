@@ -22,16 +22,6 @@ def seconds(value: float) -> str:
     return f"{hours:,} h {minutes} min"
 
 
-def size(value: float) -> str:
-    """Return a number of bytes: "86.6 kB"."""
-    value = max(value, 0)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB" if value < 1e4 else f"{value:.1e} TB"
-
-
 def number(value: float | None) -> str:
     """Return a metric: four digits that say something, "-" where there is none."""
     if value is None or not math.isfinite(value):

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from integration_tests.harness import free_ports
+from integration_tests.harness import free_port
 from integration_tests.vantage6.containers import DockerError
 from integration_tests.vantage6_5.services import Service
 
@@ -35,7 +35,7 @@ class PostgreSQL:
     """
 
     def __init__(self, name: str) -> None:
-        (self._port,) = free_ports(1)
+        self._port = free_port()
         self._password = secrets.token_hex()
         self._service = Service(
             name,

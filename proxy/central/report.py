@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from proxy.central.events import Answered, Drained, Dropped, Event, Pulled, Pushed, Refused, Sent
-from proxy.central.steps import title_of
+from proxy.central.steps import round_of, title_of
 from proxy.errors import BridgeError, RunNotRunning
 from proxy.fleet.metrics import Metrics
 from proxy.text import block
@@ -78,6 +78,11 @@ class MessageRecord:
     def title(self) -> str:
         """What people call it: "train 3"."""
         return title_of(self.message_type, self.group_id, self.step)
+
+    @property
+    def round_number(self) -> int:
+        """The round that it is of."""
+        return round_of(self.group_id, self.step)
 
     @classmethod
     def begin(cls, event: Event) -> Self:

@@ -4,10 +4,19 @@ import threading
 
 from proxy.fleet.messages import Instruction
 
+# A group may have any name; a longer number is no round.
+_MOST_DIGITS = 9
+
 
 def title_of(message_type: str, group_id: str, step: int) -> str:
     """Return a message's title, for people: "train 3"."""
     return f"{message_type} {group_id or step}"
+
+
+def round_of(group_id: str, step: int) -> int:
+    """Return a message's round: the group's, which older strategies number; else its step."""
+    numbered = group_id.isascii() and group_id.isdecimal() and len(group_id) <= _MOST_DIGITS
+    return int(group_id) if numbered else step
 
 
 class Steps:

@@ -26,14 +26,6 @@ def test_a_duration(value: float, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(0, "0 B"), (999, "999 B"), (86_600, "86.6 kB"), (2_500_000_000, "2.5 GB"), (-1, "0 B")],
-)
-def test_a_size(value: int, said: str) -> None:
-    assert words.size(value) == said
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
     [(0.28341, "0.2834"), (143.0, "143"), (None, "-"), (math.nan, "-"), (1e-9, "1e-09")],
 )
 def test_a_metric(value: float | None, said: str) -> None:

@@ -246,7 +246,7 @@ def test_a_step_is_told_when_its_last_station_answered(
         (1000, "1.0 kB"),
         (1_500_000, "1.5 MB"),
         (2_000_000_000, "2.0 GB"),
-        (5_000_000_000_000, "5000.0 GB"),
+        (5_000_000_000_000, "5.0 TB"),
     ],
 )
 def test_sizes_are_told_in_units_of_thousands(

@@ -3,7 +3,7 @@
 import pytest
 
 from protos import fleet_pb2 as fleet
-from proxy.central.steps import Steps, title_of
+from proxy.central.steps import Steps, round_of, title_of
 from proxy.fleet.messages import Instruction
 from proxy.fleet.releases import Layout
 
@@ -37,3 +37,20 @@ def test_types_and_runs_are_counted_apart() -> None:
 
 def test_a_message_is_named_by_its_group_or_else_by_its_step() -> None:
     assert (title_of("train", "7", 2), title_of("train", "", 2)) == ("train 7", "train 2")
+
+
+@pytest.mark.parametrize(
+    ("group", "number"),
+    [
+        ("7", 7),
+        ("", 2),
+        ("warm-up", 2),
+        ("-7", 2),
+        ("\N{ARABIC-INDIC DIGIT SEVEN}", 2),
+        ("9" * 10, 2),
+    ],
+)
+def test_a_message_is_of_the_round_that_its_group_numbers_or_else_of_its_step(
+    group: str, number: int
+) -> None:
+    assert round_of(group, 2) == number
