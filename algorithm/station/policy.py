@@ -1,7 +1,8 @@
 """What may run at a station: what its owner and the image allow, whatever the central says.
 
 The image brings one app. Its manifest (`algorithm.flower.manifest`) says which, and which keys
-of the run config a run may override. The station's owner says more in the node's `algorithm_env`:
+of the run config a run may override. The station's owner says more in the node's `algorithm_env`;
+a station that stays has the same as `[policy]` in its file (`algorithm.station.settings`):
 
     FLOWER_V6_ALLOWED_FABS        other apps (FABs) that may run too: their SHA-256, by commas
     FLOWER_V6_ALLOWED_RUN_CONFIG  only these keys may be overridden, by commas; empty: none
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 ALLOWED_FABS = "FLOWER_V6_ALLOWED_FABS"
 ALLOWED_RUN_CONFIG = "FLOWER_V6_ALLOWED_RUN_CONFIG"
 ALLOWED_MODES = "FLOWER_V6_ALLOWED_MODES"
+_WHERE = "The station's owner sets it, in the node's algorithm_env or in the station's own file."
 _SHA256 = re.compile("[0-9a-f]{64}")
 # A refusal names so many files or keys; the rest is a number.
 _NAMED = 5
@@ -78,14 +80,14 @@ class Policy:
             if not _SHA256.fullmatch(fab):
                 raise UsageError(
                     f"The policy variable {ALLOWED_FABS} has {fab!r}, which is not a SHA-256.",
-                    "Correct it in algorithm_env of the node's configuration.",
+                    _WHERE,
                 )
         modes = _listed(environment, ALLOWED_MODES)
         if modes is not None and not modes <= set(Mode):
             raise UsageError(
                 f"{ALLOWED_MODES} holds {_some(sorted(modes - set(Mode)))}; there are:"
                 f" {', '.join(Mode)}.",
-                "The station's owner sets it in the node's algorithm_env.",
+                _WHERE,
             )
         return cls(
             Manifest.read(Path(path)) if path else None,
