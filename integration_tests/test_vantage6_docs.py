@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from algorithm.flower.environment import Flower
-from algorithm.runs.entries import MARK, read_entries
+from algorithm.monitoring.entries import MARK, read_entries
 from integration_tests.harness import COMMAND, finish, superlink, wait_until
 from integration_tests.vantage6 import containers
 from integration_tests.vantage6.command import RUN_SECONDS, login

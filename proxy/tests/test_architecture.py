@@ -81,16 +81,32 @@ ARROWS = {
     },
     "algorithm.flower": set(),
     "algorithm.station": {"algorithm.flower"},
-    "algorithm.runs": {"algorithm.flower"},
-    "algorithm.functions": {"algorithm.flower", "algorithm.runs", "algorithm.station"},
+    "algorithm.monitoring": {"algorithm.flower"},
+    "algorithm.runs": {"algorithm.flower", "algorithm.monitoring"},
+    "algorithm.functions": {
+        *("algorithm.flower", "algorithm.monitoring", "algorithm.runs", "algorithm.station"),
+    },
     "algorithm.image": {"algorithm.flower", "algorithm.functions", "algorithm.station"},
-    "algorithm.researcher": {"algorithm.flower", "algorithm.functions", "algorithm.runs"},
+    "algorithm.researcher": {
+        *("algorithm.flower", "algorithm.functions", "algorithm.monitoring", "algorithm.runs"),
+    },
     "algorithm.compat.wheel": {"algorithm.flower"},
-    "algorithm.compat": {"algorithm.compat.wheel", "algorithm.flower", "algorithm.runs"},
+    "algorithm.compat": {
+        *("algorithm.compat.wheel", "algorithm.flower", "algorithm.monitoring", "algorithm.runs"),
+    },
     "algorithm.compat.vantage6": {"algorithm.compat", "algorithm.compat.wheel"},
-    "algorithm.report": {"algorithm.runs"},
+    "algorithm.report": {"algorithm.monitoring"},
+    "algorithm.cli.shared": {
+        *("algorithm.compat", "algorithm.flower", "algorithm.monitoring", "algorithm.researcher"),
+        "algorithm.runs",
+    },
+    "algorithm.cli.vantage6": {
+        *("algorithm.cli.shared", "algorithm.flower", "algorithm.image", "algorithm.monitoring"),
+        "algorithm.researcher",
+    },
     "algorithm.cli": {
-        *("algorithm.compat", "algorithm.compat.vantage6", "algorithm.flower", "algorithm.image"),
+        *("algorithm.cli.shared", "algorithm.cli.vantage6", "algorithm.compat"),
+        *("algorithm.compat.vantage6", "algorithm.flower", "algorithm.monitoring"),
         *("algorithm.report", "algorithm.researcher", "algorithm.runs", "algorithm.station"),
     },
     "algorithm": {"algorithm.functions"},

@@ -7,8 +7,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from algorithm.runs.entries import Entry
-from algorithm.runs.table import StationsTable
+from algorithm.monitoring.entries import Entry
+from algorithm.monitoring.table import StationsTable
 
 _REFRESHES = 4  # a second
 

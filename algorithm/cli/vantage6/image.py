@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from algorithm.cli.options import Commands, add_app, add_command
+from algorithm.cli.shared.options import Commands, add_app, add_command
 from algorithm.image.build import BASE_IMAGE, build_image, release_beside_the_bridge
 from algorithm.image.store_entry_5 import entry_for_5
-from algorithm.runs.screen import Screen
+from algorithm.monitoring.screen import Screen
 
 
 def add(commands: Commands) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from algorithm.runs.typed_json import decoded
+from algorithm.monitoring.typed_json import decoded
 from proxy import __version__, strict_json
 from proxy.central.report import MessageRecord
 from proxy.text import cleaned

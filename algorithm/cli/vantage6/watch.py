@@ -2,15 +2,15 @@
 
 import argparse
 
-from algorithm.cli.observing import add_metrics, metrics_at
-from algorithm.cli.options import Commands, add_command, add_login, add_task, add_tidy
+from algorithm.cli.shared.observing import add_metrics, metrics_at
+from algorithm.cli.shared.options import Commands, add_command, add_login, add_task, add_tidy
+from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import existing_task
 from algorithm.researcher.login import Settings
 from algorithm.researcher.nodes import Nodes
 from algorithm.researcher.tidy import Tidier
 from algorithm.researcher.watch import check
 from algorithm.researcher.watch import watch as follow
-from algorithm.runs.screen import Screen
 
 
 def add(commands: Commands) -> None:

@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 from rich.cells import cell_len
 
-from algorithm.runs.entries import ENDED, MARK, STARTED, Entry
-from algorithm.runs.screen import Progress, Screen
+from algorithm.monitoring.entries import ENDED, MARK, STARTED, Entry
+from algorithm.monitoring.screen import Progress, Screen
 from algorithm.tests.terminal import Terminal
 from proxy.carriers import Carrier
 from proxy.central.report import MessageRecord

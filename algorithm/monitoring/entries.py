@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
-from algorithm.runs.outcome import Outcome
-from algorithm.runs.typed_json import decoded
+from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.typed_json import decoded
 from proxy import strict_json
 from proxy.central.events import Answered, Drained, Dropped, Event, Refused, Sent
 from proxy.central.report import why_dropped

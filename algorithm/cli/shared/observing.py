@@ -6,13 +6,13 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from algorithm.runs.event_file import EventFile
-from algorithm.runs.feed import Taker
-from algorithm.runs.screen import Screen
+from algorithm.monitoring.event_file import EventFile
+from algorithm.monitoring.feed import Taker
+from algorithm.monitoring.screen import Screen
 from proxy.errors import UsageError
 
 if TYPE_CHECKING:
-    from algorithm.runs.metrics import Metrics
+    from algorithm.monitoring.metrics import Metrics
 
 
 def add_metrics(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,7 @@ def metrics_at(
         return
     try:
         # Only this option needs the library.
-        from algorithm.runs.metrics_server import serving  # noqa: PLC0415
+        from algorithm.monitoring.metrics_server import serving  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(
             f"--metrics needs {error.name}, which is not installed.",

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from algorithm.runs.entries import FILE, SCHEMA, Entry, read_entries, read_file
-from algorithm.runs.event_file import EventFile
-from algorithm.runs.outcome import Outcome
+from algorithm.monitoring.entries import FILE, SCHEMA, Entry, read_entries, read_file
+from algorithm.monitoring.event_file import EventFile
+from algorithm.monitoring.outcome import Outcome
 from protos import fleet_pb2 as fleet
 from proxy.errors import AppError, UsageError
 from proxy.fleet.messages import ErrorCode

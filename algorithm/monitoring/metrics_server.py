@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client import start_http_server
 
-from algorithm.runs.metrics import Metrics
+from algorithm.monitoring.metrics import Metrics
 from proxy.errors import UsageError, reason_of
 
 _ADDRESS = re.compile(r"([^:\[\]]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", re.ASCII)

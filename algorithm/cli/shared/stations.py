@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from algorithm.cli.options import (
+from algorithm.cli.shared.options import (
     add_deadline,
     add_flower_env,
     add_supernodes,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+from algorithm.monitoring.screen import Screen
 from algorithm.researcher.login import FILE, FILE_VARIABLE
-from algorithm.runs.screen import Screen
 from proxy.calls import (
     DEFAULT_DEADLINE_SECONDS,
     DEFAULT_LIFETIME,

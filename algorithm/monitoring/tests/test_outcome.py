@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from algorithm.runs.outcome import SCHEMA, Outcome
+from algorithm.monitoring.outcome import SCHEMA, Outcome
 from proxy import strict_json
 from proxy.central.report import MessageRecord
 

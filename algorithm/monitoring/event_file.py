@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from algorithm.runs.entries import FILE, Entry
+from algorithm.monitoring.entries import FILE, Entry
 from proxy.errors import AppError, UsageError
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from algorithm.cli.options import (
+from algorithm.cli.shared.options import (
     Commands,
     add_collaboration,
     add_command,
@@ -18,6 +18,7 @@ from algorithm.cli.options import (
     wanted,
 )
 from algorithm.flower.node_config import run_config
+from algorithm.monitoring.screen import Screen
 from algorithm.paths import check_folder
 from algorithm.researcher.collaboration import enter, existing_task
 from algorithm.researcher.fetch import check_output, fetch
@@ -26,7 +27,6 @@ from algorithm.researcher.submit import Submission
 from algorithm.researcher.submit import submit as create_task
 from algorithm.researcher.tidy import Tidier
 from algorithm.researcher.watch import check, watch
-from algorithm.runs.screen import Screen
 from proxy.calls import LONGEST_SECONDS
 from proxy.errors import UsageError
 

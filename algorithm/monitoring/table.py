@@ -9,8 +9,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from algorithm.runs.entries import ENDED, STARTED, Entry
-from algorithm.runs.units import size
+from algorithm.monitoring.entries import ENDED, STARTED, Entry
+from algorithm.monitoring.units import size
 
 _READY, _IDLE, _FAILED = "ready", "idle", "failed"
 # What a station with a message does, by the message's last event.

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from algorithm.runs.entries import Entry
-from algorithm.runs.outcome import Outcome
+from algorithm.monitoring.entries import Entry
+from algorithm.monitoring.outcome import Outcome
 from proxy.central.events import Event
 
 Taker: TypeAlias = Callable[[Entry], None]

@@ -2,10 +2,10 @@
 
 import argparse
 
-from algorithm.cli.options import Commands, add_command, add_login, add_task
+from algorithm.cli.shared.options import Commands, add_command, add_login, add_task
+from algorithm.monitoring.screen import Screen
 from algorithm.researcher.end import kill as end
 from algorithm.researcher.login import Settings
-from algorithm.runs.screen import Screen
 
 
 def add(commands: Commands) -> None:

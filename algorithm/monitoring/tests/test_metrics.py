@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from algorithm.cli.observing import metrics_at
-from algorithm.runs.entries import STARTED, Entry
-from algorithm.runs.metrics import Metrics
-from algorithm.runs.metrics_server import serving
-from algorithm.runs.screen import Screen
+from algorithm.cli.shared.observing import metrics_at
+from algorithm.monitoring.entries import STARTED, Entry
+from algorithm.monitoring.metrics import Metrics
+from algorithm.monitoring.metrics_server import serving
+from algorithm.monitoring.screen import Screen
 from proxy.errors import UsageError
 
 ANYWHERE = "127.0.0.1:0"
@@ -201,8 +201,8 @@ def test_a_port_that_is_taken_is_one_clear_error() -> None:
 
 def test_a_missing_library_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
-    monkeypatch.delitem(sys.modules, "algorithm.runs.metrics_server")
-    monkeypatch.delitem(sys.modules, "algorithm.runs.metrics")
+    monkeypatch.delitem(sys.modules, "algorithm.monitoring.metrics_server")
+    monkeypatch.delitem(sys.modules, "algorithm.monitoring.metrics")
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     screen = Screen(io.StringIO())
     with (

@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO, cast
 
-from algorithm.runs.entries import MARK, Entry
-from algorithm.runs.units import size
+from algorithm.monitoring.entries import MARK, Entry
+from algorithm.monitoring.units import size
 from proxy.carriers import Carrier
 from proxy.central.report import MessageRecord, Observer
 from proxy.text import LINE, indented, one_line
 
 if TYPE_CHECKING:
-    from algorithm.runs.live_view import LiveView
+    from algorithm.monitoring.live_view import LiveView
 
 
 # Terminals that obey no sequences.
@@ -61,7 +61,7 @@ class Screen(logging.Handler):
         self._view: LiveView | None = None
         if terminal and os.environ.get("TERM") not in _PLAIN_TERMINALS:
             # Where nobody looks, in containers above all, this import is not waited for.
-            from algorithm.runs import live_view  # noqa: PLC0415
+            from algorithm.monitoring import live_view  # noqa: PLC0415
 
             self._view = live_view.LiveView(cast(TextIO, _Terminal(self)))
 

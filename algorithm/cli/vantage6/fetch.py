@@ -2,12 +2,12 @@
 
 import argparse
 
-from algorithm.cli.options import Commands, add_command, add_login, add_output, add_task
+from algorithm.cli.shared.options import Commands, add_command, add_login, add_output, add_task
+from algorithm.monitoring.screen import Screen
 from algorithm.paths import check_folder
 from algorithm.researcher.collaboration import enter_by_task
 from algorithm.researcher.fetch import fetch as write_outcome
 from algorithm.researcher.login import Settings
-from algorithm.runs.screen import Screen
 
 
 def add(commands: Commands) -> None:
