@@ -74,6 +74,7 @@ ARROWS = {
     "proxy.vantage6.v4": {"proxy.vantage6", "proxy.vantage6.testing"},
     "proxy.vantage6.v5": {"proxy.vantage6", "proxy.vantage6.testing"},
     "proxy.carriers": {"proxy.system", "proxy.vantage6", "proxy.vantage6.v4"},
+    "proxy.lanes": {"proxy.carriers", "proxy.system"},
     "proxy.central": {"proxy.carriers", "proxy.fleet", "proxy.transport"},
     "proxy.tapes": {"proxy.system", "proxy.transport"},
     "proxy.tapes.replay": {
@@ -208,7 +209,7 @@ def test_no_arrow_runs_backwards(of: str, among: str) -> None:
 def test_nothing_but_tests_uses_what_is_there_for_tests() -> None:
     for fakes in (
         "proxy.testing",
-        "proxy.carriers.testing",
+        "proxy.lanes.testing",
         "proxy.transport.testing",
         "proxy.vantage6.testing",
     ):

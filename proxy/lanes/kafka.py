@@ -20,8 +20,8 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
-from proxy.carriers.mailbox import MailboxUnreachable
 from proxy.errors import UsageError, reason_of
+from proxy.lanes.mailbox import MailboxUnreachable
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, Producer
@@ -39,7 +39,7 @@ _SEND_SECONDS = 30.0
 
 
 class KafkaMailbox:
-    """Implements `proxy.carriers.mailbox.Mailbox` with records.
+    """Implements `proxy.lanes.mailbox.Mailbox` with records.
 
     Parameters
     ----------

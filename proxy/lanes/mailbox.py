@@ -2,7 +2,7 @@
 
 A `Mailbox` is one end's side of it, towards one other end. It may hand a letter out several times,
 late, and in another order than they were sent; it hands it out whole, or not at all. What makes of
-that "at most once to train, exactly once to answer" is above it: `proxy.carriers.lane` at the
+that "at most once to train, exactly once to answer" is above it: `proxy.lanes.lane` at the
 central, `algorithm.station.resident` at the station.
 """
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.carriers.folder import FolderMailbox
-from proxy.carriers.lanes import open_mailbox
 from proxy.errors import UsageError
+from proxy.lanes.folder import FolderMailbox
+from proxy.lanes.urls import open_mailbox
 
 
 @pytest.mark.parametrize(

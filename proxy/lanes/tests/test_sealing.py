@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.carriers import sealing
-from proxy.carriers.lane_keys import KeyPair, PublicKeys
-from proxy.carriers.letters import (
+from proxy.errors import UsageError
+from proxy.lanes import sealing
+from proxy.lanes.keys import KeyPair, PublicKeys
+from proxy.lanes.letters import (
     Altered,
     Head,
     Kind,
@@ -16,8 +17,7 @@ from proxy.carriers.letters import (
     Misaddressed,
     Stranger,
 )
-from proxy.carriers.sealing import Sealed, Unsealed
-from proxy.errors import UsageError
+from proxy.lanes.sealing import Sealed, Unsealed
 from proxy.tests.helpers import flipped, noise
 
 CENTRAL, NORTH, SOUTH = KeyPair.new(), KeyPair.new(), KeyPair.new()

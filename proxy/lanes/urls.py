@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from proxy.carriers.folder import FolderMailbox
-from proxy.carriers.kafka import KafkaMailbox
-from proxy.carriers.lane_keys import STATION_NAME
-from proxy.carriers.mailbox import Mailbox
 from proxy.errors import UsageError
+from proxy.lanes.folder import FolderMailbox
+from proxy.lanes.kafka import KafkaMailbox
+from proxy.lanes.keys import STATION_NAME
+from proxy.lanes.mailbox import Mailbox
 
 # Each makes one end's mailbox of what follows the colon, a station, and whether it is at the
 # station. What only some schemes need is imported when one is made.

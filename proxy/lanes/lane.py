@@ -15,10 +15,10 @@ from pathlib import Path
 
 from proxy.calls import LONGEST_SECONDS, Mode
 from proxy.carriers import Exchange
-from proxy.carriers.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
-from proxy.carriers.mailbox import Mailbox, MailboxUnreachable
 from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import BridgeError, Cancelled, CarrierError, reason_of
+from proxy.lanes.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
+from proxy.lanes.mailbox import Mailbox, MailboxUnreachable
 from proxy.retry import retrying
 
 log = logging.getLogger(__name__)

@@ -32,15 +32,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from proxy.carriers.lane_keys import KeyPair, PublicKeys
-from proxy.carriers.letters import (
+from proxy.errors import UsageError
+from proxy.lanes.keys import KeyPair, PublicKeys
+from proxy.lanes.letters import (
     MOST_HEAD_BYTES,
     Altered,
     Head,
     Misaddressed,
     Stranger,
 )
-from proxy.errors import UsageError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hpke import Suite
@@ -57,7 +57,7 @@ _ENC_BYTES = 32
 
 @dataclass(frozen=True)
 class Sealed:
-    """Implements `proxy.carriers.letters.Seal` for one end of a lane.
+    """Implements `proxy.lanes.letters.Seal` for one end of a lane.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class Sealed:
 
 @dataclass(frozen=True)
 class Unsealed:
-    """Implements `proxy.carriers.letters.Seal` without any protection."""
+    """Implements `proxy.lanes.letters.Seal` without any protection."""
 
     def close(self, head: Head, body: Path | None, letter: Path) -> None:
         """Write a letter; see `Seal.close`."""

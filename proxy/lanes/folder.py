@@ -20,8 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from proxy.carriers.mailbox import MailboxUnreachable
 from proxy.errors import UsageError, reason_of
+from proxy.lanes.mailbox import MailboxUnreachable
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -44,7 +44,7 @@ _WITHOUT_RENAMES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 
 
 class FolderMailbox:
-    """Implements `proxy.carriers.mailbox.Mailbox` with files.
+    """Implements `proxy.lanes.mailbox.Mailbox` with files.
 
     Parameters
     ----------

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from proxy.carriers.folder import FolderMailbox
-from proxy.carriers.mailbox import MailboxUnreachable
-from proxy.carriers.testing import MemoryLane
-from proxy.carriers.tests.mailboxes import Made, MailboxContract, letter, taken
+from proxy.lanes.folder import FolderMailbox
+from proxy.lanes.mailbox import MailboxUnreachable
+from proxy.lanes.testing import MemoryLane
+from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
 
 
 class TestFolder(MailboxContract):
@@ -77,7 +77,7 @@ def test_a_clock_that_was_set_back_loses_no_letter(
     central, station = mailbox(lane, at_station=False), mailbox(lane)
     central.send(letter(tmp_path, b"in 2026"))
     assert taken(station, tmp_path, done=False) == b"in 2026"
-    monkeypatch.setattr("proxy.carriers.folder.time.time_ns", lambda: 1)
+    monkeypatch.setattr("proxy.lanes.folder.time.time_ns", lambda: 1)
     central.send(letter(tmp_path, b"in 1970"))
     assert taken(station, tmp_path) == b"in 1970"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.carriers.mailbox import Mailbox
+from proxy.lanes.mailbox import Mailbox
 from proxy.tests.helpers import noise, wait_until
 
 Made = Callable[[bool], Mailbox]

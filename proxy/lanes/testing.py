@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.carriers.mailbox import MailboxUnreachable
+from proxy.lanes.mailbox import MailboxUnreachable
 
 
 @dataclass
@@ -58,7 +58,7 @@ class MemoryLane:
 
 
 class MemoryMailbox:
-    """Implements `proxy.carriers.mailbox.Mailbox`; made by `MemoryLane`."""
+    """Implements `proxy.lanes.mailbox.Mailbox`; made by `MemoryLane`."""
 
     def __init__(self, lane: MemoryLane, outgoing: _Box, incoming: _Box) -> None:
         self._lane = lane

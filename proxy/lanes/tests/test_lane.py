@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.calls import Mode
-from proxy.carriers import Exchange, lane
-from proxy.carriers.lane import End, LaneCarrier
-from proxy.carriers.letters import Head, Kind, LetterRefused
-from proxy.carriers.sealing import Unsealed
-from proxy.carriers.testing import MemoryLane
+from proxy.carriers import Exchange
 from proxy.errors import Cancelled, CarrierError
+from proxy.lanes import lane
+from proxy.lanes.lane import End, LaneCarrier
+from proxy.lanes.letters import Head, Kind, LetterRefused
+from proxy.lanes.sealing import Unsealed
+from proxy.lanes.testing import MemoryLane
 from proxy.tests.helpers import wait_until
 
 SECONDS = 60.0
