@@ -165,6 +165,7 @@ def test_what_is_killed_costs_one_reply_and_outages_none(
     assert_trained_once(run.journals, 5 * 2)
 
 
+@pytest.mark.thorough
 def test_nothing_is_left_of_a_run_whose_central_function_is_ended(
     plain_5: Collaboration, image_of_5: ImageOf
 ) -> None:
