@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from integration_tests.harness import free_port, listens, wait_until
-from proxy.carriers.kafka import KafkaMailbox
+from proxy.lanes.kafka import KafkaMailbox
 from proxy.system.process import Process
 
 # Names an Apache Kafka to run the tests on: HOST:PORT, or HOST:PORT?FILE with a client's settings.

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from algorithm.flower.environment import Flower
+from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.screen import Screen
 from algorithm.runs.on_superlink import SuperLinkRun
-from algorithm.runs.outcome import Outcome
 from algorithm.runs.run import run_app
-from algorithm.runs.screen import Screen
 from algorithm.runs.stations import LocalStations, local_stations
 from integration_tests.harness import (
     APPS,

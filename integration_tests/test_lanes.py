@@ -36,11 +36,11 @@ from integration_tests.lanes import (
 )
 from integration_tests.test_failures import Disturbed
 from integration_tests.test_results import arrays, values
-from proxy.carriers.folder import FolderMailbox
-from proxy.carriers.kafka import KafkaMailbox
-from proxy.carriers.mailbox import MailboxUnreachable
-from proxy.carriers.tests.mailboxes import Made, MailboxContract, letter, taken
 from proxy.fleet.messages import ErrorCode
+from proxy.lanes.folder import FolderMailbox
+from proxy.lanes.kafka import KafkaMailbox
+from proxy.lanes.mailbox import MailboxUnreachable
+from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
 from proxy.system.process import Process
 from proxy.tests.helpers import noise
 

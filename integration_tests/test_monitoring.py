@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from algorithm.runs.entries import FILE, read_file
+from algorithm.monitoring.entries import FILE, read_file
 from integration_tests.harness import (
     APPS,
     ancestor,

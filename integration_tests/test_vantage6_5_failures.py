@@ -50,7 +50,7 @@ def seconds_of(outcome: dict[str, Any]) -> list[float]:
 @pytest.mark.parametrize(
     ("messages", "supernodes"),
     [
-        pytest.param(8, "warm"),
+        pytest.param(8, "warm", marks=pytest.mark.thorough),
         pytest.param(8, "per-round", marks=pytest.mark.thorough),
         pytest.param(200, "warm", marks=[pytest.mark.thorough, pytest.mark.timeout(7200)]),
     ],
@@ -102,6 +102,7 @@ def others(researcher: Researcher, probe: str, node: Node) -> Iterator[None]:
         creating.join()
 
 
+@pytest.mark.thorough
 def test_pods_that_are_not_seen_to_run_cost_nothing(
     cluster: Cluster, plain_5: Collaboration, image_of_5: ImageOf
 ) -> None:
@@ -117,6 +118,7 @@ def test_pods_that_are_not_seen_to_run_cost_nothing(
     assert_trained_once(run.journals, 2 * 2)
 
 
+@pytest.mark.thorough
 def test_texts_of_any_length_pass_where_hq_refuses_one_in_three(
     encrypted_5: Collaboration, image_of_5: ImageOf
 ) -> None:
@@ -131,6 +133,7 @@ def test_texts_of_any_length_pass_where_hq_refuses_one_in_three(
     assert_trained_once(run.journals, 3 * 2)
 
 
+@pytest.mark.thorough
 def test_what_is_killed_costs_one_reply_and_outages_none(
     vantage6_5: Stack, plain_5: Collaboration, image_of_5: ImageOf
 ) -> None:
@@ -162,6 +165,7 @@ def test_what_is_killed_costs_one_reply_and_outages_none(
     assert_trained_once(run.journals, 5 * 2)
 
 
+@pytest.mark.thorough
 def test_nothing_is_left_of_a_run_whose_central_function_is_ended(
     plain_5: Collaboration, image_of_5: ImageOf
 ) -> None:

@@ -51,8 +51,6 @@ WAYS = {
 }
 IN_CI = [
     ("stateful", "plain_5", WARM),
-    ("queries", "encrypted_5", PER_ROUND),
-    ("raising", "encrypted_5", WARM),
     ("stateful", "encrypted_5", DIRECT),
     ("queries", "plain_5", DIRECT_PER_ROUND),
 ]
@@ -115,11 +113,11 @@ def natively_of_two(
 @pytest.mark.parametrize(
     ("where", "way"),
     [
-        pytest.param("encrypted_5", WARM, id="encrypted-warm"),
-        pytest.param("plain_5", PER_ROUND, id="plain-per-round"),
+        pytest.param("encrypted_5", WARM, id="encrypted-warm", marks=thorough),
+        pytest.param("plain_5", PER_ROUND, id="plain-per-round", marks=thorough),
         pytest.param("plain_5", WARM, id="plain-warm", marks=thorough),
         pytest.param("encrypted_5", PER_ROUND, id="encrypted-per-round", marks=thorough),
-        pytest.param("plain_5", DIRECT, id="plain-direct", marks=thorough),
+        pytest.param("plain_5", DIRECT, id="plain-direct"),
     ],
 )
 def test_each_station_learns_from_its_own_extracted_table_as_natively(
@@ -147,7 +145,7 @@ def test_each_station_learns_from_its_own_extracted_table_as_natively(
 @pytest.mark.parametrize(
     ("where", "way"),
     [
-        pytest.param("plain_5", WARM, id="plain-warm"),
+        pytest.param("plain_5", WARM, id="plain-warm", marks=thorough),
         pytest.param("encrypted_5", DIRECT, id="encrypted-direct", marks=thorough),
     ],
 )
@@ -186,6 +184,7 @@ def attached_warm(
         yield federation
 
 
+@thorough
 def test_two_runs_on_attached_warm_supernodes_end_as_on_native_ones(
     attached_warm: Federation, natively: Natively
 ) -> None:
@@ -195,6 +194,7 @@ def test_two_runs_on_attached_warm_supernodes_end_as_on_native_ones(
         assert read(result) == natively("stateful", APPS["stateful"])
 
 
+@thorough
 def test_attached_warm_supernodes_outlive_a_run(
     attached_warm: Federation, plain_5: Collaboration
 ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from algorithm.flower.environment import Flower
-from algorithm.runs.entries import MARK, read_entries
+from algorithm.monitoring.entries import MARK, read_entries
 from integration_tests.harness import finish, superlink, wait_until
 from integration_tests.reader import Reader, shown_by
 from integration_tests.vantage6 import containers

@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from algorithm.cli.interrupt import Interrupted
-from algorithm.cli.observing import add_metrics, takers
-from algorithm.cli.options import (
+from algorithm.cli.shared.interrupt import Interrupted
+from algorithm.cli.shared.observing import add_metrics, takers
+from algorithm.cli.shared.options import (
     Commands,
     add_collaboration,
     add_command,
@@ -19,21 +19,21 @@ from algorithm.cli.options import (
     add_superlink,
     wanted,
 )
-from algorithm.cli.stations import (
+from algorithm.cli.shared.stations import (
     add_lane_options,
     add_station_options,
     chosen_stations,
     lane_stations,
 )
+from algorithm.monitoring.feed import Feed
+from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.screen import Progress, Screen
 from algorithm.paths import check_folder
 from algorithm.researcher.attach import organizations_of
 from algorithm.researcher.collaboration import enter
 from algorithm.researcher.login import Settings
 from algorithm.runs.attach import Access, Attached
-from algorithm.runs.feed import Feed
-from algorithm.runs.outcome import Outcome
 from algorithm.runs.recording import Recording
-from algorithm.runs.screen import Progress, Screen
 from algorithm.runs.stations import Organizations, Stations
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
 from proxy.errors import BridgeError, UsageError

@@ -5,14 +5,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from algorithm.cli.options import Commands, add_command, add_flower_env, add_json
+from algorithm.cli.shared.options import Commands, add_command, add_flower_env, add_json
 from algorithm.compat.environment import is_nightly, released
 from algorithm.compat.examine import examine_installed, examine_released, supported
 from algorithm.compat.vantage6 import examine as vantage6
 from algorithm.compat.verdict import HEADING, Verdict, encode, lines
 from algorithm.flower.environment import Flower
+from algorithm.monitoring.screen import Screen
 from algorithm.paths import check_folder, expanded
-from algorithm.runs.screen import Screen
 from proxy.errors import UsageError
 from proxy.fleet.releases import version_of
 

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from algorithm.cli.options import Commands, add_command, add_flower_env, add_output
-from algorithm.cli.stations import flower
+from algorithm.cli.shared.options import Commands, add_command, add_flower_env, add_output
+from algorithm.cli.shared.stations import flower
+from algorithm.monitoring.screen import Screen
 from algorithm.paths import check_folder
 from algorithm.runs.keys import keys_for, lane_key_in, lane_keys_for
-from algorithm.runs.screen import Screen
 from proxy.errors import UsageError
 
 

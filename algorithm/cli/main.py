@@ -9,24 +9,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import ModuleType
 
-from algorithm.cli import (
-    attach,
-    compat,
-    delete,
-    fetch,
-    image,
-    keys,
-    kill,
-    record,
-    replay,
-    report,
-    run,
-    station,
-    submit,
-    watch,
-)
-from algorithm.cli.interrupt import Interrupted, heed_signals, interrupt
-from algorithm.runs.screen import Screen
+from algorithm.cli import attach, compat, keys, record, replay, report, run, station
+from algorithm.cli.shared.interrupt import Interrupted, heed_signals, interrupt
+from algorithm.cli.vantage6 import delete, fetch, image, kill, submit, watch
+from algorithm.monitoring.screen import Screen
 from proxy import __version__
 from proxy.errors import BridgeError, UsageError, reason_of
 from proxy.system.private import keep_private

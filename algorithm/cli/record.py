@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 from typing import NoReturn
 
-from algorithm.cli.options import Commands, add_command, add_superlink
-from algorithm.runs.screen import Screen
+from algorithm.cli.shared.options import Commands, add_command, add_superlink
+from algorithm.monitoring.screen import Screen
 from proxy.tapes.record import Recorder
 
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from algorithm.cli.options import Commands, add_command
-from algorithm.runs.screen import Screen
+from algorithm.cli.shared.options import Commands, add_command
+from algorithm.monitoring.screen import Screen
 from proxy.errors import BridgeError
 from proxy.tapes.replay import replay as replayed
 from proxy.tapes.tape import read_tape

@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from algorithm.cli.options import Commands, add_command
+from algorithm.cli.shared.options import Commands, add_command
+from algorithm.monitoring.screen import Screen
 from algorithm.report.compare import comparison_of
 from algorithm.report.crate import write_crate
 from algorithm.report.page import page_of
 from algorithm.report.results import PAGE, Results, read_results
 from algorithm.report.write import write_page
-from algorithm.runs.screen import Screen
 from proxy.errors import UsageError
 
 _COMPARISON = "comparison.html"

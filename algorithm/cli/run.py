@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from algorithm.cli.interrupt import Interrupted
-from algorithm.cli.observing import add_metrics, takers
-from algorithm.cli.options import (
+from algorithm.cli.shared.interrupt import Interrupted
+from algorithm.cli.shared.observing import add_metrics, takers
+from algorithm.cli.shared.options import (
     Commands,
     add_app,
     add_command,
@@ -15,23 +15,23 @@ from algorithm.cli.options import (
     add_output,
     add_run_config,
 )
-from algorithm.cli.stations import (
+from algorithm.cli.shared.stations import (
     add_lane_options,
     add_station_options,
     chosen_stations,
     lane_stations,
 )
-from algorithm.cli.stations import flower as flower_of
+from algorithm.cli.shared.stations import flower as flower_of
 from algorithm.flower.app import check_app
 from algorithm.flower.node_config import run_config
+from algorithm.monitoring.feed import Feed
+from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.screen import Screen
 from algorithm.paths import check_folder
 from algorithm.runs.direct import DirectRun
-from algorithm.runs.feed import Feed
 from algorithm.runs.on_superlink import SuperLinkRun
-from algorithm.runs.outcome import Outcome
 from algorithm.runs.recording import Recording
 from algorithm.runs.run import Run, run_app, write_outcome
-from algorithm.runs.screen import Screen
 from algorithm.runs.stations import Stations
 from proxy.calls import DEFAULT_LIFETIME, DEFAULT_MODE, Mode
 from proxy.errors import BridgeError, UsageError

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from algorithm.cli.options import Commands, add_command
-from algorithm.runs.screen import Screen
+from algorithm.cli.shared.options import Commands, add_command
+from algorithm.monitoring.screen import Screen
 from algorithm.station.service import problems, serve
 from algorithm.station.settings import Settings
 

@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 
 from algorithm.flower.environment import Flower
+from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.screen import Screen
 from algorithm.runs.direct import DirectRun
 from algorithm.runs.on_superlink import SuperLinkRun
-from algorithm.runs.outcome import Outcome
 from algorithm.runs.recording import Recording
 from algorithm.runs.run import Run, run_app
-from algorithm.runs.screen import Screen
 from algorithm.runs.stations import LocalStations, local_stations
 from proxy.calls import DEFAULT_LIFETIME, Mode
 from proxy.errors import BridgeError

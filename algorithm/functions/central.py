@@ -21,13 +21,13 @@ from algorithm.flower.manifest import ENVIRONMENT_VARIABLE, Manifest
 from algorithm.flower.node_config import pairs
 from algorithm.functions.arguments import Arguments
 from algorithm.functions.result import write_result
+from algorithm.monitoring.entries import MARK, Entry
+from algorithm.monitoring.feed import Feed, Taker
+from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.screen import Screen
 from algorithm.runs.direct import DirectRun
-from algorithm.runs.entries import MARK, Entry
-from algorithm.runs.feed import Feed, Taker
 from algorithm.runs.on_superlink import SuperLinkRun
-from algorithm.runs.outcome import Outcome
 from algorithm.runs.run import Run, run_app
-from algorithm.runs.screen import Screen
 from algorithm.runs.stations import Organizations
 from proxy import strict_json
 from proxy.calls import Mode

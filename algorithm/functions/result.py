@@ -10,7 +10,7 @@ from typing import Any
 
 from algorithm.flower.manifest import ENVIRONMENT_VARIABLE, Manifest
 from algorithm.functions.tables import only, tables
-from algorithm.runs.outcome import Outcome
+from algorithm.monitoring.outcome import Outcome
 from proxy import strict_json
 from proxy.errors import AppError, CarrierError
 from proxy.text import cleaned

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from algorithm.monitoring.units import size
 from algorithm.report import words
 from algorithm.report.charts import Chart, curve_chart
 from algorithm.report.learning import SERVER, Curve, learning_of
 from algorithm.report.page import facts_of, headline, rendered, rounds_of, spent_of
 from algorithm.report.results import Results
 from algorithm.report.steps import Timeline, timeline_of
-from algorithm.runs.units import size
 from proxy.errors import UsageError
 
 # As many as there are colours that everybody can tell apart.

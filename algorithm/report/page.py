@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from algorithm.monitoring.units import size
 from algorithm.report import words
 from algorithm.report.charts import Chart, curve_chart
 from algorithm.report.lanes import lanes_of
 from algorithm.report.learning import SERVER, Curve, learning_of
 from algorithm.report.results import Results
 from algorithm.report.steps import STAGES, Timeline, timeline_of
-from algorithm.runs.units import size
 from proxy import __version__
 from proxy.central.report import MessageRecord
 from proxy.errors import UsageError

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from algorithm.monitoring.entries import FILE as EVENTS
+from algorithm.monitoring.outcome import Outcome
 from algorithm.report.serverapp_log import Metrics, server_metrics
 from algorithm.report.unfinished import outcome_of_events
 from algorithm.report.verdicts import verdicts_in
-from algorithm.runs.entries import FILE as EVENTS
-from algorithm.runs.outcome import Outcome
 from proxy import strict_json
 from proxy.errors import AppError, UsageError, reason_of
 from proxy.text import cleaned, one_line

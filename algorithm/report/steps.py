@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from algorithm.runs.outcome import Outcome
+from algorithm.monitoring.outcome import Outcome
 from proxy.central.report import MessageRecord
 
 # The stages in their order, and what happens in each. What `carry` takes is both ways; half of it

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from algorithm.runs.entries import ENDED, STARTED, Entry, read_file
-from algorithm.runs.outcome import Outcome
+from algorithm.monitoring.entries import ENDED, STARTED, Entry, read_file
+from algorithm.monitoring.outcome import Outcome
 from proxy.central.events import Stage
 from proxy.central.report import MessageRecord
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import existing_task
-from algorithm.runs.screen import Screen
 from proxy.errors import NotFound, NotPermitted, UsageError
 from proxy.vantage6.server import Server, TaskStatus
 

@@ -7,10 +7,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from algorithm.functions.result import FILES
+from algorithm.monitoring.entries import MARK
+from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import Researcher
-from algorithm.runs.entries import MARK
-from algorithm.runs.outcome import Outcome
-from algorithm.runs.screen import Screen
 from proxy import strict_json
 from proxy.errors import AppError, CarrierError, UsageError, Vantage6Error
 from proxy.vantage6.server import Server, TaskStatus

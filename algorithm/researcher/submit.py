@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import Researcher
-from algorithm.runs.screen import Screen
 from proxy.calls import Mode
 from proxy.errors import ServerUnreachable, Vantage6Error
 from proxy.generations import generation_of

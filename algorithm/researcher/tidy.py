@@ -7,7 +7,7 @@ server's database keeps them. A central function may delete nothing (vantage6 4.
 
 from collections.abc import Sequence
 
-from algorithm.runs.screen import Screen
+from algorithm.monitoring.screen import Screen
 from proxy.errors import NotFound, NotPermitted, ServerUnreachable
 from proxy.vantage6.server import Server, Subtask
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
+from algorithm.monitoring.entries import MARK, Entry
+from algorithm.monitoring.feed import Taker
+from algorithm.monitoring.screen import Screen
 from algorithm.researcher.fetch import check_outcome
 from algorithm.researcher.tidy import Tidier
-from algorithm.runs.entries import MARK, Entry
-from algorithm.runs.feed import Taker
-from algorithm.runs.screen import Screen
 from proxy.errors import ServerUnreachable, Vantage6Error
 from proxy.vantage6.server import Server, Subtask, TaskStatus
 

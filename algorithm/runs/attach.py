@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from algorithm.runs.feed import Feed
+from algorithm.monitoring.feed import Feed
 from algorithm.runs.stations import Stations
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.report import Observer

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from algorithm.flower.environment import Flower
-from proxy.carriers.lane_keys import STATION_NAME, KeyPair, PublicKeys
 from proxy.errors import UsageError
+from proxy.lanes.keys import STATION_NAME, KeyPair, PublicKeys
 from proxy.transport.identity import key_paths, make_keys
 
 # As many as `flower-v6 attach` can have.

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from proxy.calls import DEFAULT_MODE, Mode
 from proxy.carriers import Carrier
-from proxy.carriers.lane import End, LaneCarrier
-from proxy.carriers.lane_keys import KeyPair, PublicKeys
-from proxy.carriers.lanes import open_mailbox
-from proxy.carriers.letters import Seal
-from proxy.carriers.sealing import Sealed, Unsealed
 from proxy.errors import UsageError
+from proxy.lanes.keys import KeyPair, PublicKeys
+from proxy.lanes.lane import End, LaneCarrier
+from proxy.lanes.letters import Seal
+from proxy.lanes.sealing import Sealed, Unsealed
+from proxy.lanes.urls import open_mailbox
 
 CENTRAL_KEY = "central"
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from algorithm.flower.app import copy_app
 from algorithm.flower.environment import Flower, SuperLink
+from algorithm.monitoring.outcome import Outcome
 from algorithm.runs.attach import Attached
-from algorithm.runs.outcome import Outcome
 from algorithm.runs.recording import NO_RECORDING, Recording
 from algorithm.runs.run import Run, follow
 from proxy.errors import AppError, FleetError, FlowerError

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from algorithm.flower.environment import Flower
-from algorithm.runs.feed import Feed
-from algorithm.runs.outcome import Outcome
-from algorithm.runs.screen import Progress, Screen
+from algorithm.monitoring.feed import Feed
+from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.screen import Progress, Screen
 from algorithm.runs.stations import Stations
 from proxy.errors import AppError, BridgeError
 from proxy.system import durable

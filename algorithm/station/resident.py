@@ -23,12 +23,12 @@ from algorithm.station.policy import Policy
 from algorithm.station.runtime import NoReply, Runtime
 from algorithm.station.warm import Warm
 from proxy.calls import LONGEST_SECONDS, Mode
-from proxy.carriers.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
-from proxy.carriers.mailbox import Mailbox, MailboxUnreachable
 from proxy.client import Delivery
 from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
 from proxy.errors import BridgeError, Cancelled, CarrierError, reason_of
 from proxy.fleet.messages import ErrorCode
+from proxy.lanes.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
+from proxy.lanes.mailbox import Mailbox, MailboxUnreachable
 from proxy.retry import retrying
 
 log = logging.getLogger(__name__)

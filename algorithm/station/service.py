@@ -13,12 +13,12 @@ from algorithm.station.resident import Resident, Start
 from algorithm.station.runtimes import runtimes
 from algorithm.station.settings import Settings
 from proxy.calls import Mode
-from proxy.carriers.lane_keys import KeyPair, PublicKeys
-from proxy.carriers.lanes import open_mailbox
-from proxy.carriers.letters import Seal
-from proxy.carriers.mailbox import Mailbox
-from proxy.carriers.sealing import Sealed, Unsealed
 from proxy.errors import BridgeError, UsageError, reason_of
+from proxy.lanes.keys import KeyPair, PublicKeys
+from proxy.lanes.letters import Seal
+from proxy.lanes.mailbox import Mailbox
+from proxy.lanes.sealing import Sealed, Unsealed
+from proxy.lanes.urls import open_mailbox
 
 log = logging.getLogger(__name__)
 

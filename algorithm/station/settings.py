@@ -33,8 +33,8 @@ from algorithm.flower.node_config import STATION_NAME as NAME_IN_CONFIG
 from algorithm.flower.node_config import check_values, flat, node_config, pairs
 from algorithm.station.policy import ALLOWED_FABS, ALLOWED_MODES, ALLOWED_RUN_CONFIG, Policy
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
-from proxy.carriers.lane_keys import STATION_NAME
 from proxy.errors import UsageError, reason_of
+from proxy.lanes.keys import STATION_NAME
 from proxy.vantage6.container import Container, Database
 
 ANY_APP = "any"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from algorithm import cli
-from algorithm.runs.outcome import Outcome
+from algorithm.monitoring.outcome import Outcome
 from proxy.vantage6.v4.testing import Asked, FakeServer, FakeTask, private_key
 
 MODEL = bytes(range(256))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from algorithm.functions.tables import only, tables
-from algorithm.runs.outcome import Outcome
+from algorithm.monitoring.outcome import Outcome
 from integration_tests.vantage6.page import shown
 from proxy.central.report import MessageRecord
 

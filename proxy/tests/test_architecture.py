@@ -74,6 +74,7 @@ ARROWS = {
     "proxy.vantage6.v4": {"proxy.vantage6", "proxy.vantage6.testing"},
     "proxy.vantage6.v5": {"proxy.vantage6", "proxy.vantage6.testing"},
     "proxy.carriers": {"proxy.system", "proxy.vantage6", "proxy.vantage6.v4"},
+    "proxy.lanes": {"proxy.carriers", "proxy.system"},
     "proxy.central": {"proxy.carriers", "proxy.fleet", "proxy.transport"},
     "proxy.tapes": {"proxy.system", "proxy.transport"},
     "proxy.tapes.replay": {
@@ -81,16 +82,32 @@ ARROWS = {
     },
     "algorithm.flower": set(),
     "algorithm.station": {"algorithm.flower"},
-    "algorithm.runs": {"algorithm.flower"},
-    "algorithm.functions": {"algorithm.flower", "algorithm.runs", "algorithm.station"},
+    "algorithm.monitoring": {"algorithm.flower"},
+    "algorithm.runs": {"algorithm.flower", "algorithm.monitoring"},
+    "algorithm.functions": {
+        *("algorithm.flower", "algorithm.monitoring", "algorithm.runs", "algorithm.station"),
+    },
     "algorithm.image": {"algorithm.flower", "algorithm.functions", "algorithm.station"},
-    "algorithm.researcher": {"algorithm.flower", "algorithm.functions", "algorithm.runs"},
+    "algorithm.researcher": {
+        *("algorithm.flower", "algorithm.functions", "algorithm.monitoring", "algorithm.runs"),
+    },
     "algorithm.compat.wheel": {"algorithm.flower"},
-    "algorithm.compat": {"algorithm.compat.wheel", "algorithm.flower", "algorithm.runs"},
+    "algorithm.compat": {
+        *("algorithm.compat.wheel", "algorithm.flower", "algorithm.monitoring", "algorithm.runs"),
+    },
     "algorithm.compat.vantage6": {"algorithm.compat", "algorithm.compat.wheel"},
-    "algorithm.report": {"algorithm.runs"},
+    "algorithm.report": {"algorithm.monitoring"},
+    "algorithm.cli.shared": {
+        *("algorithm.compat", "algorithm.flower", "algorithm.monitoring", "algorithm.researcher"),
+        "algorithm.runs",
+    },
+    "algorithm.cli.vantage6": {
+        *("algorithm.cli.shared", "algorithm.flower", "algorithm.image", "algorithm.monitoring"),
+        "algorithm.researcher",
+    },
     "algorithm.cli": {
-        *("algorithm.compat", "algorithm.compat.vantage6", "algorithm.flower", "algorithm.image"),
+        *("algorithm.cli.shared", "algorithm.cli.vantage6", "algorithm.compat"),
+        *("algorithm.compat.vantage6", "algorithm.flower", "algorithm.monitoring"),
         *("algorithm.report", "algorithm.researcher", "algorithm.runs", "algorithm.station"),
     },
     "algorithm": {"algorithm.functions"},
@@ -192,7 +209,7 @@ def test_no_arrow_runs_backwards(of: str, among: str) -> None:
 def test_nothing_but_tests_uses_what_is_there_for_tests() -> None:
     for fakes in (
         "proxy.testing",
-        "proxy.carriers.testing",
+        "proxy.lanes.testing",
         "proxy.transport.testing",
         "proxy.vantage6.testing",
     ):

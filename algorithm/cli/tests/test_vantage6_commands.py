@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from algorithm import cli
-from algorithm.runs.entries import MARK, STARTED, Entry
+from algorithm.monitoring.entries import MARK, STARTED, Entry
 from algorithm.tests.vantage6 import MODEL, User, add_subtask, outcome
 from proxy.vantage6.v4.testing import Asked, Ended, Failure, FakeServer, FakeTask
 

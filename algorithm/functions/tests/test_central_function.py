@@ -14,8 +14,8 @@ from algorithm.flower.environment import ENVIRONMENT_VARIABLE
 from algorithm.flower.manifest import ENVIRONMENT_VARIABLE as MANIFEST_VARIABLE
 from algorithm.functions import central
 from algorithm.functions.central import chosen, log_taker
-from algorithm.runs.entries import MARK, Entry, read_entries
-from algorithm.runs.screen import Screen
+from algorithm.monitoring.entries import MARK, Entry, read_entries
+from algorithm.monitoring.screen import Screen
 from algorithm.tests.fabs import MANIFEST
 from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_run
 from proxy.errors import AppError, BridgeError, CarrierError, UsageError

@@ -11,7 +11,7 @@ import pytest
 from algorithm.flower.manifest import ENVIRONMENT_VARIABLE
 from algorithm.functions.result import write_result
 from algorithm.functions.tables import CHART, ROUNDS, ROWS
-from algorithm.runs.outcome import Outcome
+from algorithm.monitoring.outcome import Outcome
 from algorithm.tests.fabs import MANIFEST
 from proxy import strict_json
 from proxy.central.report import MessageRecord

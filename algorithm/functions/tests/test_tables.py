@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from algorithm.functions.tables import CHART, ROUNDS, ROWS, tables
-from algorithm.runs.outcome import Outcome
+from algorithm.monitoring.outcome import Outcome
 from proxy.central.report import MessageRecord
 from proxy.fleet.metrics import Metrics
 

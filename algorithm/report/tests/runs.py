@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from algorithm.runs.outcome import Outcome
+from algorithm.monitoring.outcome import Outcome
 from proxy.central.report import MessageRecord
 
 BEGAN = 1_767_225_600.0

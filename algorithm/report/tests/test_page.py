@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from algorithm.monitoring.outcome import Outcome
 from algorithm.report.compare import comparison_of
 from algorithm.report.page import page_of
 from algorithm.report.results import read_results
 from algorithm.report.tests.runs import SECONDS, outcome, record
-from algorithm.runs.outcome import Outcome
 from proxy.errors import AppError, BridgeError, UsageError
 
 HOSTILE = (

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from algorithm.monitoring.screen import Screen
 from algorithm.researcher.tidy import Tidier, done_with
-from algorithm.runs.screen import Screen
 from algorithm.tests.vantage6 import add_subtask
 from proxy.vantage6.server import Subtask, TaskStatus
 from proxy.vantage6.v4.login import UserLogin

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from algorithm.monitoring.entries import MARK, Entry
+from algorithm.monitoring.screen import Screen
 from algorithm.researcher.watch import Watcher, check
-from algorithm.runs.entries import MARK, Entry
-from algorithm.runs.screen import Screen
 from algorithm.tests.terminal import Terminal
 from algorithm.tests.vantage6 import add_subtask
 from proxy.errors import Vantage6Error

@@ -8,10 +8,10 @@ import pytest
 
 from algorithm.flower.app import check_app
 from algorithm.flower.environment import Flower
+from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.screen import Screen
 from algorithm.runs.on_superlink import SuperLinkRun
-from algorithm.runs.outcome import Outcome
 from algorithm.runs.run import run_app, write_outcome
-from algorithm.runs.screen import Screen
 from algorithm.runs.stations import LocalStations, local_stations
 from algorithm.tests.fake_flower import COMPLETED, SUPERLINK, make_app, make_flower, set_run
 from proxy.central.report import MessageRecord

@@ -19,14 +19,14 @@ from algorithm.tests.stations import SuperNodeInMemory
 from proxy.bundle import Bundle
 from proxy.calls import Mode
 from proxy.carriers import Exchange
-from proxy.carriers.lane import End, LaneCarrier
-from proxy.carriers.letters import Head, Kind
-from proxy.carriers.sealing import Unsealed
-from proxy.carriers.testing import MemoryLane
 from proxy.client import Delivery
 from proxy.clock import SYSTEM_CLOCK, Clock, SystemClock
 from proxy.errors import CarrierError
 from proxy.fleet.messages import ErrorCode
+from proxy.lanes.lane import End, LaneCarrier
+from proxy.lanes.letters import Head, Kind
+from proxy.lanes.sealing import Unsealed
+from proxy.lanes.testing import MemoryLane
 from proxy.tests.helpers import Drained, wait_until
 
 SECONDS = 60.0

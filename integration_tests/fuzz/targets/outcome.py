@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
+from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import Collaboration, Researcher
 from algorithm.researcher.fetch import fetch
-from algorithm.runs.outcome import Outcome
-from algorithm.runs.screen import Screen
 from integration_tests.fuzz.answers import answering
 from proxy import strict_json
 from proxy.central.report import MessageRecord

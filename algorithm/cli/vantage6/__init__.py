@@ -1,0 +1,1 @@
+"""The commands of a researcher with a vantage6 server."""

@@ -1,0 +1,1 @@
+"""How a run is told: run.json, events, metrics, and what a terminal shows."""

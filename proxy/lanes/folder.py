@@ -1,0 +1,240 @@
+"""A mailbox in a folder that both ends reach: a shared one, or one on a server, by fsspec.
+
+    STATION/to-station/   letters of the central
+    STATION/to-central/   letters of the station
+
+A letter's name is `TIME-RANDOM-SIZE.letter`. Each box has one writer, so times are compared with
+those of the same clock only, and only to hand out what was sent first; nothing depends on them.
+A letter is read when it has the size that its name says, and has that name: it is written under
+another one first, where a store has renames. The stores that have none show no object before it
+is whole.
+"""
+
+import logging
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from proxy.errors import UsageError, reason_of
+from proxy.lanes.mailbox import MailboxUnreachable
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+_LETTER = re.compile(r"\d{20}-[0-9a-f]{8}-(\d+)\.letter")
+_PART = ".part"
+# A file system that is mounted here can be looked at often; each look at a server costs a call.
+_LOCAL_PAUSES, _REMOTE_PAUSES = (0.01, 0.5), (0.1, 3.0)
+# Looks get rarer the longer nothing happens: the pause is a twentieth of the idle time.
+_PAUSE_SHARE = 0.05
+_SSH = ("sftp", "ssh")
+# Of a server that does not answer any more; without it a call would wait for ever.
+_KEEPALIVE = {"keepalive_interval": 10, "keepalive_count_max": 2, "connect_timeout": 20}
+# Object stores: renaming there is copying, and an object appears whole.
+_WITHOUT_RENAMES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+
+
+class FolderMailbox:
+    """Implements `proxy.lanes.mailbox.Mailbox` with files.
+
+    Parameters
+    ----------
+    url : str
+        The folder: a path, or a URL that fsspec understands, as `sftp://user@host/path`.
+    station : str
+        The station at the lane's end.
+    at_station : bool
+        Whether this is the station's side.
+
+    Raises
+    ------
+    UsageError
+        If a package is missing, or the URL is none.
+    """
+
+    def __init__(self, url: str, station: str, at_station: bool) -> None:
+        self._url = url
+        boxes = f"{station}/to-central", f"{station}/to-station"
+        self._outgoing, self._incoming = boxes if at_station else reversed(boxes)
+        self._lock = threading.Lock()  # for the next three
+        self._store: AbstractFileSystem | None = None
+        self._root = ""
+        self._swept = False
+        self._protocol = url.partition("://")[0] if "://" in url else "file"
+        self._pauses = _LOCAL_PAUSES if self._protocol in ("file", "local") else _REMOTE_PAUSES
+        self._handed_out: set[str] = set()
+        self._active = self._next_look = time.monotonic()
+        _fsspec()
+
+    def send(self, letter: Path) -> None:
+        """Leave a letter; see `Mailbox.send`."""
+        size = letter.stat().st_size
+        name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}-{size}.letter"
+
+        def write(store: "AbstractFileSystem") -> None:
+            self._sweep(store)
+            path = self._path(self._outgoing, name)
+            if self._protocol in _WITHOUT_RENAMES:
+                store.put_file(str(letter), path)
+            else:
+                store.put_file(str(letter), path + _PART)
+                store.mv(path + _PART, path)
+
+        self._calling(write)
+        self._active = self._next_look = time.monotonic()
+
+    def receive(self, into: Path, seconds: float) -> str | None:
+        """Wait for the next letter; see `Mailbox.receive`."""
+        until = time.monotonic() + seconds
+        while True:
+            time.sleep(max(0.0, min(self._next_look, until) - time.monotonic()))
+            now = time.monotonic()
+            if now < self._next_look:
+                return None
+            shortest, longest = self._pauses
+            pause = min(max(shortest, _PAUSE_SHARE * (now - self._active)), longest)
+            self._next_look = now + pause
+            if name := self._calling(lambda store: self._fetch(store, into)):
+                self._handed_out.add(name)
+                self._active = self._next_look = time.monotonic()
+                return name
+            self._next_look = time.monotonic() + pause
+
+    def done(self, name: str) -> None:
+        """Remove a letter; see `Mailbox.done`."""
+        self._calling(lambda store: _remove(store, self._path(self._incoming, name)))
+
+    def wipe(self) -> None:
+        """Remove what was sent from here; see `Mailbox.wipe`."""
+
+        def remove(store: "AbstractFileSystem") -> None:
+            for name, _ in self._listed(store, self._outgoing):
+                _remove(store, self._path(self._outgoing, name))
+
+        self._calling(remove)
+
+    def check(self) -> None:
+        """Find out whether it can be used; see `Mailbox.check`."""
+
+        def use(store: "AbstractFileSystem") -> None:
+            probe = self._path(self._outgoing, f"{uuid.uuid4().hex}.probe")
+            store.pipe_file(probe, b"probe")
+            if store.cat_file(probe) != b"probe":
+                raise OSError("what was written is not there")
+            _remove(store, probe)
+            self._listed(store, self._incoming)
+
+        self._calling(use)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        with self._lock:
+            self._store = None
+
+    def _path(self, box: str, name: str) -> str:
+        return f"{self._root}/{box}/{name}"
+
+    def _fetch(self, store: "AbstractFileSystem", into: Path) -> str | None:
+        listed = self._listed(store, self._incoming)
+        self._handed_out &= {name for name, _ in listed}
+        for name, size in sorted(listed):
+            said = _LETTER.fullmatch(name)
+            if not said or name in self._handed_out or size != int(said[1]):
+                continue
+            with suppress(FileNotFoundError):  # withdrawn meanwhile
+                store.get_file(self._path(self._incoming, name), str(into))
+                if into.stat().st_size == size:
+                    return name
+        return None
+
+    def _sweep(self, store: "AbstractFileSystem") -> None:
+        """Remove what a killed predecessor had half written: nobody else writes there."""
+        if not self._swept:
+            for name, _ in self._listed(store, self._outgoing):
+                if not _LETTER.fullmatch(name):
+                    _remove(store, self._path(self._outgoing, name))
+            self._swept = True
+
+    def _listed(self, store: "AbstractFileSystem", box: str) -> list[tuple[str, int]]:
+        """Return the names and sizes of the files in a box."""
+        store.invalidate_cache()
+        try:
+            entries: list[dict[str, Any]] = store.ls(f"{self._root}/{box}", detail=True)
+        except FileNotFoundError:
+            return []
+        return [
+            (str(each["name"]).rpartition("/")[2], int(each["size"] or 0))
+            for each in entries
+            if each["type"] == "file"
+        ]
+
+    def _calling(self, call: "Callable[[AbstractFileSystem], Answer]") -> Answer:
+        """Call the store, with a new connection after one that failed."""
+        try:
+            return call(self._connected())
+        except UsageError:
+            raise
+        except Exception as error:  # each store has exceptions of its own
+            self.close()
+            raise MailboxUnreachable(
+                f"The folder {self._url} cannot be used: {type(error).__name__}: "
+                f"{reason_of(error)}."
+            ) from error
+
+    def _connected(self) -> "AbstractFileSystem":
+        with self._lock:
+            if self._store is None:
+                store, self._root = _connection(self._url, self._protocol)
+                for box in (self._outgoing, self._incoming):
+                    store.makedirs(f"{self._root}/{box}", exist_ok=True)
+                self._store = store
+            return self._store
+
+
+def _connection(url: str, protocol: str) -> "tuple[AbstractFileSystem, str]":
+    """Return a new connection to a store, and the folder's path there."""
+    if protocol in _SSH:
+        store = _ssh_file_system()
+        options = store._get_kwargs_from_urls(url)
+        # The keys of hosts are checked as `ssh` does; sshfs alone would take any.
+        made = store(**options, known_hosts=(), **_KEEPALIVE, skip_instance_cache=True)
+        return made, store._strip_protocol(url)
+    store, root = _fsspec().url_to_fs(url, skip_instance_cache=True)
+    return store, root.rstrip("/")
+
+
+def _remove(store: "AbstractFileSystem", path: str) -> None:
+    with suppress(FileNotFoundError):
+        store.rm_file(path)
+
+
+def _fsspec() -> Any:
+    try:
+        import fsspec.core  # noqa: PLC0415 - of an extra
+    except ImportError as error:
+        raise _missing("fsspec") from error
+    return fsspec.core
+
+
+def _ssh_file_system() -> Any:
+    try:
+        from sshfs import SSHFileSystem  # noqa: PLC0415 - of an extra
+    except ImportError as error:
+        raise _missing("sshfs") from error
+    return SSHFileSystem
+
+
+def _missing(package: str) -> UsageError:
+    return UsageError(
+        f"Lanes in folders need the package {package}, which is not installed.",
+        "Install flower-v6[folder].",
+    )

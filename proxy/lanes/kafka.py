@@ -1,0 +1,334 @@
+"""A mailbox in Kafka: two topics per station, of one partition, made beforehand by the operator.
+
+    PREFIX.STATION.to-station   letters of the central
+    PREFIX.STATION.to-central   letters of the station
+
+A letter is one or more records, of the size that a topic takes. Each begins with the letter's name
+(16 bytes), the record's number and how many there are (u32 each). One end writes to a topic, one
+letter after the other, so a letter whose records do not follow each other was given up, and comes
+again as another one. There is no consumer group: the partition is assigned, and committed offsets
+say what is done. So a reader that was killed is back at once.
+"""
+
+import logging
+import threading
+import uuid
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import parse_qs, urlsplit
+
+from proxy.errors import UsageError, reason_of
+from proxy.lanes.mailbox import MailboxUnreachable
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Message, Producer
+    from confluent_kafka.admin import AdminClient
+
+log = logging.getLogger(__name__)
+
+_HEAD = Struct(">16sII")
+# Brokers take records of 1 MB (`message.max.bytes`, in Kafka 4: 1,048,588), frame and all.
+_RECORD_BYTES, _FRAME_BYTES = 1_000_000, 4_096
+# What a client keeps of records on their way: models do not have to fit into memory.
+_BUFFER_KILOBYTES = 16 << 10
+_CALL_SECONDS = 15.0
+_SEND_SECONDS = 30.0
+
+
+class KafkaMailbox:
+    """Implements `proxy.lanes.mailbox.Mailbox` with records.
+
+    Parameters
+    ----------
+    url : str
+        What follows `kafka:` in `kafka://BROKER,BROKER/PREFIX?properties=FILE`. The file has
+        settings of librdkafka, as `security.protocol=SASL_SSL`, one a line.
+    station : str
+        The station at the lane's end.
+    at_station : bool
+        Whether this is the station's side.
+
+    Raises
+    ------
+    UsageError
+        If the URL is none, the file cannot be read, or the package is missing.
+    """
+
+    def __init__(self, url: str, station: str, at_station: bool) -> None:
+        self._brokers, prefix, self._settings = _parsed(url)
+        self._kafka = _confluent_kafka()
+        topics = f"{prefix}.{station}.to-central", f"{prefix}.{station}.to-station"
+        self._outgoing, self._incoming = topics if at_station else reversed(topics)
+        limit = int(self._settings.setdefault("message.max.bytes", str(_RECORD_BYTES)))
+        self._chunk_bytes = max(1024, limit - _FRAME_BYTES)
+        self._sending, self._reading = threading.Lock(), threading.Lock()
+        self._producer: Producer | None = None
+        self._consumer: Consumer | None = None
+        self._partial: _Partial | None = None
+        self._undone: set[int] = set()
+        self._next = 0
+        self._admin: AdminClient | None = None
+        self._deleted: Future[object] | None = None
+        self._deletes = True
+
+    def send(self, letter: Path) -> None:
+        """Leave a letter; see `Mailbox.send`."""
+        name, size = uuid.uuid4().bytes, letter.stat().st_size
+        count = max(1, -(-size // self._chunk_bytes))
+        failed: list[str] = []
+
+        def delivered(error: object, _: object) -> None:
+            if error is not None:
+                failed.append(str(error))
+
+        with self._sending, letter.open("rb") as file:
+            producer = self._produces()
+            for number in range(count):
+                record = _HEAD.pack(name, number, count) + file.read(self._chunk_bytes)
+                self._produce(producer, record, delivered)
+                if failed:
+                    break
+            if producer.flush(_SEND_SECONDS) or failed:
+                # What it still has must not come after the letter's repetition.
+                producer.purge()
+                self._producer = None
+                raise self._unreachable(failed[0] if failed else "it did not answer in time")
+
+    def _produce(self, producer: "Producer", record: bytes, delivered: Any) -> None:
+        while True:
+            try:
+                producer.produce(self._outgoing, record, partition=0, on_delivery=delivered)
+            except BufferError:
+                producer.poll(0.1)
+            except self._kafka.KafkaException as error:
+                raise self._unreachable(str(error)) from error
+            else:
+                producer.poll(0)
+                return
+
+    def receive(self, into: Path, seconds: float) -> str | None:
+        """Wait for the next letter; see `Mailbox.receive`."""
+        with self._reading:
+            consumer = self._consumes()
+        while (record := consumer.poll(seconds)) is not None:
+            if error := record.error():
+                raise self._unreachable(error.str())
+            try:
+                if first := self._gather(record, into):
+                    return first
+            except OSError:
+                self.close()  # to have the letter from its beginning again
+                raise
+        return None
+
+    def _gather(self, record: "Message", into: Path) -> str | None:
+        """Add a record to the letter that it is of; returns the letter's name if it is whole."""
+        value, offset = record.value() or b"", record.offset() or 0
+        with self._reading:
+            self._next = offset + 1
+            if len(value) < _HEAD.size:
+                return None
+            name, number, count = _HEAD.unpack_from(value)
+            partial = self._partial
+            if number == 0:
+                if partial is not None:
+                    partial.file.close()
+                path = into.with_name(f"{into.name}.part")
+                partial = self._partial = _Partial(name, offset, path, path.open("wb"))
+            if partial is None or partial.name != name or partial.number != number:
+                return None
+            partial.file.write(memoryview(value)[_HEAD.size :])
+            partial.number += 1
+            if partial.number < count:
+                return None
+            partial.file.close()
+            partial.path.replace(into)
+            self._partial = None
+            self._undone.add(partial.first)
+            return str(partial.first)
+
+    def done(self, name: str) -> None:
+        """Never hand out a letter again; see `Mailbox.done`."""
+        with self._reading:
+            self._undone.discard(int(name))
+            begun = [self._partial.first] if self._partial is not None else []
+            offset = min([*self._undone, *begun, self._next])
+            place = self._kafka.TopicPartition(self._incoming, 0, offset)
+            try:
+                self._consumes().commit(offsets=[place], asynchronous=False)
+            except self._kafka.KafkaException as error:
+                raise self._unreachable(str(error)) from error
+        self._delete(place)
+
+    def wipe(self) -> None:
+        """Remove what was sent from here; see `Mailbox.wipe`."""
+        place = self._kafka.TopicPartition(self._outgoing, 0, self._kafka.OFFSET_END)
+        # Not later: what is sent next must stay.
+        if deleted := self._delete(place):
+            wait([deleted], _CALL_SECONDS)
+
+    def check(self) -> None:
+        """Find out whether it can be used; see `Mailbox.check`."""
+        with self._reading:
+            consumer = self._consumes()
+        for topic in (self._outgoing, self._incoming):
+            try:
+                told = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic]
+            except self._kafka.KafkaException as error:
+                raise self._unreachable(str(error)) from error
+            if told.error is not None:
+                raise self._unreachable(f"topic {topic}: {told.error.str()}")
+            if len(told.partitions) != 1:
+                raise UsageError(
+                    f"The topic {topic} has {len(told.partitions)} partitions.",
+                    "Letters need one, to stay in order.",
+                )
+
+    def close(self) -> None:
+        """Let go of connections."""
+        with self._reading:
+            if self._consumer is not None:
+                self._consumer.close()
+            self._consumer = None
+
+    def _delete(self, place: Any) -> "Future[object] | None":
+        """Delete the records before a place, where that is allowed; else retention does."""
+        # Not in a callback: that would be in librdkafka's own thread, which may not let go of it.
+        self._heed_deletion()
+        if not self._deletes:
+            return None
+        with self._sending:
+            if self._admin is None:
+                from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - of an extra
+
+                self._admin = AdminClient(self._client())
+        (self._deleted,) = self._admin.delete_records([place]).values()
+        return self._deleted
+
+    def _heed_deletion(self) -> None:
+        deleted = self._deleted
+        if deleted is None or not deleted.done() or deleted.exception() is None:
+            return
+        error = deleted.exception()
+        if self._deletes and isinstance(error, self._kafka.KafkaException):
+            # What is not allowed will not be later; whatever else it is, the next one may succeed.
+            self._deletes = error.args[0].code() not in _forbidden(self._kafka.KafkaError)
+            log.info("records were not deleted (%s); the topic's retention does", error)
+
+    def _produces(self) -> "Producer":
+        if self._producer is None:
+            self._producer = self._kafka.Producer(
+                {
+                    **self._client(),
+                    "enable.idempotence": True,
+                    "linger.ms": 0,
+                    "queue.buffering.max.kbytes": _BUFFER_KILOBYTES,
+                    "delivery.timeout.ms": int(_SEND_SECONDS * 1000),
+                }
+            )
+        return self._producer
+
+    def _consumes(self) -> "Consumer":
+        if self._consumer is None:
+            consumer = self._kafka.Consumer(
+                {
+                    **self._client(),
+                    # It names the committed offsets; there is no group.
+                    "group.id": self._incoming,
+                    "enable.auto.commit": False,
+                    "auto.offset.reset": "earliest",
+                    "queued.max.messages.kbytes": _BUFFER_KILOBYTES,
+                }
+            )
+            place = self._kafka.TopicPartition(self._incoming, 0)
+            try:
+                (place,) = consumer.committed([place], timeout=_CALL_SECONDS)
+            except self._kafka.KafkaException as error:
+                consumer.close()
+                raise self._unreachable(str(error)) from error
+            self._next = max(0, place.offset)
+            if place.offset < 0:
+                place.offset = self._kafka.OFFSET_BEGINNING
+            consumer.assign([place])
+            self._consumer, self._partial = consumer, None
+            self._undone.clear()
+        return self._consumer
+
+    def _client(self) -> dict[str, Any]:
+        return {
+            "bootstrap.servers": self._brokers,
+            "reconnect.backoff.max.ms": 1000,
+            "allow.auto.create.topics": False,
+            "logger": log,
+            **self._settings,
+        }
+
+    def _unreachable(self, reason: str) -> MailboxUnreachable:
+        return MailboxUnreachable(f"Kafka at {self._brokers} cannot be used: {reason}.")
+
+
+@dataclass
+class _Partial:
+    """A letter of which not all records came yet."""
+
+    name: bytes
+    first: int
+    path: Path
+    file: BinaryIO
+    number: int = 0
+
+
+def _forbidden(error: Any) -> tuple[int, ...]:
+    return (
+        error.TOPIC_AUTHORIZATION_FAILED,
+        error.CLUSTER_AUTHORIZATION_FAILED,
+        error.POLICY_VIOLATION,
+        error.UNSUPPORTED_VERSION,
+        error._UNSUPPORTED_FEATURE,
+    )
+
+
+def _parsed(url: str) -> tuple[str, str, dict[str, str]]:
+    """Return brokers, the topics' prefix, and settings."""
+    parts = urlsplit(f"kafka:{url}")
+    prefix = parts.path.strip("/")
+    if not parts.netloc or not prefix or "/" in prefix:
+        raise UsageError(
+            f"'kafka:{url}' is not a lane in Kafka.",
+            "Write kafka://BROKER:9092/PREFIX?properties=FILE",
+        )
+    settings: dict[str, str] = {}
+    for file in parse_qs(parts.query).get("properties", []):
+        settings |= _properties(Path(file))
+    return parts.netloc, prefix, settings
+
+
+def _properties(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"The file {path} cannot be read: {reason_of(error)}.") from error
+    settings = {}
+    for line in lines:
+        if line.strip() and not line.lstrip().startswith("#"):
+            key, equals, value = line.partition("=")
+            if not equals:  # what it is may be a password
+                raise UsageError(f"A line of {path} is not of the form key=value.")
+            settings[key.strip()] = value.strip()
+    if not settings.get("message.max.bytes", "1").isdecimal():
+        raise UsageError(f"In {path}, message.max.bytes is not a number.")
+    return settings
+
+
+def _confluent_kafka() -> Any:
+    try:
+        import confluent_kafka  # noqa: PLC0415 - of an extra
+    except ImportError as error:
+        raise UsageError(
+            "Lanes in Kafka need the package confluent-kafka, which is not installed.",
+            "Install flower-v6[kafka].",
+        ) from error
+    return confluent_kafka

@@ -1,0 +1,268 @@
+"""The carrier to stations that are there already: letters on a lane to each of them.
+
+An exchange is one letter to the station and one back. Each names the exchange, whose name nobody
+can guess, so that a repeated, late or foreign answer is noticed and dropped. Whether a station is
+there it says itself: the central asks now and then, and each question has a name, too.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from proxy.calls import LONGEST_SECONDS, Mode
+from proxy.carriers import Exchange
+from proxy.clock import SYSTEM_CLOCK, Deadline
+from proxy.errors import BridgeError, Cancelled, CarrierError, reason_of
+from proxy.lanes.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
+from proxy.lanes.mailbox import Mailbox, MailboxUnreachable
+from proxy.retry import retrying
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.25
+# How often a station is asked whether it is there: more rarely while it is not.
+_ASK_SECONDS = (10.0, 60.0)
+# After its last answer; some questions may be late.
+_PRESENT_SECONDS = 45.0
+_TROUBLE_PAUSE_SECONDS = 2.0
+# So often an instruction is sent again because what came back, or arrived there, was no good.
+_REPETITIONS = 2
+
+
+@dataclass(frozen=True)
+class End:
+    """The central's end of the lane to one station."""
+
+    mailbox: Mailbox
+    seal: Seal
+
+
+class LaneCarrier:
+    """Implements `proxy.carriers.Carrier` with a lane to each station.
+
+    Parameters
+    ----------
+    ends : Mapping[str, End]
+        By station.
+    mode : Mode
+        How the app runs.
+    folder : Path
+        An existing folder, for letters on their way.
+    """
+
+    def __init__(self, ends: Mapping[str, End], mode: Mode, folder: Path) -> None:
+        self._lines = {name: _Line(name, end, mode, folder / name) for name, end in ends.items()}
+
+    @property
+    def stations(self) -> Sequence[str]:
+        """The names of the stations."""
+        return list(self._lines)
+
+    def prepare(self, station: str, node_id: int) -> None:  # noqa: ARG002
+        """Begin to listen to a station. Its node id is in each instruction."""
+        self._lines[station].start()
+
+    def online(self, station: str) -> bool:
+        """Whether the station answered lately."""
+        return self._lines[station].online
+
+    def exchange(self, station: str, exchange: Exchange) -> None:
+        """Bring a bundle to a station and its answer back; see `Carrier.exchange`."""
+        self._lines[station].exchange(exchange)
+
+    def close(self) -> None:
+        """Stop listening. The stations stay."""
+        for line in self._lines.values():
+            line.end()
+        for line in self._lines.values():
+            line.close()
+
+
+@dataclass
+class _Waiting:
+    """An exchange that is under way."""
+
+    exchange: Exchange
+    letter: Path
+    name: str = field(default_factory=lambda: secrets.token_hex(16))
+    arrived: threading.Event = field(default_factory=threading.Event)
+    refusals: int = 0
+    error: CarrierError | None = None
+
+
+class _Line:
+    """The lane to one station. A thread takes what comes; others send."""
+
+    def __init__(self, station: str, end: End, mode: Mode, folder: Path) -> None:
+        self._station = station
+        self._mailbox, self._seal = end.mailbox, end.seal
+        self._mode = mode
+        self._folder = folder
+        folder.mkdir()
+        self._sending = threading.Lock()  # what is sent, and what is waited for
+        self._waiting: _Waiting | None = None
+        self._sent_at = 0
+        self._ping = ""
+        self._ping_due = 0.0
+        self._ping_pause, _ = _ASK_SECONDS
+        self._seen = float("-inf")
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name=f"lane {station}", daemon=True)
+
+    @property
+    def online(self) -> bool:
+        return time.monotonic() - self._seen < _PRESENT_SECONDS
+
+    def start(self) -> None:
+        """Begin to listen, unless that was done."""
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def end(self) -> None:
+        self._ending.set()
+
+    def close(self) -> None:
+        if self._thread.ident is not None:
+            self._thread.join(_TROUBLE_PAUSE_SECONDS)
+        self._mailbox.close()
+
+    def exchange(self, exchange: Exchange) -> None:
+        if exchange.cancelled.is_set():
+            raise Cancelled("Stopped before a station got its message.")
+        timeout = max(0.0, min(exchange.timeout, LONGEST_SECONDS))
+        deadline = Deadline.after(timeout)
+        waiting = _Waiting(exchange, self._folder / "instruction.letter")
+        try:
+            with self._sending:
+                head = self._head(Kind.INSTRUCTION, waiting.name, exchange.message_id)
+                self._seal.close(head, exchange.instruction, waiting.letter)
+                self._waiting = waiting
+            self._send_again(waiting, deadline)
+            while not waiting.arrived.wait(_LOOK_SECONDS):
+                if exchange.cancelled.is_set():
+                    raise Cancelled("Stopped while a station had a message.")
+                if deadline.passed:
+                    raise CarrierError(
+                        f"Station {self._station} did not answer within {timeout:.0f} s; it is"
+                        f" {'there' if self.online else 'not heard of'}."
+                    )
+            if waiting.error is not None:
+                raise waiting.error
+        except CarrierError:
+            self._withdraw(waiting)
+            raise
+        finally:
+            self._waiting = None
+            waiting.letter.unlink(missing_ok=True)
+
+    def _send_again(self, waiting: _Waiting, deadline: Deadline) -> None:
+        def send() -> None:
+            with self._sending:
+                self._mailbox.send(waiting.letter)
+
+        retrying(send, waiting.exchange.cancelled, deadline, MailboxUnreachable)
+
+    def _withdraw(self, waiting: _Waiting) -> None:
+        """Tell the station that nobody wants its answer any more, if it can be told now."""
+        try:
+            with self._sending:
+                self._waiting = None
+                self._mailbox.wipe()
+                self._send(Kind.WITHDRAWAL, waiting.name)
+        except (CarrierError, OSError) as error:
+            log.warning("station %s may go on in vain: %s", self._station, error)
+
+    def _send(self, kind: Kind, name: str) -> None:
+        letter = self._folder / f"{kind}.letter"
+        self._seal.close(self._head(kind, name), None, letter)
+        self._mailbox.send(letter)
+
+    def _head(self, kind: Kind, name: str, message_id: str = "") -> Head:
+        self._sent_at = max(self._sent_at + 1, int(SYSTEM_CLOCK.time() * 1e9))
+        return Head(kind, self._station, name, message_id, self._sent_at, self._mode)
+
+    # What comes
+
+    def _listen(self) -> None:
+        letter = self._folder / "arrived.letter"
+        while not self._ending.is_set():
+            try:
+                self._ask()
+                if name := self._mailbox.receive(letter, _LOOK_SECONDS):
+                    self._take(letter)
+                    self._mailbox.done(name)
+            except (BridgeError, OSError) as error:
+                log.warning("station %s: %s", self._station, error)
+                self._ending.wait(_TROUBLE_PAUSE_SECONDS)
+            except Exception:
+                log.exception("station %s: internal error; please report it", self._station)
+                self._ending.wait(_TROUBLE_PAUSE_SECONDS)
+
+    def _ask(self) -> None:
+        """Ask the station whether it is there, if it is time. During an exchange it is busy."""
+        now = time.monotonic()
+        with self._sending:
+            if self._waiting is not None or now < self._ping_due:
+                return
+            shortest, longest = _ASK_SECONDS
+            # What got no answer, or is a predecessor's, shall not lie there for ever.
+            if self._ping or self._ping_due == 0.0:
+                self._mailbox.wipe()
+            self._ping_pause = min(2 * self._ping_pause, longest) if self._ping else shortest
+            self._ping, self._ping_due = secrets.token_hex(16), now + self._ping_pause
+            self._send(Kind.PING, self._ping)
+
+    def _take(self, letter: Path) -> None:
+        body = self._folder / "arrived.bundle"
+        try:
+            head = self._seal.open(letter, body)
+            if head.station != self._station:
+                raise Misaddressed(f"A letter is of station {head.station[:64]!r}.")
+            self._heed(head, body)
+        except LetterRefused as error:
+            log.warning("station %s: a letter is refused: %s", self._station, error.message)
+            self._repeat(error)
+        except OSError as error:
+            self._fail(CarrierError(f"A letter cannot be written: {reason_of(error)}."))
+
+    def _heed(self, head: Head, body: Path) -> None:
+        waiting = self._waiting
+        match head.kind:
+            case Kind.PONG if head.exchange == self._ping:
+                self._ping, self._seen = "", time.monotonic()
+            case Kind.REPLY if waiting is not None and head.exchange == waiting.name:
+                self._seen = time.monotonic()
+                if not waiting.arrived.is_set():
+                    body.replace(waiting.exchange.reply)
+                    waiting.arrived.set()
+            case Kind.REFUSAL if waiting is not None:
+                raise LetterRefused(f"Station {self._station} refused a letter: {head.reason}")
+            case Kind.PONG | Kind.REPLY | Kind.REFUSAL:
+                error = Replayed(
+                    "A letter answers nothing that is under way; it is late or repeated."
+                )
+                log.info("station %s: %s", self._station, error.message)
+            case _:
+                raise Misaddressed(f"A letter of kind {head.kind} is not for a central.")
+
+    def _repeat(self, error: LetterRefused) -> None:
+        """Send the instruction again: the station answers with the reply that it has."""
+        waiting = self._waiting
+        if waiting is None or waiting.arrived.is_set():
+            return
+        waiting.refusals += 1
+        if waiting.refusals > _REPETITIONS:
+            self._fail(error)
+        else:
+            self._send_again(waiting, Deadline.after(_ASK_SECONDS[0]))
+
+    def _fail(self, error: CarrierError) -> None:
+        """Let the exchange that is under way, if there is one, end with an error."""
+        waiting = self._waiting
+        if waiting is not None and not waiting.arrived.is_set():
+            waiting.error = error
+            waiting.arrived.set()

@@ -1,0 +1,64 @@
+"""What a lane stands on: a store or broker in which letters lie until the other end takes them.
+
+A `Mailbox` is one end's side of it, towards one other end. It may hand a letter out several times,
+late, and in another order than they were sent; it hands it out whole, or not at all. What makes of
+that "at most once to train, exactly once to answer" is above it: `proxy.lanes.lane` at the
+central, `algorithm.station.resident` at the station.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+from proxy.errors import CarrierError
+
+
+class MailboxUnreachable(CarrierError):
+    """A store or broker does not answer; trying again may help."""
+
+    code = "mailbox-unreachable"
+
+
+class Mailbox(Protocol):
+    """One end's side; `send` may be called from any thread, `receive` and `done` from one.
+
+    All may raise `MailboxUnreachable`, and are called again then.
+    """
+
+    def send(self, letter: Path) -> None:
+        """Leave a letter for the other end, for good: it survives this process."""
+        ...
+
+    def receive(self, into: Path, seconds: float) -> str | None:
+        """Wait for the next letter, and leave it in a file.
+
+        A letter is handed out once to this object, and again to its successors until it is `done`.
+
+        Parameters
+        ----------
+        into : Path
+            The file.
+        seconds : float
+            How long to wait at most.
+
+        Returns
+        -------
+        str | None
+            The letter's name here; None if none came.
+        """
+        ...
+
+    def done(self, name: str) -> None:
+        """Never hand out a letter again, and remove it, where that is possible."""
+        ...
+
+    def wipe(self) -> None:
+        """Remove what was sent from here and not taken yet, where that is possible."""
+        ...
+
+    def check(self) -> None:
+        """Find out whether it can be used: raises `CarrierError` if it cannot."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,98 @@
+"""A lane in a folder: one on this machine here; `integration_tests/test_lanes.py` has servers."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.lanes.folder import FolderMailbox
+from proxy.lanes.mailbox import MailboxUnreachable
+from proxy.lanes.testing import MemoryLane
+from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
+
+
+class TestFolder(MailboxContract):
+    @pytest.fixture
+    def made(self, tmp_path: Path) -> Made:
+        return lambda at_station: FolderMailbox(str(tmp_path / "lane"), "north", at_station)
+
+
+class TestMemory(MailboxContract):
+    @pytest.fixture
+    def made(self) -> Made:
+        lane = MemoryLane()
+        return lambda at_station: lane.at_station() if at_station else lane.at_central()
+
+
+@pytest.fixture
+def lane(tmp_path: Path) -> Path:
+    return tmp_path / "lane" / "north"
+
+
+def mailbox(lane: Path, at_station: bool = True) -> FolderMailbox:
+    return FolderMailbox(str(lane.parent), lane.name, at_station)
+
+
+def files(lane: Path) -> list[str]:
+    return [path.name for path in lane.rglob("*") if path.is_file()]
+
+
+def test_nothing_is_left_of_letters_that_are_done(lane: Path, tmp_path: Path) -> None:
+    central, station = mailbox(lane, at_station=False), mailbox(lane)
+    for _ in range(50):
+        central.send(letter(tmp_path, b"there"))
+        assert taken(station, tmp_path)
+        station.send(letter(tmp_path, b"back"))
+        assert taken(central, tmp_path)
+    assert files(lane) == []
+
+
+def test_a_letter_that_is_half_written_is_not_read(lane: Path, tmp_path: Path) -> None:
+    station = mailbox(lane)
+    station.check()
+    path = lane / "to-station" / f"{1:020d}-{2:08x}-10.letter"
+    path.write_bytes(b"12345")
+    assert station.receive(tmp_path / "got", 0.1) is None
+    path.write_bytes(b"1234567890")
+    assert taken(station, tmp_path) == b"1234567890"
+
+
+def test_files_of_others_are_passed_over(lane: Path, tmp_path: Path) -> None:
+    station = mailbox(lane)
+    station.check()
+    (lane / "to-station" / ".DS_Store").write_bytes(b"x")
+    (lane / "to-station" / "folder").mkdir()
+    assert station.receive(tmp_path / "got", 0.1) is None
+
+
+def test_what_a_killed_writer_left_half_written_is_removed(lane: Path, tmp_path: Path) -> None:
+    mailbox(lane, at_station=False).check()
+    (lane / "to-station" / f"{1:020d}-{2:08x}-10.letter.part").write_bytes(b"12345")
+    mailbox(lane, at_station=False).send(letter(tmp_path, b"new"))
+    assert len(files(lane)) == 1
+
+
+def test_a_clock_that_was_set_back_loses_no_letter(
+    lane: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    central, station = mailbox(lane, at_station=False), mailbox(lane)
+    central.send(letter(tmp_path, b"in 2026"))
+    assert taken(station, tmp_path, done=False) == b"in 2026"
+    monkeypatch.setattr("proxy.lanes.folder.time.time_ns", lambda: 1)
+    central.send(letter(tmp_path, b"in 1970"))
+    assert taken(station, tmp_path) == b"in 1970"
+
+
+def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    station = FolderMailbox(str(tmp_path / "file"), "north", at_station=True)
+    with pytest.raises(MailboxUnreachable, match=r"cannot be used: .*Not a directory|File exists"):
+        station.check()
+
+
+def test_a_folder_that_is_there_again_is_used_again(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    station = FolderMailbox(str(tmp_path / "file"), "north", at_station=True)
+    with pytest.raises(MailboxUnreachable):
+        station.check()
+    (tmp_path / "file").unlink()
+    station.check()

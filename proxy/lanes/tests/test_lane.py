@@ -1,0 +1,233 @@
+"""The central's end of a lane: what it sends, and which answers it takes."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.calls import Mode
+from proxy.carriers import Exchange
+from proxy.errors import Cancelled, CarrierError
+from proxy.lanes import lane
+from proxy.lanes.lane import End, LaneCarrier
+from proxy.lanes.letters import Head, Kind, LetterRefused
+from proxy.lanes.sealing import Unsealed
+from proxy.lanes.testing import MemoryLane
+from proxy.tests.helpers import wait_until
+
+SECONDS = 60.0
+Answer = Callable[[Head, bytes], list[tuple[Head, bytes]]]
+
+
+def echo(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
+    """Answer as a station does: an instruction with its own bytes."""
+    match head.kind:
+        case Kind.PING:
+            return [(Head(Kind.PONG, head.station, head.exchange), b"")]
+        case Kind.INSTRUCTION:
+            answer = Head(Kind.REPLY, head.station, head.exchange, head.message_id)
+            return [(answer, b"reply to " + body)]
+    return []
+
+
+class Station:
+    """The other end, which does as it is told.
+
+    Attributes
+    ----------
+    heads : list[Head]
+        All that came.
+    """
+
+    def __init__(self, memory: MemoryLane, folder: Path, answer: Answer = echo) -> None:
+        self.heads: list[Head] = []
+        self._mailbox = memory.at_station()
+        self._folder = folder
+        self._answer = answer
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        folder.mkdir()
+        self._thread.start()
+
+    def _work(self) -> None:
+        letter, body = self._folder / "letter", self._folder / "body"
+        while not self._end.is_set():
+            if name := self._mailbox.receive(letter, 0.05):
+                head = Unsealed().open(letter, body)
+                self.heads.append(head)
+                self.send(*self._answer(head, body.read_bytes()))
+                self._mailbox.done(name)
+
+    def send(self, *letters: tuple[Head, bytes]) -> None:
+        for number, (head, content) in enumerate(letters):
+            body, letter = self._folder / f"out-{number}", self._folder / f"out-{number}.letter"
+            body.write_bytes(content)
+            Unsealed().close(head, body, letter)
+            self._mailbox.send(letter)
+
+    def saw(self, kind: Kind) -> list[Head]:
+        return [head for head in self.heads if head.kind == kind]
+
+    def end(self) -> None:
+        self._end.set()
+        self._thread.join()
+
+
+class Scene:
+    """A central, and a station that answers as it is told."""
+
+    def __init__(self, folder: Path, answer: Answer = echo, seed: int | None = None) -> None:
+        self.memory = MemoryLane(seed)
+        self.folder = folder
+        (folder / "central").mkdir()
+        end = End(self.memory.at_central(), Unsealed())
+        self.carrier = LaneCarrier({"north": end}, Mode.DIRECT, folder / "central")
+        self.station = Station(self.memory, folder / "station", answer)
+        self.cancelled = threading.Event()
+
+    def exchange(self, content: bytes = b"train", timeout: float = SECONDS) -> bytes:
+        instruction, reply = self.folder / "instruction", self.folder / "reply"
+        instruction.write_bytes(content)
+        exchange = Exchange("1f", "train 1", instruction, reply, timeout, self.cancelled)
+        self.carrier.exchange("north", exchange)
+        return reply.read_bytes()
+
+    def close(self) -> None:
+        self.carrier.close()
+        self.station.end()
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
+    made: list[Scene] = []
+
+    def make(answer: Answer = echo) -> Scene:
+        made.append(Scene(tmp_path, answer))
+        made[-1].carrier.prepare("north", 7)
+        return made[-1]
+
+    yield make
+    for scene in made:
+        scene.close()
+
+
+def test_a_bundle_goes_there_and_its_answer_comes_back(scenes: Callable[..., Scene]) -> None:
+    scene = scenes()
+    assert scene.exchange() == b"reply to train"
+    (head,) = scene.station.saw(Kind.INSTRUCTION)
+    assert (head.message_id, head.station, head.mode) == ("1f", "north", Mode.DIRECT)
+
+
+def test_a_station_is_online_once_it_answered_that_it_is_there(
+    scenes: Callable[..., Scene],
+) -> None:
+    silent = threading.Event()
+    scene = scenes(lambda head, body: [] if not silent.is_set() else echo(head, body))
+    assert wait_until(lambda: scene.station.saw(Kind.PING))
+    assert not scene.carrier.online("north")
+    silent.set()
+    (ping,) = scene.station.saw(Kind.PING)
+    scene.station.send((Head(Kind.PONG, "north", "another"), b""))
+    scene.station.send((Head(Kind.PONG, "north", ping.exchange), b""))
+    assert wait_until(lambda: scene.carrier.online("north"))
+
+
+def test_answers_to_anything_else_are_dropped(scenes: Callable[..., Scene]) -> None:
+    def answer(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
+        true = echo(head, body)
+        if head.kind != Kind.INSTRUCTION:
+            return true
+        (reply, content), *_ = true
+        return [
+            (replace(reply, exchange="0" * 32), b"replayed"),
+            (replace(reply, station="south"), b"swapped"),
+            (replace(reply, kind=Kind.PONG), b"of another kind"),
+            (reply, content),
+            (reply, b"a second one"),
+        ]
+
+    scene = scenes(answer)
+    assert scene.exchange() == b"reply to train"
+    assert scene.exchange(b"evaluate") == b"reply to evaluate"
+
+
+def test_a_station_that_refuses_a_letter_gets_it_again(scenes: Callable[..., Scene]) -> None:
+    refusals = [Head(Kind.REFUSAL, "north", "", reason="altered")]
+
+    def answer(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
+        if head.kind == Kind.INSTRUCTION and refusals:
+            return [(refusals.pop(), b"")]
+        return echo(head, body)
+
+    assert scenes(answer).exchange() == b"reply to train"
+
+
+def test_letters_that_are_refused_again_and_again_end_the_exchange_and_say_why(
+    scenes: Callable[..., Scene],
+) -> None:
+    def answer(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
+        if head.kind == Kind.INSTRUCTION:
+            return [(Head(Kind.REFUSAL, "north", "", reason="It was altered."), b"")]
+        return echo(head, body)
+
+    scene = scenes(answer)
+    with pytest.raises(LetterRefused, match="It was altered"):
+        scene.exchange()
+    assert len(scene.station.saw(Kind.INSTRUCTION)) == 3
+
+
+def test_a_station_that_does_not_answer_in_time_is_told_to_stop(
+    scenes: Callable[..., Scene],
+) -> None:
+    scene = scenes(lambda head, body: [])
+    with pytest.raises(CarrierError, match="north did not answer within 0 s"):
+        scene.exchange(timeout=0.3)
+    assert wait_until(lambda: scene.station.saw(Kind.WITHDRAWAL))
+    (withdrawn,) = scene.station.saw(Kind.WITHDRAWAL)
+    (instruction,) = scene.station.saw(Kind.INSTRUCTION)
+    assert withdrawn.exchange == instruction.exchange
+
+
+def test_a_central_that_is_stopped_tells_the_station(scenes: Callable[..., Scene]) -> None:
+    scene = scenes(lambda head, body: [])
+    with ThreadPoolExecutor(1) as pool:
+        exchange = pool.submit(scene.exchange)
+        assert wait_until(lambda: scene.station.saw(Kind.INSTRUCTION))
+        scene.cancelled.set()
+        with pytest.raises(Cancelled):
+            exchange.result()
+    assert wait_until(lambda: scene.station.saw(Kind.WITHDRAWAL))
+
+
+def test_a_cut_costs_nothing_but_time(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
+    scene = scenes()
+    scene.station.end()
+    scene.memory.cut = True
+    with ThreadPoolExecutor(1) as pool:
+        exchange = pool.submit(scene.exchange)
+        assert wait_until(lambda: scene.memory.in_vain > 5)
+        scene.memory.cut = False
+        scene.station = Station(scene.memory, scene.folder / "again")
+        assert exchange.result() == b"reply to train"
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_each_exchange_gets_its_own_answer_whatever_the_lane_does(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    scene = Scene(tmp_path_factory.mktemp("lane"), seed=seed)
+    scene.carrier.prepare("north", 7)
+    try:
+        for number in range(4):
+            assert scene.exchange(b"%d" % number) == b"reply to %d" % number
+    finally:
+        scene.close()
