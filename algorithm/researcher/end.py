@@ -22,7 +22,7 @@ def kill(server: Server, number: int, screen: Screen) -> None:
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses.
     """
-    task = _central(server, number)
+    task = central_task(server, number)
     if _status(task).ended:
         raise UsageError(f"Task {number} has ended already: {_status(task).explained}.")
     try:
@@ -57,7 +57,7 @@ def delete(server: Server, number: int, running: bool, screen: Screen) -> None:
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses. What was deleted is; the command may be repeated.
     """
-    task = _central(server, number)
+    task = central_task(server, number)
     if not _status(task).ended and not running:
         raise UsageError(
             f"Task {number} is {_status(task).name}.",
@@ -81,24 +81,7 @@ def delete(server: Server, number: int, running: bool, screen: Screen) -> None:
     )
 
 
-def _delete(server: Server, task: Mapping[str, Any]) -> bool:
-    """Delete one task; returns whether it was there."""
-    with server.understanding():
-        number, name = int(task["id"]), str(task["name"])
-    try:
-        server.delete_task(number)
-    except NotFound:
-        return False
-    except NotPermitted as error:
-        raise UsageError(
-            f"Your role does not allow you to delete task {number} ({name}).",
-            "A Researcher may delete the tasks of their own organization; a run's messages belong"
-            " to the organization whose node ran the ServerApp. Ask a user of that one.",
-        ) from error
-    return True
-
-
-def _central(server: Server, number: int) -> dict[str, Any]:
+def central_task(server: Server, number: int) -> dict[str, Any]:
     """Return the task of a run.
 
     Raises
@@ -120,6 +103,23 @@ def _central(server: Server, number: int) -> dict[str, Any]:
             "Give the number that `flower-v6 submit` printed.",
         )
     return task
+
+
+def _delete(server: Server, task: Mapping[str, Any]) -> bool:
+    """Delete one task; returns whether it was there."""
+    with server.understanding():
+        number, name = int(task["id"]), str(task["name"])
+    try:
+        server.delete_task(number)
+    except NotFound:
+        return False
+    except NotPermitted as error:
+        raise UsageError(
+            f"Your role does not allow you to delete task {number} ({name}).",
+            "A Researcher may delete the tasks of their own organization; a run's messages belong"
+            " to the organization whose node ran the ServerApp. Ask a user of that one.",
+        ) from error
+    return True
 
 
 def _status(task: Mapping[str, Any]) -> TaskStatus:

@@ -406,6 +406,13 @@ def test_messages_are_deleted_behind_a_run_that_is_watched(user: User, fake: Fak
     assert not fake.unreachable
 
 
+def test_only_a_run_is_tidied(user: User, fake: FakeServer) -> None:
+    other = fake.create_task(Asked("average", "an/image", 1, 1, {"method": "average"}))
+    add_subtask(fake, other, "partial: 1", 1).status = "completed"
+    assert "its function is 'average'" in user.fails("watch", str(other.id), "--tidy")
+    assert len(fake.tasks) == 2
+
+
 def test_what_does_not_wait_cannot_tidy(user: User, fake: FakeServer) -> None:
     assert "watch TASK --tidy" in user.fails("submit", "an/image", "--tidy", "--detach")
     assert not fake.tasks
