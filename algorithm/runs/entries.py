@@ -146,7 +146,7 @@ class Entry:
             raise ValueError(f"its schema is {schema}, this bridge reads {SCHEMA}")
         try:
             entry: Self = decoded(cls, cleaned(members), "event")
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return entry
 

@@ -120,6 +120,7 @@ def test_what_others_wrote_has_no_sequence_that_a_terminal_obeys(tmp_path: Path)
         *('{"schema": "1", "event": "pulled", "at": 1}', '{"schema": 1, "event": "pulled"}'),
         *('{"schema": 1, "event": 5, "at": 1}', '{"schema": 1, "event": "a", "at": NaN}'),
         *('{"schema": 1, "event": "a", "at": 1, "step": "x"}', "[" * 100_000, "\ud800"),
+        *(f'{{"schema": 1, "event": "a", "at": 1, "x": {"[" * n}{"]" * n}}}' for n in (900, 990)),
         ANSWERED.text()[:-1],
     ],
 )

@@ -145,6 +145,29 @@ def test_a_station_that_the_run_does_not_have_makes_no_series(metrics: Metrics) 
     assert not series(metrics, "messages_total")
 
 
+# A log in which a stranger has written
+
+
+def test_stages_that_nobody_measures_make_no_series(metrics: Metrics) -> None:
+    happen(metrics, "north", "sent", seconds={"drain": 1.0, "forged": 2.0})
+    assert set(series(metrics, "stage_seconds_count")) == {("drain",)}
+
+
+def test_runs_that_start_again_and_again_make_no_series(metrics: Metrics) -> None:
+    metrics.take(Entry(event=STARTED, at=2.0, app="forged", stations=["east", "west"]))
+    assert set(series(metrics, "station_working")) == {("north",), ("south",)}
+    assert len(series(metrics, "run_info")) == 1
+
+
+@pytest.mark.parametrize("event", ["sent", "answered"])
+def test_fewer_bytes_than_none_are_not_counted(metrics: Metrics, event: str) -> None:
+    happen(metrics, "north", event, bytes=-1)
+    assert set(series(metrics, "bytes_total").values()) == {0.0}
+
+
+# What is looked up
+
+
 def test_who_is_online_is_shown_once_it_is_known(metrics: Metrics) -> None:
     assert series(metrics, "station_online") == {}
     metrics.online = lambda station: station == "south"
