@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from algorithm.runs.entries import ENDED, STARTED, Entry, read_file
-from algorithm.runs.outcome import Outcome
+from algorithm.runs.outcome import STATUSES, Outcome
 from proxy.central.events import Stage
 from proxy.central.report import MessageRecord
 
@@ -32,7 +32,8 @@ def outcome_of_events(path: Path) -> Outcome:
         if entry.event == STARTED:
             _begin(outcome, entry)
         elif entry.event == ENDED:
-            outcome.status, outcome.cause = entry.status or "failed", entry.cause
+            outcome.status = entry.status if entry.status in STATUSES else "failed"
+            outcome.cause = entry.cause
         elif entry.station:
             key = (entry.station, entry.message_id)
             _add(records.setdefault(key, _record(entry)), entry)
@@ -55,6 +56,8 @@ def _begin(outcome: Outcome, entry: Entry) -> None:
     outcome.flower_release, outcome.bridge_release = entry.flower_release, entry.bridge_release
     outcome.mode, outcome.supernodes = entry.mode or outcome.mode, entry.supernodes
     outcome.stations = list(entry.stations)
+    # `attach` adds to its file: what ended before is another start.
+    outcome.status, outcome.cause = "failed", _NO_END
 
 
 def _record(entry: Entry) -> MessageRecord:

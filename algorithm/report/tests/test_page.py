@@ -5,6 +5,7 @@ import json
 import math
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from algorithm.report.compare import comparison_of
 from algorithm.report.page import page_of
 from algorithm.report.results import read_results
 from algorithm.report.tests.runs import SECONDS, outcome, record
+from algorithm.runs.entries import ENDED, STARTED, Entry
 from algorithm.runs.outcome import Outcome
 from proxy.errors import AppError, BridgeError, UsageError
 
@@ -161,6 +163,7 @@ def test_a_page_with_a_thousand_metrics_stays_small(tmp_path: Path) -> None:
         outcome(record("a", step=-(2**63), metrics={"loss": -1.7e308})),
         outcome(record("", message_type="")),
         outcome(record("a"), seconds=-1.0),
+        outcome(record("a", seconds={"drain": 5e-324})),
     ],
 )
 def test_odd_numbers_and_names_have_a_page(tmp_path: Path, run: Outcome) -> None:
@@ -217,6 +220,25 @@ def test_a_run_that_was_killed_has_its_events(tmp_path: Path) -> None:
     assert waiting.error == "no reply so far: the message was pulled"
     assert (results.outcome.stations, results.outcome.seconds) == (["a", "b"], 4.0)
     assert "it was killed, or still goes on" in page_of(results)
+
+
+def left_events(folder: Path, *entries: Entry) -> Outcome:
+    """Return what the events say that a run has left."""
+    (folder / "events.jsonl").write_text("".join(f"{each.text()}\n" for each in entries))
+    return read_results(folder).outcome
+
+
+def test_what_ended_before_another_start_is_no_end(tmp_path: Path) -> None:
+    started = Entry(event=STARTED, at=1.0, stations=["a"])
+    ended = Entry(event=ENDED, at=2.0, status="cancelled", cause="Stopped by Ctrl-C.")
+    assert left_events(tmp_path, started, ended).cause == "Stopped by Ctrl-C."
+    again = left_events(tmp_path, started, ended, replace(started, at=3.0))
+    assert (again.status, "it was killed" in again.cause) == ("failed", True)
+
+
+def test_an_end_that_nobody_knows_is_a_failure(tmp_path: Path) -> None:
+    ended = Entry(event=ENDED, at=2.0, status='"><script>')
+    assert left_events(tmp_path, ended).status == "failed"
 
 
 def test_runs_are_compared_side_by_side(tmp_path: Path) -> None:
