@@ -79,6 +79,7 @@ def _add(record: MessageRecord, entry: Entry) -> None:
     match entry.event:
         case Stage.DRAINED:
             record.object_bytes_out, record.fab_bytes = entry.object_bytes, entry.fab_bytes
+            record.fab_hash = entry.fab_hash
         case Stage.SENT:
             record.bytes_out += entry.bytes
         case Stage.ANSWERED:

@@ -208,7 +208,8 @@ def test_a_run_that_was_killed_has_its_events(tmp_path: Path) -> None:
     lines = [
         {"schema": 1, "event": "started", "at": 100.0, "app": "digits", "stations": ["a", "b"]},
         *({**message, "event": "pulled", "at": 101.0, "message_id": each} for each in "mn"),
-        {**message, "event": "drained", "at": 102.0, "message_id": "m", "seconds": {"drain": 1.0}},
+        {**message, "event": "drained", "at": 102.0, "message_id": "m", "seconds": {"drain": 1.0}}
+        | {"fab_hash": "ab" * 32},
         {**message, "event": "answered", "at": 103.0, "message_id": "m", "metrics": {"loss": 0.5}},
         {**message, "event": "pushed", "at": 104.0, "message_id": "m"},
     ]
@@ -220,6 +221,7 @@ def test_a_run_that_was_killed_has_its_events(tmp_path: Path) -> None:
     assert waiting.error == "no reply so far: the message was pulled"
     assert (results.outcome.stations, results.outcome.seconds) == (["a", "b"], 4.0)
     assert "it was killed, or still goes on" in page_of(results)
+    assert results.fab_hashes == ("ab" * 32,)
 
 
 def left_events(folder: Path, *entries: Entry) -> Outcome:

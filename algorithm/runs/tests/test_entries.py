@@ -98,6 +98,7 @@ def test_a_message_has_an_entry_for_each_stage(tmp_path: Path) -> None:
     assert {each.message_id for each in entries} == {entries[0].message_id}
     _, drained, sent, answered, pushed = entries
     assert drained.object_bytes > 5
+    assert len(drained.fab_hash) == 64
     assert sent.bytes > drained.object_bytes
     assert answered.bytes > answered.object_bytes > 5
     assert drained.seconds.keys() == {"drain"}
