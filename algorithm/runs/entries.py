@@ -111,9 +111,9 @@ class Entry:
     @classmethod
     def started(cls, outcome: Outcome, at: float) -> Self:
         """Return the entry of a run that begins."""
-        names = ("app", "flower_release", "bridge_release", "mode", "supernodes", "stations")
+        names = ("app", "flower_release", "bridge_release", "mode", "supernodes")
         about = {name: cleaned(getattr(outcome, name)) for name in names}
-        return cls(event=STARTED, at=at, **about)
+        return cls(event=STARTED, at=at, stations=list(map(_name, outcome.stations)), **about)
 
     @classmethod
     def ended(cls, outcome: Outcome, at: float) -> Self:

@@ -5,6 +5,7 @@ import logging
 import math
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,14 @@ def test_a_run_begins_and_ends_with_what_run_json_says() -> None:
     assert (started.app, started.flower_release, started.mode) == ("an app", "1.41.0", "bridge")
     assert started.stations == ["Alpha", "Beta"]
     assert (ended.status, ended.cause) == ("failed", "no")
+
+
+def test_a_station_has_one_name_in_all_entries(tmp_path: Path) -> None:
+    pair = ProxyPair(MemoryCarrier(lambda content: content), tmp_path)
+    pair.send(record_dict(weights=b"1"))
+    named = [replace(event, station="North\nWest\u200b") for event in pair.events]
+    started = Entry.started(Outcome("", "", "", ["North\nWest\u200b"]), 1.0)
+    assert started.stations == [Entry.of(named[0]).station] == ["North West"]
 
 
 # A message

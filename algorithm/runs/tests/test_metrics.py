@@ -6,16 +6,18 @@ import sys
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from algorithm.cli.observing import metrics_at
+from algorithm.cli.observing import metrics_at, online_of
 from algorithm.runs.entries import STARTED, Entry
 from algorithm.runs.metrics import Metrics
 from algorithm.runs.metrics_server import serving
 from algorithm.runs.screen import Screen
+from proxy.carriers import Carrier
 from proxy.errors import UsageError
 
 ANYWHERE = "127.0.0.1:0"
@@ -172,6 +174,13 @@ def test_who_is_online_is_shown_once_it_is_known(metrics: Metrics) -> None:
     assert series(metrics, "station_online") == {}
     metrics.online = lambda station: station == "south"
     assert series(metrics, "station_online") == {("north",): 0.0, ("south",): 1.0}
+
+
+def test_who_is_online_is_asked_for_by_the_name_that_is_shown() -> None:
+    carrier = SimpleNamespace(stations=["North\u200b"], online={"North\u200b": True}.__getitem__)
+    online = online_of(cast("Carrier", carrier))
+    assert online("North")
+    assert not online("a forged station")
 
 
 def test_the_disk_of_the_run_is_shown_where_there_is_one(metrics: Metrics) -> None:
