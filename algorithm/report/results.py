@@ -103,6 +103,8 @@ def read_results(path: Path) -> Results:
     outcome = _read_outcome(source)
     if not path.is_dir():
         return Results(source, outcome)
+    if source.name == EVENTS:
+        return Results(source, outcome, tuple(_files(folder)))  # logs are an earlier run's
     return Results(
         source,
         outcome,

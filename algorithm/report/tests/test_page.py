@@ -224,6 +224,14 @@ def test_a_run_that_was_killed_has_its_events(tmp_path: Path) -> None:
     assert results.fab_hashes == ("ab" * 32,)
 
 
+def test_logs_of_an_earlier_run_say_nothing_of_one_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "serverapp.log").write_text("ServerApp-side Evaluate Metrics:\n{1: {'a': '1.0'}}")
+    (tmp_path / "north-functions.log").write_text("policy: allowed\n")
+    left_events(tmp_path, Entry(event=STARTED, at=1.0, stations=["north"]))
+    results = read_results(tmp_path)
+    assert (results.server, results.verdicts) == ({}, {})
+
+
 def left_events(folder: Path, *entries: Entry) -> Outcome:
     """Return what the events say that a run has left."""
     (folder / "events.jsonl").write_text("".join(f"{each.text()}\n" for each in entries))
