@@ -1,6 +1,7 @@
 """Ends a run's central task, and deletes what is left of it at the server."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from algorithm.researcher.collaboration import existing_task
@@ -64,6 +65,9 @@ def delete(server: Server, number: int, running: bool, screen: Screen) -> None:
             f"Wait for its end (flower-v6 watch {number}), kill it first (flower-v6 kill {number}),"
             " or end it by deleting it: --running.",
         )
+    if not _status(task).ended:
+        with suppress(NotPermitted):  # its deletion ends it, too, but until then it makes new ones
+            server.kill_task(number)
     # The subtasks first: the server would keep their inputs and results for ever.
     deleted = 0
     for _ in range(_MOST_PASSES):

@@ -47,6 +47,12 @@ class Tidier:
         for each in messages if at_the_end else done_with(messages):
             if self._may and each.id not in self._deleted:
                 self._delete(each.id)
+        left = [each for each in messages if each.id not in self._deleted]
+        if at_the_end and left and self._may:
+            self._screen.line(
+                f"flower-v6 | warning: the server did not answer; of the run's tasks {len(left)}"
+                " stay there until `flower-v6 watch TASK --tidy` deletes them"
+            )
 
     def _delete(self, number: int) -> None:
         try:

@@ -456,8 +456,19 @@ def test_what_runs_is_deleted_only_if_that_is_meant(
     assert len(fake.tasks) == 3
     user.sees("delete", "1", "--running")
     assert running.killed.is_set()
+    # Else it would go on making tasks while those that it has are deleted.
+    assert fake.requests.index("POST kill/task") < fake.requests.index("DELETE task/3")
     assert not fake.tasks
     assert not fake.unreachable
+
+
+def test_who_may_not_kill_may_end_a_run_by_deleting_it(
+    user: User, fake: FakeServer, running: FakeTask
+) -> None:
+    fake.api.may_kill = False
+    user.sees("delete", "1", "--running")
+    assert running.killed.is_set()
+    assert not fake.tasks
 
 
 def test_what_a_role_does_not_allow_is_told_with_what_it_does(

@@ -117,3 +117,10 @@ def test_a_server_that_is_away_is_asked_again(fake: FakeServer, tidied: Tidied) 
     assert list(fake.tasks) == [1, 2, 3]
     tidied.tidy()
     assert list(fake.tasks) == [1, 3]
+
+
+def test_what_stays_at_the_end_is_said(fake: FakeServer, tidied: Tidied) -> None:
+    fake.fail_next(Failure.ERROR, "DELETE task/2")
+    tidied.tidy(at_the_end=True)
+    assert list(fake.tasks) == [1, 2]
+    assert "of the run's tasks 1 stay there" in tidied.shown.getvalue()
