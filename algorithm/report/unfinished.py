@@ -10,6 +10,8 @@ from proxy.central.report import MessageRecord
 _NO_END = (
     "Its events have no end: it was killed, or still goes on. This is what was known until then."
 )
+# As many as a run.json can have, about; each takes a kilobyte in memory.
+_MOST_MESSAGES = 200_000
 _LAST = frozenset({Stage.PUSHED, Stage.DROPPED})
 
 
@@ -19,7 +21,7 @@ def outcome_of_events(path: Path) -> Outcome:
     Raises
     ------
     ValueError
-        If the file is of a newer schema, or has no events.
+        If the file is of a newer schema, or has no events, or too many messages.
     OSError
         If it cannot be read.
     """
@@ -36,6 +38,8 @@ def outcome_of_events(path: Path) -> Outcome:
             outcome.cause = entry.cause
         elif entry.station:
             key = (entry.station, entry.message_id)
+            if len(records) == _MOST_MESSAGES and key not in records:
+                raise ValueError(f"it has more than {_MOST_MESSAGES:,} messages")
             _add(records.setdefault(key, _record(entry)), entry)
             open_until[key] = entry.event
             if entry.event in _LAST:

@@ -224,6 +224,16 @@ def test_a_run_that_was_killed_has_its_events(tmp_path: Path) -> None:
     assert results.fab_hashes == ("ab" * 32,)
 
 
+def test_more_messages_than_fit_into_memory_are_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("algorithm.report.unfinished._MOST_MESSAGES", 2)
+    pulled = [Entry(event="pulled", at=1.0, station="a", message_id=each) for each in "mnno"]
+    assert len(left_events(tmp_path, *pulled[:3]).messages) == 2
+    with pytest.raises(AppError, match="more than 2 messages"):
+        left_events(tmp_path, *pulled)
+
+
 def test_logs_of_an_earlier_run_say_nothing_of_one_that_was_killed(tmp_path: Path) -> None:
     (tmp_path / "serverapp.log").write_text("ServerApp-side Evaluate Metrics:\n{1: {'a': '1.0'}}")
     (tmp_path / "north-functions.log").write_text("policy: allowed\n")
