@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from algorithm.cli.shared.interrupt import Interrupted
-from algorithm.cli.shared.observing import add_metrics, takers
+from algorithm.cli.shared.observing import add_metrics, online_of, takers
 from algorithm.cli.shared.options import (
     Commands,
     add_collaboration,
@@ -125,7 +125,7 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
         ) as attached,
     ):
         if metrics is not None:
-            metrics.online = attached.carrier.online
+            metrics.online = online_of(attached.carrier)
         screen.line(
             f"flower-v6 | {len(stations.names)} stations are SuperNodes of"
             f" {options.superlink}; logs are in {workspace.path}; stop with Ctrl-C"

@@ -31,7 +31,7 @@ from algorithm.paths import check_folder
 from algorithm.runs.direct import DirectRun
 from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.recording import Recording
-from algorithm.runs.run import Run, run_app, write_outcome
+from algorithm.runs.run import Run, forget_outcome, run_app, write_outcome
 from algorithm.runs.stations import Stations
 from proxy.calls import DEFAULT_LIFETIME, DEFAULT_MODE, Mode
 from proxy.errors import BridgeError, UsageError
@@ -80,8 +80,6 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         Workspace() as workspace,
         takers(options, screen, workspace.path, anew=True) as (taking, metrics),
     ):
-        if metrics is not None:
-            metrics.online = lambda _: True  # on this machine all can be reached
         feed = Feed(*taking)
         shared = (options.app, flower, workspace.path, screen, outcome, stations)
         app_run: Run
@@ -95,6 +93,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
             about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
             recording = Recording(options.tape, about)
             app_run = SuperLinkRun(*shared, options.run_config, recording, feed=feed)
+        if metrics is not None:
+            metrics.online = app_run.online
 
         def leave() -> None:
             if options.json:
@@ -102,6 +102,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
             if options.output is not None:
                 write_outcome(outcome, options.output, workspace.path)
 
+        if options.output is not None:
+            forget_outcome(options.output)
         with _always(leave, screen), feed.about(outcome):
             try:
                 run_app(app_run)

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -47,6 +48,10 @@ log = logging.getLogger(__name__)
 # The server stores a result as base64.
 _MAX_RESULT_BYTES = MAX_STORED_BYTES // 4 * 3
 _LINGER_SECONDS = 3.0
+# Whoever asks for a log takes 64 MiB of it (`proxy.vantage6.server`): hosts, to learn that the run
+# is over, and `watch`. A station that answers with many metrics fills it fast.
+_MOST_ENTRY_BYTES = 32 << 20
+_FULL = "flower-v6 | the log has no more events: they would fill it; the run's result has all"
 
 
 def main(container: Container, task: Payload) -> None:
@@ -139,11 +144,21 @@ def log_taker(screen: Screen, encrypted: bool) -> Taker:
     encrypted : bool
         Whether the collaboration is: its results are for its members, but logs are not encrypted.
         Metrics are left out then.
+
+    Returns
+    -------
+    Callable[[Entry], None]
+        Says once that the log is full, and then nothing any more.
     """
+    writing, room = threading.Lock(), _MOST_ENTRY_BYTES
 
     def take(entry: Entry) -> None:
-        shown = replace(entry, metrics={}) if encrypted else entry
-        screen.result(f"{MARK}{shown.text()}")
+        nonlocal room
+        text = (replace(entry, metrics={}) if encrypted else entry).text()
+        with writing:
+            if room > 0:
+                room -= len(text)
+                screen.result(f"{MARK}{text}" if room > 0 else _FULL)
 
     return take
 

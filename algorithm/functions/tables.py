@@ -101,7 +101,11 @@ def _groups(records: Iterable[MessageRecord]) -> list[_Group]:
 def _metrics_of(records: Iterable[MessageRecord]) -> list[str]:
     """Return the names of the columns: the most frequent metrics, in alphabetical order."""
     own = {*_FIRST, *_COUNTS, _LAST}
-    times = Counter(name for record in records for name in record.metrics if name not in own)
+    times = Counter(name for record in records for name in record.metrics)
+    for name in list(times):
+        # What is cleaned later might be the name of another column then.
+        if name in own or one_line(name) != name:
+            del times[name]
     most = sorted(times, key=lambda name: (-times[name], name))[:_MOST_METRICS]
     return sorted(most)
 

@@ -49,6 +49,8 @@ class Entry:
         Of the message's own objects when it is drained, of the reply's when it is answered.
     fab_bytes : int
         What the app takes in the bundle.
+    fab_hash : str
+        The app's SHA-256, as the run names it.
     clientapp_runtime, metrics, state_lost, error_code
         Of the reply, as in `MessageRecord`.
     error : str
@@ -69,6 +71,7 @@ class Entry:
     bytes: int = 0
     object_bytes: int = 0
     fab_bytes: int = 0
+    fab_hash: str = ""
     clientapp_runtime: float = 0.0
     metrics: Metrics = field(default_factory=dict)
     state_lost: bool = False
@@ -108,9 +111,9 @@ class Entry:
     @classmethod
     def started(cls, outcome: Outcome, at: float) -> Self:
         """Return the entry of a run that begins."""
-        names = ("app", "flower_release", "bridge_release", "mode", "supernodes", "stations")
+        names = ("app", "flower_release", "bridge_release", "mode", "supernodes")
         about = {name: cleaned(getattr(outcome, name)) for name in names}
-        return cls(event=STARTED, at=at, **about)
+        return cls(event=STARTED, at=at, stations=list(map(_name, outcome.stations)), **about)
 
     @classmethod
     def ended(cls, outcome: Outcome, at: float) -> Self:
@@ -146,7 +149,7 @@ class Entry:
             raise ValueError(f"its schema is {schema}, this bridge reads {SCHEMA}")
         try:
             entry: Self = decoded(cls, cleaned(members), "event")
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return entry
 
@@ -195,7 +198,11 @@ def _particulars(event: Event) -> dict[str, Any]:
     """Return what only events of its stage say."""
     match event:
         case Drained():
-            return {"object_bytes": event.object_bytes, "fab_bytes": event.fab_bytes}
+            return {
+                "object_bytes": event.object_bytes,
+                "fab_bytes": event.fab_bytes,
+                "fab_hash": _name(event.fab_hash),
+            }
         case Sent():
             return {"bytes": event.bytes}
         case Answered(reply=reply):

@@ -1,7 +1,7 @@
 """Metrics of a run for Prometheus, made of the entries of `events.jsonl`; docs/metrics.md has all.
 
 Label sets are bounded: what an app chooses freely, its message types and the names of its metrics,
-makes so many series and no more.
+makes so many series and no more. Nor does what a log says, in which a stranger may have written.
 """
 
 import shutil
@@ -17,6 +17,8 @@ from algorithm.monitoring.entries import STARTED, Entry
 
 # From a step of the direct mode to a night of training.
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+# As in `MessageRecord.seconds`.
+_STAGES = frozenset({"drain", "carry", "handover", "clientapp", "collect", "store"})
 _MOST_STATIONS = 10_000
 _MOST_TYPES = 20
 _MOST_REPLY_METRICS = 5_000
@@ -111,7 +113,8 @@ class Metrics:
 
     def _begin(self, entry: Entry) -> None:
         families = self._families
-        self.stations = frozenset(entry.stations[:_MOST_STATIONS])
+        # A task that its node starts again has the same stations.
+        self.stations = self.stations or frozenset(entry.stations[:_MOST_STATIONS])
         families.run.clear()
         families.run.labels(
             *(entry.app, entry.mode, entry.supernodes),
@@ -127,8 +130,8 @@ class Metrics:
         families, station = self._families, entry.station
         message_type = self._type(entry.message_type)
         families.last_event.labels(station).set(entry.at)
-        for stage, seconds in entry.seconds.items():
-            families.stages.labels(stage).observe(seconds)
+        for stage in entry.seconds.keys() & _STAGES:
+            families.stages.labels(stage).observe(entry.seconds[stage])
         match entry.event:
             case "pulled":
                 self._pulled[station] = entry.at
@@ -137,9 +140,9 @@ class Metrics:
                 for outcome in (_REPLY, _ERROR, _DROPPED):
                     families.messages.labels(station, message_type, outcome)
             case "sent":
-                families.bytes.labels(station, _OUT).inc(entry.bytes)
+                families.bytes.labels(station, _OUT).inc(max(0, entry.bytes))
             case "answered":
-                families.bytes.labels(station, _BACK).inc(entry.bytes)
+                families.bytes.labels(station, _BACK).inc(max(0, entry.bytes))
                 self._outcomes[station] = _REPLY if entry.error_code is None else _ERROR
                 self._show(station, message_type, entry)
             case "pushed" | "dropped":

@@ -28,6 +28,8 @@ _WEIGHT = "num-examples"
 _OTHER_LINES = 6
 # A terminal that is narrower has no room for these columns.
 _NARROW = 60
+# Of more stations nobody sees anything, and each would be looked at several times a second.
+_MOST_ROWS = 10_000
 _HEADS = ("Station", "State", "Step", "Last", "Out", "Back", "Metric")
 
 
@@ -63,7 +65,7 @@ class StationsTable:
         """Take an entry."""
         with self._lock:
             if entry.event == STARTED:
-                self._rows = {name: _Row() for name in entry.stations}
+                self._rows = {name: _Row() for name in entry.stations[:_MOST_ROWS]}
             elif entry.event == ENDED:
                 self._rows = {}
             elif (row := self._rows.get(entry.station)) is not None:

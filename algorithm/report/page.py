@@ -92,6 +92,7 @@ def page_of(results: Results) -> str:
         rounds=rounds_of(timeline),
         errors=sum(bool(each.error) for each in messages),
         messages=messages[:_MOST_MESSAGES],
+        files=results.files[:_MOST_ROWS],
         most_rows=_MOST_ROWS,
         facts=facts_of(results, timeline),
     )

@@ -19,7 +19,7 @@ CRATE = "ro-crate-metadata.json"
 # More is no run.json: a hundred thousand messages take 80 MB.
 _MOST_BYTES = 256 << 20
 _MOST_LOG_BYTES = 8 << 20
-_MOST_FILES = 200
+_MOST_LOGS = 200
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,8 @@ def read_results(path: Path) -> Results:
     outcome = _read_outcome(source)
     if not path.is_dir():
         return Results(source, outcome)
+    if source.name == EVENTS:
+        return Results(source, outcome, tuple(_files(folder)))  # logs are an earlier run's
     return Results(
         source,
         outcome,
@@ -110,7 +112,7 @@ def read_results(path: Path) -> Results:
         server_metrics(_log(folder / "serverapp.log")),
         {
             one_line(each.name.removesuffix("-functions.log"), 80): verdicts
-            for each in sorted(folder.glob("*-functions.log"))[:_MOST_FILES]
+            for each in sorted(folder.glob("*-functions.log"))[:_MOST_LOGS]
             if (verdicts := verdicts_in(_log(each)))
         },
     )
@@ -135,7 +137,6 @@ def _read_outcome(source: Path) -> Outcome:
 def _files(folder: Path) -> Iterator[File]:
     """Yield what is in the folder, but for what a report itself left, and what cannot be read."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    left = 0
     for path in paths:
         name = path.relative_to(folder).as_posix()
         if name in (PAGE, CRATE) or not path.resolve().is_relative_to(folder.resolve()):
@@ -146,9 +147,6 @@ def _files(folder: Path) -> Iterator[File]:
             yield File(one_line(name, 200), path.stat().st_size, digest, path)
         except OSError:
             continue
-        left += 1
-        if left == _MOST_FILES:
-            return
 
 
 def _log(path: Path) -> str:

@@ -52,9 +52,11 @@ def _values(rounds: object) -> Iterator[tuple[int, str, float]]:
     for number, metrics in rounds.items():
         if isinstance(number, int) and 0 <= number < 10**9 and isinstance(metrics, dict):
             for key, text in metrics.items():
+                if not isinstance(key, str):
+                    continue
                 try:
                     value = float(text)
                 except (ValueError, TypeError, OverflowError):
                     continue
                 if math.isfinite(value):
-                    yield number, one_line(str(key), _KEY_LENGTH), value
+                    yield number, one_line(key, _KEY_LENGTH), value

@@ -19,7 +19,8 @@ STAGES: Mapping[str, str] = {
 }
 _ORDER = (("drain", 1.0), ("carry", 0.5), ("handover", 1.0), ("clientapp", 1.0), ("collect", 1.0))
 _BACK = (("carry", 0.5), ("store", 1.0))
-_LONGEST_SECONDS = 1e8
+# What is shorter takes no time, and what is longer is none: an axis has round numbers between.
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 1e-9, 1e8
 _LATEST = 1e11
 
 
@@ -171,7 +172,7 @@ def _bar(record: MessageRecord, start: float) -> Bar:
 
 
 def _clamped(seconds: float) -> float:
-    return min(max(seconds, 0.0), _LONGEST_SECONDS)
+    return min(seconds, _LONGEST_SECONDS) if seconds > _SHORTEST_SECONDS else 0.0
 
 
 def _covered(steps: Sequence[Step]) -> float:

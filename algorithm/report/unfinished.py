@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from algorithm.monitoring.entries import ENDED, STARTED, Entry, read_file
-from algorithm.monitoring.outcome import Outcome
+from algorithm.monitoring.outcome import STATUSES, Outcome
 from proxy.central.events import Stage
 from proxy.central.report import MessageRecord
 
 _NO_END = (
     "Its events have no end: it was killed, or still goes on. This is what was known until then."
 )
+# As many as a run.json can have, about; each takes a kilobyte in memory.
+_MOST_MESSAGES = 200_000
 _LAST = frozenset({Stage.PUSHED, Stage.DROPPED})
 
 
@@ -19,7 +21,7 @@ def outcome_of_events(path: Path) -> Outcome:
     Raises
     ------
     ValueError
-        If the file is of a newer schema, or has no events.
+        If the file is of a newer schema, or has no events, or too many messages.
     OSError
         If it cannot be read.
     """
@@ -32,9 +34,12 @@ def outcome_of_events(path: Path) -> Outcome:
         if entry.event == STARTED:
             _begin(outcome, entry)
         elif entry.event == ENDED:
-            outcome.status, outcome.cause = entry.status or "failed", entry.cause
+            outcome.status = entry.status if entry.status in STATUSES else "failed"
+            outcome.cause = entry.cause
         elif entry.station:
             key = (entry.station, entry.message_id)
+            if len(records) == _MOST_MESSAGES and key not in records:
+                raise ValueError(f"it has more than {_MOST_MESSAGES:,} messages")
             _add(records.setdefault(key, _record(entry)), entry)
             open_until[key] = entry.event
             if entry.event in _LAST:
@@ -55,6 +60,8 @@ def _begin(outcome: Outcome, entry: Entry) -> None:
     outcome.flower_release, outcome.bridge_release = entry.flower_release, entry.bridge_release
     outcome.mode, outcome.supernodes = entry.mode or outcome.mode, entry.supernodes
     outcome.stations = list(entry.stations)
+    # `attach` adds to its file: what ended before is another start.
+    outcome.status, outcome.cause = "failed", _NO_END
 
 
 def _record(entry: Entry) -> MessageRecord:
@@ -76,6 +83,7 @@ def _add(record: MessageRecord, entry: Entry) -> None:
     match entry.event:
         case Stage.DRAINED:
             record.object_bytes_out, record.fab_bytes = entry.object_bytes, entry.fab_bytes
+            record.fab_hash = entry.fab_hash
         case Stage.SENT:
             record.bytes_out += entry.bytes
         case Stage.ANSWERED:

@@ -1,6 +1,7 @@
 """Ends a run's central task, and deletes what is left of it at the server."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from algorithm.monitoring.screen import Screen
@@ -22,7 +23,7 @@ def kill(server: Server, number: int, screen: Screen) -> None:
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses.
     """
-    task = _central(server, number)
+    task = central_task(server, number)
     if _status(task).ended:
         raise UsageError(f"Task {number} has ended already: {_status(task).explained}.")
     try:
@@ -57,13 +58,16 @@ def delete(server: Server, number: int, running: bool, screen: Screen) -> None:
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses. What was deleted is; the command may be repeated.
     """
-    task = _central(server, number)
+    task = central_task(server, number)
     if not _status(task).ended and not running:
         raise UsageError(
             f"Task {number} is {_status(task).name}.",
             f"Wait for its end (flower-v6 watch {number}), kill it first (flower-v6 kill {number}),"
             " or end it by deleting it: --running.",
         )
+    if not _status(task).ended:
+        with suppress(NotPermitted):  # its deletion ends it, too, but until then it makes new ones
+            server.kill_task(number)
     # The subtasks first: the server would keep their inputs and results for ever.
     deleted = 0
     for _ in range(_MOST_PASSES):
@@ -81,24 +85,7 @@ def delete(server: Server, number: int, running: bool, screen: Screen) -> None:
     )
 
 
-def _delete(server: Server, task: Mapping[str, Any]) -> bool:
-    """Delete one task; returns whether it was there."""
-    with server.understanding():
-        number, name = int(task["id"]), str(task["name"])
-    try:
-        server.delete_task(number)
-    except NotFound:
-        return False
-    except NotPermitted as error:
-        raise UsageError(
-            f"Your role does not allow you to delete task {number} ({name}).",
-            "A Researcher may delete the tasks of their own organization; a run's messages belong"
-            " to the organization whose node ran the ServerApp. Ask a user of that one.",
-        ) from error
-    return True
-
-
-def _central(server: Server, number: int) -> dict[str, Any]:
+def central_task(server: Server, number: int) -> dict[str, Any]:
     """Return the task of a run.
 
     Raises
@@ -120,6 +107,23 @@ def _central(server: Server, number: int) -> dict[str, Any]:
             "Give the number that `flower-v6 submit` printed.",
         )
     return task
+
+
+def _delete(server: Server, task: Mapping[str, Any]) -> bool:
+    """Delete one task; returns whether it was there."""
+    with server.understanding():
+        number, name = int(task["id"]), str(task["name"])
+    try:
+        server.delete_task(number)
+    except NotFound:
+        return False
+    except NotPermitted as error:
+        raise UsageError(
+            f"Your role does not allow you to delete task {number} ({name}).",
+            "A Researcher may delete the tasks of their own organization; a run's messages belong"
+            " to the organization whose node ran the ServerApp. Ask a user of that one.",
+        ) from error
+    return True
 
 
 def _status(task: Mapping[str, Any]) -> TaskStatus:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.errors import Vantage6Error
+from proxy.text import one_line
 from proxy.vantage6.server import Server
 
 log = logging.getLogger(__name__)
@@ -15,7 +16,7 @@ _ASKED_EVERY_SECONDS = 10.0
 
 
 class Nodes:
-    """The nodes of a task's collaboration, by the names of their organizations.
+    """The nodes of a task's collaboration, by their organizations' names as entries have them.
 
     Parameters
     ----------
@@ -34,7 +35,9 @@ class Nodes:
         self._server = server
         with server.understanding():
             self._collaboration = int(task["collaboration"]["id"])
-        self._ids = {each.name: each.id for each in server.organizations(self._collaboration)}
+        self._ids = {
+            one_line(each.name): each.id for each in server.organizations(self._collaboration)
+        }
         self._online: Mapping[int, bool] = {}
         self._asking = threading.Lock()
         self._asked_at = float("-inf")

@@ -12,6 +12,8 @@ from proxy.errors import NotFound, NotPermitted, ServerUnreachable
 from proxy.vantage6.server import Server, Subtask
 
 _HOST = "host"
+# Between what a task is and its station: other names are not of ours.
+_SEPARATOR = ": "
 
 
 class Tidier:
@@ -41,9 +43,16 @@ class Tidier:
         at_the_end : bool
             Whether the central task has ended, so that none is needed.
         """
-        for each in subtasks if at_the_end else done_with(subtasks):
+        messages = [each for each in subtasks if _SEPARATOR in each.name]
+        for each in messages if at_the_end else done_with(messages):
             if self._may and each.id not in self._deleted:
                 self._delete(each.id)
+        left = [each for each in messages if each.id not in self._deleted]
+        if at_the_end and left and self._may:
+            self._screen.line(
+                f"flower-v6 | warning: the server did not answer; of the run's tasks {len(left)}"
+                " stay there until `flower-v6 watch TASK --tidy` deletes them"
+            )
 
     def _delete(self, number: int) -> None:
         try:
@@ -70,7 +79,7 @@ def done_with(subtasks: Sequence[Subtask]) -> list[Subtask]:
     newest: dict[str, str] = {}
     done = []
     for each in sorted(subtasks, key=lambda each: -each.id):
-        step, _, station = each.name.partition(": ")
+        step, _, station = each.name.partition(_SEPARATOR)
         if step == _HOST:
             continue
         later = newest.setdefault(station, step)

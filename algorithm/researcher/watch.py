@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 
@@ -11,7 +12,7 @@ from algorithm.monitoring.feed import Taker
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.fetch import check_outcome
 from algorithm.researcher.tidy import Tidier
-from proxy.errors import ServerUnreachable, Vantage6Error
+from proxy.errors import NotFound, ServerUnreachable, Vantage6Error
 from proxy.vantage6.server import Server, Subtask, TaskStatus
 
 log = logging.getLogger(__name__)
@@ -191,8 +192,9 @@ class Watcher:
                 break
         for number, each in self._known.items():
             if number not in asked:
-                known = each.status if _ended(each) else self._server.task_status(number)
-                yield replace(each, status=known)
+                with suppress(NotFound):  # somebody who tidies has deleted it
+                    known = each.status if _ended(each) else self._server.task_status(number)
+                    yield replace(each, status=known)
 
     def _summary(self) -> str:
         """Return what is under way: "task 7 is active | train 3: Alpha, Beta"."""

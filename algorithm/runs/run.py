@@ -69,6 +69,11 @@ class Run(ABC):
     def run(self) -> None:
         """Run the app to its end; raises a `BridgeError` if it did not complete."""
 
+    def online(self, station: str) -> bool:
+        """Whether a station can be reached, as far as is known; none can before the start."""
+        carrier = self.progress.carrier
+        return carrier is not None and carrier.online(station)
+
     def close(self) -> None:
         """End all that was started."""
         self.screen.status("")
@@ -109,6 +114,20 @@ def follow(process: Process, screen: Screen, look: Callable[[], None]) -> None:
                 look()
             while line := log.readline():
                 screen.line(line.rstrip("\n"), colours=True)
+
+
+def forget_outcome(output: Path) -> None:
+    """Remove an earlier run's `run.json`: nobody is to take it for that of a run that is killed.
+
+    Raises
+    ------
+    AppError
+        If it cannot be removed.
+    """
+    try:
+        (output / "run.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise AppError(f"{output / 'run.json'} cannot be removed: {error.strerror}.") from error
 
 
 def write_outcome(outcome: Outcome, output: Path, folder: Path) -> None:

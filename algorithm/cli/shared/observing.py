@@ -1,7 +1,7 @@
 """Who hears of what happens in a run: the screen, `events.jsonl`, and whoever asks for metrics."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from algorithm.monitoring.event_file import EventFile
 from algorithm.monitoring.feed import Taker
 from algorithm.monitoring.screen import Screen
+from proxy.carriers import Carrier
 from proxy.errors import UsageError
+from proxy.text import one_line
 
 if TYPE_CHECKING:
     from algorithm.monitoring.metrics import Metrics
@@ -100,3 +102,9 @@ def takers(
         if metrics is not None:
             found.append(metrics.take)
         yield found, metrics
+
+
+def online_of(carrier: Carrier) -> Callable[[str], bool]:
+    """Return what says whether a station can be reached, by its name as entries have it."""
+    names = {one_line(name): name for name in carrier.stations}
+    return lambda shown: shown in names and carrier.online(names[shown])

@@ -3,13 +3,15 @@
 import json
 import logging
 import signal
+import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from algorithm import cli
-from algorithm.tests.fake_flower import make_app, make_flower, set_run
+from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_run
 from proxy import __version__
 from proxy.testing import FakeSuperLink
 from proxy.transport.server import FleetServer
@@ -242,3 +244,30 @@ def test_a_run_that_failed_is_a_failure_and_its_outcome_is_left_and_printed(
     assert printed["status"] == "failed"
     assert "no data" in printed["log"]
     assert "The run failed" in shown.err
+
+
+def test_metrics_call_a_station_offline_that_does_not_answer_on_its_lane(
+    capsys: pytest.CaptureFixture[str], app: str, flower: Path, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    read = f"print(urllib.request.urlopen('http://{address}/metrics').read().decode())"
+    set_run(flower, f'{sys.executable} -c "import urllib.request; {read}"', [COMPLETED])
+    run = ("run", app, "--flower-env", str(flower), "--metrics", address)
+    assert cli.main([*run, "--lane", f"north=folder:{tmp_path}/share", "--unsealed"]) == 0
+    assert 'flower_v6_station_online{station="north"} 0.0' in capsys.readouterr().out
+
+
+def test_a_run_that_begins_takes_the_place_of_an_earlier_one(
+    capsys: pytest.CaptureFixture[str], app: str, flower: Path, tmp_path: Path
+) -> None:
+    """If it is killed, nobody takes the earlier one's outcome for its own."""
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / "run.json").write_text("an earlier run's")
+    set_run(flower, f"ls {output}", [COMPLETED])
+    run = ("run", app, "--flower-env", str(flower), "--supernodes", "per-round")
+    assert cli.main([*run, "--stations", "1", "--output", str(output)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "events.jsonl" in shown
+    assert "run.json" not in shown

@@ -406,6 +406,13 @@ def test_messages_are_deleted_behind_a_run_that_is_watched(user: User, fake: Fak
     assert not fake.unreachable
 
 
+def test_only_a_run_is_tidied(user: User, fake: FakeServer) -> None:
+    other = fake.create_task(Asked("average", "an/image", 1, 1, {"method": "average"}))
+    add_subtask(fake, other, "partial: 1", 1).status = "completed"
+    assert "its function is 'average'" in user.fails("watch", str(other.id), "--tidy")
+    assert len(fake.tasks) == 2
+
+
 def test_what_does_not_wait_cannot_tidy(user: User, fake: FakeServer) -> None:
     assert "watch TASK --tidy" in user.fails("submit", "an/image", "--tidy", "--detach")
     assert not fake.tasks
@@ -449,8 +456,19 @@ def test_what_runs_is_deleted_only_if_that_is_meant(
     assert len(fake.tasks) == 3
     user.sees("delete", "1", "--running")
     assert running.killed.is_set()
+    # Else it would go on making tasks while those that it has are deleted.
+    assert fake.requests.index("POST kill/task") < fake.requests.index("DELETE task/3")
     assert not fake.tasks
     assert not fake.unreachable
+
+
+def test_who_may_not_kill_may_end_a_run_by_deleting_it(
+    user: User, fake: FakeServer, running: FakeTask
+) -> None:
+    fake.api.may_kill = False
+    user.sees("delete", "1", "--running")
+    assert running.killed.is_set()
+    assert not fake.tasks
 
 
 def test_what_a_role_does_not_allow_is_told_with_what_it_does(

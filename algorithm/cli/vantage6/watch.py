@@ -6,6 +6,7 @@ from algorithm.cli.shared.observing import add_metrics, metrics_at
 from algorithm.cli.shared.options import Commands, add_command, add_login, add_task, add_tidy
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import existing_task
+from algorithm.researcher.end import central_task
 from algorithm.researcher.login import Settings
 from algorithm.researcher.nodes import Nodes
 from algorithm.researcher.tidy import Tidier
@@ -33,7 +34,8 @@ def watch(options: argparse.Namespace, screen: Screen) -> None:
         If the task cannot be watched, or did not complete.
     """
     server = Settings.gathered(vars(options)).log_in()
-    task = existing_task(server, options.task)
+    # Who deletes has to know whose messages they are.
+    task = (central_task if options.tidy else existing_task)(server, options.task)
     tidier = Tidier(server, screen) if options.tidy else None
     with metrics_at(options.metrics, None, screen) as metrics:
         takers = [screen.take]

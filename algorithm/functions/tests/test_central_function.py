@@ -302,3 +302,14 @@ def test_the_log_of_an_encrypted_collaboration_has_no_metrics_of_a_station(
     lines = capsys.readouterr().out.splitlines()
     entries = list(read_entries(each.removeprefix(MARK) for each in lines))
     assert entries == [STARTED, replace(ANSWERED, metrics=metrics)]
+
+
+def test_entries_do_not_fill_the_log_without_end(capsys: pytest.CaptureFixture[str]) -> None:
+    take = log_taker(Screen(sys.stdout), encrypted=False)
+    names = {f"{'m' * 190}{number}": 0.5 for number in range(1000)}
+    for at in range(300):
+        take(Entry(event="answered", at=at, station="Alpha", metrics=names))
+    lines = capsys.readouterr().out.splitlines()
+    assert 30 << 20 < sum(map(len, lines)) <= 32 << 20
+    assert lines[-1].startswith("flower-v6 | the log has no more events")
+    assert all(line.startswith(MARK) for line in lines[:-1])

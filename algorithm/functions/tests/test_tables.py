@@ -8,6 +8,7 @@ from algorithm.functions.tables import CHART, ROUNDS, ROWS, tables
 from algorithm.monitoring.outcome import Outcome
 from proxy.central.report import MessageRecord
 from proxy.fleet.metrics import Metrics
+from proxy.text import cleaned
 
 
 def message(
@@ -169,3 +170,8 @@ def test_the_chart_has_the_rounds_that_have_its_metric_once_each() -> None:
 def test_a_metric_that_no_reply_has_leaves_a_chart_without_a_point() -> None:
     found = of(message("A", 1, {"accuracy": 1}), chart="loss")
     assert found[CHART] == {"round": [0], "loss": [None]}
+
+
+def test_a_metric_whose_name_hides_something_takes_no_columns_place() -> None:
+    found = cleaned(of(message("Alpha", 3, {"round\u200b": 0.5, "loss\x00": 0.1, "loss": 0.2})))
+    assert [(row["round"], row["loss"]) for row in found[ROWS]] == [(3, 0.2)]

@@ -5,6 +5,7 @@ import logging
 import math
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,14 @@ def test_a_run_begins_and_ends_with_what_run_json_says() -> None:
     assert (ended.status, ended.cause) == ("failed", "no")
 
 
+def test_a_station_has_one_name_in_all_entries(tmp_path: Path) -> None:
+    pair = ProxyPair(MemoryCarrier(lambda content: content), tmp_path)
+    pair.send(record_dict(weights=b"1"))
+    named = [replace(event, station="North\nWest\u200b") for event in pair.events]
+    started = Entry.started(Outcome("", "", "", ["North\nWest\u200b"]), 1.0)
+    assert started.stations == [Entry.of(named[0]).station] == ["North West"]
+
+
 # A message
 
 
@@ -98,6 +107,7 @@ def test_a_message_has_an_entry_for_each_stage(tmp_path: Path) -> None:
     assert {each.message_id for each in entries} == {entries[0].message_id}
     _, drained, sent, answered, pushed = entries
     assert drained.object_bytes > 5
+    assert len(drained.fab_hash) == 64
     assert sent.bytes > drained.object_bytes
     assert answered.bytes > answered.object_bytes > 5
     assert drained.seconds.keys() == {"drain"}
@@ -120,6 +130,7 @@ def test_what_others_wrote_has_no_sequence_that_a_terminal_obeys(tmp_path: Path)
         *('{"schema": "1", "event": "pulled", "at": 1}', '{"schema": 1, "event": "pulled"}'),
         *('{"schema": 1, "event": 5, "at": 1}', '{"schema": 1, "event": "a", "at": NaN}'),
         *('{"schema": 1, "event": "a", "at": 1, "step": "x"}', "[" * 100_000, "\ud800"),
+        *(f'{{"schema": 1, "event": "a", "at": 1, "x": {"[" * n}{"]" * n}}}' for n in (900, 990)),
         ANSWERED.text()[:-1],
     ],
 )

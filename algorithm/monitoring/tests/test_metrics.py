@@ -6,16 +6,18 @@ import sys
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from algorithm.cli.shared.observing import metrics_at
+from algorithm.cli.shared.observing import metrics_at, online_of
 from algorithm.monitoring.entries import STARTED, Entry
 from algorithm.monitoring.metrics import Metrics
 from algorithm.monitoring.metrics_server import serving
 from algorithm.monitoring.screen import Screen
+from proxy.carriers import Carrier
 from proxy.errors import UsageError
 
 ANYWHERE = "127.0.0.1:0"
@@ -145,10 +147,40 @@ def test_a_station_that_the_run_does_not_have_makes_no_series(metrics: Metrics) 
     assert not series(metrics, "messages_total")
 
 
+# A log in which a stranger has written
+
+
+def test_stages_that_nobody_measures_make_no_series(metrics: Metrics) -> None:
+    happen(metrics, "north", "sent", seconds={"drain": 1.0, "forged": 2.0})
+    assert set(series(metrics, "stage_seconds_count")) == {("drain",)}
+
+
+def test_runs_that_start_again_and_again_make_no_series(metrics: Metrics) -> None:
+    metrics.take(Entry(event=STARTED, at=2.0, app="forged", stations=["east", "west"]))
+    assert set(series(metrics, "station_working")) == {("north",), ("south",)}
+    assert len(series(metrics, "run_info")) == 1
+
+
+@pytest.mark.parametrize("event", ["sent", "answered"])
+def test_fewer_bytes_than_none_are_not_counted(metrics: Metrics, event: str) -> None:
+    happen(metrics, "north", event, bytes=-1)
+    assert set(series(metrics, "bytes_total").values()) == {0.0}
+
+
+# What is looked up
+
+
 def test_who_is_online_is_shown_once_it_is_known(metrics: Metrics) -> None:
     assert series(metrics, "station_online") == {}
     metrics.online = lambda station: station == "south"
     assert series(metrics, "station_online") == {("north",): 0.0, ("south",): 1.0}
+
+
+def test_who_is_online_is_asked_for_by_the_name_that_is_shown() -> None:
+    carrier = SimpleNamespace(stations=["North\u200b"], online={"North\u200b": True}.__getitem__)
+    online = online_of(cast("Carrier", carrier))
+    assert online("North")
+    assert not online("a forged station")
 
 
 def test_the_disk_of_the_run_is_shown_where_there_is_one(metrics: Metrics) -> None:

@@ -69,6 +69,17 @@ def test_a_crate_has_all_files_and_says_what_they_are(results: Results, tmp_path
     assert described["#app"]["identifier"] == "sha256:" + "ab" * 32
 
 
+def test_of_many_files_a_page_has_some_and_a_crate_all(results: Results, tmp_path: Path) -> None:
+    for number in range(300):
+        (results.folder / f"part-{number}").touch()
+    many = read_results(results.folder)
+    page, path = page_of(many), tmp_path / "run.zip"
+    assert "The first 200 of 302 files." in page
+    write_crate(many, page, path)
+    with zipfile.ZipFile(path) as crate:
+        assert {f"part-{number}" for number in range(300)} <= set(crate.namelist())
+
+
 def test_a_crate_is_never_written_over_another_file(results: Results, tmp_path: Path) -> None:
     path = tmp_path / "run.zip"
     path.write_text("mine")

@@ -124,6 +124,7 @@ def test_what_flower_logs_of_the_server_is_read() -> None:
         "ServerApp-side Evaluate Metrics:\n{1: {'a': 'nan', 'b': None, 2: '1e999'}}\n",
         "ServerApp-side Evaluate Metrics:\n" + "{" * 100_000 + "\n",
         "ServerApp-side Evaluate Metrics:\n[1, 2]\n",
+        "ServerApp-side Evaluate Metrics:\n{1: {0x" + "f" * 9000 + ": 1.0}}\n",
     ],
 )
 def test_what_only_looks_like_metrics_is_none(log: str) -> None:

@@ -5,12 +5,14 @@ import json
 import math
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from algorithm.monitoring.entries import ENDED, STARTED, Entry
 from algorithm.monitoring.outcome import Outcome
 from algorithm.report.compare import comparison_of
 from algorithm.report.page import page_of
@@ -161,6 +163,7 @@ def test_a_page_with_a_thousand_metrics_stays_small(tmp_path: Path) -> None:
         outcome(record("a", step=-(2**63), metrics={"loss": -1.7e308})),
         outcome(record("", message_type="")),
         outcome(record("a"), seconds=-1.0),
+        outcome(record("a", seconds={"drain": 5e-324})),
     ],
 )
 def test_odd_numbers_and_names_have_a_page(tmp_path: Path, run: Outcome) -> None:
@@ -205,7 +208,8 @@ def test_a_run_that_was_killed_has_its_events(tmp_path: Path) -> None:
     lines = [
         {"schema": 1, "event": "started", "at": 100.0, "app": "digits", "stations": ["a", "b"]},
         *({**message, "event": "pulled", "at": 101.0, "message_id": each} for each in "mn"),
-        {**message, "event": "drained", "at": 102.0, "message_id": "m", "seconds": {"drain": 1.0}},
+        {**message, "event": "drained", "at": 102.0, "message_id": "m", "seconds": {"drain": 1.0}}
+        | {"fab_hash": "ab" * 32},
         {**message, "event": "answered", "at": 103.0, "message_id": "m", "metrics": {"loss": 0.5}},
         {**message, "event": "pushed", "at": 104.0, "message_id": "m"},
     ]
@@ -217,6 +221,44 @@ def test_a_run_that_was_killed_has_its_events(tmp_path: Path) -> None:
     assert waiting.error == "no reply so far: the message was pulled"
     assert (results.outcome.stations, results.outcome.seconds) == (["a", "b"], 4.0)
     assert "it was killed, or still goes on" in page_of(results)
+    assert results.fab_hashes == ("ab" * 32,)
+
+
+def test_more_messages_than_fit_into_memory_are_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("algorithm.report.unfinished._MOST_MESSAGES", 2)
+    pulled = [Entry(event="pulled", at=1.0, station="a", message_id=each) for each in "mnno"]
+    assert len(left_events(tmp_path, *pulled[:3]).messages) == 2
+    with pytest.raises(AppError, match="more than 2 messages"):
+        left_events(tmp_path, *pulled)
+
+
+def test_logs_of_an_earlier_run_say_nothing_of_one_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "serverapp.log").write_text("ServerApp-side Evaluate Metrics:\n{1: {'a': '1.0'}}")
+    (tmp_path / "north-functions.log").write_text("policy: allowed\n")
+    left_events(tmp_path, Entry(event=STARTED, at=1.0, stations=["north"]))
+    results = read_results(tmp_path)
+    assert (results.server, results.verdicts) == ({}, {})
+
+
+def left_events(folder: Path, *entries: Entry) -> Outcome:
+    """Return what the events say that a run has left."""
+    (folder / "events.jsonl").write_text("".join(f"{each.text()}\n" for each in entries))
+    return read_results(folder).outcome
+
+
+def test_what_ended_before_another_start_is_no_end(tmp_path: Path) -> None:
+    started = Entry(event=STARTED, at=1.0, stations=["a"])
+    ended = Entry(event=ENDED, at=2.0, status="cancelled", cause="Stopped by Ctrl-C.")
+    assert left_events(tmp_path, started, ended).cause == "Stopped by Ctrl-C."
+    again = left_events(tmp_path, started, ended, replace(started, at=3.0))
+    assert (again.status, "it was killed" in again.cause) == ("failed", True)
+
+
+def test_an_end_that_nobody_knows_is_a_failure(tmp_path: Path) -> None:
+    ended = Entry(event=ENDED, at=2.0, status='"><script>')
+    assert left_events(tmp_path, ended).status == "failed"
 
 
 def test_runs_are_compared_side_by_side(tmp_path: Path) -> None:

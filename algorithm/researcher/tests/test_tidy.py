@@ -94,6 +94,15 @@ def test_at_the_end_all_messages_are_deleted_and_the_run_stays(
     assert list(fake.tasks) == [1]
 
 
+def test_tasks_that_are_no_messages_of_a_run_stay(fake: FakeServer) -> None:
+    add_subtask(fake, fake.tasks[1], "average", 1).status = "completed"
+    add_subtask(fake, fake.tasks[1], "variance", 1)
+    tidied = Tidied(fake)
+    tidied.tidy()
+    tidied.tidy(at_the_end=True)
+    assert list(fake.tasks) == [1, 4, 5]
+
+
 def test_a_user_who_may_not_is_told_once(fake: FakeServer, tidied: Tidied) -> None:
     fake.api.may_delete = False
     for _ in range(2):
@@ -108,3 +117,10 @@ def test_a_server_that_is_away_is_asked_again(fake: FakeServer, tidied: Tidied) 
     assert list(fake.tasks) == [1, 2, 3]
     tidied.tidy()
     assert list(fake.tasks) == [1, 3]
+
+
+def test_what_stays_at_the_end_is_said(fake: FakeServer, tidied: Tidied) -> None:
+    fake.fail_next(Failure.ERROR, "DELETE task/2")
+    tidied.tidy(at_the_end=True)
+    assert list(fake.tasks) == [1, 2]
+    assert "of the run's tasks 1 stay there" in tidied.shown.getvalue()

@@ -132,6 +132,16 @@ def test_the_end_of_each_subtask_is_shown_once(
     assert watched.look() == []
 
 
+def test_a_subtask_that_somebody_else_has_tidied_away_is_forgotten(
+    watched: Watched, fake: FakeServer, central: FakeTask
+) -> None:
+    alpha = add_subtask(fake, central, "train 1: Alpha", 1)
+    watched.look()
+    add_subtask(fake, central, "train 2: Alpha", 1).status = "completed"
+    watched.server.delete_task(alpha.id)
+    assert watched.look() == ["flower-v6 | train 2: Alpha: completed"]
+
+
 def test_of_many_subtasks_none_is_missed(
     watched: Watched, fake: FakeServer, central: FakeTask
 ) -> None:

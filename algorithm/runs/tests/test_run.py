@@ -3,6 +3,8 @@
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -14,6 +16,7 @@ from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.run import run_app, write_outcome
 from algorithm.runs.stations import LocalStations, local_stations
 from algorithm.tests.fake_flower import COMPLETED, SUPERLINK, make_app, make_flower, set_run
+from proxy.carriers import Carrier
 from proxy.central.report import MessageRecord
 from proxy.errors import AppError, BridgeError, FlowerError
 from proxy.tests.helpers import NOBODYS_UID, needs_root
@@ -198,6 +201,20 @@ def test_the_time_is_taken_however_it_ends(bench: Bench) -> None:
     with pytest.raises(BridgeError):
         bench.run()
     assert bench.outcome.seconds > 0
+
+
+@pytest.mark.parametrize(("seen", "online"), [(None, False), (False, False), (True, True)])
+def test_only_a_station_that_its_carrier_reaches_is_online(
+    tmp_path: Path, seen: bool | None, online: bool
+) -> None:
+    bench = Bench(tmp_path)
+    flower = Flower(bench.flower)
+    stations = LocalStations(local_stations(2, []), flower, deadline=60.0, warm=False)
+    screen = Screen(bench.shown)
+    run = SuperLinkRun(bench.app, flower, bench.folder, screen, bench.outcome, stations, [])
+    if seen is not None:
+        run.progress.carrier = cast("Carrier", SimpleNamespace(online=lambda _: seen))
+    assert run.online("station-1") is online
 
 
 # What is left of it
