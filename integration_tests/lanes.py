@@ -161,7 +161,9 @@ class Broker:
 
 
 def _client(lane: str) -> dict[str, object]:
-    return KafkaMailbox(lane.removeprefix("kafka:"), "any", at_station=False)._client()
+    mailbox = KafkaMailbox(lane.removeprefix("kafka:"), "any", at_station=False)
+    settings: dict[str, object] = mailbox._made(dict, {})
+    return settings
 
 
 def _topics(lane: str, stations: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ host. A message that was answered before is answered at once with what is there.
 """
 
 import time
+import uuid
 from pathlib import Path
 
 from algorithm.station.job import Job, Message
@@ -34,7 +35,8 @@ def main(container: Container, task: Payload) -> None:
     job = Job(container.job_folder(call.job))
     message = job.message(call.message_id)
     if not message.answered():
-        part = message.instruction.with_suffix(".part")
+        # There may be two of us at the same time: a message that seems lost is brought again.
+        part = message.folder / f"instruction.{uuid.uuid4().hex}.part"
         task.save_bundle(part)
         message.missing.unlink(missing_ok=True)  # said of an earlier bundle
         part.replace(message.instruction)

@@ -25,7 +25,7 @@ from algorithm.station.warm import Warm
 from proxy.calls import LONGEST_SECONDS, Mode
 from proxy.client import Delivery
 from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
-from proxy.errors import BridgeError, Cancelled, CarrierError, reason_of
+from proxy.errors import BridgeError, Cancelled, reason_of
 from proxy.fleet.messages import ErrorCode
 from proxy.lanes.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
 from proxy.lanes.mailbox import Mailbox, MailboxUnreachable
@@ -57,6 +57,8 @@ class _Order:
         What the mailbox calls the letter.
     body : Path
         The bundle.
+    replied : bool
+        Whether the answer is on the lane.
     unwanted : threading.Event
         Set when nobody wants the answer any more.
     """
@@ -64,6 +66,7 @@ class _Order:
     head: Head
     letter: str
     body: Path
+    replied: bool = False
     unwanted: threading.Event = field(default_factory=threading.Event)
 
 
@@ -174,9 +177,11 @@ class Resident:
         except (LetterRefused, OSError) as error:
             reason = error.message if isinstance(error, LetterRefused) else reason_of(error)
             log.warning("a letter is refused: %s", reason)
-            body.unlink(missing_ok=True)
+            for path in (body, letter):  # the disk may be full
+                path.unlink(missing_ok=True)
+            refusal = Head(Kind.REFUSAL, self._name, "", reason=reason)
+            self._until_sent(lambda: self._send(refusal), self._end)
             self._mailbox.done(name)
-            self._send(Head(Kind.REFUSAL, self._name, "", reason=reason))
             return
         if head.kind == Kind.INSTRUCTION and self._accept(_Order(head, name, body)):
             return
@@ -194,7 +199,9 @@ class Resident:
             )
         if head.kind not in (Kind.PING, Kind.INSTRUCTION, Kind.WITHDRAWAL):
             raise Misaddressed(f"A letter of kind {head.kind} is not for a station.")
-        if abs(self._clock.time() - head.sent_at / 1e9) > _OLDEST_LETTER_SECONDS:
+        if head.kind == Kind.INSTRUCTION:
+            self._message(head)
+        if abs(int(self._clock.time() * 1e9) - head.sent_at) > _OLDEST_LETTER_SECONDS * 1e9:
             raise Replayed(
                 "A letter is older than any message lives, or from the future. If it was sent just"
                 " now, the clocks of central and station differ by more than a month."
@@ -206,13 +213,13 @@ class Resident:
             if order.head.exchange in self._wanted:
                 return False
             self._wanted[order.head.exchange] = order
+            self._orders.put(order)
             if order.head.sent_at > self._newest:
                 # A central has one exchange with a station at a time.
                 self._newest = order.head.sent_at
                 for older in self._wanted.values():
                     if older.head.message_id != order.head.message_id:
                         self._call_off(older)
-        self._orders.put(order)
         return True
 
     def _withdraw(self, head: Head) -> None:
@@ -233,15 +240,12 @@ class Resident:
             self._current = order
         try:
             self._answer(order)
-        except Cancelled:
-            log.info("message %.12s: its answer is not wanted any more", order.head.message_id)
-            self._mailbox.done(order.letter)
         except Exception as error:
             log.error("message %.12s cannot be answered: %s", order.head.message_id, error)
             if not isinstance(error, BridgeError | OSError):
                 log.exception("internal error; please report it")
-            # Until the central withdraws it: a full disk may have room again.
-            order.unwanted.wait(_TROUBLE_PAUSE_SECONDS)
+            # Until the central withdraws it: a full disk may have room again, or a lane be back.
+            self._end.wait(_TROUBLE_PAUSE_SECONDS)
             self._orders.put(order)
             return
         with self._lock:
@@ -250,26 +254,38 @@ class Resident:
         order.body.unlink(missing_ok=True)
 
     def _answer(self, order: _Order) -> None:
-        message = self._message(order)
-        if not message.answered():
-            if order.unwanted.is_set():
-                raise Cancelled("Withdrawn before it began.")
-            if order.head.sent_at < self._newest:
-                fail(self._job, message, _OUTRUN)
-            else:
-                if order.body.exists():
-                    order.body.replace(message.instruction)
-                usable = answer(self._job, message, self._runtime(order), self._policy)
-                self._after(usable)
+        """Answer an order, unless nobody wants that any more; then its letter is done."""
+        try:
+            if not order.replied:
+                self._reply(order, self._answered(order))
+        except Cancelled:
+            log.info("message %.12s: its answer is not wanted any more", order.head.message_id)
+        self._mailbox.done(order.letter)
+
+    def _answered(self, order: _Order) -> Message:
+        """Return the message when it has its answer, or what the station has in its place."""
+        if order.unwanted.is_set():
+            raise Cancelled("Withdrawn before it began.")
+        message, came = self._message(order.head), order.body.exists()
+        if message.answered() or (message.missing.exists() and not came):
+            return message
+        if order.head.sent_at < self._newest:
+            fail(self._job, message, _OUTRUN)
+        else:
+            if came:
+                message.missing.unlink(missing_ok=True)  # said of an earlier letter
+                order.body.replace(message.instruction)
+            usable = answer(self._job, message, self._runtime(order), self._policy)
+            self._after(usable)
         if order.unwanted.is_set():
             raise Cancelled("Withdrawn.")
-        self._reply(order, message)
+        return message
 
-    def _message(self, order: _Order) -> Message:
+    def _message(self, head: Head) -> Message:
         try:
-            return self._job.message(order.head.message_id)
+            return self._job.message(head.message_id)
         except ValueError as error:
-            raise CarrierError(f"A letter's message has no name: {error}.") from error
+            raise LetterRefused(f"A letter's message has no name: {error}.") from error
 
     def _runtime(self, order: _Order) -> Start:
         """Return what answers the order, and can be stopped when that is not wanted any more."""
@@ -308,22 +324,20 @@ class Resident:
                 self._serving = None
 
     def _reply(self, order: _Order, message: Message) -> None:
-        """Send the answer, or what the station has in its place; then the letter is done."""
+        """Send the answer, or what the station has in its place."""
         head = Head(Kind.REPLY, self._name, order.head.exchange, message.message_id)
         letter = self._folder / "reply.letter"
         answered = message.reply if message.answered() else message.missing
         try:
             self._seal.close(head, answered, letter)
-            retrying(
-                lambda: self._mailbox.send(letter),
-                order.unwanted,
-                Deadline.after(LONGEST_SECONDS),
-                MailboxUnreachable,
-            )
+            self._until_sent(lambda: self._mailbox.send(letter), order.unwanted)
         finally:
             letter.unlink(missing_ok=True)
+        order.replied = True
         message.forget_instruction()
-        self._mailbox.done(order.letter)
+
+    def _until_sent(self, send: Callable[[], None], stop: threading.Event) -> None:
+        retrying(send, stop, Deadline.after(LONGEST_SECONDS), MailboxUnreachable)
 
     def _send(self, head: Head) -> None:
         letter = self._folder / f"{head.kind}.letter"
@@ -344,9 +358,10 @@ class Resident:
         # Once: a lane that does not answer must not delay the end.
         order.unwanted.set()
         try:
-            message = self._message(order)
+            message = self._message(order.head)
             fail(self._job, message, "The station was stopped while it had the message.")
             self._reply(order, message)
+            self._mailbox.done(order.letter)
         except (BridgeError, OSError) as error:
             log.warning("message %.12s: %s", order.head.message_id, error)
 

@@ -164,6 +164,10 @@ def _policy(given: dict[str, Any]) -> Policy:
             continue
         if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
             raise UsageError(f"{key} in [policy] has to be a list of texts.")
+        for value in values:
+            # Names are joined by commas: nothing is left of an empty one, and no app means any.
+            if not value.strip() or "," in value:
+                raise UsageError(f"{key} in [policy] has {value!r}, which names nothing.")
         variables[variable] = ",".join(values)
     return Policy.from_environment(variables)
 

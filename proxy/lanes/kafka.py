@@ -13,6 +13,7 @@ say what is done. So a reader that was killed is back at once.
 import logging
 import threading
 import uuid
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,7 @@ class KafkaMailbox:
             except BufferError:
                 producer.poll(0.1)
             except self._kafka.KafkaException as error:
-                raise self._unreachable(str(error)) from error
+                raise self._unreachable(error.args[0].str()) from error
             else:
                 producer.poll(0)
                 return
@@ -160,7 +161,7 @@ class KafkaMailbox:
             try:
                 self._consumes().commit(offsets=[place], asynchronous=False)
             except self._kafka.KafkaException as error:
-                raise self._unreachable(str(error)) from error
+                raise self._unreachable(error.args[0].str()) from error
         self._delete(place)
 
     def wipe(self) -> None:
@@ -178,7 +179,7 @@ class KafkaMailbox:
             try:
                 told = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic]
             except self._kafka.KafkaException as error:
-                raise self._unreachable(str(error)) from error
+                raise self._unreachable(error.args[0].str()) from error
             if told.error is not None:
                 raise self._unreachable(f"topic {topic}: {told.error.str()}")
             if len(told.partitions) != 1:
@@ -204,7 +205,7 @@ class KafkaMailbox:
             if self._admin is None:
                 from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - of an extra
 
-                self._admin = AdminClient(self._client())
+                self._admin = self._made(AdminClient, {})
         (self._deleted,) = self._admin.delete_records([place]).values()
         return self._deleted
 
@@ -220,35 +221,35 @@ class KafkaMailbox:
 
     def _produces(self) -> "Producer":
         if self._producer is None:
-            self._producer = self._kafka.Producer(
+            self._producer = self._made(
+                self._kafka.Producer,
                 {
-                    **self._client(),
                     "enable.idempotence": True,
                     "linger.ms": 0,
                     "queue.buffering.max.kbytes": _BUFFER_KILOBYTES,
                     "delivery.timeout.ms": int(_SEND_SECONDS * 1000),
-                }
+                },
             )
         return self._producer
 
     def _consumes(self) -> "Consumer":
         if self._consumer is None:
-            consumer = self._kafka.Consumer(
+            consumer = self._made(
+                self._kafka.Consumer,
                 {
-                    **self._client(),
                     # It names the committed offsets; there is no group.
                     "group.id": self._incoming,
                     "enable.auto.commit": False,
                     "auto.offset.reset": "earliest",
                     "queued.max.messages.kbytes": _BUFFER_KILOBYTES,
-                }
+                },
             )
             place = self._kafka.TopicPartition(self._incoming, 0)
             try:
                 (place,) = consumer.committed([place], timeout=_CALL_SECONDS)
             except self._kafka.KafkaException as error:
                 consumer.close()
-                raise self._unreachable(str(error)) from error
+                raise self._unreachable(error.args[0].str()) from error
             self._next = max(0, place.offset)
             if place.offset < 0:
                 place.offset = self._kafka.OFFSET_BEGINNING
@@ -257,14 +258,23 @@ class KafkaMailbox:
             self._undone.clear()
         return self._consumer
 
-    def _client(self) -> dict[str, Any]:
-        return {
+    def _made(self, kind: Callable[[dict[str, Any]], Any], own: Mapping[str, Any]) -> Any:
+        """Return a client; raises `UsageError` if the file's settings are none of librdkafka."""
+        settings = {
             "bootstrap.servers": self._brokers,
             "reconnect.backoff.max.ms": 1000,
             "allow.auto.create.topics": False,
-            "logger": log,
             **self._settings,
+            **own,
+            "logger": log,
         }
+        try:
+            return kind(settings)
+        except self._kafka.KafkaException as error:
+            raise UsageError(
+                f"Kafka's client does not take the settings of this lane: {error.args[0].str()}.",
+                "Correct the file that `properties` names.",
+            ) from error
 
     def _unreachable(self, reason: str) -> MailboxUnreachable:
         return MailboxUnreachable(f"Kafka at {self._brokers} cannot be used: {reason}.")

@@ -165,9 +165,13 @@ class KeyPair:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600, exist_ok=False)
-            durable.write(path, encoded, mode=0o600)
-            public = path.with_name(f"{path.name}.pub")
-            durable.write(public, f"{self.public.line(path.name)}\n".encode())
+            try:
+                durable.write(path, encoded, mode=0o600)
+                public = path.with_name(f"{path.name}.pub")
+                durable.write(public, f"{self.public.line(path.name)}\n".encode())
+            except OSError:
+                path.unlink(missing_ok=True)  # it would be in the way of the next attempt
+                raise
         except FileExistsError as error:
             raise UsageError(
                 f"{path} exists; a key is never overwritten.",

@@ -88,6 +88,7 @@ class _Waiting:
 
     exchange: Exchange
     letter: Path
+    deadline: Deadline
     name: str = field(default_factory=lambda: secrets.token_hex(16))
     arrived: threading.Event = field(default_factory=threading.Event)
     refusals: int = 0
@@ -134,18 +135,17 @@ class _Line:
         if exchange.cancelled.is_set():
             raise Cancelled("Stopped before a station got its message.")
         timeout = max(0.0, min(exchange.timeout, LONGEST_SECONDS))
-        deadline = Deadline.after(timeout)
-        waiting = _Waiting(exchange, self._folder / "instruction.letter")
+        waiting = _Waiting(exchange, self._folder / "instruction.letter", Deadline.after(timeout))
         try:
             with self._sending:
                 head = self._head(Kind.INSTRUCTION, waiting.name, exchange.message_id)
                 self._seal.close(head, exchange.instruction, waiting.letter)
                 self._waiting = waiting
-            self._send_again(waiting, deadline)
+            self._send_again(waiting)
             while not waiting.arrived.wait(_LOOK_SECONDS):
                 if exchange.cancelled.is_set():
                     raise Cancelled("Stopped while a station had a message.")
-                if deadline.passed:
+                if waiting.deadline.passed:
                     raise CarrierError(
                         f"Station {self._station} did not answer within {timeout:.0f} s; it is"
                         f" {'there' if self.online else 'not heard of'}."
@@ -159,12 +159,12 @@ class _Line:
             self._waiting = None
             waiting.letter.unlink(missing_ok=True)
 
-    def _send_again(self, waiting: _Waiting, deadline: Deadline) -> None:
+    def _send_again(self, waiting: _Waiting) -> None:
         def send() -> None:
             with self._sending:
                 self._mailbox.send(waiting.letter)
 
-        retrying(send, waiting.exchange.cancelled, deadline, MailboxUnreachable)
+        retrying(send, waiting.exchange.cancelled, waiting.deadline, MailboxUnreachable)
 
     def _withdraw(self, waiting: _Waiting) -> None:
         """Tell the station that nobody wants its answer any more, if it can be told now."""
@@ -258,7 +258,7 @@ class _Line:
         if waiting.refusals > _REPETITIONS:
             self._fail(error)
         else:
-            self._send_again(waiting, Deadline.after(_ASK_SECONDS[0]))
+            self._send_again(waiting)
 
     def _fail(self, error: CarrierError) -> None:
         """Let the exchange that is under way, if there is one, end with an error."""

@@ -70,6 +70,10 @@ class Sealed:
     own: KeyPair
     other: PublicKeys
 
+    def __post_init__(self) -> None:
+        """Refuse to begin without what seals; raises `UsageError`."""
+        _suite()
+
     def close(self, head: Head, body: Path | None, letter: Path) -> None:
         """Write a letter; see `Seal.close`."""
         key = os.urandom(_KEY_BYTES)

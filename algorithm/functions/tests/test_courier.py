@@ -98,6 +98,23 @@ def test_the_reply_stays_for_a_repetition_and_the_instruction_does_not(
     assert not errand.message.instruction.exists()
 
 
+def test_two_couriers_with_the_same_message_do_not_damage_it(
+    errand: Errand, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = payload.Payload.save_bundle
+
+    def save_slowly(_: payload.Payload, path: Path) -> None:
+        monkeypatch.setattr(payload.Payload, "save_bundle", save)
+        with path.open("wb") as file:
+            file.write(b"the ")
+            assert errand.run() == b"to the instruction"  # the other one comes, and is done
+            file.write(b"instruction")
+
+    monkeypatch.setattr(payload.Payload, "save_bundle", save_slowly)
+    host(lambda message: appear(message.reply, b"to " + message.instruction.read_bytes()))
+    assert errand.run() == b"to the instruction"
+
+
 def test_what_the_host_lacks_is_said_once(errand: Errand, host: Host) -> None:
     def ask_for_the_app(message: Message) -> None:
         message.instruction.unlink()

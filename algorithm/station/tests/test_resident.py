@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,6 +26,7 @@ from proxy.errors import CarrierError
 from proxy.fleet.messages import ErrorCode
 from proxy.lanes.lane import End, LaneCarrier
 from proxy.lanes.letters import Head, Kind
+from proxy.lanes.mailbox import MailboxUnreachable
 from proxy.lanes.sealing import Unsealed
 from proxy.lanes.testing import MemoryLane
 from proxy.tests.helpers import Drained, wait_until
@@ -325,6 +327,9 @@ def test_a_letter_that_is_much_too_old_is_refused_and_the_central_hears_why(
     [
         (Head(Kind.INSTRUCTION, "south", "e", "1f", time.time_ns()), "for station 'south'"),
         (Head(Kind.REPLY, "north", "e", "1f", time.time_ns()), "is not for a station"),
+        (Head(Kind.INSTRUCTION, "north", "e", "../x", time.time_ns()), "message has no name"),
+        (Head(Kind.INSTRUCTION, "north", "e", "1" * 300, time.time_ns()), "name too long"),
+        (Head(Kind.INSTRUCTION, "north", "e", "1f", 10**400), "older than any message"),
     ],
 )
 def test_a_letter_that_is_not_for_the_station_is_refused(
@@ -334,6 +339,76 @@ def test_a_letter_that_is_not_for_the_station_is_refused(
     Unsealed().close(head, None, scene.folder / "letter")
     scene.memory.at_central().send(scene.folder / "letter")
     assert wait_until(lambda: reason in caplog.text)
+    assert wait_until(lambda: scene.memory.left == 0)
+
+
+class Cut:
+    """The station's end of a lane, some of whose calls fail as long as a test wants."""
+
+    def __init__(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failing: set[str] = set()
+        self.failed: list[object] = []
+        mailbox = scene.memory.at_station()
+        for name in ("send", "done"):
+            monkeypatch.setattr(mailbox, name, self._failing(name, getattr(mailbox, name)))
+        monkeypatch.setattr(scene.memory, "at_station", lambda: mailbox)
+
+    def _failing(self, name: str, call: Callable[[Any], None]) -> Callable[[Any], None]:
+        def fail(argument: Any) -> None:
+            if name in self.failing:
+                self.failed.append(argument)
+                raise MailboxUnreachable("The lane is cut.")
+            call(argument)
+
+        return fail
+
+
+def test_a_lane_that_is_cut_when_a_message_is_withdrawn_does_not_end_the_station(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = Cut(scene, monkeypatch)
+    scene.start()
+    exchange = working(scene, Drained())
+    cut.failing.add("done")
+    scene.cancelled.set()
+    with pytest.raises(CarrierError):
+        exchange.result()
+    scene.cancelled.clear()
+    assert wait_until(lambda: len({*cut.failed}) == 2)  # the instruction, and its withdrawal
+    cut.failing.clear()
+    scene.supernode.free.set()
+    assert is_reply(scene.exchange(Drained()))
+
+
+def test_a_lane_that_is_cut_after_an_app_was_asked_for_costs_no_message(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = Cut(scene, monkeypatch)
+    scene.start()
+    assert wait_until(lambda: scene.carrier.online("north"))
+    cut.failing.add("done")
+    sent = Drained()
+    with scene.exchange(sent, with_fab=False) as answer:
+        assert answer.header.WhichOneof("content") == "missing_objects"
+    assert wait_until(lambda: len(cut.failed) > 2)
+    exchange = scene.in_background(sent)
+    cut.failing.clear()
+    assert is_reply(exchange.result())
+
+
+def test_a_refusal_is_sent_when_the_lane_is_there_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
+    cut = Cut(scene, monkeypatch)
+    cut.failing.add("send")
+    scene.clock = LaterClock()
+    scene.start()
+    exchange = scene.in_background(Drained())
+    assert wait_until(lambda: len(cut.failed) > 5)
+    cut.failing.clear()
+    with pytest.raises(CarrierError, match="older than any message lives"):
+        exchange.result()
 
 
 def test_what_the_policy_forbids_is_refused(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_without_sealing_there_are_no_keys(tmp_path: Path) -> None:
         (f"{NEEDED}[policy]\napps = []", "apps has to be a list of SHA-256"),
         (f'{NEEDED}[policy]\napps = ["x"]', "is not a SHA-256"),
         (f"{NEEDED}[policy]\napps = [1]", "has to be a list of texts"),
+        (f'{NEEDED}[policy]\napps = [""]', "apps in .policy. has '', which names nothing"),
+        (f'{NEEDED}[policy]\napps = [","]', "has ',', which names nothing"),
         (f'{NEEDED}[policy]\napps = "any"\nmodes = ["fast"]', "ALLOWED_MODES"),
         (f"{NEEDED}color = 1\n{POLICY}", "'color' means nothing in the file"),
         (f'{NEEDED}{POLICY}app = "x"', r"'app' means nothing in \[policy\]"),

@@ -32,6 +32,29 @@ def test_settings_that_make_no_sense_are_refused_without_being_shown(
     assert "password" not in str(caught.value)
 
 
+def test_settings_that_the_client_does_not_know_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Error(Exception):
+        def str(self) -> str:
+            return 'No such configuration property: "security.protocl"'
+
+    class FakeKafka:
+        """What confluent-kafka 2.16 does where it is installed."""
+
+        KafkaException = Error
+
+        def Consumer(self, settings: dict[str, object]) -> None:  # noqa: N802 - its name
+            assert settings["security.protocl"] == "SSL"
+            raise Error(Error())
+
+    (tmp_path / "settings").write_text("security.protocl=SSL")
+    monkeypatch.setattr("proxy.lanes.kafka._confluent_kafka", FakeKafka)
+    url = f"kafka://broker/x?properties={tmp_path}/settings"
+    with pytest.raises(UsageError, match=r"does not take the settings.*security\.protocl"):
+        open_mailbox(url, "north", at_station=True).check()
+
+
 def test_settings_that_are_missing_are_said() -> None:
     with pytest.raises(UsageError, match="missing cannot be read"):
         open_mailbox("kafka://broker/x?properties=/missing", "north", at_station=True)

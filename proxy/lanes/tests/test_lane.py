@@ -16,6 +16,7 @@ from proxy.errors import Cancelled, CarrierError
 from proxy.lanes import lane
 from proxy.lanes.lane import End, LaneCarrier
 from proxy.lanes.letters import Head, Kind, LetterRefused
+from proxy.lanes.mailbox import MailboxUnreachable
 from proxy.lanes.sealing import Unsealed
 from proxy.lanes.testing import MemoryLane
 from proxy.tests.helpers import wait_until
@@ -165,6 +166,30 @@ def test_a_station_that_refuses_a_letter_gets_it_again(scenes: Callable[..., Sce
         return echo(head, body)
 
     assert scenes(answer).exchange() == b"reply to train"
+
+
+def test_a_refused_letter_is_sent_again_until_the_deadline_if_the_lane_is_cut(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.0, 60.0))
+    scene = scenes()
+    mailbox = scene.carrier._lines["north"]._mailbox
+    send, in_vain = mailbox.send, [MailboxUnreachable("The lane is cut.")] * 10
+
+    def send_at_times(letter: Path) -> None:
+        if scene.station.saw(Kind.INSTRUCTION) and in_vain:
+            raise in_vain.pop()
+        send(letter)
+
+    def refuse_first(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
+        if head.kind == Kind.INSTRUCTION and in_vain:
+            return [(Head(Kind.REFUSAL, "north", "", reason="altered"), b"")]
+        return echo(head, body)
+
+    scene.station._answer = refuse_first
+    monkeypatch.setattr(mailbox, "send", send_at_times)
+    assert scene.exchange() == b"reply to train"
 
 
 def test_letters_that_are_refused_again_and_again_end_the_exchange_and_say_why(

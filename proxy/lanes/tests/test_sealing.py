@@ -1,5 +1,6 @@
 """A sealed letter tells its content to its reader alone, and its reader takes no other."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,29 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     NORTH.write(tmp_path / "north")
     with pytest.raises(UsageError, match="never overwritten"):
         SOUTH.write(tmp_path / "north")
+
+
+def test_a_full_disk_leaves_no_key_that_is_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("proxy.system.durable.write", full)
+        with pytest.raises(UsageError, match="No space left"):
+            KeyPair.new().write(tmp_path / "north")
+    KeyPair.new().write(tmp_path / "north")
+
+
+def test_an_end_that_cannot_seal_says_so_before_a_letter_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("cryptography.hazmat.primitives.hpke")
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.hpke", None)
+    sealing._suite.cache_clear()
+    with pytest.raises(UsageError, match="cryptography in release 47"):
+        Sealed(NORTH, CENTRAL.public)
 
 
 def test_a_private_key_that_others_can_read_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@
 A dataframe that another function extracted is the Parquet file alone.
 """
 
+import errno
 import json
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -52,14 +54,21 @@ def keep(session: Path, name: str, label: str, source: Database, for_one_run: bo
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         if original.is_dir():
-            shutil.copytree(original, copy)
+            # Links stay links: one to a folder above it would be followed until the disk is full.
+            shutil.copytree(original, copy, symlinks=True)
+            if leading_out := _leading_out(copy):
+                raise OSError(errno.EXDEV, f"links in it lead elsewhere ({leading_out})")
         else:
             shutil.copyfile(original, copy)
         (folder / "about.json").write_text(json.dumps(about))
-    except (OSError, shutil.Error) as error:
+    except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
+        reason = reason_of(error)
+        if isinstance(error, shutil.Error):
+            # It has the names of all these files, which may tell of the data.
+            reason = f"files in it cannot be read ({len(error.args[0])})"
         raise CarrierError(
-            f"The database {label!r} cannot be copied into the session: {reason_of(error)}."
+            f"The database {label!r} cannot be copied into the session: {reason}."
         ) from error
 
 
@@ -93,6 +102,15 @@ def forget_those_for_one_run(session: Path) -> None:
         with suppress(OSError, ValueError, KeyError, TypeError):
             if strict_json.loads(about.read_bytes())["for_one_run"] is True:
                 shutil.rmtree(about.parent)
+
+
+def _leading_out(folder: Path) -> int:
+    """Return how many links in a folder lead out of it, or to nothing."""
+    root = os.path.realpath(folder)
+    links = (each for each in folder.rglob("*") if each.is_symlink())
+    return sum(
+        not (each.exists() and Path(os.path.realpath(each)).is_relative_to(root)) for each in links
+    )
 
 
 def _folder(session: Path, name: str) -> Path:

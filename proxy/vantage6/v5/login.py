@@ -6,6 +6,7 @@ vantage6 5.0.3, `vantage6/client/__init__.py` (the realm's names), `vantage6/hq/
 """
 
 import os
+import re
 import sys
 import time
 import webbrowser
@@ -19,6 +20,7 @@ import requests
 
 from proxy import strict_json
 from proxy.errors import ServerUnreachable, Vantage6Error
+from proxy.text import one_line
 from proxy.vantage6.login import PLAIN, content_of, reason
 
 REALM, CLIENT = "vantage6", "public_client"
@@ -27,6 +29,7 @@ _MOST_BYTES = 1 << 20
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 # RFC 8628, 3.2 and 3.5.
 _INTERVAL_SECONDS, _SLOWER_SECONDS = 5.0, 5.0
+_TOKEN = re.compile("[ -~]+")
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
@@ -51,7 +54,7 @@ class Realm:
         Raises
         ------
         Vantage6Error
-            If there is no such realm, or it has no such endpoint.
+            If there is no such realm, or it has no such endpoint, or one that is less safe.
         ServerUnreachable
             If nobody answers.
         """
@@ -68,7 +71,16 @@ class Realm:
                 "Ask the operator whether that is the Keycloak of vantage6, and whether its device"
                 " authorization grant is on.",
             )
-        return str(answer[member])
+        endpoint = str(answer[member])
+        # A Keycloak behind a proxy that it does not know of names itself so.
+        if self.url.startswith("https://") and not endpoint.startswith("https://"):
+            raise Vantage6Error(
+                f"The realm {self.name!r} at {self.url} names a {member} without https:"
+                f" {endpoint[:200]!r}. A secret would be sent there in the clear.",
+                "Ask the operator to set the public address of Keycloak (KC_HOSTNAME,"
+                " KC_PROXY_HEADERS).",
+            )
+        return endpoint
 
     def post(self, url: str, form: Mapping[str, str]) -> tuple[int, Mapping[str, Any]]:
         """Return the status and the members that Keycloak answers a form with."""
@@ -139,7 +151,7 @@ class ServiceLogin:
             "client_secret": self._secret,
         }
         status, answer = self._realm.post(self._url, form)
-        if status != HTTPStatus.OK or "access_token" not in answer:
+        if status != HTTPStatus.OK or not _has_token(answer):
             raise Vantage6Error(
                 f"Keycloak at {self._realm.url} refuses the service account {self._username}:"
                 f" {_said(answer)}.",
@@ -193,7 +205,7 @@ class DeviceLogin:
             "refresh_token": self._refresh_token,
         }
         status, answer = self._realm.post(self._url, form)
-        if status != HTTPStatus.OK or "access_token" not in answer:
+        if status != HTTPStatus.OK or not _has_token(answer):
             return False
         self._accept(answer)
         return True
@@ -210,7 +222,7 @@ class DeviceLogin:
         if status != HTTPStatus.OK or not {"device_code", "verification_uri"} <= device.keys():
             raise self._refusal(device)
         page = str(device.get("verification_uri_complete") or device["verification_uri"])
-        tell(f"flower-v6 | log in at {page} (code {device.get('user_code')})")
+        tell(one_line(f"flower-v6 | log in at {page} (code {device.get('user_code')})"))
         _open_browser(page)
         interval = _number(device.get("interval"), _INTERVAL_SECONDS)
         left = _number(device.get("expires_in"), 600.0)
@@ -223,7 +235,7 @@ class DeviceLogin:
             sleep(interval)
             left -= interval
             status, answer = self._realm.post(self._url, form)
-            if status == HTTPStatus.OK and "access_token" in answer:
+            if status == HTTPStatus.OK and _has_token(answer):
                 return answer
             match answer.get("error"):
                 case "authorization_pending":
@@ -259,6 +271,12 @@ def _number(value: object, default: float) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e6:
         return float(value)
     return default
+
+
+def _has_token(answer: Mapping[str, Any]) -> bool:
+    # RFC 6749, A.12. What a header cannot hold would be shown in a traceback.
+    token = answer.get("access_token")
+    return isinstance(token, str) and _TOKEN.fullmatch(token) is not None
 
 
 def _said(answer: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,41 @@ def test_a_folder_is_copied_with_all_that_is_in_it(tmp_path: Path) -> None:
     keep(tmp_path / "session", "df", "scans", Database(str(scans), "folder"), for_one_run=False)
     _, database = read_extracted(tmp_path / "session", "df")
     assert Path(database.uri, "sub", "1.png").read_bytes() == b"png"
+
+
+def test_links_in_a_folder_stay_links_and_end_nowhere_else(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (scans / "1.png").write_bytes(b"png")
+    (scans / "latest.png").symlink_to("1.png")
+    (scans / "all").symlink_to(".")
+    keep(tmp_path / "session", "df", "scans", Database(str(scans), "folder"), for_one_run=False)
+    _, database = read_extracted(tmp_path / "session", "df")
+    assert Path(database.uri, "latest.png").read_bytes() == b"png"
+    names = sorted(each.name for each in Path(database.uri).rglob("*"))
+    assert names == ["1.png", "all", "latest.png"]
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../outside", "nothing"])
+def test_a_folder_with_a_link_that_leads_elsewhere_is_not_copied(
+    tmp_path: Path, target: str
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (tmp_path / "outside").write_text("of others")
+    (scans / "link").symlink_to(target)
+    with pytest.raises(CarrierError, match="links in it lead elsewhere"):
+        keep(tmp_path / "session", "df", "scans", Database(str(scans), "folder"), for_one_run=False)
+    assert not list((tmp_path / "session").rglob("scans"))
+
+
+def test_what_cannot_be_copied_is_counted_and_not_named(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    os.mkfifo(scans / "Ada Lovelace")
+    with pytest.raises(CarrierError, match="files in it cannot be read") as caught:
+        keep(tmp_path / "session", "df", "scans", Database(str(scans), "folder"), for_one_run=False)
+    assert "Ada" not in str(caught.value)
 
 
 def test_a_dataframe_of_another_function_is_its_parquet_file(tmp_path: Path) -> None:

@@ -127,6 +127,46 @@ def test_a_realm_that_does_not_exist_is_named(keycloak: FakeKeycloak) -> None:
     assert "--auth-realm" in caught.value.hint
 
 
+@pytest.mark.parametrize("token", ["", "a\nb", "\u00e9", 1, None, ["a"]])
+def test_what_no_header_can_hold_is_no_token(
+    keycloak: FakeKeycloak, person: Person, monkeypatch: pytest.MonkeyPatch, token: object
+) -> None:
+    monkeypatch.setattr(keycloak, "_token", lambda _: (200, {"access_token": token}))
+    with pytest.raises(Vantage6Error, match="it gives no token"):
+        ServiceLogin(Realm(keycloak.url), "robot", SECRET)
+    with pytest.raises(Vantage6Error, match="it gives no token"):
+        person.logs_in()
+
+
+def test_no_secret_leaves_https_where_the_realm_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    forms: list[object] = []
+
+    def ask(_: Realm, method: str, url: str, **more: object) -> tuple[int, dict[str, str]]:
+        forms.append(more.get("data"))
+        return 200, {"token_endpoint": url.replace("https:", "http:")}
+
+    monkeypatch.setattr(Realm, "_ask", ask)
+    with pytest.raises(Vantage6Error, match="names a token_endpoint without https") as caught:
+        ServiceLogin(Realm("https://login.example"), "robot", SECRET)
+    assert "KC_PROXY_HEADERS" in caught.value.hint
+    assert forms == [None]
+
+
+def test_what_keycloak_says_cannot_command_the_terminal(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = {"device_code": "1", "verification_uri": "https://x/\x1b]0;title\x07\nforged"}
+    answer = person.keycloak.answer
+    monkeypatch.setattr(
+        person.keycloak,
+        "answer",
+        lambda path, form: (200, device) if path.endswith("/device") else answer(path, form),
+    )
+    person.logs_in()
+    [line] = person.told
+    assert line.isprintable()
+
+
 def test_a_keycloak_that_does_not_answer_is_named(hq: FakeHq) -> None:
     with FakeKeycloak(hq.api.tokens) as gone:
         url = gone.url
