@@ -199,13 +199,13 @@ class Resident:
             )
         if head.kind not in (Kind.PING, Kind.INSTRUCTION, Kind.WITHDRAWAL):
             raise Misaddressed(f"A letter of kind {head.kind} is not for a station.")
-        if head.kind == Kind.INSTRUCTION:
-            self._message(head)
         if abs(int(self._clock.time() * 1e9) - head.sent_at) > _OLDEST_LETTER_SECONDS * 1e9:
             raise Replayed(
                 "A letter is older than any message lives, or from the future. If it was sent just"
                 " now, the clocks of central and station differ by more than a month."
             )
+        if head.kind == Kind.INSTRUCTION:
+            self._message(head)
 
     def _accept(self, order: _Order) -> bool:
         """Let an instruction wait for its turn; returns whether it is not there already."""

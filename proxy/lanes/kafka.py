@@ -260,21 +260,22 @@ class KafkaMailbox:
 
     def _made(self, kind: Callable[[dict[str, Any]], Any], own: Mapping[str, Any]) -> Any:
         """Return a client; raises `UsageError` if the file's settings are none of librdkafka."""
-        settings = {
-            "bootstrap.servers": self._brokers,
-            "reconnect.backoff.max.ms": 1000,
-            "allow.auto.create.topics": False,
-            **self._settings,
-            **own,
-            "logger": log,
-        }
         try:
-            return kind(settings)
+            return kind({**self._client(), **own})
         except self._kafka.KafkaException as error:
             raise UsageError(
                 f"Kafka's client does not take the settings of this lane: {error.args[0].str()}.",
                 "Correct the file that `properties` names.",
             ) from error
+
+    def _client(self) -> dict[str, Any]:
+        return {
+            "bootstrap.servers": self._brokers,
+            "reconnect.backoff.max.ms": 1000,
+            "allow.auto.create.topics": False,
+            **self._settings,
+            "logger": log,
+        }
 
     def _unreachable(self, reason: str) -> MailboxUnreachable:
         return MailboxUnreachable(f"Kafka at {self._brokers} cannot be used: {reason}.")

@@ -234,7 +234,11 @@ class DeviceLogin:
         while left > 0:
             sleep(interval)
             left -= interval
-            status, answer = self._realm.post(self._url, form)
+            try:
+                status, answer = self._realm.post(self._url, form)
+            except ServerUnreachable:
+                interval += _SLOWER_SECONDS
+                continue
             if status == HTTPStatus.OK and _has_token(answer):
                 return answer
             match answer.get("error"):

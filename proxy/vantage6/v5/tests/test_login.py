@@ -90,6 +90,17 @@ def test_nobody_is_waited_for_longer_than_the_code_lasts(person: Person) -> None
     assert sum(person.waited) == 600.0
 
 
+def test_a_keycloak_that_is_away_while_the_user_logs_in_is_asked_again_later(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant, trouble = person.keycloak._token, [(502, {"error": "bad gateway"})]
+    monkeypatch.setattr(
+        person.keycloak, "_token", lambda form: trouble.pop() if trouble else grant(form)
+    )
+    assert person.logs_in().token.startswith("access")
+    assert person.waited == [5.0, 10.0]
+
+
 def test_an_expired_token_is_refreshed(person: Person, hq: FakeHq) -> None:
     server = Server5(hq.url, person.logs_in())
     hq.expire_tokens("access")
