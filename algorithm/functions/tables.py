@@ -9,10 +9,12 @@ does is repeated by `integration_tests/vantage6/page.py`.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from algorithm.monitoring.outcome import Outcome
 from proxy.central.report import MessageRecord
+from proxy.fleet.metrics import Metrics
 from proxy.text import one_line
 
 # Where the algorithm store's entry (`algorithm.image.store_entry`) tells the page to look.
@@ -60,8 +62,9 @@ def tables(outcome: Outcome, chart: str) -> dict[str, Any]:
         A run that did not complete, or that no station took part in, has one more row in both
         tables, with the reason as `error`.
     """
-    groups = _groups(outcome.messages)
-    names = _metrics_of(outcome.messages)
+    messages = _named_as_shown(outcome.messages)
+    groups = _groups(messages)
+    names = _metrics_of(messages)
     rows = [
         _row(number, record.message_type, names, record.metrics, record.error)
         | {"organization": record.station}
@@ -85,6 +88,21 @@ def only(reason: str, chart: str) -> dict[str, Any]:
     return {ROWS: [row], ROUNDS: [_as_round(row, 0, 0)], **_chart([], chart)}
 
 
+def _named_as_shown(records: Sequence[MessageRecord]) -> list[MessageRecord]:
+    """Return the records with metrics by their cleaned names.
+
+    Else a name that is cleaned later may become that of another column. Of two metrics that get the
+    same name, the one that always had it counts.
+    """
+    shown = {name: one_line(name) for name in {name for each in records for name in each.metrics}}
+
+    def named(metrics: Metrics) -> Metrics:
+        ordered = sorted(metrics.items(), key=lambda metric: shown[metric[0]] == metric[0])
+        return {shown[name]: value for name, value in ordered}
+
+    return [replace(each, metrics=named(each.metrics)) for each in records]
+
+
 def _groups(records: Iterable[MessageRecord]) -> list[_Group]:
     """Return the records by round and type of message; types in the order of their first."""
     found: dict[tuple[int, str], list[MessageRecord]] = defaultdict(list)
@@ -101,11 +119,7 @@ def _groups(records: Iterable[MessageRecord]) -> list[_Group]:
 def _metrics_of(records: Iterable[MessageRecord]) -> list[str]:
     """Return the names of the columns: the most frequent metrics, in alphabetical order."""
     own = {*_FIRST, *_COUNTS, _LAST}
-    times = Counter(name for record in records for name in record.metrics)
-    for name in list(times):
-        # What is cleaned later might be the name of another column then.
-        if name in own or one_line(name) != name:
-            del times[name]
+    times = Counter(name for record in records for name in record.metrics if name not in own)
     most = sorted(times, key=lambda name: (-times[name], name))[:_MOST_METRICS]
     return sorted(most)
 
