@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.tests.fake_flower import make_app, make_flower, set_run
+from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_run
 from proxy.vantage6.v4.testing import FakeServer
 
 PROGRAM = [sys.executable, "-P", "-m", "algorithm.cli"]
@@ -129,9 +129,8 @@ def test_with_a_closed_standard_input_nobody_is_asked_for_a_password() -> None:
 def test_the_reason_of_a_failed_run_is_said_also_where_it_cannot_be_written_down(
     workplace: Workplace,
 ) -> None:
-    workplace.output.mkdir()
-    (workplace.output / "run.json").mkdir()
-    set_run(workplace.flower, "echo no data", FAILED)
+    meanwhile = f"mkdir {workplace.output}/run.json"
+    set_run(workplace.flower, f"{meanwhile}; echo no data", FAILED)
     shown = ended(workplace.run)
     assert shown.returncode == 1
     assert "The run failed" in shown.stderr
@@ -140,11 +139,19 @@ def test_the_reason_of_a_failed_run_is_said_also_where_it_cannot_be_written_down
 
 
 def test_a_completed_run_that_cannot_be_written_down_is_a_failure(workplace: Workplace) -> None:
-    workplace.output.mkdir()
-    (workplace.output / "run.json").mkdir()
+    set_run(workplace.flower, f"mkdir {workplace.output}/run.json", [COMPLETED])
     shown = ended(workplace.run)
     assert shown.returncode == 1
     assert "cannot be written: Is a directory" in shown.stderr
+
+
+def test_an_earlier_outcome_that_cannot_be_removed_is_said_before_anything_starts(
+    workplace: Workplace,
+) -> None:
+    (workplace.output / "run.json").mkdir(parents=True)
+    shown = ended(workplace.run)
+    assert shown.returncode == 1
+    assert "run.json cannot be removed: Is a directory" in shown.stderr
 
 
 @pytest.mark.parametrize("script", ["echo training", "echo no data"])
