@@ -108,6 +108,7 @@ class _Line:
         self._waiting: _Waiting | None = None
         self._sent_at = 0
         self._ping = ""
+        self._wiped = False
         self._ping_due = 0.0
         self._ping_pause, _ = _ASK_SECONDS
         self._seen = float("-inf")
@@ -172,6 +173,8 @@ class _Line:
             with self._sending:
                 self._waiting = None
                 self._mailbox.wipe()
+                # Any question went with the rest; the next one wipes nothing, this letter neither.
+                self._ping, self._ping_due = "", time.monotonic() + self._ping_pause
                 self._send(Kind.WITHDRAWAL, waiting.name)
         except (CarrierError, OSError) as error:
             log.warning("station %s may go on in vain: %s", self._station, error)
@@ -203,15 +206,17 @@ class _Line:
                 self._ending.wait(_TROUBLE_PAUSE_SECONDS)
 
     def _ask(self) -> None:
-        """Ask the station whether it is there, if it is time. During an exchange it is busy."""
+        """Ask the station whether it is there, if it is time. It answers while it trains, too."""
         now = time.monotonic()
         with self._sending:
-            if self._waiting is not None or now < self._ping_due:
+            if now < self._ping_due:
                 return
             shortest, longest = _ASK_SECONDS
-            # What got no answer, or is a predecessor's, shall not lie there for ever.
-            if self._ping or self._ping_due == 0.0:
+            # What got no answer, or is a predecessor's, shall not lie there for ever; but an
+            # instruction does.
+            if self._waiting is None and (self._ping or not self._wiped):
                 self._mailbox.wipe()
+                self._wiped = True
             self._ping_pause = min(2 * self._ping_pause, longest) if self._ping else shortest
             self._ping, self._ping_due = secrets.token_hex(16), now + self._ping_pause
             self._send(Kind.PING, self._ping)

@@ -229,6 +229,35 @@ def test_a_central_that_is_stopped_tells_the_station(scenes: Callable[..., Scene
     assert wait_until(lambda: scene.station.saw(Kind.WITHDRAWAL))
 
 
+def test_a_station_that_works_on_a_message_is_online_as_long_as_it_answers(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02))
+    scene = scenes(lambda head, body: echo(head, body) if head.kind == Kind.PING else [])
+    with ThreadPoolExecutor(1) as pool:
+        exchange = pool.submit(scene.exchange)
+        assert wait_until(lambda: scene.station.saw(Kind.INSTRUCTION))
+        before = len(scene.station.saw(Kind.PING))
+        assert wait_until(lambda: len(scene.station.saw(Kind.PING)) > before + 2)
+        assert scene.carrier.online("north")
+        scene.cancelled.set()
+        with pytest.raises(Cancelled):
+            exchange.result()
+
+
+def test_a_station_that_comes_late_finds_its_message(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02))
+    scene = scenes()
+    scene.station.end()
+    with ThreadPoolExecutor(1) as pool:
+        exchange = pool.submit(scene.exchange)
+        assert wait_until(lambda: scene.memory.left > 5)  # questions, and the instruction
+        scene.station = Station(scene.memory, scene.folder / "late")
+        assert exchange.result() == b"reply to train"
+
+
 def test_a_cut_costs_nothing_but_time(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
