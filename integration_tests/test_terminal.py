@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import signal
 import struct
 import subprocess
 import termios
@@ -43,6 +44,8 @@ class Terminal:
 
     def _own(self) -> None:
         os.setsid()
+        # Whoever runs the tests in the background may have turned it off.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         fcntl.ioctl(self._slave, termios.TIOCSCTTY, 0)
 
     def _read(self) -> None:

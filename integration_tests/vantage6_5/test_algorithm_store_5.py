@@ -43,9 +43,11 @@ def errors_in(entry: dict[str, Any]) -> Any:
     "project", [{}, {"description": "Counts", "urls": {"Source": "https://x"}}]
 )
 def test_the_store_takes_the_entry(project: dict[str, Any]) -> None:
-    entry = entry_for_5(store_entry("registry.example/app:1", MANIFEST, project))
+    entry = entry_for_5(store_entry("registry.example/app:1", MANIFEST, {"project": project}))
     assert errors_in(entry) == {}
 
 
 def test_the_store_does_not_take_the_entry_for_vantage6_4() -> None:
-    assert "functions" in errors_in(store_entry("registry.example/app:1", MANIFEST, {}))
+    assert "functions" in errors_in(
+        store_entry("registry.example/app:1", MANIFEST, {"project": {}})
+    )
