@@ -227,7 +227,7 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 STAGES = (
     "local_folder",
     pytest.param("sftp_folder", marks=pytest.mark.thorough),
-    "kafka_topics",
+    pytest.param("kafka_topics", marks=pytest.mark.thorough),
 )
 
 

@@ -52,7 +52,6 @@ WAYS = {
 IN_CI = [
     ("stateful", "plain_5", WARM),
     ("stateful", "encrypted_5", DIRECT),
-    ("queries", "plain_5", DIRECT_PER_ROUND),
 ]
 ALL = [
     (app, where, way)
