@@ -50,7 +50,7 @@ class Residents:
         log = self.folder / f"{name}.log"
         before = log.read_text().count("is on lane") if log.exists() else 0
         process = Process(
-            [*_PROGRAM, "station", str(self.file(name))], environment, log, grace=20.0
+            [*_PROGRAM, "station", str(self.file(name))], environment, log, grace=_SECONDS
         )
         assert wait_until(
             lambda: log.read_text().count("is on lane") > before or not process.running, _SECONDS
