@@ -31,7 +31,7 @@ from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.run import Run, run_app
 from algorithm.runs.stations import Organizations
 from proxy import strict_json
-from proxy.calls import Mode
+from proxy.calls import Mode, job_of
 from proxy.carriers.vantage6 import MAX_STORED_BYTES
 from proxy.errors import AppError, UsageError
 from proxy.generations import generation_of
@@ -194,7 +194,7 @@ def _admitted(container: Container) -> tuple[Creator, Server, Mapping[str, Any]]
 def _job(creator: Creator, claims: Mapping[str, Any]) -> str | None:
     """Return the name of the job whose central this is; None where it needs none."""
     # The same when its node starts it again.
-    return f"task{claims['task_id']}" if creator.names_job else None
+    return job_of(claims["task_id"]) if creator.names_job else None
 
 
 def _identity(server: Server, claims: Mapping[str, Any]) -> str:

@@ -134,6 +134,8 @@ class HqApi:
             "collaboration": {"id": task.asked.collaboration},
             "parent": None if task.parent is None else {"id": task.parent.id},
             "init_org": _USER["organization"],
+            "image": task.asked.image,
+            "session": {"id": 1},
             "method": task.input["method"],
         }
 
