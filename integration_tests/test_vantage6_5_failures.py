@@ -15,6 +15,7 @@ import pytest
 from integration_tests.harness import alive, wait_until
 from integration_tests.test_vantage6_failures import assert_trained_once, errors
 from integration_tests.vantage6.apps import ImageOf
+from integration_tests.vantage6.command import flower_v6, login
 from integration_tests.vantage6.faults import FaultsRun
 from integration_tests.vantage6_5.cluster import Cluster
 from integration_tests.vantage6_5.node import Node
@@ -173,7 +174,10 @@ def test_what_is_killed_costs_one_reply_and_outages_none(
 def test_nothing_is_left_of_a_run_whose_central_function_is_ended(
     plain_5: Collaboration, image_of_5: ImageOf
 ) -> None:
-    """By the user, and by the kernel: of that, vantage6 tells nobody. No idle limit helps."""
+    """By the user, and by the kernel: that is seen by whoever watches the run. No idle limit helps.
+
+    `submit` watches, too.
+    """
     user, kernel = (
         FaultsRun(
             plain_5,
@@ -192,6 +196,9 @@ def test_nothing_is_left_of_a_run_whose_central_function_is_ended(
     assert alive(processes)
     user.kill()
     kernel.central_container().kill()
+    watched = flower_v6(login(plain_5), "watch", str(kernel.task))
+    assert "North Hospital, South Hospital are told that it is over" in watched.stdout
+    assert watched.returncode == 1
     wait_until(
         lambda: not (user.containers() or kernel.containers() or alive(processes)),
         "nothing is left of the runs",

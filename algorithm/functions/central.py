@@ -32,7 +32,7 @@ from algorithm.runs.run import Run, run_app
 from algorithm.runs.stations import Organizations
 from proxy import strict_json
 from proxy.calls import Mode, job_of
-from proxy.carriers.vantage6 import MAX_STORED_BYTES
+from proxy.carriers.vantage6 import MAX_TEXT_BYTES
 from proxy.errors import AppError, UsageError
 from proxy.generations import generation_of
 from proxy.platforms import Creator
@@ -46,7 +46,7 @@ from proxy.vantage6.server import Organization, Server
 log = logging.getLogger(__name__)
 
 # The server stores a result as base64.
-_MAX_RESULT_BYTES = MAX_STORED_BYTES // 4 * 3
+_MAX_RESULT_BYTES = MAX_TEXT_BYTES // 4 * 3
 _LINGER_SECONDS = 3.0
 # Whoever asks for a log takes 64 MiB of it (`proxy.vantage6.server`): hosts, to learn that the run
 # is over, and `watch`. A station that answers with many metrics fills it fast.
