@@ -90,6 +90,17 @@ def test_a_run_is_submitted_in_a_session_of_its_own_and_its_outcome_brought_home
     assert central.input["kwargs"] == {"dataframes": [1]}
 
 
+def test_a_task_names_the_algorithm_store_that_has_its_image_and_so_does_the_extraction(
+    robot: Robot,
+) -> None:
+    """A node that goes by a store would refuse both without."""
+    robot.runs("submit", IMAGE, "--database", "digits")
+    robot.hq.api.approved.add(IMAGE)
+    robot.runs("submit", IMAGE, "--database", "digits")
+    tasks = [*robot.hq.api.members, *robot.hq.api.extractions]
+    assert [each.get("store_id") for each in tasks] == [None, 1, None, 1]
+
+
 def test_the_arguments_are_the_input_itself(robot: Robot) -> None:
     robot.runs("submit", IMAGE, "--mode", "direct", "--detach")
     [task] = robot.hq.tasks.values()
