@@ -55,8 +55,8 @@ class HqApi:
             case _ if request.container is None and self.tokens.get(request.token) != "access":
                 answer = HTTPStatus.UNAUTHORIZED, {"msg": "Token has expired"}
             case "GET", ["store", "api", "algorithm"]:
-                found = [each for each in self.approved if each == request.query["image"]]
-                answer = HTTPStatus.OK, {"data": [{"image": each} for each in found]}
+                images = [each for each in self.approved if each == request.query["image"]]
+                answer = HTTPStatus.OK, {"data": [{"image": each} for each in images]}
             case "GET", ["user", "me"]:
                 answer = HTTPStatus.OK, _USER
             case "POST", ["task"]:
