@@ -28,6 +28,8 @@ _MOST_REST_SECONDS = 30.0
 # started beside them, and whichever is heard first tells. The longer none is, the more rarely.
 _LOST_SECONDS = 3.0
 _LOST_SHARE = 0.25
+# Server and node move a large message, and its answer, about so fast on a busy machine.
+_BYTES_PER_SECOND = 2_000_000
 # A function that has only just begun may not have its message yet.
 _UNHEARD = 2
 _UNHEARD_SECONDS = 3.0
@@ -45,6 +47,8 @@ class Asking:
         Creates a task that asks; returns its number.
     repeat : Callable[[], int]
         Creates a task that brings the message once more; returns its number.
+    size : int
+        Of the message, in bytes. The answer may be as large.
     clock : Callable[[], float]
         The time in seconds.
 
@@ -59,6 +63,7 @@ class Asking:
         server: Server,
         ask: Callable[[], int],
         repeat: Callable[[], int],
+        size: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.repeated = 0
@@ -67,7 +72,8 @@ class Asking:
         self._repeat = repeat
         self._clock = clock
         self._started = clock()
-        self._due = self._started + _FIRST_SECONDS
+        self._moving = size / _BYTES_PER_SECOND
+        self._due = self._started + _FIRST_SECONDS + self._moving
         # The tasks that ask and were not heard of, the oldest first, and when each was created.
         self._asked: dict[int, float] = {}
         self._unheard = 0
@@ -128,7 +134,7 @@ class Asking:
                 self._due = now + _EVERY_SECONDS
                 return
         first = next(iter(self._asked.values()))
-        self._due = now + max(_LOST_SECONDS, _LOST_SHARE * (now - first))
+        self._due = now + max(_LOST_SECONDS + self._moving, _LOST_SHARE * (now - first))
 
     def _waits(self) -> bool:
         """Whether the last task that asks has not been started yet: its node may be offline."""

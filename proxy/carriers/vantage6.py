@@ -155,6 +155,7 @@ class Vantage6Starter:
                 self._server,
                 lambda: self._create(station, title, ask, None, ends_at, cancelled),
                 create,
+                bundle.stat().st_size if bundle else 0,
             )
         task = _Task(self, self._server, number, station, asking)
         if bundle is None:

@@ -56,9 +56,9 @@ class Hq:
         return Run(TaskStatus(self.status), node_online=True, log="")
 
 
-def answered_after(hq: Hq, folder: Path, most: float = 600.0) -> float:
+def answered_after(hq: Hq, folder: Path, most: float = 600.0, size: int = 0) -> float:
     """Return the seconds after which the answer is there; the most if it is not."""
-    asking = Asking(cast("Server", hq), hq.ask, hq.repeat, hq.clock)
+    asking = Asking(cast("Server", hq), hq.ask, hq.repeat, size, hq.clock)
     while hq.now < most:
         hq.now += LOOK_SECONDS
         if asking.answered(folder / "answer"):
@@ -72,6 +72,13 @@ def test_a_lost_answer_is_there_soon(tmp_path: Path) -> None:
 
 def test_five_answers_that_are_lost_in_a_row_cost_no_half_minute(tmp_path: Path) -> None:
     assert answered_after(Hq(LOST, LOST, LOST, LOST, LOST, ANSWER), tmp_path) < 30
+
+
+def test_large_answers_are_given_their_time_on_the_way(tmp_path: Path) -> None:
+    hq = Hq(ANSWER, takes=30.0)
+    answered_after(hq, tmp_path, size=100_000_000)
+    assert len(hq.asked) == 1
+    assert hq.asked[0] > 50
 
 
 def test_an_answer_that_comes_late_is_taken_though_others_were_asked_for(tmp_path: Path) -> None:
