@@ -9,16 +9,8 @@ from typing import NoReturn
 
 from algorithm.cli.shared.interrupt import Interrupted
 from algorithm.cli.shared.observing import add_metrics, online_of, takers
-from algorithm.cli.shared.options import (
-    Commands,
-    add_collaboration,
-    add_command,
-    add_login,
-    add_organizations,
-    add_output,
-    add_superlink,
-    wanted,
-)
+from algorithm.cli.shared.options import Commands, add_command, add_output, add_superlink
+from algorithm.cli.shared.researcher import add_collaboration, add_login, add_organizations, wanted
 from algorithm.cli.shared.stations import (
     add_lane_options,
     add_station_options,
@@ -33,8 +25,9 @@ from algorithm.researcher.attach import organizations_of
 from algorithm.researcher.collaboration import enter
 from algorithm.researcher.login import Settings
 from algorithm.runs.attach import Access, Attached
+from algorithm.runs.organizations import Organizations
 from algorithm.runs.recording import Recording
-from algorithm.runs.stations import Organizations, Stations
+from algorithm.runs.stations import Stations
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
 from proxy.errors import BridgeError, UsageError
 from proxy.system.process import Workspace

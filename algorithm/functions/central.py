@@ -28,8 +28,8 @@ from algorithm.monitoring.outcome import Outcome
 from algorithm.monitoring.screen import Screen
 from algorithm.runs.direct import DirectRun
 from algorithm.runs.on_superlink import SuperLinkRun
+from algorithm.runs.organizations import Organizations
 from algorithm.runs.run import Run, run_app
-from algorithm.runs.stations import Organizations
 from proxy import strict_json
 from proxy.calls import Mode, job_of
 from proxy.carriers.vantage6 import MAX_TEXT_BYTES

@@ -173,6 +173,7 @@ def test_a_refused_letter_is_sent_again_until_the_deadline_if_the_lane_is_cut(
 ) -> None:
     monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
     monkeypatch.setattr(lane, "_ASK_SECONDS", (0.0, 60.0))
+    monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
     scene = scenes()
     mailbox = scene.carrier._lines["north"]._mailbox
     send, in_vain = mailbox.send, [MailboxUnreachable("The lane is cut.")] * 10
