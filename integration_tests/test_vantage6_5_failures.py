@@ -25,6 +25,8 @@ from proxy.fleet.messages import ErrorCode
 
 # How long HQ is away.
 _OUTAGE_SECONDS = 30.0
+# Until a run sends its first message, on a busy machine.
+_START_SECONDS = 600.0
 # After that nothing is left of a run, a pod's 30 s for its end among it.
 _END_SECONDS = 60.0
 # A lost result may cost a message so much more than one that is not lost.
@@ -76,7 +78,7 @@ def test_every_message_is_answered_once_while_its_node_loses_results(
             config={"num-server-rounds": messages},
             supernodes=supernodes,
         )
-        outcome = run.outcome(60.0 * messages)
+        outcome = run.outcome(_START_SECONDS + 60.0 * messages)
     assert not errors(outcome)
     assert len(outcome["messages"]) == messages
     assert_trained_once(run.journals, messages)
