@@ -103,9 +103,7 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     outcome = Outcome(
         app="",
         flower_release=stations.release,
-        supernodes=Lifetime.PER_ROUND
-        if options.vantage6
-        else options.supernodes or DEFAULT_LIFETIME,
+        supernodes=_lifetime(options, stations),
         stations=list(stations.names),
     )
     with (
@@ -125,6 +123,13 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
         )
         while True:
             signal.pause()
+
+
+def _lifetime(options: argparse.Namespace, stations: Stations) -> Lifetime:
+    """Return how long the stations keep a SuperNode; in vantage6 that is not the user's alone."""
+    if isinstance(stations, Organizations):
+        return Lifetime.PER_ROUND if stations.idle_limit is None else Lifetime.WARM
+    return Lifetime(options.supernodes or DEFAULT_LIFETIME)
 
 
 @contextmanager

@@ -31,8 +31,8 @@ from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.organizations import Organizations
 from algorithm.runs.run import Run, run_app
 from proxy import strict_json
-from proxy.calls import Mode
-from proxy.carriers.vantage6 import MAX_STORED_BYTES
+from proxy.calls import Mode, job_of
+from proxy.carriers.vantage6 import MAX_TEXT_BYTES
 from proxy.errors import AppError, UsageError
 from proxy.generations import generation_of
 from proxy.platforms import Creator
@@ -46,7 +46,7 @@ from proxy.vantage6.server import Organization, Server
 log = logging.getLogger(__name__)
 
 # The server stores a result as base64.
-_MAX_RESULT_BYTES = MAX_STORED_BYTES // 4 * 3
+_MAX_RESULT_BYTES = MAX_TEXT_BYTES // 4 * 3
 _LINGER_SECONDS = 3.0
 # Whoever asks for a log takes 64 MiB of it (`proxy.vantage6.server`): hosts, to learn that the run
 # is over, and `watch`. A station that answers with many metrics fills it fast.
@@ -194,7 +194,7 @@ def _admitted(container: Container) -> tuple[Creator, Server, Mapping[str, Any]]
 def _job(creator: Creator, claims: Mapping[str, Any]) -> str | None:
     """Return the name of the job whose central this is; None where it needs none."""
     # The same when its node starts it again.
-    return f"task{claims['task_id']}" if creator.names_job else None
+    return job_of(claims["task_id"]) if creator.names_job else None
 
 
 def _identity(server: Server, claims: Mapping[str, Any]) -> str:

@@ -41,9 +41,11 @@ _NODES_ASKED_EVERY_SECONDS = 5.0
 _ENDING_DELAY_SECONDS = 5.0
 # How long a station may take to learn that the job is over, and its host to end.
 _LEAVE_SECONDS = 20.0
-# The server keeps a run's input and result in one row; SQLite's rows end at 10^9 bytes. Both are
-# stored as base64 of the payload.
-MAX_STORED_BYTES = 950_000_000
+# The server stores inputs and results as base64 of the payload, in a database that nobody can ask
+# for. PostgreSQL takes no text of 2^29 bytes or more in one statement. SQLite's rows, which hold
+# both input and result of a run, end at 10^9 bytes.
+MAX_TEXT_BYTES = 536_000_000
+MAX_ROW_BYTES = 950_000_000
 
 
 class Vantage6Starter:
@@ -122,14 +124,15 @@ class Vantage6Starter:
 
     def room_for_reply(self, station: str, exchange: Exchange) -> int:
         """Return how much the server can store beside a message; see `Starter.room_for_reply`."""
-        # The server stores base64 of JSON with base64 in it.
-        size, limit = exchange.instruction.stat().st_size, MAX_STORED_BYTES * 9 // 16
+        size, limit = exchange.instruction.stat().st_size, _largest_bundle(MAX_TEXT_BYTES)
         if size > limit:
             raise CarrierError(
                 f"{exchange.title} for {station} takes {size} bytes, more than the vantage6 server"
-                f" can store: {limit} for a message and its reply."
+                f" can store: {limit} for a message, and for its reply."
             )
-        return limit - size
+        if not self._server.platform.may_be_on_sqlite:
+            return limit
+        return min(limit, _largest_bundle(MAX_ROW_BYTES) - size)
 
     def start(
         self,
@@ -152,6 +155,7 @@ class Vantage6Starter:
                 self._server,
                 lambda: self._create(station, title, ask, None, ends_at, cancelled),
                 create,
+                bundle.stat().st_size if bundle else 0,
             )
         task = _Task(self, self._server, number, station, asking)
         if bundle is None:
@@ -223,6 +227,11 @@ class Vantage6Starter:
         except ServerUnreachable:
             return False
         return True
+
+
+def _largest_bundle(stored: int) -> int:
+    """Return the size of the bundle that takes so much: base64 in JSON, and that in base64."""
+    return stored * 9 // 16
 
 
 def _about(call: Call) -> str:
