@@ -24,10 +24,10 @@ from integration_tests.vantage6 import containers
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "packaging" / "compose"
 PAGE = ROOT / "docs" / "compose.md"
-SERVICES = yaml.safe_load((FOLDER / "compose.yml").read_text())["services"]
+SERVICES = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
 # What the page's commands need of a checkout.
 CHECKOUT = (
-    *(".dockerignore", "LICENSE", "README.md", "pyproject.toml"),
+    *(".dockerignore", "LICENSE", "compose.yml", "README.md", "pyproject.toml"),
     *("algorithm", "examples", "images", "monitoring", "packaging", "protos", "proxy"),
 )
 # What the example's ServerApp prints at its end.
@@ -204,7 +204,7 @@ def test_prometheus_is_asked_as_outside_of_containers_but_for_the_address() -> N
 
 
 def test_every_variable_is_on_the_page() -> None:
-    files = (FOLDER / "compose.yml", FOLDER / "compose.tls.yml")
+    files = (ROOT / "compose.yml", FOLDER / "compose.tls.yml")
     variables = {name for file in files for name in _VARIABLE.findall(file.read_text())}
     assert variables == set(_IN_TABLE.findall(PAGE.read_text()))
 
