@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
         nargs="+",
         metavar="RESULTS",
         help="the folder that `run --output` or `fetch` has filled, or its run.json; with --compare"
-        " also the log of a run of Flower by itself, from `flwr run --stream`",
+        " also a log of Flower by itself, as `flwr run` shows it",
     )
     parser.add_argument(
         "--compare", action="store_true", help="show several runs side by side, on one page"
