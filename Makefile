@@ -8,8 +8,8 @@ VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vanta
     .venv-vantage6-5/installed)
 UNITS := proxy algorithm
 
-.PHONY: help demo test unit coverage integration lint format docs test-direct test-lanes \
-    test-vantage6 test-examples benchmark benchmark-lanes benchmark-vantage6 fuzz compat \
+.PHONY: help demo test unit coverage integration lint format docs test-compose test-direct \
+    test-lanes test-vantage6 test-examples benchmark benchmark-lanes benchmark-vantage6 fuzz compat \
     compat-vantage6 tapes protos protos-check clean
 
 help:  ## this list
@@ -55,6 +55,10 @@ test-direct: .venv/installed  ## all of the direct mode, on five releases of Flo
 test-examples: .venv/installed  ## all examples, natively, bridged and in direct mode: 15 minutes
 	$(BIN)/pip install --quiet --editable '.[test,examples]'
 	$(BIN)/pytest integration_tests/test_examples.py -m ''
+
+# Besides Docker it needs docker-compose and a Prometheus.
+test-compose: .venv/installed  ## compose.yml in real containers
+	CI=true $(BIN)/pytest integration_tests/test_compose.py -m ''
 
 test-lanes: .venv/installed  ## all of the lanes: ten minutes
 	$(BIN)/pytest integration_tests/test_lanes.py -m ''

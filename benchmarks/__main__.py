@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 
 from algorithm.flower.environment import Flower
 from benchmarks.costs import Cost, measure_cost
-from benchmarks.goals import COST_MEGABYTES, SIZES, cost_goals, goals
+from benchmarks.goals import COST_MEGABYTES, SIZES, cost_goals, goals, telling_goal
 from benchmarks.measure import NATIVE, STATIONS, Measurement, Size, measure
 from benchmarks.report import LEGEND, as_json, comparison, verdicts
+from benchmarks.telling import measure_telling
 from proxy import __version__
 
 RESULTS = Path("benchmark-results", "results.json")
@@ -33,7 +34,9 @@ def main() -> int:
     print(", ".join(f"{name} {value}" for name, value in environment.items()), flush=True)
     results = _measure_all(flower)
     costs = [_cost(megabytes) for megabytes in COST_MEGABYTES]
-    reached = goals(results) + cost_goals(costs)
+    telling = measure_telling()
+    print(telling)
+    reached = [*goals(results), *cost_goals(costs), telling_goal(telling, results)]
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(as_json(results, costs, reached, environment), indent=2) + "\n")
     print(f"\n{comparison(results)}\n\n{LEGEND}")

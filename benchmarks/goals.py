@@ -13,6 +13,7 @@ from benchmarks.measure import (
     Measurement,
     Size,
 )
+from benchmarks.telling import Telling
 
 # The ServerApp's Grid looks for replies every 3 s, so a step is 0, 3, 6 or 9 s and its mean
 # needs many of them; for the larger models the bytes take most of the time.
@@ -38,6 +39,7 @@ _OWN_SECONDS = 0.5
 _BYTES_OVER_OBJECTS = 1.01
 _FABS_SENT = 1
 _OVER_IDLE_MIB = 96.0
+_TELLING_OVER_STEP = 0.01
 
 Results = Mapping[tuple[Size, str], Measurement]
 
@@ -86,6 +88,17 @@ def cost_goals(costs: Sequence[Cost]) -> list[Goal]:
             )
         )
     return found
+
+
+def telling_goal(telling: Telling, results: Results) -> Goal:
+    """Compare what events and metrics cost with the goal."""
+    share = telling.share_of(results[TRIVIAL, DIRECT].step)
+    return Goal(
+        f"{TRIVIAL}, {DIRECT}: CPU of events and metrics over a step",
+        f"{share:.4f}",
+        f"<= {_TELLING_OVER_STEP}",
+        share <= _TELLING_OVER_STEP,
+    )
 
 
 def goals(results: Results) -> list[Goal]:

@@ -17,12 +17,15 @@ from typing import Any
 import pytest
 import yaml
 
+from algorithm.flower.environment import Flower
 from algorithm.monitoring.entries import FILE, read_file
 from integration_tests.harness import (
     APPS,
     ancestor,
+    attached_federation,
     free_port,
     run_config,
+    run_on,
     run_report,
     start,
     wait_until,
@@ -213,3 +216,24 @@ def test_a_station_that_is_killed_is_seen_and_that_all_is_well_again(tmp_path: P
     messages = run_report(output)["messages"]
     assert events.count("pulled") == events.count("pushed") == len(messages) == 16
     assert [each["error_code"] for each in messages if each["error"]] == [5]
+
+
+def test_attached_stations_tell_of_every_run_until_they_leave(
+    flower: Flower, tmp_path: Path
+) -> None:
+    address, output = f"127.0.0.1:{free_port()}", tmp_path / "output"
+    options = ("--output", str(output), "--metrics", address)
+    with attached_federation(flower, tmp_path / "federation", *options) as federation:
+        run_on([federation], "taped", ".json", num_server_rounds=1)
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+            served = answer.read().decode()
+    entries = list(read_file(output / FILE))
+    assert (entries[0].event, entries[0].stations) == ("started", ["station-1", "station-2"])
+    assert (entries[-1].event, entries[-1].status) == ("ended", "cancelled")
+    assert [entry.event for entry in entries].count("pushed") == 4
+    for station in entries[0].stations:
+        assert f'flower_v6_station_online{{station="{station}"}} 1.0' in served
+        counted = (
+            f'flower_v6_messages_total{{outcome="reply",station="{station}",type="train"}} 1.0'
+        )
+        assert counted in served

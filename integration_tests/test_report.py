@@ -1,6 +1,6 @@
 """The reports of real runs, in a real browser: whoever opens one can read it.
 
-Three runs: the demo, one in which a ClientApp is killed, and one of fifty rounds.
+Three runs: the demo, one with failures, and one of fifty rounds.
 """
 
 import json
@@ -17,7 +17,7 @@ from integration_tests.browser.chromium import (
     overflow,
     require_browser,
 )
-from integration_tests.harness import APPS, flower_v6, run_config
+from integration_tests.harness import APPS, Federation, finish, flower_v6, run_config
 
 ROOT = Path(__file__).parents[1]
 RUNS = ("demo", "failures", "fifty-rounds")
@@ -48,7 +48,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     require_browser()
     folder = tmp_path_factory.mktemp("runs")
     found = {name: folder / name for name in RUNS} | {"demo": demo_results(folder)}
-    run_direct("faults", found["failures"], exit_partition=0, exit_round=2)
+    failing = {"exit_partition": 0, "exit_round": 2, "raise_partition": 1, "raise_round": 3}
+    run_direct("faults", found["failures"], **failing)
     run_direct("faults", found["fifty-rounds"], num_server_rounds=50)
     return found
 
@@ -135,11 +136,26 @@ def test_what_a_reader_looks_for_is_in_sight(pages: Mapping[str, Path], reader: 
         assert table.get_by_role("row").count() == 1 + 4
 
 
-def test_a_killed_clientapp_is_named_with_its_reason(
-    pages: Mapping[str, Path], reader: Reader
-) -> None:
+def test_what_failed_is_named_with_its_reason(pages: Mapping[str, Path], reader: Reader) -> None:
     with reader.reading(pages["failures"], 1400) as page:
         text = page.locator("section", has=page.get_by_role("heading", name="What failed"))
         shown = text.inner_text()
-    assert "code 8" in shown
-    assert "station-1 (1); train 2" in shown
+    for part in ("code 8", "station-1 (1); train 2", "station-2 (1); train 3", "on purpose"):
+        assert part in shown
+
+
+@pytest.mark.thorough
+def test_flower_by_itself_is_compared_and_has_learned_the_same(
+    native: Federation, results: Mapping[str, Path], reader: Reader, tmp_path: Path
+) -> None:
+    run = native.submit("digits", result=tmp_path / "result.npz", model=tmp_path / "model.pt")
+    finish(run)
+    page = tmp_path / "comparison.html"
+    compared = ("report", "--compare", str(results["demo"]), str(run.log), "--output", str(page))
+    ended = flower_v6(*compared)
+    assert ended.returncode == 0, ended.stderr
+    with reader.reading(page, 1400) as shown:
+        table = shown.get_by_role("region", name="Table: Numbers of accuracy (evaluate)")
+        for row in table.get_by_role("row").all()[1:]:
+            bridged, natively = row.get_by_role("cell").all_inner_texts()
+            assert bridged == natively

@@ -7,6 +7,7 @@ from algorithm.cli.shared.options import Commands, add_command
 from algorithm.monitoring.screen import Screen
 from algorithm.report.compare import comparison_of
 from algorithm.report.crate import write_crate
+from algorithm.report.native import read_compared
 from algorithm.report.page import page_of
 from algorithm.report.results import PAGE, Results, read_results
 from algorithm.report.write import write_page
@@ -24,7 +25,8 @@ def add(commands: Commands) -> None:
         type=Path,
         nargs="+",
         metavar="RESULTS",
-        help="the folder that `run --output` or `fetch` has filled, or its run.json",
+        help="the folder that `run --output` or `fetch` has filled, or its run.json; with --compare"
+        " also a log of Flower by itself, as `flwr run` shows it",
     )
     parser.add_argument(
         "--compare", action="store_true", help="show several runs side by side, on one page"
@@ -58,11 +60,11 @@ def report(options: argparse.Namespace, screen: Screen) -> None:
         raise UsageError(
             "A page shows one run.", "Name one folder, or add --compare to see several."
         )
-    runs = [read_results(each) for each in options.results]
     if options.compare:
+        runs = [read_compared(each) for each in options.results]
         _write(comparison_of(runs), options.output or Path(_COMPARISON), screen)
         return
-    _report(runs[0], options, screen)
+    _report(read_results(options.results[0]), options, screen)
 
 
 def _report(results: Results, options: argparse.Namespace, screen: Screen) -> None:

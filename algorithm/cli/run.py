@@ -24,6 +24,7 @@ from algorithm.cli.shared.stations import (
 from algorithm.cli.shared.stations import flower as flower_of
 from algorithm.flower.app import check_app
 from algorithm.flower.node_config import run_config
+from algorithm.flower.provenance import RunConfig, machine, packages_in, run_config_of
 from algorithm.monitoring.feed import Feed
 from algorithm.monitoring.outcome import Outcome
 from algorithm.monitoring.screen import Screen
@@ -75,6 +76,9 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         supernodes=supernodes,
         stations=list(stations.names),
         mode=options.mode,
+        run_config=_run_config(options),
+        environment=machine(),
+        packages=packages_in(flower.folder),
     )
     with (
         Workspace() as workspace,
@@ -111,6 +115,14 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
                 outcome.status, outcome.cause = "cancelled", str(interrupted)
                 raise
     screen.line(f"flower-v6 | the run completed in {outcome.seconds:.1f} s")
+
+
+def _run_config(options: argparse.Namespace) -> RunConfig:
+    """Return the app's run config; one that cannot be read is refused where it is used."""
+    try:
+        return run_config_of(options.app, run_config(options.run_config))
+    except UsageError:
+        return {}
 
 
 @contextmanager

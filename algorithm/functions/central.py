@@ -20,6 +20,7 @@ from typing import Any
 from algorithm.flower.environment import Flower
 from algorithm.flower.manifest import ENVIRONMENT_VARIABLE, Manifest
 from algorithm.flower.node_config import pairs
+from algorithm.flower.provenance import machine, packages_in, run_config_of
 from algorithm.functions.arguments import Arguments
 from algorithm.functions.result import write_result
 from algorithm.monitoring.entries import MARK, Entry
@@ -92,6 +93,9 @@ def main(container: Container, task: Payload) -> None:
         supernodes=arguments.supernodes,
         stations=list(stations.names),
         mode=arguments.mode,
+        run_config=run_config_of(_app(image.parent), arguments.run_config),
+        environment=machine(),
+        packages=packages_in(flower.folder),
     )
     with Workspace() as workspace:
         folder, written = workspace.path / "run", workspace.path / "written"

@@ -31,6 +31,12 @@ class Outcome:
         Why, unless it is completed.
     log : str
         The end of the log that shows it.
+    run_config : dict[str, str | int | float | bool]
+        The app's run config, as the run had it: its defaults, and what overrode them.
+    environment : dict[str, str]
+        The central's machine: `python` (of the bridge), `system`, `machine`, `processors`.
+    packages : dict[str, str]
+        Releases of what is installed beside Flower at the central, by name.
     left_out : list[str]
         Names of members that are empty because they did not fit into a task's result.
     """
@@ -46,6 +52,9 @@ class Outcome:
     log: str = ""
     flower_run: str = ""
     seconds: float = 0.0
+    run_config: dict[str, str | int | float | bool] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
     messages: list[MessageRecord] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 

@@ -45,7 +45,8 @@ def decoded(kind: Any, value: object, name: str) -> Any:
         return {key: decoded(arguments[1], each, name) for key, each in value.items()}
     if origin not in (list, dict):
         for alternative in arguments:  # of a union, in which there is no other union
-            if alternative in (int, float) and _is_number(value):
+            same = alternative in (str, bool) and type(value) is alternative
+            if same or (alternative in (int, float) and _is_number(value)):
                 return value
     raise ValueError(f"its {name} cannot be {str(value)[:80]!r}")
 

@@ -9,7 +9,7 @@ from algorithm.report import words
 from algorithm.report.charts import Chart, curve_chart
 from algorithm.report.learning import SERVER, Curve, learning_of
 from algorithm.report.page import facts_of, headline, rendered, rounds_of, spent_of
-from algorithm.report.results import Results
+from algorithm.report.results import NATIVE, Results
 from algorithm.report.steps import Timeline, timeline_of
 from proxy.errors import UsageError
 
@@ -28,6 +28,8 @@ class Compared:
         What its folder is called.
     figures : Mapping[str, str]
         What is compared, by what it is called.
+    known : bool
+        Whether it is known what the time went to.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Compared:
     headline: str
     spent: Sequence[tuple[str, str, float, float]]
     figures: Mapping[str, str]
+    known: bool
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def comparison_of(runs: Sequence[Results]) -> str:
         raise UsageError(
             f"--compare takes 2 to {MOST_RUNS} runs, not {len(runs)}.", "Name their folders."
         )
-    names = _names(runs)
+    names, differing = _names(runs), _differing(runs)
     compared = []
     for name, results in zip(names, runs, strict=True):
         timeline = timeline_of(results.outcome)
@@ -73,7 +76,8 @@ def comparison_of(runs: Sequence[Results]) -> str:
                 timeline,
                 headline(results, timeline),
                 spent_of(timeline),
-                _figures(results, timeline),
+                {**_figures(results, timeline), **_settings(results, differing)},
+                results.outcome.mode != NATIVE,
             )
         )
     return rendered(
@@ -89,7 +93,8 @@ def _names(runs: Sequence[Results]) -> list[str]:
     """Return what each run is called; those whose folders are called alike get a number."""
     names: list[str] = []
     for results in runs:
-        name = results.folder.resolve().name or "run"
+        native = results.outcome.mode == NATIVE
+        name = results.source.stem if native else results.folder.resolve().name or "run"
         same = sum(each.partition(" · ")[0] == name for each in names)
         names.append(f"{name} · {same + 1}" if same else name)
     return names
@@ -97,10 +102,13 @@ def _names(runs: Sequence[Results]) -> list[str]:
 
 def _figures(results: Results, timeline: Timeline) -> dict[str, str]:
     outcome = results.outcome
+    figures = {**facts_of(results, timeline), "Ended": outcome.status}
+    if results.strategy_seconds is not None:
+        figures["Flower's strategy took"] = words.seconds(results.strategy_seconds)
+    if outcome.mode == NATIVE:
+        return figures
     errors = sum(bool(record.error) for record in outcome.messages)
-    figures = {
-        **facts_of(results, timeline),
-        "Ended": outcome.status,
+    figures |= {
         "Duration": words.seconds(outcome.seconds),
         "Rounds": str(rounds_of(timeline)),
         "Stations": str(len(outcome.stations)),
@@ -113,6 +121,18 @@ def _figures(results: Results, timeline: Timeline) -> dict[str, str]:
         took = [s.seconds for s in timeline.steps if s.bars[0].record.message_type == message_type]
         figures[f"Median {message_type} step"] = words.seconds(median(took))
     return figures
+
+
+def _differing(runs: Sequence[Results]) -> list[str]:
+    """Return the keys of the run config that say something else in one of the runs."""
+    configs = [each.outcome.run_config for each in runs if each.outcome.run_config]
+    keys = sorted({key for config in configs for key in config})
+    return [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
+
+
+def _settings(results: Results, keys: Sequence[str]) -> dict[str, str]:
+    config = results.outcome.run_config
+    return {f"{key} (run config)": words.setting(config[key]) for key in keys if key in config}
 
 
 def _overlaid(names: Sequence[str], runs: Sequence[Results]) -> list[Overlaid]:

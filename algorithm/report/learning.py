@@ -93,6 +93,12 @@ def learning_of(results: Results) -> Learning:
             constant[key] = first
         else:
             curves.append(_curve(key, message_type, by_round))
+    for message_type, metrics in results.aggregated.items():
+        curves += [
+            _aggregated(key, message_type, by_round)
+            for key, by_round in metrics.items()
+            if len(by_round) == 1 or len(set(by_round.values())) > 1
+        ]
     _add_server(curves, results.server)
     curves.sort(key=_order)
     return Learning(curves, constant)
@@ -130,6 +136,11 @@ def _curve(
         for station, (value, _) in stations.items():
             curve.stations[station][number] = value
     return curve
+
+
+def _aggregated(key: str, message_type: str, means: Mapping[int, float]) -> Curve:
+    rounds = _spread_out(sorted(means))
+    return Curve(key, message_type, rounds, mean={each: _drawn(means[each]) for each in rounds})
 
 
 def _add_server(curves: list[Curve], server: Mapping[str, Mapping[int, float]]) -> None:

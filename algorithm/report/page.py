@@ -10,7 +10,7 @@ from algorithm.report import words
 from algorithm.report.charts import Chart, curve_chart
 from algorithm.report.lanes import lanes_of
 from algorithm.report.learning import SERVER, Curve, learning_of
-from algorithm.report.results import Results
+from algorithm.report.results import NATIVE, Results
 from algorithm.report.steps import STAGES, Timeline, timeline_of
 from proxy import __version__
 from proxy.central.report import MessageRecord
@@ -24,6 +24,13 @@ _MOST_FAILURES = 30
 _MOST_POINTS = 40_000
 _MOST_NAMED_LINES = 8
 _FOR_EXAMPLE = 5
+_LIFETIMES = {"warm": "warm: one for the whole run", "per-round": "one for each message"}
+_MACHINE = {
+    "python": "Python",
+    "system": "System",
+    "machine": "Machine",
+    "processors": "Processors",
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,8 @@ def page_of(results: Results) -> str:
         files=results.files[:_MOST_ROWS],
         most_rows=_MOST_ROWS,
         facts=facts_of(results, timeline),
+        run_config=dict(sorted(outcome.run_config.items())[:_MOST_ROWS]),
+        packages=dict(sorted(outcome.packages.items())),
     )
 
 
@@ -121,20 +130,31 @@ def rendered(template: str, **values: object) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "breakable": _breakable,
         "seconds": words.seconds,
         "size": size,
         "number": words.number,
         "count": words.count,
         "moment": words.moment,
         "percent": words.percent,
+        "setting": words.setting,
     }
     environment.globals |= {"STAGES": STAGES, "SERVER": SERVER, "release": __version__}
     return environment.get_template(f"{template}.jinja").render(values)
 
 
+def _breakable(path: str) -> Any:
+    """Return a path that a narrow page breaks after a slash."""
+    import markupsafe  # noqa: PLC0415 (of Jinja2)
+
+    return markupsafe.Markup("/<wbr>").join(path.split("/"))
+
+
 def headline(results: Results, timeline: Timeline) -> str:
     """Return how the run ended, in a sentence."""
     outcome = results.outcome
+    if outcome.mode == NATIVE:
+        return f"Flower by itself: its strategy took {words.seconds(outcome.seconds)}."
     errors = sum(bool(each.error) for each in outcome.messages)
     happened = (
         f"{words.count(len(outcome.messages), 'message')} in"
@@ -157,18 +177,20 @@ def rounds_of(timeline: Timeline) -> int:
 def facts_of(results: Results, timeline: Timeline) -> Mapping[str, str]:
     """Return what ran on what, by what it is called."""
     outcome = results.outcome
-    warm = {"warm": "warm: one for the whole run", "per-round": "one for each message"}
+    supernodes = {
+        "bridge": _LIFETIMES.get(outcome.supernodes, outcome.supernodes),
+        "direct": "none: direct mode",
+    }
     facts = {
         "App": outcome.app,
         "App's FAB hash (SHA-256)": ", ".join(results.fab_hashes),
         "Flower": f"flwr {outcome.flower_release}" if outcome.flower_release else "",
-        "Bridge": f"flower-v6 {outcome.bridge_release}",
+        "Bridge": f"flower-v6 {outcome.bridge_release}" if outcome.bridge_release else "",
         "Mode": outcome.mode,
-        "SuperNodes": warm.get(outcome.supernodes, outcome.supernodes)
-        if outcome.mode == "bridge"
-        else "none: direct mode",
+        "SuperNodes": supernodes.get(outcome.mode, ""),
         "Flower run": outcome.flower_run,
         "First message": words.moment(timeline.began),
+        **{_MACHINE.get(name, name): value for name, value in outcome.environment.items()},
         "Left out of run.json": ", ".join(outcome.left_out),
     }
     return {name: value for name, value in facts.items() if value}

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from algorithm.monitoring.entries import FILE as EVENTS
 from algorithm.monitoring.outcome import Outcome
-from algorithm.report.serverapp_log import Metrics, server_metrics
+from algorithm.report.serverapp_log import Metrics, seconds_of, server_metrics
 from algorithm.report.unfinished import outcome_of_events
 from algorithm.report.verdicts import verdicts_in
 from proxy import strict_json
 from proxy.errors import AppError, UsageError, reason_of
 from proxy.text import cleaned, one_line
 
+# The mode of a run of Flower by itself, of which there is a log only.
+NATIVE = "native"
 REPORT, PAGE = "run.json", "report.html"
 CRATE = "ro-crate-metadata.json"
 # More is no run.json: a hundred thousand messages take 80 MB.
@@ -60,6 +62,11 @@ class Results:
         The ServerApp's own metrics, by key and round.
     verdicts : Mapping[str, tuple[str, ...]]
         What each station's policy decided, by the station's name in the logs.
+    aggregated : Mapping[str, Metrics]
+        What the strategy made of the ClientApps' metrics, by type of message; only of a run of
+        which nothing else is known.
+    strategy_seconds : float | None
+        How long Flower's strategy took, as it says itself.
     """
 
     source: Path
@@ -67,6 +74,8 @@ class Results:
     files: tuple[File, ...] = ()
     server: Metrics = field(default_factory=dict)
     verdicts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    aggregated: Mapping[str, Metrics] = field(default_factory=dict)
+    strategy_seconds: float | None = None
 
     @property
     def folder(self) -> Path:
@@ -105,16 +114,18 @@ def read_results(path: Path) -> Results:
         return Results(source, outcome)
     if source.name == EVENTS:
         return Results(source, outcome, tuple(_files(folder)))  # logs are an earlier run's
+    log = read_log(folder / "serverapp.log")
     return Results(
         source,
         outcome,
         tuple(_files(folder)),
-        server_metrics(_log(folder / "serverapp.log")),
+        server_metrics(log),
         {
             one_line(each.name.removesuffix("-functions.log"), 80): verdicts
             for each in sorted(folder.glob("*-functions.log"))[:_MOST_LOGS]
-            if (verdicts := verdicts_in(_log(each)))
+            if (verdicts := verdicts_in(read_log(each)))
         },
+        strategy_seconds=seconds_of(log),
     )
 
 
@@ -149,7 +160,7 @@ def _files(folder: Path) -> Iterator[File]:
             continue
 
 
-def _log(path: Path) -> str:
+def read_log(path: Path) -> str:
     """Return the end of a log; nothing if there is none."""
     try:
         with path.open("rb") as log:

@@ -1,8 +1,8 @@
-"""The ServerApp's own metrics, as Flower's strategies log them at the end of a run.
+"""What a ServerApp's log says of its run, as Flower's strategies write it.
 
-Source: flwr 1.21 to 1.42, `flwr/serverapp/strategy/result.py` (`Result.__repr__`), which
-`Strategy.start` logs line by line under "Final results:". The values are texts there, with five
-digits.
+Source: flwr 1.21 to 1.42, `flwr/serverapp/strategy/strategy.py` (`Strategy.start`), which logs how
+long it took, and `result.py` (`Result.__repr__`) line by line under "Final results:". The values
+are texts there, with five digits.
 """
 
 import ast
@@ -15,7 +15,12 @@ from proxy.text import one_line
 
 Metrics: TypeAlias = Mapping[str, Mapping[int, float]]
 
-_TITLE = "ServerApp-side Evaluate Metrics:"
+_SERVER = "ServerApp-side Evaluate Metrics:"
+_AGGREGATED = {
+    "train": "Aggregated ClientApp-side Train Metrics:",
+    "evaluate": "Aggregated ClientApp-side Evaluate Metrics:",
+}
+_FINISHED = re.compile(r"Strategy execution finished in (\d{1,12}\.\d\d)s")
 _PREFIX = re.compile(r"^INFO\s*:\s*|\x1b\[[0-9;]*m")
 # More is no report.
 _MOST_CHARACTERS = 1_000_000
@@ -23,9 +28,24 @@ _MOST_KEYS = 100
 _KEY_LENGTH = 200
 
 
+def seconds_of(log: str) -> float | None:
+    """Return how long the strategy took; None if the log does not say that it ended."""
+    finished = _FINISHED.findall(log)
+    return float(finished[-1]) if finished else None
+
+
+def aggregated_metrics(log: str) -> Mapping[str, Metrics]:
+    """Return what the strategy made of the ClientApps' metrics, by type of message."""
+    return {kind: _under(title, log) for kind, title in _AGGREGATED.items()}
+
+
 def server_metrics(log: str) -> Metrics:
     """Return what the ServerApp measured, by key and round; nothing if the log does not say."""
-    _, found, rest = log.rpartition(_TITLE)
+    return _under(_SERVER, log)
+
+
+def _under(title: str, log: str) -> Metrics:
+    _, found, rest = log.rpartition(title)
     if not found:
         return {}
     text = ""

@@ -3,6 +3,8 @@
 import math
 from datetime import UTC, datetime
 
+from proxy.text import one_line
+
 # No run lasts longer, and no clock shows a later time (the year 3000).
 _LONGEST_SECONDS = 1e9
 _LATEST = 32_503_680_000.0
@@ -40,6 +42,11 @@ def count(value: int, noun: str) -> str:
     """Return "1 station", "2 stations"."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{value:,} {noun if value == 1 else plural}"
+
+
+def setting(value: str | float | bool) -> str:
+    """Return a value of a run config: "true", "0.1", "cpu"; a long text is cut."""
+    return one_line(str(value).lower() if isinstance(value, bool) else str(value), 300)
 
 
 def moment(at: float) -> str:

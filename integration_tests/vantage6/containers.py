@@ -123,8 +123,9 @@ def of_node(node: str) -> list[Container]:
 
 def left_of(name: str) -> dict[str, list[str]]:
     """Return the containers, networks, volumes and images that a session or node made."""
-    # One session's name may be the beginning of another's, hence the hyphen or the end.
-    mine = re.compile(re.escape(name) + r"(-|$)")
+    # One session's name may be the beginning of another's, hence what follows: a hyphen, the
+    # underscore of docker-compose, or nothing.
+    mine = re.compile(re.escape(name) + r"([-_]|$)")
     found = {
         "container": docker("ps", "--all", "--format", "{{.Names}}"),
         "network": docker("network", "ls", "--format", "{{.Name}}"),

@@ -15,6 +15,7 @@ import pytest
 from algorithm.monitoring.entries import ENDED, STARTED, Entry
 from algorithm.monitoring.outcome import Outcome
 from algorithm.report.compare import comparison_of
+from algorithm.report.native import read_compared
 from algorithm.report.page import page_of
 from algorithm.report.results import read_results
 from algorithm.report.tests.runs import SECONDS, outcome, record
@@ -111,6 +112,8 @@ def test_all_that_others_wrote_is_text(tmp_path: Path) -> None:
     failed = record(HOSTILE, 2, message_type=HOSTILE, error=HOSTILE)
     about = {"status": "failed", "cause": HOSTILE, "log": HOSTILE, "left_out": [HOSTILE]}
     run = outcome(hostile, failed, **about)
+    run.run_config = {HOSTILE: HOSTILE}
+    run.environment = run.packages = {HOSTILE: HOSTILE}
     run.app = run.flower_run = run.flower_release = run.supernodes = run.mode = HOSTILE
     (tmp_path / "serverapp.log").write_text(
         f"ServerApp-side Evaluate Metrics:\n{{1: {{{HOSTILE!r}: '1.0'}}}}\n"
@@ -271,6 +274,64 @@ def test_runs_are_compared_side_by_side(tmp_path: Path) -> None:
     said = text_of(comparison_of(runs))
     assert "Duration 1 min 0 s 6.0 s" in said
     assert "Round bridge direct 1 1 1 2 0.5 0.5" in said
+
+
+NATIVE = """\
+INFO :      Strategy execution finished in 45.21s
+INFO :      Final results:
+INFO :      \tAggregated ClientApp-side Train Metrics:
+INFO :      \t{1: {'loss': '2.0000e+00'}, 2: {'loss': '1.0000e+00'}}
+INFO :
+INFO :      \tAggregated ClientApp-side Evaluate Metrics:
+INFO :      \t{}
+INFO :
+INFO :      \tServerApp-side Evaluate Metrics:
+INFO :      \t{0: {'accuracy': '1.0000e-01'}, 1: {'accuracy': '9.0000e-01'}}
+INFO :
+"""
+
+
+def test_a_run_of_flower_by_itself_is_compared_by_its_log(tmp_path: Path) -> None:
+    (tmp_path / "bridge").mkdir()
+    loss = [record("a", step, metrics={"loss": 2 / step}) for step in (1, 2)]
+    page(tmp_path / "bridge", outcome(*loss))
+    (tmp_path / "bridge/serverapp.log").write_text(NATIVE.replace("45.21", "30.00"))
+    (tmp_path / "natively.log").write_text(NATIVE)
+    runs = [read_compared(tmp_path / name) for name in ("bridge", "natively.log")]
+    said = text_of(comparison_of(runs))
+    assert "Flower by itself: its strategy took 45.2 s." in said
+    assert "Flower's strategy took 30.0 s 45.2 s" in said.replace("&#39;", "'")
+    assert "Mode bridge native" in said
+    assert "Round bridge natively 1 2 2 2 1 1" in said
+    assert "Round bridge natively 0 0.1 0.1 1 0.9 0.9" in said
+
+
+def test_a_log_that_tells_of_no_end_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run.log").write_text("INFO :      [ROUND 1/3]\n")
+    with pytest.raises(AppError, match="cannot be read as what a run left"):
+        read_compared(tmp_path / "run.log")
+
+
+def test_a_comparison_names_what_of_the_run_config_differs(tmp_path: Path) -> None:
+    for name, rate in (("slow", 0.1), ("fast", 0.5)):
+        (tmp_path / name).mkdir()
+        page(tmp_path / name, outcome(record("a"), run_config={"rate": rate, "rounds": 3}))
+    said = text_of(comparison_of([read_results(tmp_path / name) for name in ("slow", "fast")]))
+    assert "rate (run config) 0.1 0.5" in said
+    assert "rounds" not in said
+
+
+def test_a_page_says_on_what_a_run_ran_and_with_which_config(tmp_path: Path) -> None:
+    run = outcome(
+        record("a"),
+        run_config={"rate": 0.1, "deep.on": True},
+        environment={"python": "3.11.2", "system": "Debian"},
+        packages={"torch": "2.13.0"},
+    )
+    said = text_of(page(tmp_path, run))
+    assert "Python 3.11.2 System Debian" in said
+    assert "Run config deep.on true rate 0.1" in said
+    assert "1 package beside Flower torch 2.13.0" in said
 
 
 @pytest.mark.parametrize("count", [1, 9])

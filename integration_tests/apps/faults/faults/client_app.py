@@ -46,6 +46,8 @@ def train(message: Message, context: Context) -> Message:
         write_pid(Path(pid_dir, f"{partition_id}-{server_round}"))
     if here_and_now == (config["exit-partition"], config["exit-round"]):
         os._exit(9)
+    if here_and_now == (config["raise-partition"], config["raise-round"]):
+        raise RuntimeError("raised on purpose")
     if here_and_now == (config["sleep-partition"], config["sleep-round"]):
         time.sleep(float(config["sleep-seconds"]))
     if f"{partition_id}-{server_round}" in str(config["hold"]).split():
