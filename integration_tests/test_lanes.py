@@ -20,6 +20,7 @@ from integration_tests.harness import (
     attached_federation,
     descendants,
     finish,
+    free_port,
     run_on,
     wait_until,
     with_command_line,
@@ -206,6 +207,15 @@ def kafka_topics(broker: Broker) -> Stage:
     return Stage(lane, environment(), lambda: broker.records(lane, "north", "south"))
 
 
+@pytest.fixture
+def https_server(tmp_path: Path) -> Stage:
+    """Nothing lies in between: letters are in the central's temporary folder."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    variables = environment(TMPDIR=str(temporary))
+    return Stage(f"https://127.0.0.1:{free_port()}", variables, lambda: files_below(temporary))
+
+
 def files_below(folder: Path) -> int:
     return len([path for path in folder.rglob("*") if path.is_file()])
 
@@ -228,6 +238,7 @@ STAGES = (
     "local_folder",
     pytest.param("sftp_folder", marks=pytest.mark.thorough),
     pytest.param("kafka_topics", marks=pytest.mark.thorough),
+    pytest.param("https_server", marks=pytest.mark.thorough),
 )
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
 from proxy.errors import UsageError, reason_of
-from proxy.lanes.mailbox import MailboxUnreachable
+from proxy.lanes.mailbox import MailboxUnreachable, need_room
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, Producer
@@ -137,6 +137,8 @@ class KafkaMailbox:
             if number == 0:
                 if partial is not None:
                     partial.file.close()
+                self._partial = None  # what does not fit is passed over, record by record
+                need_room(into.parent, count * len(value))
                 path = into.with_name(f"{into.name}.part")
                 partial = self._partial = _Partial(name, offset, path, path.open("wb"))
             if partial is None or partial.name != name or partial.number != number:
