@@ -1,5 +1,6 @@
 """What lanes stand on in the tests: an SSH server of its own, and resident stations."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from integration_tests.harness import free_port, listens, wait_until
-from proxy.lanes.kafka import KafkaMailbox
+from proxy.lanes.kafka import topics_of
+from proxy.lanes.kafka_client import KafkaClient
 from proxy.system.process import Process
 
 # Names an Apache Kafka to run the tests on: HOST:PORT, or HOST:PORT?FILE with a client's settings.
@@ -115,7 +117,7 @@ class Broker:
         self.folder = folder
         self.address = address or f"127.0.0.1:{free_port()}"
         self.ours = not address
-        self._query = f"?properties={properties}" if properties else ""
+        self.query = f"?properties={properties}" if properties else ""
         self._process: Process | None = None
 
     def start(self) -> None:
@@ -140,16 +142,23 @@ class Broker:
 
     def lane(self, *stations: str) -> str:
         """Make topics for stations; returns the lane's URL."""
-        lane = f"kafka://{self.address}/test-{uuid.uuid4().hex[:8]}{self._query}"
+        lane = f"kafka://{self.address}/test-{uuid.uuid4().hex[:8]}{self.query}"
         topics = [NewTopic(topic, 1, 1) for topic in _topics(lane, stations)]
-        admin = AdminClient(_client(lane))
+        admin = AdminClient(self.settings)
         for made in admin.create_topics(topics).values():
             made.result(30.0)
         return lane
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """What a client of it needs."""
+        client = KafkaClient.of(f"//{self.address}/any{self.query}")
+        settings: dict[str, object] = client.made(dict, {}, logging.getLogger("test"))
+        return settings
+
     def records(self, lane: str, *stations: str) -> int:
         """Return how many records lie in the topics of a lane."""
-        consumer = Consumer({**_client(lane), "group.id": "test"})
+        consumer = Consumer({**self.settings, "group.id": "test"})
         try:
             ends = [
                 consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=30.0)
@@ -160,16 +169,9 @@ class Broker:
             consumer.close()
 
 
-def _client(lane: str) -> dict[str, object]:
-    mailbox = KafkaMailbox(lane.removeprefix("kafka:"), "any", at_station=False)
-    settings: dict[str, object] = mailbox._made(dict, {})
-    return settings
-
-
 def _topics(lane: str, stations: Sequence[str]) -> list[str]:
     prefix = urlsplit(lane).path.strip("/")
-    boxes = ("to-station", "to-central")
-    return [f"{prefix}.{station}.{box}" for station in stations for box in boxes]
+    return [topic for station in stations for topic in topics_of(prefix, station)]
 
 
 @contextmanager
