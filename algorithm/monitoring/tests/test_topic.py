@@ -1,7 +1,7 @@
 """Entries in a Kafka topic; `integration_tests/test_kafka.py` has it on a broker."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,7 +53,7 @@ class FakeKafka:
 
 
 @pytest.fixture
-def kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKafka]:
+def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
     fake = FakeKafka()
     monkeypatch.setattr("proxy.lanes.kafka_client._confluent_kafka", lambda: fake)
     return fake
