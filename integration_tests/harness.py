@@ -172,9 +172,13 @@ def superlink(flower: Flower, folder: Path) -> Iterator[Federation]:
         started.process.stop()
 
 
-def listens(address: str) -> bool:
-    """Return whether anybody listens at an address."""
+def listens(address: str, prefix: Sequence[str] = ()) -> bool:
+    """Return whether anybody listens at an address; `prefix` begins a command that sees it."""
     host, _, port = address.rpartition(":")
+    if prefix:
+        look = f"import socket; socket.create_connection(({host!r}, {port}), 5)"
+        command = [*prefix, sys.executable, "-c", look]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) == 0
 

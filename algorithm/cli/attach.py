@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from algorithm.cli.shared.interrupt import Interrupted
-from algorithm.cli.shared.observing import add_metrics, online_of, takers
+from algorithm.cli.shared.observing import add_events_topic, add_metrics, online_of, takers
 from algorithm.cli.shared.options import Commands, add_command, add_output, add_superlink
 from algorithm.cli.shared.researcher import add_collaboration, add_login, add_organizations, wanted
 from algorithm.cli.shared.stations import (
@@ -58,6 +58,7 @@ def add(commands: Commands) -> None:
     add_lane_options(parser)
     add_output(parser, "events.jsonl")
     add_metrics(parser)
+    add_events_topic(parser)
     add_vantage6_options(parser)
 
 

@@ -23,6 +23,7 @@ _COMMANDS = {
     "attach": "algorithm.cli.attach",
     "station": "algorithm.cli.station",
     "keys": "algorithm.cli.keys",
+    "kafka": "algorithm.cli.kafka",
     "image": "algorithm.cli.vantage6.image",
     "submit": "algorithm.cli.vantage6.submit",
     "watch": "algorithm.cli.vantage6.watch",

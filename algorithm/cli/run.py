@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from algorithm.cli.shared.interrupt import Interrupted
-from algorithm.cli.shared.observing import add_metrics, takers
+from algorithm.cli.shared.observing import add_events_topic, add_metrics, takers
 from algorithm.cli.shared.options import (
     Commands,
     add_app,
@@ -47,6 +47,7 @@ def add(commands: Commands) -> None:
     add_mode(parser, DEFAULT_MODE)
     add_output(parser, "run.json, events.jsonl and the logs")
     add_metrics(parser)
+    add_events_topic(parser)
     add_json(parser, "run.json")
     add_station_options(parser)
     add_lane_options(parser)
