@@ -25,7 +25,7 @@ OPTIONS = {
     "run": {"--run-config", "--mode", "--output", "--json", "--metrics", *STATIONS, *LANES},
     "attach": {
         *("--superlink", "--root-certificates", "--keys", "--vantage6"),
-        *("--output", "--metrics"),
+        *("--output", "--metrics", "--journal", "--keep-replies"),
         *(STATIONS | LANES | VANTAGE6 | LOGIN),
     },
     "station": {"--check"},
