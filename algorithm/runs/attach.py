@@ -82,10 +82,9 @@ class Attached:
         access: Access = ANYBODY,
         journal: Journal | None = None,
     ) -> None:
-        if journal is not None:
+        if journal is not None and not journal.is_run:
             # What stations on this machine promised is in their folders.
-            folder = journal.folder / "work"
-            folder.mkdir(exist_ok=True)
+            folder = journal.work
             if isinstance(stations, Organizations) and stations.job is not None:
                 stations = replace(stations, job=journal.history.name)
         self.folder = folder
@@ -123,7 +122,7 @@ def _identities(
     if access.keys is not None:
         paths = key_paths(access.keys, stations)
         return {name: Identity(path) for name, path in zip(stations, paths, strict=True)}
-    if journal is None:
+    if journal is None or journal.is_run:
         return {}
     folder = journal.folder / "keys"
     paths = key_paths(folder, stations)

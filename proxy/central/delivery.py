@@ -415,8 +415,10 @@ class Delivery:
         try:
             yield
         finally:
-            for path in self._station.folder.iterdir():
-                path.unlink(missing_ok=True)
+            # What is said again may be followed by the message whose bundle this is.
+            if self._past.answer is None or self._was_announced:
+                for path in self._station.folder.iterdir():
+                    path.unlink(missing_ok=True)
 
 
 def _metrics(reply: Reply, answer: Bundle) -> Metrics:

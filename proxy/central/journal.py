@@ -137,6 +137,7 @@ class Journal:
                 self._replay = Replay(run.entries)
                 self._note({"event": "resumed", "at": time.time()})
                 return run.fixed
+        self.difference = None
         self._note({"event": "run", "about": about, "fixed": fixed})
         self._replay = Replay([])
         self._remove_unneeded()
@@ -151,6 +152,18 @@ class Journal:
         """Note why the run cannot go on: the next `begin` begins anew."""
         self._note({"event": "differs", "why": reason})
         self._remove_unneeded()
+
+    def check(self) -> None:
+        """Raise `Differs` if the run cannot go on."""
+        if self.difference is not None:
+            raise self.difference
+
+    @property
+    def work(self) -> Path:
+        """The folder for all else that has to survive; it is there."""
+        folder = self.folder / "work"
+        durable.make_folder(folder)
+        return folder
 
     @property
     def is_run(self) -> bool:

@@ -22,7 +22,11 @@ LANES = {"--lane", "--lane-keys", "--unsealed"}
 VANTAGE6 = {"--collaboration", "--organizations", "--database", "--session", "--dataframe"}
 # The options of each command; a change of these is a change of what users rely on.
 OPTIONS = {
-    "run": {"--run-config", "--mode", "--output", "--json", "--metrics", *STATIONS, *LANES},
+    "run": {
+        *("--run-config", "--mode", "--output", "--json", "--metrics"),
+        *("--journal", "--resume", "--keep-replies"),
+        *(STATIONS | LANES),
+    },
     "attach": {
         *("--superlink", "--root-certificates", "--keys", "--vantage6"),
         *("--output", "--metrics", "--journal", "--keep-replies"),

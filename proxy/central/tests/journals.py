@@ -3,7 +3,7 @@
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Event, Stage
 from proxy.central.journal import Journal
 from proxy.central.tests.bridges import TRAINED, QuickClock, Watch
+from proxy.errors import CarrierError
 from proxy.fleet.releases import SCHEMAS, Schema
-from proxy.testing import FakeSuperLink, MemoryCarrier
+from proxy.testing import ClientApp, Content, FakeSuperLink, MemoryCarrier, Objects
 from proxy.tests.helpers import wait_until
 from proxy.transport.identity import Identity, key_paths, make_keys
 from proxy.transport.superlink import SuperLink
@@ -30,20 +31,30 @@ class Station(MemoryCarrier):
     ----------
     trained : Counter[str]
         How often each message was trained.
+    clientapp : ClientApp
+        What answers the messages.
+    had : set[str]
+        Messages that a ClientApp had whose replies are lost.
     """
 
     def __init__(
         self,
         folder: Path,
         schema: Schema = SCHEMAS[-1],
-        stations: Sequence[str] = ("north",),
     ) -> None:
-        super().__init__(lambda _: TRAINED, stations, schema)
+        self.clientapp: ClientApp = lambda _: TRAINED
+        super().__init__(self._answer, ("north",), schema)
         folder.mkdir()
         self.trained: Counter[str] = Counter()
+        self.had: set[str] = set()
         self._replies = folder
 
+    def _answer(self, content: Objects) -> Content:
+        return self.clientapp(content)
+
     def exchange(self, station: str, exchange: Exchange) -> None:
+        if exchange.message_id in self.had:
+            raise CarrierError("The station does not train twice.")
         reply = self._replies / exchange.message_id
         if not reply.exists():
             super().exchange(station, exchange)
