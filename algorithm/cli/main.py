@@ -31,6 +31,7 @@ _COMMANDS = {
     "kill": "algorithm.cli.vantage6.kill",
     "delete": "algorithm.cli.vantage6.delete",
     "report": "algorithm.cli.report",
+    "runs": "algorithm.cli.runs",
     "record": "algorithm.cli.record",
     "replay": "algorithm.cli.replay",
     "compat": "algorithm.cli.compat",

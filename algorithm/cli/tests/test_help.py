@@ -23,10 +23,14 @@ LANES = {"--lane", "--lane-keys", "--unsealed"}
 VANTAGE6 = {"--collaboration", "--organizations", "--database", "--session", "--dataframe"}
 # The options of each command; a change of these is a change of what users rely on.
 OPTIONS = {
-    "run": {"--run-config", "--mode", "--output", "--json", *OBSERVED, *STATIONS, *LANES},
+    "run": {
+        *("--run-config", "--mode", "--output", "--json", *OBSERVED),
+        *("--journal", "--resume", "--keep-replies"),
+        *(STATIONS | LANES),
+    },
     "attach": {
         *("--superlink", "--root-certificates", "--keys", "--vantage6"),
-        *("--output", *OBSERVED),
+        *("--output", *OBSERVED, "--journal", "--keep-replies"),
         *(STATIONS | LANES | VANTAGE6 | LOGIN),
     },
     "station": {"--check"},
