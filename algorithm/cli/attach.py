@@ -4,6 +4,7 @@ import argparse
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,6 +31,7 @@ from algorithm.runs.organizations import Organizations
 from algorithm.runs.recording import Recording
 from algorithm.runs.stations import Stations
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
+from proxy.central.journal import Journal
 from proxy.errors import BridgeError, UsageError
 from proxy.system.process import Workspace
 
@@ -123,7 +125,10 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
         _told(Feed(*taking), outcome) as feed,
         recording.between(options.superlink) as superlink,
         closing(
-            Attached(stations, superlink, workspace.path, Progress(screen), feed, access, journal)
+            Attached(
+                _under(journal, stations),
+                *(superlink, workspace.path, Progress(screen), feed, access, journal),
+            )
         ) as attached,
     ):
         if metrics is not None:
@@ -134,6 +139,13 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
         )
         while True:
             signal.pause()
+
+
+def _under(journal: Journal | None, stations: Stations) -> Stations:
+    """Return the stations of a journal's job: they find what they had for it before."""
+    if journal is not None and isinstance(stations, Organizations) and stations.job is not None:
+        return replace(stations, job=journal.history.name)
+    return stations
 
 
 def _lifetime(options: argparse.Namespace, stations: Stations) -> Lifetime:

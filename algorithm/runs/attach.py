@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from algorithm.monitoring.feed import Feed
-from algorithm.runs.organizations import Organizations
 from algorithm.runs.stations import Stations
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.journal import Journal
@@ -86,8 +85,6 @@ class Attached:
         if journal is not None and not journal.is_run:
             # What stations on this machine promised is in their folders.
             folder = journal.work
-            if isinstance(stations, Organizations) and stations.job is not None:
-                stations = replace(stations, job=journal.history.name)
         self.folder = folder
         self.carrier = stations.carrier(folder)
         with ExitStack() as stack:
