@@ -6,6 +6,7 @@ place; `Direct` is neither. An app that is run on it does not know which.
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ COMMAND = str(Path(sys.executable).with_name("flower-v6"))
 _CONNECTION = "test"
 # Generous: machines that run tests are slow and shared.
 PATIENCE_SECONDS = 240.0
+# Below those that the kernel gives to whoever connects (`ip_local_port_range`): one that is chosen
+# here is still free when a server takes it, some seconds later.
+_PORTS = range(20_000, 32_000)
 
 
 def installed(release: str, packages: Sequence[str] = ()) -> Flower:
@@ -168,20 +172,27 @@ def superlink(flower: Flower, folder: Path) -> Iterator[Federation]:
         started.process.stop()
 
 
-def listens(address: str) -> bool:
-    """Return whether anybody listens at an address."""
+def listens(address: str, prefix: Sequence[str] = ()) -> bool:
+    """Return whether anybody listens at an address; `prefix` begins a command that sees it."""
     host, _, port = address.rpartition(":")
+    if prefix:
+        look = f"import socket; socket.create_connection(({host!r}, {port}), 5)"
+        command = [*prefix, sys.executable, "-c", look]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) == 0
 
 
 def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens at, on any address of this machine."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"{count} ports of {_PORTS} are not free")
 
 
 def free_port() -> int:

@@ -1,5 +1,6 @@
 """What lanes stand on in the tests: an SSH server of its own, and resident stations."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -17,15 +18,17 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from integration_tests.harness import free_port, listens, wait_until
-from proxy.lanes.kafka import KafkaMailbox
+from proxy.lanes.kafka import topics_of
+from proxy.lanes.kafka_client import KafkaClient
 from proxy.system.process import Process
 
 # Names an Apache Kafka to run the tests on: HOST:PORT, or HOST:PORT?FILE with a client's settings.
 KAFKA_VARIABLE = "FLOWER_V6_TEST_KAFKA"
+LOOPBACK = "127.0.0.1"
 _PROGRAMS = Path(sys.executable).parent
 _SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 _SSHD_CONFIG = """
-ListenAddress 127.0.0.1:{port}
+ListenAddress {address}:{port}
 HostKey {folder}/host
 AuthorizedKeysFile {folder}/user.pub
 PidFile none
@@ -50,9 +53,10 @@ class SshServer:
     """
 
     folder: Path
-    port: int
+    address: str
     home: Path
     url: str
+    prefix: tuple[str, ...]
     process: Process
 
     def stop(self) -> None:
@@ -62,11 +66,11 @@ class SshServer:
     def start(self) -> None:
         """Start it, again on the same port."""
         self.process = Process(
-            [_SSHD, "-D", "-e", "-f", str(self.folder / "config")],
+            [*self.prefix, _SSHD, "-D", "-e", "-f", str(self.folder / "config")],
             {"PATH": os.environ["PATH"]},
             self.folder / "log",
         )
-        wait_until(lambda: listens(f"127.0.0.1:{self.port}"), "the SSH server listens")
+        wait_until(lambda: listens(self.address, self.prefix), "the SSH server listens")
 
 
 def needed(program: str, package: str) -> None:
@@ -79,8 +83,10 @@ def needed(program: str, package: str) -> None:
 
 
 @contextmanager
-def ssh_server(folder: Path) -> Iterator[SshServer]:
-    """An SSH server until the end."""
+def ssh_server(
+    folder: Path, host: str = LOOPBACK, prefix: tuple[str, ...] = ()
+) -> Iterator[SshServer]:
+    """An SSH server until the end; `prefix` begins its command."""
     needed(_SSHD, "Debian's openssh-server")
     folder.mkdir(parents=True)
     port, home = free_port(), folder / "home"
@@ -92,11 +98,13 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
         subprocess.run(command, check=True)
     shutil.copy(folder / "user", home / ".ssh/id_ed25519")
     host_key = (folder / "host.pub").read_text()
-    (home / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
-    (folder / "config").write_text(_SSHD_CONFIG.format(port=port, folder=folder))
+    (home / ".ssh/known_hosts").write_text(f"[{host}]:{port} {host_key}")
+    config = _SSHD_CONFIG.format(address=host, port=port, folder=folder)
+    (folder / "config").write_text(config)
     user = os.environ.get("USER") or "root"
-    url = f"sftp://{user}@127.0.0.1:{port}{folder}/share"
-    server = SshServer(folder, port, home, url, process=None)  # type: ignore[arg-type]
+    url = f"sftp://{user}@{host}:{port}{folder}/share"
+    none: Process = None  # type: ignore[assignment]
+    server = SshServer(folder, f"{host}:{port}", home, url, prefix, none)
     server.start()
     try:
         yield server
@@ -110,12 +118,13 @@ class Broker:
     The one that KAFKA_VARIABLE names, with a file of settings; else one in a process.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = LOOPBACK, prefix: tuple[str, ...] = ()) -> None:
         address, _, properties = os.environ.get(KAFKA_VARIABLE, "").partition("?")
         self.folder = folder
-        self.address = address or f"127.0.0.1:{free_port()}"
+        self.prefix = prefix
+        self.address = address or f"{host}:{free_port()}"
         self.ours = not address
-        self._query = f"?properties={properties}" if properties else ""
+        self.query = f"?properties={properties}" if properties else ""
         self._process: Process | None = None
 
     def start(self) -> None:
@@ -125,13 +134,14 @@ class Broker:
         program = str(_PROGRAMS / "noida-db")
         needed(program, "pip's noida-db")
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [program, "start", "--only", "kafka", "--data-dir", str(self.folder)]
+        host, _, port = self.address.rpartition(":")
+        command = [*self.prefix, program, "start", "--only", "kafka", "--host", host]
         self._process = Process(
-            [*command, "--kafka-port", self.address.rpartition(":")[2]],
+            [*command, "--kafka-port", port, "--data-dir", str(self.folder)],
             {"PATH": os.environ["PATH"]},
             self.folder.with_suffix(".log"),
         )
-        wait_until(lambda: listens(self.address), "the broker listens")
+        wait_until(lambda: listens(self.address, self.prefix), "the broker listens")
 
     def stop(self) -> None:
         """End it, if it is ours."""
@@ -140,16 +150,23 @@ class Broker:
 
     def lane(self, *stations: str) -> str:
         """Make topics for stations; returns the lane's URL."""
-        lane = f"kafka://{self.address}/test-{uuid.uuid4().hex[:8]}{self._query}"
+        lane = f"kafka://{self.address}/test-{uuid.uuid4().hex[:8]}{self.query}"
         topics = [NewTopic(topic, 1, 1) for topic in _topics(lane, stations)]
-        admin = AdminClient(_client(lane))
+        admin = AdminClient(self.settings)
         for made in admin.create_topics(topics).values():
             made.result(30.0)
         return lane
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """What a client of it needs."""
+        client = KafkaClient.of(f"//{self.address}/any{self.query}")
+        settings: dict[str, object] = client.made(dict, {}, logging.getLogger("test"))
+        return settings
+
     def records(self, lane: str, *stations: str) -> int:
         """Return how many records lie in the topics of a lane."""
-        consumer = Consumer({**_client(lane), "group.id": "test"})
+        consumer = Consumer({**self.settings, "group.id": "test"})
         try:
             ends = [
                 consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=30.0)
@@ -160,16 +177,9 @@ class Broker:
             consumer.close()
 
 
-def _client(lane: str) -> dict[str, object]:
-    mailbox = KafkaMailbox(lane.removeprefix("kafka:"), "any", at_station=False)
-    settings: dict[str, object] = mailbox._made(dict, {})
-    return settings
-
-
 def _topics(lane: str, stations: Sequence[str]) -> list[str]:
     prefix = urlsplit(lane).path.strip("/")
-    boxes = ("to-station", "to-central")
-    return [f"{prefix}.{station}.{box}" for station in stations for box in boxes]
+    return [topic for station in stations for topic in topics_of(prefix, station)]
 
 
 @contextmanager
@@ -206,9 +216,11 @@ def webdav_server(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def kafka_broker(folder: Path) -> Iterator[Broker]:
-    """A broker until the end."""
-    broker = Broker(folder)
+def kafka_broker(
+    folder: Path, host: str = LOOPBACK, prefix: tuple[str, ...] = ()
+) -> Iterator[Broker]:
+    """A broker until the end; `prefix` begins its command."""
+    broker = Broker(folder, host, prefix)
     broker.start()
     try:
         yield broker

@@ -15,11 +15,15 @@ import pytest
 from algorithm.flower.environment import Flower
 from algorithm.tests.resident import Residents
 from integration_tests.harness import (
+    COMMAND,
     Direct,
     Federation,
+    alive,
     attached_federation,
     descendants,
     finish,
+    free_port,
+    native_federation,
     run_on,
     wait_until,
     with_command_line,
@@ -202,8 +206,17 @@ def sftp_folder(sshd: SshServer) -> Stage:
 
 @pytest.fixture
 def kafka_topics(broker: Broker) -> Stage:
-    lane = broker.lane("north", "south")
-    return Stage(lane, environment(), lambda: broker.records(lane, "north", "south"))
+    lane = broker.lane(*NAMES)
+    return Stage(lane, environment(), lambda: broker.records(lane, *NAMES))
+
+
+@pytest.fixture
+def https_server(tmp_path: Path) -> Stage:
+    """Nothing lies in between: letters are in the central's temporary folder."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    variables = environment(TMPDIR=str(temporary))
+    return Stage(f"https://127.0.0.1:{free_port()}", variables, lambda: files_below(temporary))
 
 
 def files_below(folder: Path) -> int:
@@ -224,10 +237,13 @@ def stage(request: pytest.FixtureRequest) -> Stage:
     return made
 
 
+NAMES = ("north", "south", "west")
+ALL = ("local_folder", "sftp_folder", "kafka_topics", "https_server")
 STAGES = (
     "local_folder",
     pytest.param("sftp_folder", marks=pytest.mark.thorough),
     pytest.param("kafka_topics", marks=pytest.mark.thorough),
+    pytest.param("https_server", marks=pytest.mark.thorough),
 )
 
 
@@ -255,6 +271,90 @@ def test_apps_end_as_natively_in_both_modes(
     wait_until(lambda: stage.left() == 0, "nothing is left on the lane")
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("stage", ALL, indirect=True)
+def test_exceptions_and_secure_aggregation_end_as_natively_in_both_modes(
+    stage: Stage, flower: Flower, tmp_path: Path
+) -> None:
+    """SecAgg+ wants three stations; the app that raises has a message for each of them."""
+    configs = ["", "", ""]
+    with native_federation(flower, tmp_path / "native", configs) as native:
+        (masked,) = run_on([native], "secagg", ".npz")
+        (raised,) = run_on([native], "raising", ".json", num_server_rounds=2)
+    residents = Residents(tmp_path, stage.lane, NAMES, flower.folder)
+
+    def check(federation: Federation | Direct) -> None:
+        (npz,) = run_on([federation], "secagg", ".npz")
+        (json,) = run_on([federation], "raising", ".json", num_server_rounds=2)
+        assert arrays(npz) == arrays(masked)
+        assert values(json) == values(raised)
+
+    with residents.running(stage.environment):
+        options = residents.options
+        with attached_federation(
+            flower, tmp_path / "bridge", *options, environment=stage.environment
+        ) as bridged:
+            check(bridged)
+        check(Direct(flower, tmp_path, options, stage.environment))
+    wait_until(lambda: stage.left() == 0, "nothing is left on the lane")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("stage", ALL, indirect=True)
+def test_a_station_that_is_killed_in_training_costs_one_error_reply(
+    flower: Flower, stage: Stage, tmp_path: Path
+) -> None:
+    residents = Residents(tmp_path, stage.lane, ("north", "south"), flower.folder)
+    disturbed = Disturbed(tmp_path)
+    with residents.running(stage.environment) as stations:
+        run = Direct(flower, tmp_path, residents.options, stage.environment).submit(
+            "faults", **disturbed.config
+        )
+        disturbed.hanging_clientapp()
+        kill(stations["north"])
+        stations["north"] = residents.start("north", stage.environment)
+        finish(run)
+    disturbed.check(ErrorCode.MESSAGE_UNAVAILABLE)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("stage", ALL, indirect=True)
+def test_the_work_for_a_central_that_was_killed_ends_and_the_next_one_is_answered(
+    flower: Flower, stage: Stage, tmp_path: Path
+) -> None:
+    residents = Residents(tmp_path, stage.lane, ("north", "south"), flower.folder)
+    disturbed = Disturbed(tmp_path)
+    with residents.running(stage.environment):
+        direct = Direct(flower, tmp_path, residents.options, stage.environment)
+        run = direct.submit("faults", **disturbed.config)
+        hanging = disturbed.hanging_clientapp()
+        kill(run)
+        (result,) = run_on([direct], "stateful", ".json", num_server_rounds=1)
+        assert values(result)["evaluate"]["1"] == [2, 2]
+        assert not alive({hanging})
+    trained = [line.split()[0] for line in (tmp_path / "journal").read_text().splitlines()]
+    assert len(trained) == len(set(trained))
+    wait_until(lambda: stage.left() == 0, "nothing is left on the lane")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("stage", ALL, indirect=True)
+def test_of_two_stations_with_one_name_key_and_lane_one_trains_and_both_ends_say_so(
+    flower: Flower, stage: Stage, tmp_path: Path
+) -> None:
+    residents = Residents(tmp_path, stage.lane, ("north", "south"), flower.folder)
+    twin = residents.file("twin")
+    twin.write_text(residents.file("north").read_text().replace('folder = "north"', 'folder = "t"'))
+    run = Direct(flower, tmp_path, residents.options, stage.environment)
+    with residents.running(stage.environment):
+        second = residents.start("twin", stage.environment)
+        (result,) = run_on([run], "stateful", ".json", num_server_rounds=3)
+        second.stop()
+    assert values(result)["evaluate"]["3"] == [6, 6]
+    there = [folder for folder in ("north", "t") if any((tmp_path / folder / "taken").iterdir())]
+    assert len(there) == 1
+
+
 @pytest.mark.parametrize("stage", ["sftp_folder"], indirect=True)
 def test_a_station_that_is_killed_in_training_while_its_lane_is_cut_costs_one_error_reply(
     sshd: SshServer, flower: Flower, stage: Stage, tmp_path: Path
@@ -274,8 +374,9 @@ def test_a_station_that_is_killed_in_training_while_its_lane_is_cut_costs_one_er
     assert "does not train twice" in str(disturbed.replies(2)[0])
 
 
-def kill(station: Process) -> None:
-    """End a station's own process at once, as a power cut does."""
-    (pid,) = with_command_line(descendants(station._popen.pid), "algorithm.cli")
-    os.kill(pid, signal.SIGKILL)
-    station.stop()
+def kill(command: Process) -> None:
+    """End the command's own process at once, as a power cut does."""
+    for program in ("algorithm.cli", COMMAND):
+        for pid in with_command_line(descendants(command._popen.pid), program):
+            os.kill(pid, signal.SIGKILL)
+    command.stop()

@@ -15,6 +15,7 @@ import pytest
 from integration_tests.harness import alive, wait_until
 from integration_tests.test_vantage6_failures import assert_trained_once, errors
 from integration_tests.vantage6.apps import ImageOf
+from integration_tests.vantage6.command import flower_v6, login
 from integration_tests.vantage6.faults import FaultsRun
 from integration_tests.vantage6_5.cluster import Cluster
 from integration_tests.vantage6_5.node import Node
@@ -24,12 +25,14 @@ from proxy.fleet.messages import ErrorCode
 
 # How long HQ is away.
 _OUTAGE_SECONDS = 30.0
+# Until a run sends its first message, on a busy machine.
+_START_SECONDS = 600.0
 # After that nothing is left of a run, a pod's 30 s for its end among it.
 _END_SECONDS = 60.0
 # A lost result may cost a message so much more than one that is not lost.
 _LOST_SECONDS = 30.0
-# As often as a node can start them.
-_BETWEEN_SECONDS = 1.5
+# Other runs begin so much apart: more would queue up at a busy node, and messages behind them.
+_BETWEEN_SECONDS = 3.0
 _NORTH, _SOUTH = range(2)
 
 
@@ -75,7 +78,7 @@ def test_every_message_is_answered_once_while_its_node_loses_results(
             config={"num-server-rounds": messages},
             supernodes=supernodes,
         )
-        outcome = run.outcome(60.0 * messages)
+        outcome = run.outcome(_START_SECONDS + 60.0 * messages)
     assert not errors(outcome)
     assert len(outcome["messages"]) == messages
     assert_trained_once(run.journals, messages)
@@ -89,11 +92,15 @@ def others(researcher: Researcher, probe: str, node: Node) -> Iterator[None]:
     """Have tasks that do nothing run at a node, one after the other, for a while."""
     enough = Event()
 
-    def create() -> None:
-        while not enough.wait(_BETWEEN_SECONDS):
-            researcher.create_as("federated_compute", probe, "look", node.organization.id)
+    def run_one() -> None:
+        task = researcher.create_as("federated_compute", probe, "look", node.organization.id)
+        wait_until(lambda: researcher.status_of_run(task) != "pending", "it has begun")
 
-    creating = Thread(target=create)
+    def run_others() -> None:
+        while not enough.wait(_BETWEEN_SECONDS):
+            run_one()
+
+    creating = Thread(target=run_others)
     creating.start()
     try:
         yield
@@ -169,7 +176,10 @@ def test_what_is_killed_costs_one_reply_and_outages_none(
 def test_nothing_is_left_of_a_run_whose_central_function_is_ended(
     plain_5: Collaboration, image_of_5: ImageOf
 ) -> None:
-    """By the user, and by the kernel: of that, vantage6 tells nobody. No idle limit helps."""
+    """By the user, and by the kernel: that is seen by whoever watches the run. No idle limit helps.
+
+    `submit` watches, too.
+    """
     user, kernel = (
         FaultsRun(
             plain_5,
@@ -188,6 +198,9 @@ def test_nothing_is_left_of_a_run_whose_central_function_is_ended(
     assert alive(processes)
     user.kill()
     kernel.central_container().kill()
+    watched = flower_v6(login(plain_5), "watch", str(kernel.task))
+    assert "North Hospital, South Hospital are told that it is over" in watched.stdout
+    assert watched.returncode == 1
     wait_until(
         lambda: not (user.containers() or kernel.containers() or alive(processes)),
         "nothing is left of the runs",

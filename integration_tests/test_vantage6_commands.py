@@ -3,9 +3,7 @@
 That runs end well: `test_vantage6_results.py`.
 """
 
-import os
 import sqlite3
-import subprocess
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,16 +13,9 @@ import requests
 
 from algorithm.flower.manifest import Manifest
 from algorithm.image.store_entry import store_entry
-from integration_tests.harness import (
-    COMMAND,
-    PATIENCE_SECONDS,
-    finish,
-    free_port,
-    start,
-    wait_until,
-)
+from integration_tests.harness import finish, free_port, start, wait_until
 from integration_tests.vantage6.apps import ImageOf
-from integration_tests.vantage6.command import login
+from integration_tests.vantage6.command import flower_v6, login
 from integration_tests.vantage6.faults import FaultsRun
 from integration_tests.vantage6.node import Settings
 from integration_tests.vantage6.registration import RESEARCHER, Administrator
@@ -33,18 +24,6 @@ from integration_tests.vantage6.stack import Collaboration, Stack
 from integration_tests.vantage6.store import store_of
 
 _NOWHERE = "http://127.0.0.1:9/api"
-
-
-def flower_v6(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, with a login in the environment."""
-    return subprocess.run(
-        [COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
 
 
 def error_of(environment: Mapping[str, str], *arguments: str) -> str:

@@ -187,4 +187,4 @@ def test_a_model_that_the_server_cannot_store_is_not_sent(
     errors = [each["error"] for each in run_report(researcher.output)["messages"]]
     assert len(errors) == 2
     for error in errors:
-        assert "more than the vantage6 server can store: 534375000" in error
+        assert "more than the vantage6 server can store: 301500000" in error

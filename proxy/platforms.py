@@ -64,6 +64,8 @@ class Platform:
         The time that a function has to end when it is killed, in seconds.
     failed_exit_code : int
         The exit code of a function that failed, and has left why.
+    may_be_on_sqlite : bool
+        Whether what creators store may be in a database of SQLite, with its limits.
     """
 
     variable: str
@@ -74,6 +76,7 @@ class Platform:
     station_owns_config: bool
     kill_seconds: float
     failed_exit_code: int = 1
+    may_be_on_sqlite: bool = False
 
     @property
     def loses_results(self) -> bool:
@@ -106,6 +109,8 @@ VANTAGE6_4 = Platform(
     station_owns_config=True,
     # task_manager.py, `cleanup`: the container is removed by force.
     kill_seconds=0.0,
+    # The configuration that `v6 server new` writes; 5's charts bring PostgreSQL.
+    may_be_on_sqlite=True,
 )
 VANTAGE6_5 = Platform(
     # node/k8s/container_manager.py, `_create_volume_mounts` and what calls it.

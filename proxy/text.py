@@ -2,7 +2,8 @@ r"""Cleans what others said, before it is shown, logged or kept.
 
 Stations, servers and apps choose names, errors and logs freely. On a terminal an escape sequence
 can move the cursor, change the window's title or answer for the user; a newline forges a line of a
-log; a bidirectional override shows a text in another order than it has.
+log; a bidirectional override shows a text in another order than it has. A password in a URL is kept
+out, whoever shows the URL.
 
 What is cleaned here is short, valid Unicode, and shows as what it is. A text that needs no
 cleaning stays as it is. Cleaning twice is the same as once.
@@ -33,6 +34,8 @@ _SEQUENCE = re.compile(
     # All other escape sequences.
     r"|\x1b[ -/]*[0-~]?"
 )
+# A user's password in a URL. Nobody has to see it who sees where something is.
+_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/\s]*@")
 # Control characters, and characters that show nothing or reorder what surrounds them. The joiners
 # U+200C and U+200D stay: emoji and some scripts need them.
 _HIDDEN = re.compile(
@@ -125,7 +128,7 @@ class LogFormatter(logging.Formatter):
 def _plain(text: str) -> str:
     """Return a line without sequences, hidden characters and lone surrogates."""
     text = _SEQUENCE.sub(_content, text).expandtabs(4)
-    text = _HIDDEN.sub("", text)
+    text = _PASSWORD.sub(r"\1***@", _HIDDEN.sub("", text))
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -4,21 +4,15 @@ import argparse
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from algorithm.cli.shared.interrupt import Interrupted
-from algorithm.cli.shared.observing import add_metrics, online_of, takers
-from algorithm.cli.shared.options import (
-    Commands,
-    add_collaboration,
-    add_command,
-    add_login,
-    add_organizations,
-    add_output,
-    add_superlink,
-    wanted,
-)
+from algorithm.cli.shared.journals import add_keep_replies, opened
+from algorithm.cli.shared.observing import add_events_topic, add_metrics, online_of, takers
+from algorithm.cli.shared.options import Commands, add_command, add_output, add_superlink
+from algorithm.cli.shared.researcher import add_collaboration, add_login, add_organizations, wanted
 from algorithm.cli.shared.stations import (
     add_lane_options,
     add_station_options,
@@ -33,9 +27,11 @@ from algorithm.researcher.attach import organizations_of
 from algorithm.researcher.collaboration import enter
 from algorithm.researcher.login import Settings
 from algorithm.runs.attach import Access, Attached
+from algorithm.runs.organizations import Organizations
 from algorithm.runs.recording import Recording
-from algorithm.runs.stations import Organizations, Stations
+from algorithm.runs.stations import Stations
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
+from proxy.central.journal import Journal
 from proxy.errors import BridgeError, UsageError
 from proxy.system.process import Workspace
 
@@ -61,10 +57,19 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="the stations' keys from `flower-v6 keys`, if the SuperLink authenticates SuperNodes",
     )
+    parser.add_argument(
+        "--journal",
+        type=Path,
+        metavar="DIR",
+        help="keep what is under way in this folder: started again with it after a kill, attach"
+        " goes on as the same SuperNodes; made if it is missing",
+    )
+    add_keep_replies(parser)
     add_station_options(parser)
     add_lane_options(parser)
     add_output(parser, "events.jsonl")
     add_metrics(parser)
+    add_events_topic(parser)
     add_vantage6_options(parser)
 
 
@@ -110,28 +115,44 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     outcome = Outcome(
         app="",
         flower_release=stations.release,
-        supernodes=Lifetime.PER_ROUND
-        if options.vantage6
-        else options.supernodes or DEFAULT_LIFETIME,
+        supernodes=_lifetime(options, stations),
         stations=list(stations.names),
     )
     with (
         Workspace() as workspace,
+        opened(options) as journal,
         takers(options, screen, workspace.path, anew=False) as (taking, metrics),
         _told(Feed(*taking), outcome) as feed,
         recording.between(options.superlink) as superlink,
         closing(
-            Attached(stations, superlink, workspace.path, Progress(screen), feed, access)
+            Attached(
+                _under(journal, stations),
+                *(superlink, workspace.path, Progress(screen), feed, access, journal),
+            )
         ) as attached,
     ):
         if metrics is not None:
             metrics.online = online_of(attached.carrier)
         screen.line(
             f"flower-v6 | {len(stations.names)} stations are SuperNodes of"
-            f" {options.superlink}; logs are in {workspace.path}; stop with Ctrl-C"
+            f" {options.superlink}; logs are in {attached.folder}; stop with Ctrl-C"
         )
         while True:
             signal.pause()
+
+
+def _under(journal: Journal | None, stations: Stations) -> Stations:
+    """Return the stations of a journal's job: they find what they had for it before."""
+    if journal is not None and isinstance(stations, Organizations) and stations.job is not None:
+        return replace(stations, job=journal.history.name)
+    return stations
+
+
+def _lifetime(options: argparse.Namespace, stations: Stations) -> Lifetime:
+    """Return how long the stations keep a SuperNode; in vantage6 that is not the user's alone."""
+    if isinstance(stations, Organizations):
+        return Lifetime.PER_ROUND if stations.idle_limit is None else Lifetime.WARM
+    return Lifetime(options.supernodes or DEFAULT_LIFETIME)
 
 
 @contextmanager

@@ -7,11 +7,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from types import ModuleType
+from importlib import import_module
 
-from algorithm.cli import attach, compat, keys, record, replay, report, run, station
 from algorithm.cli.shared.interrupt import Interrupted, heed_signals, interrupt
-from algorithm.cli.vantage6 import delete, fetch, image, kill, submit, watch
 from algorithm.monitoring.screen import Screen
 from proxy import __version__
 from proxy.errors import BridgeError, UsageError, reason_of
@@ -19,22 +17,25 @@ from proxy.system.private import keep_private
 from proxy.system.streams import flush_streams, ready_streams
 from proxy.text import block
 
-_COMMANDS: Sequence[ModuleType] = (
-    run,
-    attach,
-    station,
-    keys,
-    image,
-    submit,
-    watch,
-    fetch,
-    kill,
-    delete,
-    report,
-    record,
-    replay,
-    compat,
-)
+# The module of each command, in the order of the help.
+_COMMANDS = {
+    "run": "algorithm.cli.run",
+    "attach": "algorithm.cli.attach",
+    "station": "algorithm.cli.station",
+    "keys": "algorithm.cli.keys",
+    "kafka": "algorithm.cli.kafka",
+    "image": "algorithm.cli.vantage6.image",
+    "submit": "algorithm.cli.vantage6.submit",
+    "watch": "algorithm.cli.vantage6.watch",
+    "fetch": "algorithm.cli.vantage6.fetch",
+    "kill": "algorithm.cli.vantage6.kill",
+    "delete": "algorithm.cli.vantage6.delete",
+    "report": "algorithm.cli.report",
+    "runs": "algorithm.cli.runs",
+    "record": "algorithm.cli.record",
+    "replay": "algorithm.cli.replay",
+    "compat": "algorithm.cli.compat",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ready_streams()
     keep_private()
     try:
-        options = parser().parse_args(arguments)
+        if arguments is None:
+            arguments = sys.argv[1:]
+        options = parser(arguments[:1]).parse_args(arguments)
         screen = Screen(sys.stderr if options.json else sys.stdout, interrupt)
         level = logging.INFO if options.command in ("attach", "station") else logging.WARNING
         logging.basicConfig(level=level, handlers=[screen])
@@ -55,8 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         flush_streams()
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return what reads the command line."""
+def parser(names: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return what reads the command line.
+
+    Parameters
+    ----------
+    names : Sequence[str]
+        The commands that it shall know; all if there is one among them that is no command. The
+        others are not imported: that would take longer than many a command.
+    """
     parser = argparse.ArgumentParser(
         prog="flower-v6",
         description="Runs unmodified Flower apps on one machine, next to your own SuperLink, or in"
@@ -64,8 +74,10 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"flower-v6 {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in _COMMANDS:
-        module.add(commands)
+    if not names or not _COMMANDS.keys() >= set(names):
+        names = list(_COMMANDS)
+    for name in names:
+        import_module(_COMMANDS[name]).add(commands)
     return parser
 
 

@@ -7,6 +7,7 @@ from algorithm.cli.shared.options import Commands, add_command
 from algorithm.monitoring.screen import Screen
 from algorithm.station.service import problems, serve
 from algorithm.station.settings import Settings
+from proxy.text import block, one_line
 
 
 def add(commands: Commands) -> None:
@@ -35,8 +36,8 @@ def station(options: argparse.Namespace, screen: Screen) -> int | None:
         return None
     found = problems(settings)
     for problem in found:
-        screen.result(problem)
+        screen.result(block(problem))
     if found:
         return 1
-    screen.result(f"Station {settings.name} can serve on lane {settings.lane}.")
+    screen.result(one_line(f"Station {settings.name} can serve on lane {settings.lane}."))
     return None

@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable
 
 from proxy.errors import Vantage6Error
-from proxy.generations import generation_of
 from proxy.vantage6.container import Container
-from proxy.vantage6.login import ContainerLogin
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +23,10 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
     """
     if not container.platform.partial_has_token:
         return
+    # To import what speaks to servers takes a host longer than all else.
+    from proxy.generations import generation_of  # noqa: PLC0415
+    from proxy.vantage6.login import ContainerLogin  # noqa: PLC0415
+
     login = ContainerLogin(container.token)
     server = generation_of(container.platform).server(container.server, login)
     task = int(login.claims["task_id"])

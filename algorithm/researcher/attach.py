@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 
 from algorithm.researcher.collaboration import Researcher
-from algorithm.runs.stations import Organizations
+from algorithm.runs.organizations import Organizations
 from proxy.calls import LONGEST_SECONDS, Lifetime
 from proxy.errors import UsageError
 from proxy.generations import generation_of

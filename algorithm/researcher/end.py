@@ -6,6 +6,7 @@ from typing import Any
 
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import existing_task
+from algorithm.researcher.orphans import end_hosts
 from proxy.errors import NotFound, NotPermitted, UsageError
 from proxy.vantage6.server import Server, TaskStatus
 
@@ -16,6 +17,8 @@ _MOST_PASSES = 20
 def kill(server: Server, number: int, screen: Screen) -> None:
     """End a run: its central function, its hosts and its couriers.
 
+    Of one whose central function has ended, hosts may be left.
+
     Raises
     ------
     UsageError
@@ -25,6 +28,8 @@ def kill(server: Server, number: int, screen: Screen) -> None:
     """
     task = central_task(server, number)
     if _status(task).ended:
+        if end_hosts(server, number, screen):
+            return
         raise UsageError(f"Task {number} has ended already: {_status(task).explained}.")
     try:
         server.kill_task(number)

@@ -13,7 +13,7 @@ from proxy.errors import ServerUnreachable, Vantage6Error
 from proxy.generations import generation_of
 from proxy.vantage6 import payload
 from proxy.vantage6.data import Place, Wanted
-from proxy.vantage6.v4.stores import has_image, stores_of
+from proxy.vantage6.stores import has_image, stores_of
 
 # `TaskInputSchema` in vantage6 4.15, `vantage6/server/resource/common/input_schema.py`.
 _MAX_DESCRIPTION = 1024
@@ -74,7 +74,8 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
             f"flower-v6 | warning: the node of {each.name} is offline; its tasks stay pending until"
             " it is online"
         )
-    server, place = researcher.server, Place(researcher.collaboration.id, what.image)
+    server, store = researcher.server, _store(researcher, what.image, screen)
+    place = Place(researcher.collaboration.id, what.image, store)
     prepare = generation_of(server.platform).prepare
     data = prepare(server, place, stations, what.wanted, lambda text: screen.status(_line(text)))
     screen.status("")
@@ -88,7 +89,7 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
         "image": what.image,
         "collaboration_id": researcher.collaboration.id,
         **data.central,
-        **_store(researcher, what.image, screen),
+        **store,
     }
     with TemporaryDirectory() as folder:
         path = Path(folder, "input")
@@ -123,13 +124,10 @@ def _store(researcher: Researcher, image: str, screen: Screen) -> dict[str, Any]
     an image. Without it the task runs nevertheless.
     """
     server = researcher.server
-    if not server.names_stores:
-        return {}
     for store in stores_of(server, researcher.collaboration.id):
         try:
             if has_image(store, server, image):
-                # A server that does not know its own address asks the store in this one's name.
-                return {"store_id": store.id, "server_url": server.url}
+                return server.naming_store(store.id)
         except Vantage6Error as error:
             screen.line(f"flower-v6 | warning: {error.message} The task does not name the store.")
     return {}

@@ -1,16 +1,16 @@
 """Stations that stay, as a run reaches them: each on its lane."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.calls import DEFAULT_MODE, Mode
 from proxy.carriers import Carrier
 from proxy.errors import UsageError
-from proxy.lanes.keys import KeyPair, PublicKeys
+from proxy.lanes.keys import KeyPair, Pairing, PublicKeys
 from proxy.lanes.lane import End, LaneCarrier
-from proxy.lanes.letters import Seal
-from proxy.lanes.sealing import Sealed, Unsealed
+from proxy.lanes.sealing import seal_with
 from proxy.lanes.urls import open_mailbox
 
 CENTRAL_KEY = "central"
@@ -54,18 +54,23 @@ class LaneStations:
             If a key or a lane cannot be used.
         """
         folder.mkdir(exist_ok=True)
-        seal = self._seals()
-        ends = {
-            name: End(open_mailbox(lane, name, at_station=False), seal(name))
-            for name, lane in self.lanes.items()
-        }
+        keys = self._keys()
+        with ExitStack() as stack:
+            ends: dict[str, End] = {}
+            for name, lane in self.lanes.items():
+                mailbox = open_mailbox(lane, name, at_station=False, keys=keys[name])
+                stack.callback(mailbox.close)
+                ends[name] = End(mailbox, seal_with(keys[name]))
+            stack.pop_all()
         return LaneCarrier(ends, self.mode, folder)
 
-    def _seals(self) -> Callable[[str], Seal]:
+    def _keys(self) -> Mapping[str, Pairing | None]:
         if self.keys is None:
-            return lambda _: Unsealed()
-        keys, own = self.keys, KeyPair.read(self.keys / CENTRAL_KEY)
-        return lambda name: Sealed(own, PublicKeys.read(keys / f"{name}.pub"))
+            return dict.fromkeys(self.lanes)
+        own = KeyPair.read(self.keys / CENTRAL_KEY)
+        return {
+            name: Pairing(own, PublicKeys.read(self.keys / f"{name}.pub")) for name in self.lanes
+        }
 
 
 def lanes_of(given: Sequence[str]) -> dict[str, str]:

@@ -1,12 +1,12 @@
-"""The stations of a run, and how they are reached: on this machine, or in vantage6."""
+"""The stations of a run, and how they are reached on this machine."""
 
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from algorithm.flower.environment import ENVIRONMENT_VARIABLE, Flower
 from algorithm.flower.node_config import STATION_NAME, pairs, pairs_of, parsed
@@ -14,11 +14,8 @@ from proxy.calls import DEFAULT_MODE, LONGEST_SECONDS, Mode, Settings
 from proxy.carriers import Carrier
 from proxy.carriers.local import LocalStarter
 from proxy.carriers.tasks import TaskCarrier
-from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import UsageError
-from proxy.platforms import Creator
 from proxy.system.environment import for_functions
-from proxy.vantage6.server import Organization, Server
 
 # The program that a container would run; -E and -P keep the user's folders off its import path.
 _PROGRAM = (sys.executable, "-E", "-P", "-m", "algorithm")
@@ -99,65 +96,6 @@ class LocalStations:
         settings = {each.name: Settings(each.node_config, self.mode) for each in self.stations}
         # The carrier ends its hosts itself.
         return TaskCarrier(starter, settings, LONGEST_SECONDS if self.warm else None)
-
-
-@dataclass(frozen=True)
-class Organizations:
-    """Implements `Stations` with tasks for the organizations of a vantage6 collaboration.
-
-    Attributes
-    ----------
-    server : Server
-        Where the tasks are created.
-    organizations : Sequence[Organization]
-        The stations; their node configs differ in the number of the partition only.
-    members : Mapping[str, Any]
-        What all tasks have in common; see `Vantage6Starter`.
-    creator : Creator
-        What whoever creates the tasks is allowed.
-    deadline : float
-        Seconds that a station may take for a message.
-    release : str
-        The stations' Flower release; empty if it is not known.
-    mode : Mode
-        How the app runs.
-    idle_limit : float | None
-        Seconds without a message after which a warm SuperNode ends; None to keep none warm.
-    job : str | None
-        Names the job where the platform makes none of the tasks.
-    """
-
-    server: Server
-    organizations: Sequence[Organization]
-    members: Mapping[str, Any]
-    creator: Creator
-    deadline: float
-    release: str = ""
-    mode: Mode = DEFAULT_MODE
-    idle_limit: float | None = None
-    job: str | None = None
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The organizations' names."""
-        return [organization.name for organization in self.organizations]
-
-    def carrier(self, folder: Path) -> Carrier:
-        """Return a carrier to them; see `Stations.carrier`."""
-        starter = Vantage6Starter(
-            self.server,
-            self.organizations,
-            self.members,
-            folder,
-            self.creator,
-            self.job,
-        )
-        count = len(self.organizations)
-        settings = {
-            name: Settings(f"partition-id={index} num-partitions={count}", self.mode)
-            for index, name in enumerate(self.names)
-        }
-        return TaskCarrier(starter, settings, self.idle_limit)
 
 
 def local_stations(number: int, node_configs: Sequence[str]) -> list[LocalStation]:

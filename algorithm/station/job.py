@@ -4,6 +4,7 @@
     clientapp.log                    what the ClientApps wrote, in direct mode
     contexts/<run id>                direct mode: what the ClientApp keeps between messages
     contexts/life                    names this folder: in another one there are no Contexts
+    instance                         names this folder, at a station that stays
     host.lock                        held by the host while it lives
     messages/<message id>/
         instruction.bundle           what the courier left for the host
@@ -21,6 +22,7 @@ Standard library only: couriers start quickly.
 
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -108,6 +110,16 @@ class Job:
         self.objects = ObjectStore(folder / "cache")
         for each in (self._messages, self._taken):
             durable.make_folder(each)
+
+    @property
+    def instance(self) -> str:
+        """A name that no other folder has, chosen when it is first asked for."""
+        path = self.folder / "instance"
+        with suppress(FileNotFoundError):
+            if name := path.read_text():
+                return name
+        durable.write(path, uuid.uuid4().hex.encode())
+        return path.read_text()
 
     @property
     def over(self) -> bool:

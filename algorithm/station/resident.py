@@ -12,6 +12,7 @@ a failure if a ClientApp had it. It is never trained twice.
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ _STOP_SECONDS = 5.0
 _OLDEST_LETTER_SECONDS = LONGEST_SECONDS + 24 * 3600.0
 _KEEP_MARKS_SECONDS = 2 * _OLDEST_LETTER_SECONDS
 _TIDY_SECONDS = 24 * 3600.0
+_MOST_OTHERS = 1000
 
 Start = Callable[[int], Runtime]
 
@@ -107,6 +109,9 @@ class Resident:
         self._name = name
         self._clock = clock
         self._job = job
+        self._instance = job.instance
+        # Letters for another station of our name: they are its own to remove, while it is there.
+        self._others: deque[str] = deque(maxlen=_MOST_OTHERS)
         self._mailbox, self._seal = mailbox, seal
         self._starts, self._policy = starts, policy
         self._keep_warm = warm
@@ -161,6 +166,8 @@ class Resident:
             try:
                 if name := self._mailbox.receive(letter, _LOOK_SECONDS):
                     self._take(name, letter)
+            except LetterRefused as error:
+                self._refuse(error.message)
             except (BridgeError, OSError) as error:
                 log.warning("%s", error)
                 self._end.wait(_TROUBLE_PAUSE_SECONDS)
@@ -176,13 +183,18 @@ class Resident:
             self._check(head)
         except (LetterRefused, OSError) as error:
             reason = error.message if isinstance(error, LetterRefused) else reason_of(error)
-            log.warning("a letter is refused: %s", reason)
             for path in (body, letter):  # the disk may be full
                 path.unlink(missing_ok=True)
-            refusal = Head(Kind.REFUSAL, self._name, "", reason=reason)
-            self._until_sent(lambda: self._send(refusal), self._end)
+            self._refuse(reason)
             self._mailbox.done(name)
             return
+        if head.instance not in ("", self._instance):
+            body.unlink(missing_ok=True)
+            self._leave(name, head)
+            return
+        while self._others:  # whom they are for is gone: the central speaks to us now
+            self._mailbox.done(self._others[0])
+            self._others.popleft()
         if head.kind == Kind.INSTRUCTION and self._accept(_Order(head, name, body)):
             return
         if head.kind == Kind.WITHDRAWAL:
@@ -190,7 +202,29 @@ class Resident:
         body.unlink(missing_ok=True)
         self._mailbox.done(name)
         if head.kind == Kind.PING:
-            self._send(Head(Kind.PONG, self._name, head.exchange))
+            self._send(self._head(Kind.PONG, head.exchange))
+
+    def _leave(self, name: str, head: Head) -> None:
+        """Leave a letter to another station of our name; only the central hears of us."""
+        if not self._others:
+            log.warning(
+                "another station has the name %s, the same key and lane, and another folder: this"
+                " one does nothing while that one is there; give each a name of its own",
+                self._name,
+            )
+        self._others.append(name)
+        if head.kind == Kind.PING:
+            self._send(self._head(Kind.PONG, head.exchange))
+
+    def _head(self, kind: Kind, exchange: str, message_id: str = "", reason: str = "") -> Head:
+        instance = self._instance
+        return Head(kind, self._name, exchange, message_id, reason=reason, instance=instance)
+
+    def _refuse(self, reason: str) -> None:
+        """Tell the central that a letter was not used."""
+        log.warning("a letter is refused: %s", reason)
+        refusal = self._head(Kind.REFUSAL, "", reason=reason)
+        self._until_sent(lambda: self._send(refusal), self._end)
 
     def _check(self, head: Head) -> None:
         if head.station != self._name:
@@ -325,7 +359,7 @@ class Resident:
 
     def _reply(self, order: _Order, message: Message) -> None:
         """Send the answer, or what the station has in its place."""
-        head = Head(Kind.REPLY, self._name, order.head.exchange, message.message_id)
+        head = self._head(Kind.REPLY, order.head.exchange, message.message_id)
         letter = self._folder / "reply.letter"
         answered = message.reply if message.answered() else message.missing
         try:

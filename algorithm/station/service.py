@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from algorithm.flower.environment import ENVIRONMENT_VARIABLE, Flower
@@ -14,10 +14,9 @@ from algorithm.station.runtimes import runtimes
 from algorithm.station.settings import Settings
 from proxy.calls import Mode
 from proxy.errors import BridgeError, UsageError, reason_of
-from proxy.lanes.keys import KeyPair, PublicKeys
-from proxy.lanes.letters import Seal
+from proxy.lanes.keys import KeyPair, Pairing, PublicKeys
 from proxy.lanes.mailbox import Mailbox
-from proxy.lanes.sealing import Sealed, Unsealed
+from proxy.lanes.sealing import seal_with
 from proxy.lanes.urls import open_mailbox
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,8 @@ def serve(settings: Settings) -> None:
     FlowerError
         If there is no Flower to use.
     """
-    mailbox, seal = _mailbox(settings), _seal(settings)
+    keys = _keys(settings)
+    seal, mailbox = seal_with(keys), _mailbox(settings, keys)
     if settings.flower_env is not None:
         os.environ[ENVIRONMENT_VARIABLE] = str(settings.flower_env)
     release = Flower.from_environment().release
@@ -63,7 +63,7 @@ def _tidy(job: Job) -> None:
 def problems(settings: Settings) -> list[str]:
     """Return what is wrong with a station; nothing if it can serve."""
     found: list[str] = []
-    for check in (_check_flower, _check_folder, _check_databases, _seal, _check_lane):
+    for check in (_check_flower, _check_folder, _check_databases, _check_keys, _check_lane):
         try:
             check(settings)
         except (BridgeError, OSError) as error:
@@ -89,8 +89,15 @@ def _check_databases(settings: Settings) -> None:
             raise UsageError(f"The database {label} is not there: {database.uri}.")
 
 
+def _check_keys(settings: Settings) -> None:
+    seal_with(_keys(settings))
+
+
 def _check_lane(settings: Settings) -> None:
-    with closing(_mailbox(settings)) as mailbox:
+    keys = None
+    with suppress(UsageError):  # that is said already
+        keys = _keys(settings)
+    with closing(_mailbox(settings, keys)) as mailbox:
         mailbox.check()
 
 
@@ -112,11 +119,11 @@ def _job(settings: Settings) -> Iterator[Job]:
         yield job
 
 
-def _mailbox(settings: Settings) -> Mailbox:
-    return open_mailbox(settings.lane, settings.name, at_station=True)
+def _mailbox(settings: Settings, keys: Pairing | None) -> Mailbox:
+    return open_mailbox(settings.lane, settings.name, at_station=True, keys=keys)
 
 
-def _seal(settings: Settings) -> Seal:
+def _keys(settings: Settings) -> Pairing | None:
     if settings.key is None or settings.central is None:
-        return Unsealed()
-    return Sealed(KeyPair.read(settings.key), PublicKeys.read(settings.central))
+        return None
+    return Pairing(KeyPair.read(settings.key), PublicKeys.read(settings.central))

@@ -20,12 +20,15 @@ class Residents:
     ----------
     keys : Path
         The keys of all ends.
+    prefix : tuple[str, ...]
+        What the stations' commands begin with.
     """
 
     def __init__(self, folder: Path, lane: str, names: tuple[str, ...], flower: Path) -> None:
         self.folder = folder
         self.lane = lane
         self.names = names
+        self.prefix: tuple[str, ...] = ()
         self.keys = folder / "keys"
         lane_keys_for(["central", *names], self.keys)
         for number, name in enumerate(names):
@@ -50,7 +53,10 @@ class Residents:
         log = self.folder / f"{name}.log"
         before = log.read_text().count("is on lane") if log.exists() else 0
         process = Process(
-            [*_PROGRAM, "station", str(self.file(name))], environment, log, grace=20.0
+            [*self.prefix, *_PROGRAM, "station", str(self.file(name))],
+            environment,
+            log,
+            grace=_SECONDS,
         )
         assert wait_until(
             lambda: log.read_text().count("is on lane") > before or not process.running, _SECONDS

@@ -1,9 +1,12 @@
 """The command flower-v6 as a researcher uses it with vantage6, of either generation."""
 
 import json
+import os
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
-from integration_tests.harness import finish, start
+from integration_tests.harness import COMMAND, PATIENCE_SECONDS, finish, start
 from integration_tests.vantage6 import stack as stack_4
 from integration_tests.vantage6.page import shown
 from integration_tests.vantage6_5 import stack as stack_5
@@ -37,3 +40,15 @@ def submit(collaboration: Collaboration, image: str, output: Path, *options: str
     if (report := output / "run.json").exists():
         shown(json.loads(report.read_text()))
     return submission
+
+
+def flower_v6(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, with a login in the environment."""
+    return subprocess.run(
+        [COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )

@@ -1,7 +1,6 @@
 """An algorithm store, which a collaboration of a real vantage6 knows."""
 
 import json
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import requests
 
+from integration_tests.harness import free_port
 from integration_tests.vantage6.program import Program
 from integration_tests.vantage6.researcher import Researcher
 from integration_tests.vantage6.server import logging_settings
@@ -21,9 +21,7 @@ _ANSWERS_WITHIN_SECONDS = 5.0
 @contextmanager
 def store_of(collaboration: Collaboration, folder: Path, entry: Mapping[str, Any]) -> Iterator[str]:
     """Have a store for a while that has approved an algorithm; yields its API's address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     config = folder / "store.yaml"
     config.write_text(

@@ -41,6 +41,7 @@ class Keycloak(ThreadingHTTPServer):
 
     def __init__(self, admin_secret: str, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
+        self.admin_secret = admin_secret
         self.realm = Realm(f"http://127.0.0.1:{self.server_address[1]}")
         self.realm.add_service_account(ADMIN_CLIENT, secret=admin_secret)
         for name, grant in ((USERS_CLIENT, DEVICE_GRANT), (TESTS_CLIENT, "password")):

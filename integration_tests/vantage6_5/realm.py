@@ -84,7 +84,7 @@ class Realm:
 
     url: str
     name: str = "vantage6"
-    token_seconds: int = 3600
+    token_seconds: int = 14400
     refresh_seconds: int = 36000
     device_seconds: int = 600
     device_interval: int = 1

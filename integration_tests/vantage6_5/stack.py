@@ -20,7 +20,7 @@ from integration_tests.vantage6_5.hq import ADMINISTRATOR, HQ
 from integration_tests.vantage6_5.keycloak import Keycloak, running_keycloak
 from integration_tests.vantage6_5.kubernetes import running_kubernetes
 from integration_tests.vantage6_5.node import Node
-from integration_tests.vantage6_5.postgresql import running_postgresql
+from integration_tests.vantage6_5.postgresql import PostgreSQL, running_postgresql
 from integration_tests.vantage6_5.registration import (
     COLLABORATION_ADMIN,
     RESEARCHER,
@@ -78,13 +78,15 @@ class Collaboration:
 class Stack:
     """HQ that runs, and its collaborations, whose nodes do not run yet.
 
-    `cluster` is where the nodes' pods run, and `keycloak` where everybody logs in.
+    `cluster` is where the nodes' pods run, and `keycloak` where everybody logs in; `postgresql` has
+    HQ's database.
     """
 
     session: str
     folder: Path
     hq: HQ
     keycloak: Keycloak
+    postgresql: PostgreSQL
     cluster: Cluster
     administrator: Administrator
     plain: Collaboration
@@ -187,7 +189,10 @@ def running_stack() -> Iterator[Stack]:
         ]
         plain = collaboration("plain", ports[:count], None)
         encrypted = collaboration("encrypted", ports[count:], keys)
-        yield Stack(session, folder, hq, keycloak, cluster, administrator, plain, encrypted)
+        yield Stack(
+            *(session, folder, hq, keycloak, postgresql, cluster),
+            *(administrator, plain, encrypted),
+        )
 
 
 def _remove(session: str) -> None:

@@ -7,8 +7,9 @@ the station never heard of is brought once more: it trains no message twice.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from proxy.carriers.answers import UNDER_WAY, UNHEARD
 from proxy.errors import Cancelled, CarrierError, ServerUnreachable
@@ -17,12 +18,18 @@ from proxy.vantage6.server import Server
 
 log = logging.getLogger(__name__)
 
-# After so long without an answer, and then each time after a share of the time that it took so far.
+# A short message has its answer sooner.
+_FIRST_SECONDS = 8.0
+# After a station said that it is at work; and no sooner than after a share of what it took so far.
 _EVERY_SECONDS = 15.0
 _SHARE = 0.05
 _MOST_REST_SECONDS = 30.0
-# The result of the asking task may be lost, too.
-_LOST_SECONDS = 10.0
+# The results of tasks that ask may be lost, too, several in a row on a busy node: another one is
+# started beside them, and whichever is heard first tells. The longer none is, the more rarely.
+_LOST_SECONDS = 3.0
+_LOST_SHARE = 0.25
+# Server and node move a large message, and its answer, about so fast on a busy machine.
+_BYTES_PER_SECOND = 2_000_000
 # A function that has only just begun may not have its message yet.
 _UNHEARD = 2
 _UNHEARD_SECONDS = 3.0
@@ -40,6 +47,8 @@ class Asking:
         Creates a task that asks; returns its number.
     repeat : Callable[[], int]
         Creates a task that brings the message once more; returns its number.
+    size : int
+        Of the message, in bytes. The answer may be as large.
     clock : Callable[[], float]
         The time in seconds.
 
@@ -54,6 +63,7 @@ class Asking:
         server: Server,
         ask: Callable[[], int],
         repeat: Callable[[], int],
+        size: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.repeated = 0
@@ -62,9 +72,10 @@ class Asking:
         self._repeat = repeat
         self._clock = clock
         self._started = clock()
-        self._due = self._started + _EVERY_SECONDS
-        self._asked_at = 0.0
-        self._task = 0
+        self._moving = size / _BYTES_PER_SECOND
+        self._due = self._started + _FIRST_SECONDS + self._moving
+        # The tasks that ask and were not heard of, the oldest first, and when each was created.
+        self._asked: dict[int, float] = {}
         self._unheard = 0
 
     def answered(self, path: Path) -> bool:
@@ -77,43 +88,57 @@ class Asking:
         Cancelled
             If nobody wants the answer any more.
         """
-        try:
-            return self._look(path)
-        except (Cancelled, ServerUnreachable):
-            raise
-        except CarrierError as error:
-            log.debug("a task that asks for an answer failed: %s", error)
-            self._ask_again(_EVERY_SECONDS)
-            return False
-
-    def _look(self, path: Path) -> bool:
-        now = self._clock()
-        if not self._task:
-            if now >= self._due:
-                self._task, self._asked_at = self._ask(), now
-            return False
-        if not self._server.save_result(self._task, path):
-            if now - self._asked_at > _LOST_SECONDS and not self._waits():
-                self._ask_again(0.0)
-            return False
-        with payload.read(path) as result:
-            found = result.fields
-        if found not in (UNHEARD, UNDER_WAY):
-            return True
-        self._unheard = self._unheard + 1 if found == UNHEARD else 0
-        if self._unheard == _UNHEARD:
-            self.repeated, self._unheard = self._repeat(), 0
-        self._ask_again(_UNHEARD_SECONDS if self._unheard else _EVERY_SECONDS)
+        for task in tuple(self._asked):
+            try:
+                if not self._server.save_result(task, path):
+                    continue
+                with payload.read(path) as result:
+                    answer: Mapping[str, Any] = result.fields
+            except (Cancelled, ServerUnreachable):
+                raise
+            except CarrierError as error:
+                log.debug("a task that asks for an answer failed: %s", error)
+                self._rest_after(task, _EVERY_SECONDS)
+                continue
+            if answer not in (UNHEARD, UNDER_WAY):
+                return True
+            self._note(task, answer == UNHEARD)
+        if self._clock() >= self._due:
+            self._ask_again()
         return False
 
-    def _waits(self) -> bool:
-        """Whether the task that asks has not been started yet: its node may be offline."""
-        run = self._server.run(self._server.run_of(self._task))
-        return run.status.name == _PENDING
+    def _note(self, task: int, unheard: bool) -> None:
+        """Note that a station has no answer yet, or never heard of the message."""
+        self._unheard = self._unheard + 1 if unheard else 0
+        if self._unheard == _UNHEARD:
+            self.repeated, self._unheard = self._repeat(), 0
+        self._rest_after(task, _UNHEARD_SECONDS if self._unheard else _EVERY_SECONDS)
 
-    def _ask_again(self, seconds: float) -> None:
-        now = self._clock()
-        took = now - self._asked_at if self._task else 0.0
+    def _rest_after(self, task: int, seconds: float) -> None:
+        """Ask no sooner than in some seconds; nobody waits for older tasks than this one."""
+        now, asked_at = self._clock(), self._asked[task]
+        self._asked = {each: at for each, at in self._asked.items() if at > asked_at}
         # A node that takes long to answer is not helped by more questions.
-        pause = max(seconds, _SHARE * (now - self._started), min(took, _MOST_REST_SECONDS))
-        self._task, self._due = 0, now + pause
+        took = min(now - asked_at, _MOST_REST_SECONDS)
+        self._due = now + max(seconds, _SHARE * (now - self._started), took)
+
+    def _ask_again(self) -> None:
+        now = self._clock()
+        if not self._waits():
+            try:
+                self._asked[self._ask()] = now
+            except (Cancelled, ServerUnreachable):
+                raise
+            except CarrierError as error:
+                log.debug("no task that asks for an answer can be created: %s", error)
+                self._due = now + _EVERY_SECONDS
+                return
+        first = next(iter(self._asked.values()))
+        self._due = now + max(_LOST_SECONDS + self._moving, _LOST_SHARE * (now - first))
+
+    def _waits(self) -> bool:
+        """Whether the last task that asks has not been started yet: its node may be offline."""
+        if not self._asked:
+            return False
+        run = self._server.run(self._server.run_of(list(self._asked)[-1]))
+        return run.status.name == _PENDING

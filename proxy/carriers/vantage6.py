@@ -6,6 +6,7 @@ id. Nothing here waits for ever: a run can stay "active" after its node lost it.
 """
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -41,9 +42,13 @@ _NODES_ASKED_EVERY_SECONDS = 5.0
 _ENDING_DELAY_SECONDS = 5.0
 # How long a station may take to learn that the job is over, and its host to end.
 _LEAVE_SECONDS = 20.0
-# The server keeps a run's input and result in one row; SQLite's rows end at 10^9 bytes. Both are
-# stored as base64 of the payload.
-MAX_STORED_BYTES = 950_000_000
+# The server stores inputs and results as base64 of the payload, in a database that nobody can ask
+# for. PostgreSQL takes no text of 2^29 bytes or more in one statement. SQLite's rows, which hold
+# both input and result of a run, end at 10^9 bytes.
+MAX_TEXT_BYTES = 536_000_000
+MAX_ROW_BYTES = 950_000_000
+# How the names of folders for payloads on their way begin.
+_PAYLOADS = "payload-"
 
 
 class Vantage6Starter:
@@ -87,6 +92,8 @@ class Vantage6Starter:
         self._small_tasks: dict[str, _Task] = {}
         self._nodes_asked = threading.Lock()
         self._nodes_asked_at = float("-inf")
+        for left in folder.glob(f"{_PAYLOADS}*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
 
     def online(self, station: str) -> bool:
         """Whether the station's node is online, as the server said a few seconds ago."""
@@ -122,14 +129,15 @@ class Vantage6Starter:
 
     def room_for_reply(self, station: str, exchange: Exchange) -> int:
         """Return how much the server can store beside a message; see `Starter.room_for_reply`."""
-        # The server stores base64 of JSON with base64 in it.
-        size, limit = exchange.instruction.stat().st_size, MAX_STORED_BYTES * 9 // 16
+        size, limit = exchange.instruction.stat().st_size, _largest_bundle(MAX_TEXT_BYTES)
         if size > limit:
             raise CarrierError(
                 f"{exchange.title} for {station} takes {size} bytes, more than the vantage6 server"
-                f" can store: {limit} for a message and its reply."
+                f" can store: {limit} for a message, and for its reply."
             )
-        return limit - size
+        if not self._server.platform.may_be_on_sqlite:
+            return limit
+        return min(limit, _largest_bundle(MAX_ROW_BYTES) - size)
 
     def start(
         self,
@@ -152,11 +160,18 @@ class Vantage6Starter:
                 self._server,
                 lambda: self._create(station, title, ask, None, ends_at, cancelled),
                 create,
+                bundle.stat().st_size if bundle else 0,
             )
         task = _Task(self, self._server, number, station, asking)
         if bundle is None:
             self._small_tasks[station] = task
         return task
+
+    def find(self, station: str, task: str) -> "_Task | None":
+        """Return the task with a number; None where its result may be lost: it is asked anew."""
+        if self.creator.loses_results or not task.isdecimal():
+            return None
+        return _Task(self, self._server, int(task), station)
 
     def leave(self, station: str) -> None:
         """Have a task tell the station that the job is over, where a host cannot ask for that."""
@@ -190,7 +205,7 @@ class Vantage6Starter:
         if isinstance(call, AskCall):
             # Of the same step, so that nobody takes the message for one that is done with.
             members["name"] += " (again)"
-        with TemporaryDirectory(dir=self.folder) as folder:
+        with TemporaryDirectory(prefix=_PAYLOADS, dir=self.folder) as folder:
             path = Path(folder, "payload")
             task = call.task()
             arguments = self._server.arguments(call.method, task["kwargs"])
@@ -225,6 +240,11 @@ class Vantage6Starter:
         return True
 
 
+def _largest_bundle(stored: int) -> int:
+    """Return the size of the bundle that takes so much: base64 in JSON, and that in base64."""
+    return stored * 9 // 16
+
+
 def _about(call: Call) -> str:
     """Return what a task is, for its description."""
     if not isinstance(call, HostCall):
@@ -253,7 +273,7 @@ class _Task:
 
     def save_reply(self, path: Path, ends_at: float, cancelled: threading.Event) -> None:
         """Wait for the bundle that the function leaves; see `Function.save_reply`."""
-        with TemporaryDirectory(dir=self._starter.folder) as folder:
+        with TemporaryDirectory(prefix=_PAYLOADS, dir=self._starter.folder) as folder:
             result_file = Path(folder, "result")
             self._await_result(result_file, ends_at, cancelled)
             try:
@@ -334,6 +354,11 @@ class _Task:
         return CarrierError(f"{ended} {error.message}" if ran else ended)
 
     @property
+    def task(self) -> str:
+        """The task's number."""
+        return str(self.number)
+
+    @property
     def _name(self) -> str:
         return f"Task {self.number} at {self._station}"
 
@@ -359,7 +384,7 @@ class _Task:
 
     def _error(self) -> str:
         """Return the error that the function left; empty if it left none."""
-        with TemporaryDirectory(dir=self._starter.folder) as folder:
+        with TemporaryDirectory(prefix=_PAYLOADS, dir=self._starter.folder) as folder:
             path = Path(folder, "result")
             try:
                 self._server.save_result(self.number, path)

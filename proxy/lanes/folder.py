@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from proxy.errors import UsageError, reason_of
-from proxy.lanes.mailbox import MailboxUnreachable
+from proxy.lanes.mailbox import LetterTooLarge, MailboxUnreachable, need_room
+from proxy.system import durable
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -32,6 +33,7 @@ Answer = TypeVar("Answer")
 
 _LETTER = re.compile(r"\d{20}-[0-9a-f]{8}-(\d+)\.letter")
 _PART = ".part"
+_LOCAL = ("file", "local")
 # A file system that is mounted here can be looked at often; each look at a server costs a call.
 _LOCAL_PAUSES, _REMOTE_PAUSES = (0.01, 0.5), (0.1, 3.0)
 # Looks get rarer the longer nothing happens: the pause is a twentieth of the idle time.
@@ -70,7 +72,7 @@ class FolderMailbox:
         self._root = ""
         self._swept = False
         self._protocol = url.partition("://")[0] if "://" in url else "file"
-        self._pauses = _LOCAL_PAUSES if self._protocol in ("file", "local") else _REMOTE_PAUSES
+        self._pauses = _LOCAL_PAUSES if self._protocol in _LOCAL else _REMOTE_PAUSES
         self._handed_out: set[str] = set()
         self._active = self._next_look = time.monotonic()
         _fsspec()
@@ -87,7 +89,10 @@ class FolderMailbox:
                 store.put_file(str(letter), path)
             else:
                 store.put_file(str(letter), path + _PART)
-                store.mv(path + _PART, path)
+                if self._protocol in _LOCAL:
+                    durable.publish(Path(path + _PART), Path(path))
+                else:
+                    store.mv(path + _PART, path)
 
         self._calling(write)
         self._active = self._next_look = time.monotonic()
@@ -150,8 +155,14 @@ class FolderMailbox:
             said = _LETTER.fullmatch(name)
             if not said or name in self._handed_out or size != int(said[1]):
                 continue
+            path = self._path(self._incoming, name)
+            try:
+                need_room(into.parent, size)
+            except LetterTooLarge:
+                _remove(store, path)
+                raise
             with suppress(FileNotFoundError):  # withdrawn meanwhile
-                store.get_file(self._path(self._incoming, name), str(into))
+                store.get_file(path, str(into))
                 if into.stat().st_size == size:
                     return name
         return None
@@ -181,7 +192,7 @@ class FolderMailbox:
         """Call the store, with a new connection after one that failed."""
         try:
             return call(self._connected())
-        except UsageError:
+        except (UsageError, LetterTooLarge):
             raise
         except Exception as error:  # each store has exceptions of its own
             self.close()

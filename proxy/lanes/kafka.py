@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import parse_qs, urlsplit
 
-from proxy.errors import UsageError, reason_of
-from proxy.lanes.mailbox import MailboxUnreachable
+from proxy.errors import UsageError
+from proxy.lanes.kafka_client import CALL_SECONDS, KafkaClient
+from proxy.lanes.mailbox import MailboxUnreachable, need_room
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, Producer
@@ -35,8 +35,12 @@ _HEAD = Struct(">16sII")
 _RECORD_BYTES, _FRAME_BYTES = 1_000_000, 4_096
 # What a client keeps of records on their way: models do not have to fit into memory.
 _BUFFER_KILOBYTES = 16 << 10
-_CALL_SECONDS = 15.0
 _SEND_SECONDS = 30.0
+
+
+def topics_of(prefix: str, station: str) -> tuple[str, str]:
+    """Return a station's topics: to it, and to the central."""
+    return f"{prefix}.{station}.to-station", f"{prefix}.{station}.to-central"
 
 
 class KafkaMailbox:
@@ -59,12 +63,13 @@ class KafkaMailbox:
     """
 
     def __init__(self, url: str, station: str, at_station: bool) -> None:
-        self._brokers, prefix, self._settings = _parsed(url)
-        self._kafka = _confluent_kafka()
-        topics = f"{prefix}.{station}.to-central", f"{prefix}.{station}.to-station"
-        self._outgoing, self._incoming = topics if at_station else reversed(topics)
-        limit = int(self._settings.setdefault("message.max.bytes", str(_RECORD_BYTES)))
-        self._chunk_bytes = max(1024, limit - _FRAME_BYTES)
+        self._client = KafkaClient.of(url)
+        self._kafka = self._client.kafka
+        to_station, to_central = topics_of(self._client.name, station)
+        topics = (to_central, to_station) if at_station else (to_station, to_central)
+        self._outgoing, self._incoming = topics
+        limit = int(self._client.settings.get("message.max.bytes", _RECORD_BYTES))
+        self._record_bytes, self._chunk_bytes = limit, max(1024, limit - _FRAME_BYTES)
         self._sending, self._reading = threading.Lock(), threading.Lock()
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
@@ -137,6 +142,8 @@ class KafkaMailbox:
             if number == 0:
                 if partial is not None:
                     partial.file.close()
+                self._partial = None  # what does not fit is passed over, record by record
+                need_room(into.parent, count * len(value))
                 path = into.with_name(f"{into.name}.part")
                 partial = self._partial = _Partial(name, offset, path, path.open("wb"))
             if partial is None or partial.name != name or partial.number != number:
@@ -169,7 +176,7 @@ class KafkaMailbox:
         place = self._kafka.TopicPartition(self._outgoing, 0, self._kafka.OFFSET_END)
         # Not later: what is sent next must stay.
         if deleted := self._delete(place):
-            wait([deleted], _CALL_SECONDS)
+            wait([deleted], CALL_SECONDS)
 
     def check(self) -> None:
         """Find out whether it can be used; see `Mailbox.check`."""
@@ -177,7 +184,7 @@ class KafkaMailbox:
             consumer = self._consumes()
         for topic in (self._outgoing, self._incoming):
             try:
-                told = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic]
+                told = consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic]
             except self._kafka.KafkaException as error:
                 raise self._unreachable(error.args[0].str()) from error
             if told.error is not None:
@@ -224,6 +231,7 @@ class KafkaMailbox:
             self._producer = self._made(
                 self._kafka.Producer,
                 {
+                    "message.max.bytes": self._record_bytes,
                     "enable.idempotence": True,
                     "linger.ms": 0,
                     "queue.buffering.max.kbytes": _BUFFER_KILOBYTES,
@@ -246,7 +254,7 @@ class KafkaMailbox:
             )
             place = self._kafka.TopicPartition(self._incoming, 0)
             try:
-                (place,) = consumer.committed([place], timeout=_CALL_SECONDS)
+                (place,) = consumer.committed([place], timeout=CALL_SECONDS)
             except self._kafka.KafkaException as error:
                 consumer.close()
                 raise self._unreachable(error.args[0].str()) from error
@@ -259,26 +267,10 @@ class KafkaMailbox:
         return self._consumer
 
     def _made(self, kind: Callable[[dict[str, Any]], Any], own: Mapping[str, Any]) -> Any:
-        """Return a client; raises `UsageError` if the file's settings are none of librdkafka."""
-        try:
-            return kind({**self._client(), **own})
-        except self._kafka.KafkaException as error:
-            raise UsageError(
-                f"Kafka's client does not take the settings of this lane: {error.args[0].str()}.",
-                "Correct the file that `properties` names.",
-            ) from error
-
-    def _client(self) -> dict[str, Any]:
-        return {
-            "bootstrap.servers": self._brokers,
-            "reconnect.backoff.max.ms": 1000,
-            "allow.auto.create.topics": False,
-            **self._settings,
-            "logger": log,
-        }
+        return self._client.made(kind, own, log)
 
     def _unreachable(self, reason: str) -> MailboxUnreachable:
-        return MailboxUnreachable(f"Kafka at {self._brokers} cannot be used: {reason}.")
+        return MailboxUnreachable(f"Kafka at {self._client.brokers} cannot be used: {reason}.")
 
 
 @dataclass
@@ -300,46 +292,3 @@ def _forbidden(error: Any) -> tuple[int, ...]:
         error.UNSUPPORTED_VERSION,
         error._UNSUPPORTED_FEATURE,
     )
-
-
-def _parsed(url: str) -> tuple[str, str, dict[str, str]]:
-    """Return brokers, the topics' prefix, and settings."""
-    parts = urlsplit(f"kafka:{url}")
-    prefix = parts.path.strip("/")
-    if not parts.netloc or not prefix or "/" in prefix:
-        raise UsageError(
-            f"'kafka:{url}' is not a lane in Kafka.",
-            "Write kafka://BROKER:9092/PREFIX?properties=FILE",
-        )
-    settings: dict[str, str] = {}
-    for file in parse_qs(parts.query).get("properties", []):
-        settings |= _properties(Path(file))
-    return parts.netloc, prefix, settings
-
-
-def _properties(path: Path) -> dict[str, str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"The file {path} cannot be read: {reason_of(error)}.") from error
-    settings = {}
-    for line in lines:
-        if line.strip() and not line.lstrip().startswith("#"):
-            key, equals, value = line.partition("=")
-            if not equals:  # what it is may be a password
-                raise UsageError(f"A line of {path} is not of the form key=value.")
-            settings[key.strip()] = value.strip()
-    if not settings.get("message.max.bytes", "1").isdecimal():
-        raise UsageError(f"In {path}, message.max.bytes is not a number.")
-    return settings
-
-
-def _confluent_kafka() -> Any:
-    try:
-        import confluent_kafka  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise UsageError(
-            "Lanes in Kafka need the package confluent-kafka, which is not installed.",
-            "Install flower-v6[kafka].",
-        ) from error
-    return confluent_kafka

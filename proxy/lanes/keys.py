@@ -179,3 +179,19 @@ class KeyPair:
             ) from error
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {reason_of(error)}.") from error
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What one end knows.
+
+    Attributes
+    ----------
+    own : KeyPair
+        This end's keys.
+    other : PublicKeys
+        Those of the other end.
+    """
+
+    own: KeyPair
+    other: PublicKeys

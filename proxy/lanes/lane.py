@@ -91,6 +91,7 @@ class _Waiting:
     deadline: Deadline
     name: str = field(default_factory=lambda: secrets.token_hex(16))
     arrived: threading.Event = field(default_factory=threading.Event)
+    closed: bool = False  # the letter; before, it is not known which station is there
     refusals: int = 0
     error: CarrierError | None = None
 
@@ -103,11 +104,14 @@ class _Line:
         self._mailbox, self._seal = end.mailbox, end.seal
         self._mode = mode
         self._folder = folder
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         self._sending = threading.Lock()  # what is sent, and what is waited for
         self._waiting: _Waiting | None = None
         self._sent_at = 0
-        self._ping = ""
+        self._ping = self._asked = ""  # the question without an answer, and the last one
+        self._instance: str | None = None  # that of the station that the line speaks to
+        self._heard = threading.Event()
+        self._others: set[str] = set()
         self._wiped = False
         self._ping_due = 0.0
         self._ping_pause, _ = _ASK_SECONDS
@@ -135,22 +139,20 @@ class _Line:
     def exchange(self, exchange: Exchange) -> None:
         if exchange.cancelled.is_set():
             raise Cancelled("Stopped before a station got its message.")
-        timeout = max(0.0, min(exchange.timeout, LONGEST_SECONDS))
-        waiting = _Waiting(exchange, self._folder / "instruction.letter", Deadline.after(timeout))
+        deadline = Deadline.after(max(0.0, min(exchange.timeout, LONGEST_SECONDS)))
+        waiting = _Waiting(exchange, self._folder / "instruction.letter", deadline)
         try:
+            # To one station, by what it calls itself: of two with the same name, one trains.
+            self._waiting = waiting
+            while not self._heard.wait(_LOOK_SECONDS):
+                self._go_on(waiting)
             with self._sending:
                 head = self._head(Kind.INSTRUCTION, waiting.name, exchange.message_id)
                 self._seal.close(head, exchange.instruction, waiting.letter)
-                self._waiting = waiting
+                waiting.closed = True
             self._send_again(waiting)
             while not waiting.arrived.wait(_LOOK_SECONDS):
-                if exchange.cancelled.is_set():
-                    raise Cancelled("Stopped while a station had a message.")
-                if waiting.deadline.passed:
-                    raise CarrierError(
-                        f"Station {self._station} did not answer within {timeout:.0f} s; it is"
-                        f" {'there' if self.online else 'not heard of'}."
-                    )
+                self._go_on(waiting)
             if waiting.error is not None:
                 raise waiting.error
         except CarrierError:
@@ -159,6 +161,18 @@ class _Line:
         finally:
             self._waiting = None
             waiting.letter.unlink(missing_ok=True)
+
+    def _go_on(self, waiting: _Waiting) -> None:
+        """Raise what ends an exchange before its answer is there, if something does."""
+        if waiting.error is not None:
+            raise waiting.error
+        if waiting.exchange.cancelled.is_set():
+            raise Cancelled("Stopped while a station had a message.")
+        if waiting.deadline.passed:
+            raise CarrierError(
+                f"Station {self._station} did not answer within {waiting.exchange.timeout:.0f} s;"
+                f" it is {'there' if self.online else 'not heard of'}."
+            )
 
     def _send_again(self, waiting: _Waiting) -> None:
         def send() -> None:
@@ -186,7 +200,10 @@ class _Line:
 
     def _head(self, kind: Kind, name: str, message_id: str = "") -> Head:
         self._sent_at = max(self._sent_at + 1, int(SYSTEM_CLOCK.time() * 1e9))
-        return Head(kind, self._station, name, message_id, self._sent_at, self._mode)
+        return Head(
+            *(kind, self._station, name, message_id, self._sent_at, self._mode),
+            instance=self._instance or "",
+        )
 
     # What comes
 
@@ -198,6 +215,8 @@ class _Line:
                 if name := self._mailbox.receive(letter, _LOOK_SECONDS):
                     self._take(letter)
                     self._mailbox.done(name)
+            except LetterRefused as error:
+                self._refuse(error)
             except (BridgeError, OSError) as error:
                 log.warning("station %s: %s", self._station, error)
                 self._ending.wait(_TROUBLE_PAUSE_SECONDS)
@@ -214,11 +233,13 @@ class _Line:
             shortest, longest = _ASK_SECONDS
             # What got no answer, or is a predecessor's, shall not lie there for ever; but an
             # instruction does.
-            if self._waiting is None and (self._ping or not self._wiped):
+            waiting = self._waiting
+            if (waiting is None or not waiting.closed) and (self._ping or not self._wiped):
                 self._mailbox.wipe()
                 self._wiped = True
             self._ping_pause = min(2 * self._ping_pause, longest) if self._ping else shortest
-            self._ping, self._ping_due = secrets.token_hex(16), now + self._ping_pause
+            self._ping = self._asked = secrets.token_hex(16)
+            self._ping_due = now + self._ping_pause
             self._send(Kind.PING, self._ping)
 
     def _take(self, letter: Path) -> None:
@@ -229,16 +250,15 @@ class _Line:
                 raise Misaddressed(f"A letter is of station {head.station[:64]!r}.")
             self._heed(head, body)
         except LetterRefused as error:
-            log.warning("station %s: a letter is refused: %s", self._station, error.message)
-            self._repeat(error)
+            self._refuse(error)
         except OSError as error:
             self._fail(CarrierError(f"A letter cannot be written: {reason_of(error)}."))
 
     def _heed(self, head: Head, body: Path) -> None:
         waiting = self._waiting
         match head.kind:
-            case Kind.PONG if head.exchange == self._ping:
-                self._ping, self._seen = "", time.monotonic()
+            case Kind.PONG if head.exchange == self._asked:
+                self._meet(head.instance)
             case Kind.REPLY if waiting is not None and head.exchange == waiting.name:
                 self._seen = time.monotonic()
                 if not waiting.arrived.is_set():
@@ -254,6 +274,36 @@ class _Line:
             case _:
                 raise Misaddressed(f"A letter of kind {head.kind} is not for a central.")
 
+    def _meet(self, instance: str) -> None:
+        """Note that a station of the name is there: it is ours, or if ours is gone, its successor.
+
+        What the predecessor had is not sent to a successor, which does not know what was trained.
+        """
+        if instance != self._instance and self._instance is not None:
+            if self.online:
+                if instance not in self._others:
+                    log.error(
+                        "two stations have the name %s, the same key and lane, and folders of their"
+                        " own: only the first one gets messages; give each a name of its own",
+                        self._station,
+                    )
+                self._others.add(instance)
+                return
+            log.warning("station %s is another one now, with another folder", self._station)
+            self._fail(
+                CarrierError(
+                    f"Station {self._station} was replaced by one that has another"
+                    " folder, and does not know what the message came to."
+                )
+            )
+        self._others.discard(instance)
+        self._ping, self._seen, self._instance = "", time.monotonic(), instance
+        self._heard.set()
+
+    def _refuse(self, error: LetterRefused) -> None:
+        log.warning("station %s: a letter is refused: %s", self._station, error.message)
+        self._repeat(error)
+
     def _repeat(self, error: LetterRefused) -> None:
         """Send the instruction again: the station answers with the reply that it has."""
         waiting = self._waiting
@@ -262,7 +312,7 @@ class _Line:
         waiting.refusals += 1
         if waiting.refusals > _REPETITIONS:
             self._fail(error)
-        else:
+        elif waiting.closed:
             self._send_again(waiting)
 
     def _fail(self, error: CarrierError) -> None:

@@ -83,6 +83,10 @@ class Head:
         How the app runs.
     reason : str
         Of a REFUSAL: why the station did not use a letter.
+    instance : str
+        Of a station's letter: its folder's name for itself. Of a central's: the station that it is
+        for, as that called itself; empty for whoever has the station's name. Two stations of one
+        name and key are told apart by it.
     """
 
     kind: Kind
@@ -92,6 +96,7 @@ class Head:
     sent_at: int = 0
     mode: Mode = DEFAULT_MODE
     reason: str = ""
+    instance: str = ""
 
     _TYPES: ClassVar[dict[str, type]] = {
         "kind": Kind,
@@ -101,6 +106,7 @@ class Head:
         "sent_at": int,
         "mode": Mode,
         "reason": str,
+        "instance": str,
     }
 
     def encode(self) -> bytes:

@@ -6,16 +6,47 @@ that "at most once to train, exactly once to answer" is above it: `proxy.lanes.l
 central, `algorithm.station.resident` at the station.
 """
 
+import shutil
 from pathlib import Path
 from typing import Protocol
 
 from proxy.errors import CarrierError
+from proxy.lanes.letters import LetterRefused
 
 
 class MailboxUnreachable(CarrierError):
     """A store or broker does not answer; trying again may help."""
 
     code = "mailbox-unreachable"
+
+
+class LetterTooLarge(LetterRefused):
+    """A letter does not fit on this end's disk. It is done, and was not written."""
+
+    code = "letter-too-large"
+
+
+def need_room(folder: Path, size: int) -> None:
+    """Refuse a letter before it is written.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder on the disk that it would be written to.
+    size : int
+        How many bytes it says it has.
+
+    Raises
+    ------
+    LetterTooLarge
+        If there is no room for it and for what is in it.
+    """
+    free = shutil.disk_usage(folder).free
+    if 2 * size > free:
+        raise LetterTooLarge(
+            f"A letter has {size:,} bytes; there is no room for it and what is in it: {free:,} are"
+            f" free at {folder}."
+        )
 
 
 class Mailbox(Protocol):
@@ -44,6 +75,11 @@ class Mailbox(Protocol):
         -------
         str | None
             The letter's name here; None if none came.
+
+        Raises
+        ------
+        LetterTooLarge
+            If the next one does not fit on the disk; it is done.
         """
         ...
 

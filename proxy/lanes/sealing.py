@@ -33,12 +33,13 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from proxy.errors import UsageError
-from proxy.lanes.keys import KeyPair, PublicKeys
+from proxy.lanes.keys import KeyPair, Pairing, PublicKeys
 from proxy.lanes.letters import (
     MOST_HEAD_BYTES,
     Altered,
     Head,
     Misaddressed,
+    Seal,
     Stranger,
 )
 
@@ -141,6 +142,17 @@ class Unsealed:
             with _whole(body) as target:
                 shutil.copyfileobj(file, target, CHUNK_BYTES)
         return head
+
+
+def seal_with(keys: Pairing | None) -> Seal:
+    """Return what closes and opens an end's letters; without keys they are not sealed.
+
+    Raises
+    ------
+    UsageError
+        If there is not what seals.
+    """
+    return Unsealed() if keys is None else Sealed(keys.own, keys.other)
 
 
 @functools.cache

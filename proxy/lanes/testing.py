@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.lanes.mailbox import MailboxUnreachable
+from proxy.lanes.mailbox import LetterTooLarge, MailboxUnreachable, need_room
 
 
 @dataclass
@@ -83,6 +83,11 @@ class MemoryMailbox:
             if not names or (chance and chance.random() < 0.2):
                 return None
             name = chance.choice(names) if chance else names[0]
+            try:
+                need_room(into.parent, len(self._incoming.letters[name]))
+            except LetterTooLarge:
+                del self._incoming.letters[name]
+                raise
             into.write_bytes(self._incoming.letters[name])
             self._handed_out.add(name)
             return name

@@ -1,22 +1,27 @@
-"""What a lane is named by: `folder:PATH`, `kafka://BROKER/PREFIX`. A scheme is a row here."""
+"""What a lane is named by: `folder:PATH`, `kafka://BROKER/PREFIX`, `https://HOST:PORT`.
+
+A scheme is a row here.
+"""
 
 from collections.abc import Callable, Mapping
 
 from proxy.errors import UsageError
 from proxy.lanes.folder import FolderMailbox
+from proxy.lanes.https import https_mailbox
 from proxy.lanes.kafka import KafkaMailbox
-from proxy.lanes.keys import STATION_NAME
+from proxy.lanes.keys import STATION_NAME, Pairing
 from proxy.lanes.mailbox import Mailbox
 
-# Each makes one end's mailbox of what follows the colon, a station, and whether it is at the
-# station. What only some schemes need is imported when one is made.
-_SCHEMES: Mapping[str, Callable[[str, str, bool], Mailbox]] = {
-    "folder": FolderMailbox,
-    "kafka": KafkaMailbox,
+# Each makes one end's mailbox of what follows the colon, a station, whether it is at the station,
+# and the keys. What only some schemes need is imported when one is made.
+_SCHEMES: Mapping[str, Callable[[str, str, bool, Pairing | None], Mailbox]] = {
+    "folder": lambda url, station, at_station, _: FolderMailbox(url, station, at_station),
+    "kafka": lambda url, station, at_station, _: KafkaMailbox(url, station, at_station),
+    "https": https_mailbox,
 }
 
 
-def open_mailbox(lane: str, station: str, at_station: bool) -> Mailbox:
+def open_mailbox(lane: str, station: str, at_station: bool, keys: Pairing | None = None) -> Mailbox:
     """Return one end's mailbox; nothing is called yet.
 
     Parameters
@@ -27,11 +32,14 @@ def open_mailbox(lane: str, station: str, at_station: bool) -> Mailbox:
         The station at its end.
     at_station : bool
         Whether this is the station's side.
+    keys : Pairing | None
+        What letters are sealed with; None if they are not.
 
     Raises
     ------
     UsageError
-        If there is no such lane, the station cannot have that name, or a package is missing.
+        If there is no such lane, the station cannot have that name, a package is missing, or the
+        central cannot listen where its stations shall call.
     """
     if not STATION_NAME.fullmatch(station):
         raise UsageError(
@@ -44,4 +52,4 @@ def open_mailbox(lane: str, station: str, at_station: bool) -> Mailbox:
             f"{lane!r} is not a lane.",
             f"A lane begins with one of: {', '.join(f'{each}:' for each in _SCHEMES)}",
         )
-    return _SCHEMES[scheme](rest, station, at_station)
+    return _SCHEMES[scheme](rest, station, at_station, keys)

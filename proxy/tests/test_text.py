@@ -162,3 +162,15 @@ def test_nothing_in_a_log_record_passes_for_another() -> None:
     assert lines[:3] == ["WARNING station north", "    ERROR forged", "ERROR failed"]
     assert all(line.startswith("    ") for line in lines[3:])
     assert ESC not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at sftp://me:secret@host/x.", "at sftp://me:***@host/x."),
+        ("kafka://me:p@ss@broker:9092/x", "kafka://me:***@broker:9092/x"),
+        ("sftp://me@host/x, https://host:443/a@b", "sftp://me@host/x, https://host:443/a@b"),
+    ],
+)
+def test_a_password_in_a_url_is_not_shown(text: str, shown: str) -> None:
+    assert one_line(text) == shown

@@ -1,7 +1,7 @@
 """Which data of the stations a researcher's tasks are to get."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -34,10 +34,13 @@ class Place:
         The collaboration's id.
     image : str
         The image whose functions get it.
+    store : Mapping[str, Any]
+        The members of a task that name the algorithm store which has the image, if one has.
     """
 
     collaboration: int
     image: str
+    store: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

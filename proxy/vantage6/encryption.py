@@ -57,7 +57,32 @@ class Plain:
         return decoded(pieces)
 
 
-class Encrypted:
+class Sealing:
+    """An encrypted collaboration, seen by somebody who has no key: for writing only."""
+
+    def seal(self, pieces: Iterable[bytes], public_key: str) -> Iterator[bytes]:
+        """Yield the encrypted key, the initial counter and the encrypted pieces."""
+        try:
+            receiver = load_pem_public_key(b64decode(public_key))
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise Vantage6Error(
+                "The server has no valid public key of the receiving organization.",
+                "A node uploads its organization's public key when it starts for the first time.",
+            ) from error
+        if not isinstance(receiver, RSAPublicKey):
+            raise Vantage6Error("The receiving organization's public key is not an RSA key.")
+        key, counter = os.urandom(_KEY_BYTES), os.urandom(_IV_BYTES)
+        encryptor = Cipher(AES(key), CTR(counter)).encryptor()
+        for part in (receiver.encrypt(key, PKCS1v15()), counter):
+            yield b64encode(part) + _SEPARATOR
+        yield from encoded(map(encryptor.update, pieces))
+
+    def unseal(self, pieces: Iterable[bytes]) -> Iterator[bytes]:  # noqa: ARG002
+        """Refuse: there is no key."""
+        raise Vantage6Error("A result is encrypted, and there is no key to read it.")
+
+
+class Encrypted(Sealing):
     """An encrypted collaboration, seen from an organization.
 
     Parameters
@@ -89,23 +114,6 @@ class Encrypted:
         except (ValueError, UnsupportedAlgorithm):
             return False
         return self._key.public_key() == other
-
-    def seal(self, pieces: Iterable[bytes], public_key: str) -> Iterator[bytes]:
-        """Yield the encrypted key, the initial counter and the encrypted pieces."""
-        try:
-            receiver = load_pem_public_key(b64decode(public_key))
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise Vantage6Error(
-                "The server has no valid public key of the receiving organization.",
-                "A node uploads its organization's public key when it starts for the first time.",
-            ) from error
-        if not isinstance(receiver, RSAPublicKey):
-            raise Vantage6Error("The receiving organization's public key is not an RSA key.")
-        key, counter = os.urandom(_KEY_BYTES), os.urandom(_IV_BYTES)
-        encryptor = Cipher(AES(key), CTR(counter)).encryptor()
-        for part in (receiver.encrypt(key, PKCS1v15()), counter):
-            yield b64encode(part) + _SEPARATOR
-        yield from encoded(map(encryptor.update, pieces))
 
     def unseal(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the decrypted pieces.

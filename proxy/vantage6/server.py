@@ -143,12 +143,9 @@ class Server(ABC):
     ----------
     platform : Platform
         What can be relied on there.
-    names_stores : bool
-        Whether a task names the algorithm store that has its image.
     """
 
     platform: ClassVar[Platform]
-    names_stores: ClassVar[bool] = False
     # Members of a task that the tasks which its container creates have, too.
     _inherited: ClassVar[Sequence[str]] = (
         *("image", "collaboration_id", "databases", "study_id", "store_id"),
@@ -303,6 +300,10 @@ class Server(ABC):
     def _ready(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
         """Return an input as the server takes it."""
         return pieces
+
+    def naming_store(self, number: int) -> dict[str, Any]:
+        """Return the members by which a task names the algorithm store that has its image."""
+        return {"store_id": number}
 
     def create_task(
         self, task: Mapping[str, Any], method: str, organization: Organization, payload: Path

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from algorithm.monitoring.event_file import EventFile
 from algorithm.monitoring.feed import Taker
 from algorithm.monitoring.screen import Screen
+from algorithm.monitoring.topic import EventTopic
 from proxy.carriers import Carrier
 from proxy.errors import UsageError
 from proxy.text import one_line
@@ -24,6 +25,26 @@ def add_metrics(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="serve metrics for Prometheus there, to whoever connects: 127.0.0.1:9464",
     )
+
+
+def add_events_topic(parser: argparse.ArgumentParser) -> None:
+    """Add --events-topic."""
+    parser.add_argument(
+        "--events-topic",
+        metavar="URL",
+        help="write the entries of events.jsonl to a Kafka topic, too:"
+        " kafka://BROKER:9092/TOPIC?properties=FILE",
+    )
+
+
+@contextmanager
+def event_topic(url: str | None) -> Iterator[list[Taker]]:
+    """Yield what writes entries to a Kafka topic, if one is named; see `EventTopic`."""
+    if url is None:
+        yield []
+        return
+    with closing(EventTopic(url)) as topic:
+        yield [topic.write]
 
 
 @contextmanager
@@ -81,7 +102,7 @@ def takers(
     Parameters
     ----------
     options : argparse.Namespace
-        With `output` and `metrics`.
+        With `output`, `events_topic` and `metrics`.
     screen : Screen
         Shows a table of the stations.
     folder : Path
@@ -94,10 +115,11 @@ def takers(
     AppError
         If `events.jsonl` cannot be written.
     UsageError
-        If another command writes it, or the metrics cannot be served.
+        If another command writes it, the topic cannot be used, or the metrics cannot be served.
     """
     with ExitStack() as stack:
         found = [screen.take, *stack.enter_context(event_file(options.output, anew))]
+        found += stack.enter_context(event_topic(options.events_topic))
         metrics = stack.enter_context(metrics_at(options.metrics, folder, screen))
         if metrics is not None:
             found.append(metrics.take)

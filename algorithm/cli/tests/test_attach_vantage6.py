@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from algorithm.cli.attach import add_vantage6_options, vantage6_stations
-from algorithm.runs.stations import Organizations
+from algorithm.runs.organizations import Organizations
 from algorithm.tests.vantage6 import User
 from proxy.carriers import Exchange
 from proxy.errors import BridgeError, ServerUnreachable, UsageError

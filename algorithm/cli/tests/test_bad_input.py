@@ -70,6 +70,8 @@ TABLE: Sequence[tuple[tuple[str, ...], Sequence[str]]] = [
     (("keys", "{}", "--output", "keys", "--lane"), (*TEXTS, *NUMBERS)),
     (("keys", "north", "--output", "{}", "--lane"), PATHS),
     (("keys", "{}", "--show"), PATHS),
+    (("kafka", "topics", "--lane={}"), TEXTS),
+    ((*ATTACH, "--flower-env", "flower", "--events-topic={}"), TEXTS),
     (("station", "{}"), PATHS),
     (("station", "--check", "{}"), PATHS),
     (("attach", "--superlink", "SUPERLINK", "--unsealed", "--lane={}"), TEXTS),

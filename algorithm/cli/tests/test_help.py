@@ -18,18 +18,24 @@ LOGIN = {
     "--auth-realm",
 }
 STATIONS = {"--stations", "--supernodes", "--node-config", "--deadline", "--tape", "--flower-env"}
+OBSERVED = ("--metrics", "--events-topic")
 LANES = {"--lane", "--lane-keys", "--unsealed"}
 VANTAGE6 = {"--collaboration", "--organizations", "--database", "--session", "--dataframe"}
 # The options of each command; a change of these is a change of what users rely on.
 OPTIONS = {
-    "run": {"--run-config", "--mode", "--output", "--json", "--metrics", *STATIONS, *LANES},
+    "run": {
+        *("--run-config", "--mode", "--output", "--json", *OBSERVED),
+        *("--journal", "--resume", "--keep-replies"),
+        *(STATIONS | LANES),
+    },
     "attach": {
         *("--superlink", "--root-certificates", "--keys", "--vantage6"),
-        *("--output", "--metrics"),
+        *("--output", *OBSERVED, "--journal", "--keep-replies"),
         *(STATIONS | LANES | VANTAGE6 | LOGIN),
     },
     "station": {"--check"},
     "keys": {"--output", "--lane", "--show", "--flower-env"},
+    "kafka": {"--lane", "--make"},
     "image": {"--tag", "--flwr", "--base-image", "--chart", "--store"},
     "submit": {
         *("--organization", "--run-config", "--mode", "--supernodes", "--deadline"),

@@ -68,6 +68,8 @@ class Bench:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     bench = Bench(tmp_path)
     monkeypatch.setenv("PATH", f"{bench.docker}{os.pathsep}{os.environ['PATH']}")
+    # To ask pip takes longer than all else here; its settings have tests of their own.
+    monkeypatch.setattr("algorithm.image.pip_settings._settings", dict)
     return bench
 
 

@@ -101,6 +101,18 @@ def test_a_check_says_that_all_is_well(
     assert "Station north can serve" in capsys.readouterr().out
 
 
+def test_a_password_in_a_lanes_url_is_not_shown(
+    residents: Residents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = residents.file("north")
+    url = "folder:sftp://me:s3cret@127.0.0.1:1/share"
+    file.write_text(file.read_text().replace(residents.lane, url))
+    assert main(["station", "--check", str(file)]) == 1
+    said = "".join(capsys.readouterr())
+    assert "folder" in said
+    assert "s3cret" not in said
+
+
 def test_a_check_says_all_that_is_wrong(
     residents: Residents, capsys: pytest.CaptureFixture[str]
 ) -> None:

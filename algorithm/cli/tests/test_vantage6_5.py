@@ -10,7 +10,8 @@ from algorithm import cli
 from algorithm.cli.attach import vantage6_stations
 from algorithm.cli.main import parser
 from algorithm.tests.vantage6 import MODEL, outcome
-from proxy.vantage6.testing.model import FakeTask
+from proxy.tests.helpers import wait_until
+from proxy.vantage6.testing.model import Asked, FakeTask
 from proxy.vantage6.v5 import sessions
 from proxy.vantage6.v5.testing import FakeHq
 from proxy.vantage6.v5.testing.keycloak import SECRET, FakeKeycloak
@@ -25,6 +26,7 @@ class Robot:
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         self.leaves: Mapping[str, Any] = outcome()
+        self.ended: list[tuple[int, Any]] = []
         self.hq = FakeHq(self._function)
         self.keycloak = FakeKeycloak(self.hq.api.tokens)
         self._capsys = capsys
@@ -38,8 +40,23 @@ class Robot:
         }.items():
             monkeypatch.setenv(f"FLOWER_V6_{name}", value)
 
-    def _function(self, task: FakeTask) -> Mapping[str, Any]:
-        return self.leaves if task.input["method"] == "central" else {}
+    def _function(self, task: FakeTask) -> Mapping[str, Any] | None:
+        match task.input["method"]:
+            case "central":
+                return self.leaves
+            case "host":
+                return None
+            case "end":
+                self.ended.append((task.asked.organization, task.input["kwargs"]["job"]))
+        return {}
+
+    def has_run_that_the_kernel_ended(self) -> int:
+        """Have a central task that crashed, and a host of it at Beta; returns its number."""
+        central = self.hq.start_central(IMAGE)
+        asked = Asked("host: Beta", IMAGE, 1, 2, {"method": "host"})
+        self.hq.create_task(asked, central)
+        central.status, central.result = "crashed", b""
+        return central.id
 
     def runs(self, *arguments: str) -> tuple[int, str]:
         """Run a command; returns its exit code, and all that it shows."""
@@ -71,6 +88,17 @@ def test_a_run_is_submitted_in_a_session_of_its_own_and_its_outcome_brought_home
     assert "databases" not in members  # the central's node may have none
     [central] = [task for task in robot.hq.tasks.values() if task.input["method"] == "central"]
     assert central.input["kwargs"] == {"dataframes": [1]}
+
+
+def test_a_task_names_the_algorithm_store_that_has_its_image_and_so_does_the_extraction(
+    robot: Robot,
+) -> None:
+    """A node that goes by a store would refuse both without."""
+    robot.runs("submit", IMAGE, "--database", "digits")
+    robot.hq.api.approved.add(IMAGE)
+    robot.runs("submit", IMAGE, "--database", "digits")
+    tasks = [*robot.hq.api.members, *robot.hq.api.extractions]
+    assert [each.get("store_id") for each in tasks] == [None, 1, None, 1]
 
 
 def test_the_arguments_are_the_input_itself(robot: Robot) -> None:
@@ -122,3 +150,24 @@ def test_attached_supernodes_are_warm_unless_asked_otherwise(robot: Robot) -> No
     assert attached("--deadline", "60") == 120.0
     assert attached("--supernodes", "warm", "--deadline", "60") == 120.0
     assert attached("--supernodes", "per-round") is None
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("command", ["watch", "kill"])
+def test_hosts_that_a_run_left_behind_are_told_that_it_is_over(
+    robot: Robot, command: str, encrypted: bool
+) -> None:
+    robot.hq.collaborations[1].encrypted = encrypted
+    task = robot.has_run_that_the_kernel_ended()
+    code, shown = robot.runs(command, str(task))
+    assert code == (command == "watch")
+    assert f"task {task} left hosts behind: Beta are told that it is over" in shown
+    wait_until(lambda: robot.ended == [(2, f"task{task}")])
+
+
+def test_a_run_that_ended_and_left_nothing_cannot_be_killed(robot: Robot) -> None:
+    robot.runs("submit", IMAGE)
+    code, shown = robot.runs("kill", "1")
+    assert code == 1
+    assert "Task 1 has ended already" in shown
+    assert not robot.ended

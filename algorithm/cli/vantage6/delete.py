@@ -2,7 +2,8 @@
 
 import argparse
 
-from algorithm.cli.shared.options import Commands, add_command, add_login, add_task
+from algorithm.cli.shared.options import Commands, add_command
+from algorithm.cli.shared.researcher import add_login, add_task
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.end import delete as delete_run
 from algorithm.researcher.login import Settings

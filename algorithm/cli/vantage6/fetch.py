@@ -2,7 +2,8 @@
 
 import argparse
 
-from algorithm.cli.shared.options import Commands, add_command, add_login, add_output, add_task
+from algorithm.cli.shared.options import Commands, add_command, add_output
+from algorithm.cli.shared.researcher import add_login, add_task
 from algorithm.monitoring.screen import Screen
 from algorithm.paths import check_folder
 from algorithm.researcher.collaboration import enter_by_task

@@ -4,17 +4,19 @@ import argparse
 
 from algorithm.cli.shared.options import (
     Commands,
-    add_collaboration,
     add_command,
     add_deadline,
-    add_login,
     add_mode,
-    add_organizations,
     add_output,
     add_run_config,
     add_supernodes,
-    add_tidy,
     positive,
+)
+from algorithm.cli.shared.researcher import (
+    add_collaboration,
+    add_login,
+    add_organizations,
+    add_tidy,
     wanted,
 )
 from algorithm.flower.node_config import run_config

@@ -3,7 +3,8 @@
 import argparse
 
 from algorithm.cli.shared.observing import add_metrics, metrics_at
-from algorithm.cli.shared.options import Commands, add_command, add_login, add_task, add_tidy
+from algorithm.cli.shared.options import Commands, add_command
+from algorithm.cli.shared.researcher import add_login, add_task, add_tidy
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import existing_task
 from algorithm.researcher.end import central_task

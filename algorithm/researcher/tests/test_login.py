@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.cli.shared.options import add_login
+from algorithm.cli.shared.researcher import add_login
 from algorithm.researcher import login
 from algorithm.researcher.login import Settings
 from proxy.errors import ServerUnreachable, UsageError, Vantage6Error

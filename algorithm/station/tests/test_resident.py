@@ -24,6 +24,7 @@ from proxy.client import Delivery
 from proxy.clock import SYSTEM_CLOCK, Clock, SystemClock
 from proxy.errors import CarrierError
 from proxy.fleet.messages import ErrorCode
+from proxy.lanes import lane
 from proxy.lanes.lane import End, LaneCarrier
 from proxy.lanes.letters import Head, Kind
 from proxy.lanes.mailbox import MailboxUnreachable
@@ -74,9 +75,15 @@ class Working(SuperNodeInMemory):
 class Scene:
     """A central, its lane, and a station with a folder that outlives it."""
 
-    def __init__(self, folder: Path, seed: int | None = None, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int | None = None,
+        policy: Policy | None = None,
+        memory: MemoryLane | None = None,
+    ) -> None:
         self.folder = folder
-        self.memory = MemoryLane(seed)
+        self.memory = memory or MemoryLane(seed)
         self.supernode = Working()
         self.policy = policy or Policy()
         self.warm = True
@@ -87,8 +94,16 @@ class Scene:
         self.carrier = LaneCarrier(
             {"north": End(self.memory.at_central(), Unsealed())}, Mode.BRIDGE, folder / "central"
         )
-        self.carrier.prepare("north", 7)
+        if memory is None:
+            self.carrier.prepare("north", 7)
         self._thread: threading.Thread | None = None
+
+    @classmethod
+    def second(cls, first: "Scene") -> "Scene":
+        """Return a second station of the same name and lane, with a folder of its own."""
+        folder = first.folder / "second"
+        folder.mkdir()
+        return cls(folder, memory=first.memory)
 
     def start(self) -> None:
         """Start the station, for the first time or again."""
@@ -140,12 +155,16 @@ class Scene:
     def in_background(self, sent: Drained, timeout: float = SECONDS) -> "Background":
         return Background(lambda: self.exchange(sent, timeout=timeout))
 
-    def close(self) -> None:
-        self.supernode.free.set()
-        self.carrier.close()
+    def end_station(self) -> None:
+        """Let the station end, when nothing is under way."""
         if self._thread is not None:
             self._made.end()
             self._thread.join()
+
+    def close(self) -> None:
+        self.supernode.free.set()
+        self.carrier.close()
+        self.end_station()
 
 
 class Background(threading.Thread):
@@ -181,6 +200,12 @@ def failure_in(bundle: Bundle) -> tuple[int, str]:
 def is_reply(bundle: Bundle) -> bool:
     with bundle:
         return bundle.header.WhichOneof("content") in ("reply",)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The central asks often whether a station is there; to be named before `scene`."""
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.05, 0.05))
 
 
 @pytest.fixture
@@ -292,6 +317,7 @@ def test_a_message_that_is_withdrawn_is_stopped_and_the_next_one_answered(scene:
 def test_the_work_for_a_central_that_was_killed_ends_when_another_one_asks(scene: Scene) -> None:
     scene.start()
     working(scene, Drained())
+    scene.carrier.close()  # it listens no more, and tells nobody
     folder = scene.folder / "next"
     folder.mkdir()
     ends = {"north": End(scene.memory.at_central(), Unsealed())}
@@ -313,6 +339,7 @@ def test_the_work_for_a_central_that_was_killed_ends_when_another_one_asks(scene
 
 
 def test_a_letter_that_is_much_too_old_is_refused_and_the_central_hears_why(
+    often: None,
     scene: Scene,
 ) -> None:
     scene.clock = LaterClock()
@@ -340,6 +367,44 @@ def test_a_letter_that_is_not_for_the_station_is_refused(
     scene.memory.at_central().send(scene.folder / "letter")
     assert wait_until(lambda: reason in caplog.text)
     assert wait_until(lambda: scene.memory.left == 0)
+
+
+def test_of_two_stations_with_one_name_and_lane_one_trains_and_the_other_one_says_so(
+    often: None, scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.start()
+    assert wait_until(lambda: scene.carrier.online("north"))
+    other = Scene.second(scene)
+    other.start()
+    sent = [Drained() for _ in range(5)]
+    for each in sent:
+        assert is_reply(scene.exchange(each))
+    assert wait_until(lambda: "another station has the name north" in caplog.text)
+    assert wait_until(lambda: "two stations have the name north" in caplog.text)
+    assert scene.supernode.trained == [each.metadata.message_id for each in sent]
+    assert other.supernode.trained == []
+    other.close()
+
+
+def test_a_station_with_a_new_folder_goes_on_when_the_old_one_is_gone(
+    often: None, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.start()
+    assert is_reply(scene.exchange(Drained()))
+    other = Scene.second(scene)
+    other.start()
+    scene.end_station()
+    monkeypatch.setattr(lane, "_PRESENT_SECONDS", 0.3)
+
+    def answered() -> bool:
+        with suppress(CarrierError):
+            return is_reply(scene.exchange(Drained()))
+        return False
+
+    assert wait_until(answered)
+    assert len(other.supernode.trained) == 1
+    assert wait_until(lambda: scene.memory.left == 0)
+    other.close()
 
 
 class Cut:
@@ -397,7 +462,7 @@ def test_a_lane_that_is_cut_after_an_app_was_asked_for_costs_no_message(
 
 
 def test_a_refusal_is_sent_when_the_lane_is_there_again(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    often: None, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
     cut = Cut(scene, monkeypatch)

@@ -106,7 +106,7 @@ def station() -> Station:
 def bench(
     station: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Bench]]:
-    for name in ("_EVERY_SECONDS", "_UNHEARD_SECONDS", "_LOST_SECONDS"):
+    for name in ("_FIRST_SECONDS", "_EVERY_SECONDS", "_UNHEARD_SECONDS", "_LOST_SECONDS"):
         monkeypatch.setattr(asking, name, 0.1)
     monkeypatch.setattr(module, "_POLL_SECONDS", (0.01, 0.02))
     monkeypatch.setattr(module, "_ENDING_DELAY_SECONDS", 0.1)

@@ -1,6 +1,7 @@
 """What a vantage6 server could not store is not sent, and said."""
 
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,18 @@ from proxy.vantage6.v4.server import Server4
 from proxy.vantage6.v4.testing import FakeServer
 
 TASK = {"image": "an/image", "collaboration_id": 1}
-STORED = 16_000
+TEXT, ROW = 16_000, 24_000
 # Base64, and base64 of that.
-FITS = 9_000
+FITS, FITS_WITH_REPLY = 9_000, 13_500
+REPLY = b64encode(b"a reply").decode()
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
-    """A server that stores little, and whose stations answer with what they are sent."""
-    monkeypatch.setattr(vantage6, "MAX_STORED_BYTES", STORED)
-    with FakeServer(lambda task: {"bundle": task.input["bundle"]}) as fake:
+    """A server that stores little, and and whose stations answer shortly."""
+    monkeypatch.setattr(vantage6, "MAX_TEXT_BYTES", TEXT)
+    monkeypatch.setattr(vantage6, "MAX_ROW_BYTES", ROW)
+    with FakeServer(lambda task: {"bundle": REPLY}) as fake:
         yield fake
 
 
@@ -59,7 +62,7 @@ def asked(fake: FakeServer) -> dict[str, Any]:
 
 
 def test_a_message_that_just_fits_is_sent(fake: FakeServer, tmp_path: Path) -> None:
-    assert exchange(fake, tmp_path, FITS) == b"x" * FITS
+    assert exchange(fake, tmp_path, FITS) == b"a reply"
 
 
 def test_a_message_that_is_too_large_is_refused_before_it_is_sent(
@@ -69,7 +72,7 @@ def test_a_message_that_is_too_large_is_refused_before_it_is_sent(
         exchange(fake, tmp_path, FITS + 1)
     assert refused.value.message == (
         "train 3 for Beta takes 9001 bytes, more than the vantage6 server can store: 9000 for a"
-        " message and its reply."
+        " message, and for its reply."
     )
     assert not fake.tasks
 
@@ -77,5 +80,10 @@ def test_a_message_that_is_too_large_is_refused_before_it_is_sent(
 def test_the_station_is_told_how_much_the_message_leaves_for_its_reply(
     fake: FakeServer, tmp_path: Path
 ) -> None:
-    exchange(fake, tmp_path, 2_000)
-    assert asked(fake)["max_reply_bytes"] == 7_000
+    exchange(fake, tmp_path, 6_000)
+    assert asked(fake)["max_reply_bytes"] == FITS_WITH_REPLY - 6_000
+
+
+def test_a_reply_may_be_no_larger_than_a_message(fake: FakeServer, tmp_path: Path) -> None:
+    exchange(fake, tmp_path, 100)
+    assert asked(fake)["max_reply_bytes"] == FITS

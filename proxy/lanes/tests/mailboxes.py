@@ -3,13 +3,20 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from proxy.lanes.mailbox import Mailbox
+from proxy.lanes.mailbox import LetterTooLarge, Mailbox
 from proxy.tests.helpers import noise, wait_until
 
 Made = Callable[[bool], Mailbox]
+
+
+class _Full(NamedTuple):
+    """How much room there is, as `shutil.disk_usage` says it."""
+
+    free: int
 
 
 class MailboxContract:
@@ -88,6 +95,25 @@ class MailboxContract:
         central.send(letter(tmp_path, b"after"))
         assert taken(station, tmp_path) == b"after"
         assert taken(central, tmp_path) == b"of the station"
+
+    def test_a_letter_that_does_not_fit_on_the_disk_is_refused_and_the_next_one_arrives(
+        self,
+        central: Mailbox,
+        station: Mailbox,
+        made: Made,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        central.send(letter(tmp_path, noise(3_000_000)))
+        with monkeypatch.context() as patch:
+            patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: _Full(5_000_000))
+            with pytest.raises(LetterTooLarge, match="no room"):
+                taken(station, tmp_path)
+            central.send(letter(tmp_path, b"small"))
+            assert taken(station, tmp_path) == b"small"
+        station.close()
+        central.send(letter(tmp_path, b"after"))
+        assert taken(made(True), tmp_path) == b"after"
 
     def test_a_mailbox_that_can_be_used_passes_its_check(self, station: Mailbox) -> None:
         station.check()

@@ -14,7 +14,7 @@ from proxy.lanes.urls import open_mailbox
     "url", ["kafka://broker:9092", "kafka:broker/x", "kafka://b/x/y", "kafka:x"]
 )
 def test_what_is_no_lane_in_kafka_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="is not a lane in Kafka"):
+    with pytest.raises(UsageError, match="does not name a place in Kafka"):
         open_mailbox(url, "north", at_station=True)
 
 
@@ -49,7 +49,7 @@ def test_settings_that_the_client_does_not_know_are_said(
             raise Error(Error())
 
     (tmp_path / "settings").write_text("security.protocl=SSL")
-    monkeypatch.setattr("proxy.lanes.kafka._confluent_kafka", FakeKafka)
+    monkeypatch.setattr("proxy.lanes.kafka_client._confluent_kafka", FakeKafka)
     url = f"kafka://broker/x?properties={tmp_path}/settings"
     with pytest.raises(UsageError, match=r"does not take the settings.*security\.protocl"):
         open_mailbox(url, "north", at_station=True).check()

@@ -36,6 +36,11 @@ def echo(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
     return []
 
 
+def only_present(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
+    """Answer questions, and nothing else."""
+    return echo(head, body) if head.kind == Kind.PING else []
+
+
 class Station:
     """The other end, which does as it is told.
 
@@ -172,7 +177,8 @@ def test_a_refused_letter_is_sent_again_until_the_deadline_if_the_lane_is_cut(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
-    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.0, 60.0))
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 60.0))
+    monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
     scene = scenes()
     mailbox = scene.carrier._lines["north"]._mailbox
     send, in_vain = mailbox.send, [MailboxUnreachable("The lane is cut.")] * 10
@@ -209,8 +215,9 @@ def test_letters_that_are_refused_again_and_again_end_the_exchange_and_say_why(
 def test_a_station_that_does_not_answer_in_time_is_told_to_stop(
     scenes: Callable[..., Scene],
 ) -> None:
-    scene = scenes(lambda head, body: [])
-    with pytest.raises(CarrierError, match="north did not answer within 0 s"):
+    scene = scenes(only_present)
+    assert wait_until(lambda: scene.carrier.online("north"))
+    with pytest.raises(CarrierError, match="north did not answer within 0 s; it is there"):
         scene.exchange(timeout=0.3)
     assert wait_until(lambda: scene.station.saw(Kind.WITHDRAWAL))
     (withdrawn,) = scene.station.saw(Kind.WITHDRAWAL)
@@ -219,7 +226,7 @@ def test_a_station_that_does_not_answer_in_time_is_told_to_stop(
 
 
 def test_a_central_that_is_stopped_tells_the_station(scenes: Callable[..., Scene]) -> None:
-    scene = scenes(lambda head, body: [])
+    scene = scenes(only_present)
     with ThreadPoolExecutor(1) as pool:
         exchange = pool.submit(scene.exchange)
         assert wait_until(lambda: scene.station.saw(Kind.INSTRUCTION))
@@ -233,7 +240,7 @@ def test_a_station_that_works_on_a_message_is_online_as_long_as_it_answers(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02))
-    scene = scenes(lambda head, body: echo(head, body) if head.kind == Kind.PING else [])
+    scene = scenes(only_present)
     with ThreadPoolExecutor(1) as pool:
         exchange = pool.submit(scene.exchange)
         assert wait_until(lambda: scene.station.saw(Kind.INSTRUCTION))
@@ -253,9 +260,70 @@ def test_a_station_that_comes_late_finds_its_message(
     scene.station.end()
     with ThreadPoolExecutor(1) as pool:
         exchange = pool.submit(scene.exchange)
-        assert wait_until(lambda: scene.memory.left > 5)  # questions, and the instruction
+        assert wait_until(lambda: scene.memory.left)
         scene.station = Station(scene.memory, scene.folder / "late")
         assert exchange.result() == b"reply to train"
+
+
+def test_a_station_that_is_never_heard_of_gets_nothing(scenes: Callable[..., Scene]) -> None:
+    scene = scenes(lambda head, body: [])
+    with pytest.raises(CarrierError, match="did not answer within 0 s; it is not heard of"):
+        scene.exchange(timeout=0.3)
+    assert not scene.station.saw(Kind.INSTRUCTION)
+
+
+class Twins:
+    """Answers as two stations that have one name do: to each question both, to letters their own.
+
+    Attributes
+    ----------
+    there : list[str]
+        The instances that are there, in the order in which they answer.
+    """
+
+    def __init__(self, *there: str) -> None:
+        self.there = list(there)
+
+    def __call__(self, head: Head, body: bytes) -> list[tuple[Head, bytes]]:
+        if head.kind == Kind.PING:
+            pong = Head(Kind.PONG, "north", head.exchange)
+            return [(replace(pong, instance=each), b"") for each in self.there]
+        return echo(head, body) if head.instance in self.there else []
+
+
+def test_of_two_stations_with_one_name_the_first_gets_all_messages_and_it_is_said(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02))
+    twins = Twins("a", "b")
+    scene = scenes(twins)
+    for _ in range(2):
+        assert scene.exchange() == b"reply to train"
+        (instruction,) = scene.station.saw(Kind.INSTRUCTION)
+        assert instruction.instance == "a"
+        twins.there.reverse()
+        scene.station.heads.clear()
+        assert wait_until(lambda: len(scene.station.saw(Kind.PING)) > 1)
+    said = [
+        record
+        for record in caplog.records
+        if "two stations have the name north" in record.msg % record.args
+    ]
+    assert len(said) == 1
+
+
+def test_a_station_that_has_another_folder_takes_the_place_of_one_that_is_gone(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02))
+    monkeypatch.setattr(lane, "_PRESENT_SECONDS", 0.2)
+    twins = Twins("a")
+    scene = scenes(twins)
+    assert scene.exchange() == b"reply to train"
+    twins.there = ["b"]
+    with pytest.raises(CarrierError, match="was replaced by one that has another folder"):
+        scene.exchange()
+    assert scene.exchange() == b"reply to train"
 
 
 def test_a_cut_costs_nothing_but_time(

@@ -17,7 +17,6 @@ class Server4(Server):
     """The API of a vantage6 4.x server."""
 
     platform = VANTAGE6_4
-    names_stores = True
     _input = "input"
 
     def own_organization(self) -> int:
@@ -36,6 +35,11 @@ class Server4(Server):
             content = strict_json.loads(b64decode(runs[0]["input"], validate=True))
             return content["method"]
         return None
+
+    def naming_store(self, number: int) -> dict[str, Any]:
+        """Return the members by which a task names the algorithm store that has its image."""
+        # A server that does not know its own address asks the store in this one's name.
+        return {**super().naming_store(number), "server_url": self.url}
 
     def _members(self, method: str) -> dict[str, Any]:  # noqa: ARG002
         return {}

@@ -175,6 +175,7 @@ def _extracted(
             "image": place.image,
             "method": call.method,
             "organizations": [{"id": id_, "arguments": text} for id_, text in sealed.items()],
+            **place.store,
         },
     }
     path = f"session/{session}/dataframe"

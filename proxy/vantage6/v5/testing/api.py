@@ -29,6 +29,11 @@ class HqApi:
         By their ids: the id, the name and the task of each dataframe.
     members : list[Json]
         What each task was asked for, all of it.
+    extractions : list[Json]
+        The same, of tasks that extract.
+    approved : set[str]
+        The images in the collaborations' algorithm store; there is one if there are any. It wants
+        to know who asks.
     """
 
     model: Model
@@ -37,9 +42,11 @@ class HqApi:
     moments: set[int] = field(default_factory=set)
     sessions: dict[int, list[tuple[int, str, int]]] = field(default_factory=dict)
     members: list[Json] = field(default_factory=list)
+    extractions: list[Json] = field(default_factory=list)
+    approved: set[str] = field(default_factory=set)
     url: str = ""
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Answer:  # noqa: PLR0912 - a table
         """Answer a request; the status is 404 if there is nothing like it."""
         body = request.body
         match request.method, request.path.split("/"):
@@ -47,6 +54,9 @@ class HqApi:
                 answer: Answer = (HTTPStatus.OK, {"version": "5.0.3"})
             case _ if request.container is None and self.tokens.get(request.token) != "access":
                 answer = HTTPStatus.UNAUTHORIZED, {"msg": "Token has expired"}
+            case "GET", ["store", "api", "algorithm"]:
+                images = [each for each in self.approved if each == request.query["image"]]
+                answer = HTTPStatus.OK, {"data": [{"image": each} for each in images]}
             case "GET", ["user", "me"]:
                 answer = HTTPStatus.OK, _USER
             case "POST", ["task"]:
@@ -109,6 +119,7 @@ class HqApi:
     def _extract(self, session: int, body: Json) -> Answer:
         """Have the first organization extract for all: a fake's task has one."""
         asked = body["task"]
+        self.extractions.append(asked)
         first = asked["organizations"][0]
         members = {"name": "Session initialization", "collaboration_id": 1, **asked}
         arguments = first["arguments"]
@@ -134,6 +145,8 @@ class HqApi:
             "collaboration": {"id": task.asked.collaboration},
             "parent": None if task.parent is None else {"id": task.parent.id},
             "init_org": _USER["organization"],
+            "image": task.asked.image,
+            "session": {"id": 1},
             "method": task.input["method"],
         }
 
@@ -179,6 +192,10 @@ class HqApi:
                 self._task(task)
                 for task in reversed(self.model.tasks.values())
                 if task.parent is not None and task.parent.id == int(query["parent_id"])
+            ],
+            "algorithmstore": lambda: [
+                {"id": 1, "name": "Store", "url": f"{self.url}/store", "api_path": "/api"}
+                for _ in self.approved
             ],
             "run": lambda: [self._run(about)] if about else [],
             "result": lambda: [

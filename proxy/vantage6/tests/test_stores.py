@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.errors import ServerUnreachable, Vantage6Error
+from proxy.vantage6.stores import Store, has_image, stores_of
 from proxy.vantage6.v4.login import UserLogin
 from proxy.vantage6.v4.server import Server4
-from proxy.vantage6.v4.stores import Store, has_image, stores_of
 from proxy.vantage6.v4.testing import Failure, FakeServer
 
 IMAGE = "registry.example/me/app:1.0"

@@ -28,5 +28,5 @@ def test_generated_modules_load(requirement: str, tmp_path: Path) -> None:
 
 
 def _code(protobuf: Path) -> str:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[1]
     return f"import sys; sys.path[:0] = [{str(protobuf)!r}, {str(root)!r}]; {_IMPORT_ALL}"

@@ -1,10 +1,10 @@
 """The algorithm stores of a collaboration: which of them has an image.
 
 A task whose image was looked up in a store is shown with its tables and its chart; others are not.
-Source: vantage6 4.15, `algorithm/store/resource/algorithm.py`.
+Source: vantage6 4.15 and 5.0.3, `algorithm/store/resource/algorithm.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -33,17 +33,19 @@ def stores_of(server: Server, collaboration: int) -> list[Store]:
     """Return the algorithm stores of a collaboration; users may ask."""
     answer = server.all("algorithmstore", collaboration_id=collaboration)
     with server.understanding():
-        return [
-            Store(int(each["id"]), str(each["name"]), str(each["url"]).rstrip("/"))
-            for each in answer
-        ]
+        return [Store(int(each["id"]), str(each["name"]), _address(each)) for each in answer]
+
+
+def _address(store: Mapping[str, Any]) -> str:
+    # In 5.0.3 the API's path is a member of its own (`hq/model/algorithm_store.py`).
+    return f"{str(store['url']).rstrip('/')}{store.get('api_path') or ''}".rstrip("/")
 
 
 def has_image(store: Store, server: Server, image: str) -> bool:
     """Ask a store whether it has an image, with the digest that the image's registry says now.
 
     The user's token goes to the store only if it does not answer without. When a task names the
-    store, the server sends it there, too (4.15, `server/algo_store_communication.py`).
+    store, the server sends it there, too (`algo_store_communication.py` of server or HQ).
 
     Raises
     ------
