@@ -230,7 +230,7 @@ def test_what_the_page_says_from_top_to_bottom(reader: Reader, stack: Stack) -> 
     assert "set GRAFANA_PASSWORD" in types("docker-compose logs grafana")
 
     assert LAST_ROUND in types(monitored)
-    server = Prometheus(f"http://{stack.address('prometheus')}:9090")
+    server = Prometheus(f"http://{stack.address('prometheus')}:9090", window="2m")
     answered = 'count(count by (station) (flower_v6_messages_total{outcome="reply"}))'
     wait_until(
         lambda: (
@@ -238,6 +238,7 @@ def test_what_the_page_says_from_top_to_bottom(reader: Reader, stack: Stack) -> 
         ),
         "Prometheus knows what three stations answered",
     )
+    wait_until(lambda: not server.look_at_the_dashboard(), "every panel shows something")
     assert [each["name"] for each in server.ask("rules")["groups"]] == ["flower-v6"]
     for file in ("provisioning/datasources/prometheus.yml", "dashboards/flower-v6.json"):
         with urlopen(f"http://127.0.0.1:{stack.grafana_port}/{file}", timeout=30) as answer:

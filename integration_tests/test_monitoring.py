@@ -64,9 +64,20 @@ def expressions() -> dict[str, str]:
 
 @dataclass
 class Prometheus:
-    """A Prometheus with our configuration, in a hurry."""
+    """A Prometheus with our configuration.
+
+    Attributes
+    ----------
+    url : str
+        Where it is.
+    window : str
+        Over what time it takes rates; it needs two samples in it.
+    shown : set[str]
+        The panels that have shown something so far.
+    """
 
     url: str
+    window: str = "8s"
     shown: set[str] = field(default_factory=set)
 
     def ask(self, path: str, **query: str) -> Any:
@@ -77,7 +88,7 @@ class Prometheus:
     def look_at_the_dashboard(self) -> set[str]:
         """Return the panels that have shown nothing yet."""
         for title, expression in expressions().items():
-            query = expression.replace("$__rate_interval", "8s")
+            query = expression.replace("$__rate_interval", self.window)
             values = [each["value"][1] for each in self.ask("query", query=query)["result"]]
             if any(value != "NaN" for value in values):
                 self.shown.add(title)

@@ -13,7 +13,7 @@ import requests
 
 from algorithm.flower.manifest import Manifest
 from algorithm.image.store_entry import store_entry
-from integration_tests.harness import finish, start, wait_until
+from integration_tests.harness import finish, free_port, start, wait_until
 from integration_tests.vantage6.apps import ImageOf
 from integration_tests.vantage6.command import flower_v6, login
 from integration_tests.vantage6.faults import FaultsRun
@@ -158,6 +158,40 @@ def test_a_task_is_followed_while_the_server_is_away_and_until_it_is_killed(
     assert watching.exit_code == 1
     assert f"Task {task} ended: killed by user" in watching.log_tail()
     assert watching.log.read_text().count("holding") == 1
+
+
+@pytest.mark.thorough
+def test_whoever_watches_a_run_serves_its_metrics(
+    plain: Collaboration, image_of: ImageOf, tmp_path: Path
+) -> None:
+    run = FaultsRun(plain, image_of("faults"), stations=(0, 1), hold=[(0, 2)], mode="direct")
+    address = f"127.0.0.1:{free_port()}"
+    watching = start(
+        *("watch", str(run.task), "--metrics", address),
+        log=tmp_path / "watch.log",
+        environment=login(plain),
+    )
+
+    def served() -> set[str]:
+        return set(requests.get(f"http://{address}/metrics", timeout=60).text.splitlines())
+
+    def working(*numbers: int) -> set[str]:
+        return {
+            f'flower_v6_station_working{{station="{node.organization.name}"}} {number:.1f}'
+            for node, number in zip(plain.nodes, numbers, strict=False)
+        }
+
+    try:
+        run.journals.await_training(0, 2)
+        wait_until(lambda: working(1, 0) <= served(), "one station works, the other one waits")
+        name = plain.nodes[1].organization.name
+        counted = f'messages_total{{outcome="reply",station="{name}",type="train"}} 2.0'
+        assert f"flower_v6_{counted}" in served()
+        run.journals.release(0, 2)
+        finish(watching)
+    finally:
+        watching.stop()
+    assert watching.exit_code == 0, watching.log_tail()
 
 
 def test_a_task_names_the_algorithm_store_that_has_its_image(
