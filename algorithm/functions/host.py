@@ -13,7 +13,7 @@ import threading
 import time
 
 from algorithm.flower.node_config import node_config
-from algorithm.functions.job_end import when_job_ends
+from algorithm.functions.job_end import when_end_is_noted, when_job_ends
 from algorithm.station.answer import answer
 from algorithm.station.job import Job, Message
 from algorithm.station.policy import Policy
@@ -47,10 +47,15 @@ def main(container: Container, task: Payload) -> None:
     warm = Warm(policy.permitting(call.mode, start))
     host = _Host(job, warm, policy, call.idle_limit)
     when_job_ends(container, host.end)
+    when_end_is_noted(container, job, host.end)
     while not host.ended(_SPARE_LOOK_SECONDS):
         with job.hosting() as alone:
             if alone:
-                host.serve(call.node_id)
+                try:
+                    host.serve(call.node_id)
+                except SystemExit:  # in the middle of a message that nobody waits for
+                    if not job.over:
+                        raise
                 if job.over:
                     job.forget_all_but_marks()
                     forget_those_for_one_run(container.shared_folder)

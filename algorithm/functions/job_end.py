@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable
 
+from algorithm.station.job import Job
 from proxy.errors import Vantage6Error
 from proxy.vantage6.container import Container
 
 log = logging.getLogger(__name__)
 
 _ASK_SECONDS = 2.0
+_LOOK_SECONDS = 0.5
 
 
 def when_job_ends(container: Container, call: Callable[[], None]) -> None:
@@ -55,3 +57,19 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
         call()
 
     threading.Thread(target=ask, name="job end", daemon=True).start()
+
+
+def when_end_is_noted(container: Container, job: Job, call: Callable[[], None]) -> None:
+    """Call something, in another thread, when it is noted at the station that the job is over.
+
+    Where nobody notes that, nothing happens.
+    """
+    if not container.platform.user.tells_end:
+        return
+
+    def look() -> None:
+        while not job.over:
+            time.sleep(_LOOK_SECONDS)
+        call()
+
+    threading.Thread(target=look, name="job end", daemon=True).start()

@@ -26,7 +26,7 @@ _SHARE = 0.05
 _MOST_REST_SECONDS = 30.0
 # The results of tasks that ask may be lost, too, several in a row on a busy node: another one is
 # started beside them, and whichever is heard first tells. The longer none is, the more rarely.
-_LOST_SECONDS = 3.0
+_LOST_SECONDS = 4.0
 _LOST_SHARE = 0.25
 # Server and node move a large message, and its answer, about so fast on a busy machine.
 _BYTES_PER_SECOND = 2_000_000

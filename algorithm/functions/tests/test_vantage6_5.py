@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,22 @@ def test_a_host_ends_when_the_run_has(
     pod.job.end()
     kwargs = {"node_id": 7, "node_config": "", "idle_limit": 60.0, "job": "task1"}
     assert pod.run("host", kwargs) == (0, {"served": 0})
+
+
+def test_a_host_ends_in_the_middle_of_a_message_when_the_run_has(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def train_for_ever(*_: object) -> None:
+        pod.job.end()
+        threading.Event().wait()
+
+    monkeypatch.setattr(host, "_LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(host, "answer", train_for_ever)
+    pod.image[ENVIRONMENT_VARIABLE] = str(make_flower(tmp_path / "flower"))
+    folder = instruct(pod)
+    kwargs = {"node_id": 7, "node_config": "", "idle_limit": 60.0, "job": "task1"}
+    assert pod.run("host", kwargs) == (0, {"served": 0})
+    assert not folder.exists()
 
 
 def test_a_courier_that_is_started_again_after_the_run_trains_nobody(pod: Pod) -> None:
