@@ -25,6 +25,7 @@ from integration_tests.harness import (
     APPS,
     descendants,
     finish,
+    free_port,
     run_config,
     start,
     wait_until,
@@ -114,6 +115,8 @@ def _lanes(folder: Path) -> Iterator[list[_Lane]]:
                 {"HOME": str(sshd.home)},
             ),
             _Lane("kafka", kafka, lambda: broker.records(kafka, *_NAMES), {}),
+            # Letters lie at the central, and end with it.
+            _Lane("https", f"https://127.0.0.1:{free_port()}", lambda: 0, {}),
         ]
 
 

