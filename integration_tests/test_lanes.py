@@ -273,29 +273,30 @@ def test_apps_end_as_natively_in_both_modes(
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("stage", ALL, indirect=True)
-def test_exceptions_and_secure_aggregation_end_as_natively_in_both_modes(
-    stage: Stage, flower: Flower, tmp_path: Path
+def test_secure_aggregation_and_exceptions_end_as_natively_in_both_modes(
+    stage: Stage, flower: Flower, native: Federation, tmp_path: Path
 ) -> None:
-    """SecAgg+ wants three stations; the app that raises has a message for each of them."""
-    configs = ["", "", ""]
-    with native_federation(flower, tmp_path / "native", configs) as native:
-        (masked,) = run_on([native], "secagg", ".npz")
-        (raised,) = run_on([native], "raising", ".json", num_server_rounds=2)
+    """SecAgg+ wants three stations; sums of three floats are the same to the bit only there."""
+    with native_federation(flower, tmp_path / "native", ["", "", ""]) as three:
+        (masked,) = run_on([three], "secagg", ".npz")
+    (raised,) = run_on([native], "raising", ".json", num_server_rounds=2)
     residents = Residents(tmp_path, stage.lane, NAMES, flower.folder)
+    two = residents.of("north", "south")
 
-    def check(federation: Federation | Direct) -> None:
-        (npz,) = run_on([federation], "secagg", ".npz")
-        (json,) = run_on([federation], "raising", ".json", num_server_rounds=2)
-        assert arrays(npz) == arrays(masked)
-        assert values(json) == values(raised)
+    def check(ends: Residents, app: str, suffix: str, **config: object) -> list[Path]:
+        with attached_federation(
+            flower, tmp_path / f"bridge-{app}", *ends.options, environment=stage.environment
+        ) as bridged:
+            results = run_on([bridged], app, suffix, **config)
+        direct = Direct(flower, tmp_path, ends.options, stage.environment)
+        return results + run_on([direct], app, suffix, **config)
 
     with residents.running(stage.environment):
-        options = residents.options
-        with attached_federation(
-            flower, tmp_path / "bridge", *options, environment=stage.environment
-        ) as bridged:
-            check(bridged)
-        check(Direct(flower, tmp_path, options, stage.environment))
+        for npz in check(residents, "secagg", ".npz"):
+            assert arrays(npz) == arrays(masked)
+    with two.running(stage.environment):
+        for json in check(two, "raising", ".json", num_server_rounds=2):
+            assert values(json) == values(raised)
     wait_until(lambda: stage.left() == 0, "nothing is left on the lane")
 
 

@@ -97,7 +97,7 @@ def test_with_nothing_but_the_lane_between_them_a_cut_of_30_seconds_costs_time_o
     journal, result = tmp_path / "journal", tmp_path / "result.json"
     config = {"journal": journal, "pid_dir": tmp_path, "result": result, "hold": "0-2"}
     with residents.running(between.environment):
-        run = start_run(between, residents, {**config, "nodes": "1 1 1"})
+        run = start_run(between, residents, {**config, "num_stations": 1})
         wait_until((tmp_path / "0-2").exists, "the ClientApp works")
         between.net.cut(STATION)
         (tmp_path / "0-2.go").touch()

@@ -21,6 +21,7 @@ from integration_tests.vantage6_5.cluster import Cluster
 from integration_tests.vantage6_5.node import Node
 from integration_tests.vantage6_5.researcher import Researcher
 from integration_tests.vantage6_5.stack import Collaboration, Stack
+from proxy.calls import Mode
 from proxy.fleet.messages import ErrorCode
 
 # How long HQ is away.
@@ -77,6 +78,8 @@ def test_every_message_is_answered_once_while_its_node_loses_results(
             central=_NORTH,
             config={"num-server-rounds": messages},
             supernodes=supernodes,
+            # It is the carrier that is tested: the faster the messages, the more are lost.
+            mode=Mode.DIRECT,
         )
         outcome = run.outcome(_START_SECONDS + 60.0 * messages)
     assert not errors(outcome)

@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 from algorithm.flower.environment import NODE_CONFIG, Flower
+from algorithm.station.given_up import end_given_up
 from algorithm.station.runtime import NoReply
 from proxy.client import ClientProxy, Delivery, Stage
 from proxy.fleet.messages import ErrorCode
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 # How often to look whether the SuperNode still runs; its answers are noticed at once.
 _LOOK_SECONDS = 0.25
+# And for ClientApps that it has given up.
+_TIDY_SECONDS = 5.0
 
 
 class SuperNode:
@@ -64,7 +67,7 @@ class SuperNode:
     def serve(self, delivery: Delivery, deadline: float) -> None:
         """Have the ClientApp answer a message; see `Runtime.serve`."""
         check_pair(schemas_of(delivery.instruction.layout), self._release)
-        ends_at = time.monotonic() + deadline
+        ends_at, tidy_at = time.monotonic() + deadline, time.monotonic() + _TIDY_SECONDS
         self._server.change(lambda now: self._proxy.offer(delivery, now))
         try:
             while not self._server.wait(
@@ -72,6 +75,9 @@ class SuperNode:
                 timeout=min(_LOOK_SECONDS, max(0.0, ends_at - time.monotonic())),
             ):
                 self._check_alive()
+                if time.monotonic() >= tidy_at:
+                    end_given_up(self._process.pid)
+                    tidy_at = time.monotonic() + _TIDY_SECONDS
                 if time.monotonic() >= ends_at:
                     raise NoReply(
                         ErrorCode.REPLY_MESSAGE_UNAVAILABLE,

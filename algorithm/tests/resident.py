@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
+from typing import Self
 
 from algorithm.runs.keys import lane_keys_for
 from proxy.system.process import Process
@@ -28,13 +30,27 @@ class Residents:
         self.folder = folder
         self.lane = lane
         self.names = names
+        self.flower = flower
         self.prefix: tuple[str, ...] = ()
         self.keys = folder / "keys"
         lane_keys_for(["central", *names], self.keys)
+        self._write_files()
+
+    def of(self, *names: str) -> Self:
+        """Return some of them, as the only ones: with folders of their own."""
+        some = copy(self)
+        some.folder, some.names = self.folder / "-".join(names), names
+        some.folder.mkdir()
+        (some.folder / "keys").symlink_to(self.keys)
+        some._write_files()
+        return some
+
+    def _write_files(self) -> None:
+        names = self.names
         for number, name in enumerate(names):
             self.file(name).write_text(
-                f'lane = "{lane}"\nname = "{name}"\nfolder = "{name}"\nkey = "keys/{name}"\n'
-                f'central = "keys/central.pub"\nflower-env = "{flower}"\n'
+                f'lane = "{self.lane}"\nname = "{name}"\nfolder = "{name}"\nkey = "keys/{name}"\n'
+                f'central = "keys/central.pub"\nflower-env = "{self.flower}"\n'
                 f'[policy]\napps = "any"\n'
                 f"[node-config]\npartition-id = {number}\nnum-partitions = {len(names)}\n"
             )

@@ -14,11 +14,11 @@ import asyncio
 import logging
 import re
 import ssl
-import tempfile
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ from proxy.errors import UsageError, reason_of
 from proxy.lanes import tls
 from proxy.lanes.keys import KeyPair, PublicKeys
 from proxy.lanes.mailbox import LetterTooLarge, need_room
+from proxy.system.process import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,8 @@ class Server:
     def __init__(self, host: str, port: int, own: KeyPair) -> None:
         self.lines: dict[str, Line] = {}
         self._life = uuid.uuid4().hex[:8]
-        self._folder = tempfile.TemporaryDirectory(prefix="flower-v6-letters-")
+        self._ending = ExitStack()
+        self._folder = self._ending.enter_context(Workspace()).path
         self._tls = tls.context(own, at_station=False)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="https", daemon=True)
@@ -162,7 +164,7 @@ class Server:
         if station in self.lines:
             raise UsageError(f"Station {station} has a lane at this address already.")
         to_station, to_central = (
-            Box(Path(self._folder.name, station, box)) for box in ("to-station", "to-central")
+            Box(self._folder / station / box) for box in ("to-station", "to-central")
         )
         line = Line(other, to_station, to_central, asyncio.Event())
         line.to_station.told = lambda: self._loop.call_soon_threadsafe(line.wake.set)
@@ -189,11 +191,15 @@ class Server:
     async def _stop(self) -> None:
         self._listening.close()
         await self._runner.cleanup()
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_END_SECONDS)
-        self._folder.cleanup()
+        self._ending.close()
 
     # What stations call
 

@@ -69,6 +69,11 @@ class Process:
             os.close(holder)
 
     @property
+    def pid(self) -> int:
+        """The process that it runs below, or is."""
+        return self._popen.pid
+
+    @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
         return self._popen.poll() is None

@@ -70,8 +70,10 @@ _ROUTES = frozenset(
         "GET task",
         "GET task/<>",
         "GET task/<>/status",
+        "GET algorithmstore",
         "POST task",
         "POST kill/task",
+        "DELETE task/<>",
     }
 )
 _ANSWERS = {
@@ -80,7 +82,8 @@ _ANSWERS = {
     "NodeSchema": ("status", "organization"),
     "RunSchema": ("id", "status", "node", "log", "finished_at"),
     "ResultSchema": ("result",),
-    "TaskSchema": ("id", "name", "status", "parent", "init_org", "image"),
+    "TaskSchema": ("id", "name", "status", "parent", "init_org", "image", "collaboration"),
+    "AlgorithmStoreSchema": ("id", "name", "url"),
 }
 _QUESTION = (
     "name",
@@ -88,6 +91,7 @@ _QUESTION = (
     "image",
     "collaboration_id",
     "study_id",
+    "store_id",
     "organizations",
     "databases",
 )
@@ -128,7 +132,7 @@ VANTAGE6_4 = Contract(
     server="vantage6/server",
     routes=_ROUTES | {"POST token/user", "POST token/refresh", "POST token/user/validate"},
     answers=_ANSWERS,
-    questions={"TaskInputSchema": _QUESTION},
+    questions={"TaskInputSchema": (*_QUESTION, "server_url")},
     statuses=_STATUSES,
     status_enums=(
         "vantage6/common/task_status.py:TaskStatus",
@@ -175,7 +179,9 @@ VANTAGE6_5 = Contract(
         **_ANSWERS,
         "NodeSchema": (*_ANSWERS["NodeSchema"], "config"),
         "RunSchema": (*_ANSWERS["RunSchema"], "organization"),
+        "TaskSchema": (*_ANSWERS["TaskSchema"], "session"),
         "DataframeSchema": ("id", "name", "last_session_task"),
+        "AlgorithmStoreSchema": (*_ANSWERS["AlgorithmStoreSchema"], "api_path"),
     },
     questions={
         "TaskInputSchema": (*_QUESTION, "session_id", "method", "action"),
