@@ -30,6 +30,8 @@ CHECKOUT = (
     *(".dockerignore", "LICENSE", "compose.yml", "README.md", "pyproject.toml"),
     *("algorithm", "examples", "images", "monitoring", "packaging", "protos", "proxy"),
 )
+# A block of the page builds images, and trains.
+BLOCK_SECONDS = 1200.0
 # What the example's ServerApp prints at its end.
 LAST_ROUND = "Round 2: accuracy"
 
@@ -210,7 +212,7 @@ def test_every_variable_is_on_the_page() -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.timeout(1800)  # it builds images
+@pytest.mark.timeout(3600)  # it builds images
 def test_what_the_page_says_from_top_to_bottom(reader: Reader, stack: Stack) -> None:
     start, monitored, with_tls, end = blocks(PAGE, "sh")
     exported: list[str] = []
@@ -218,7 +220,7 @@ def test_what_the_page_says_from_top_to_bottom(reader: Reader, stack: Stack) -> 
     def types(block: str) -> str:
         """Type a block in a shell that has what was exported before; returns what is shown."""
         with reader.typing("\n".join([*exported, block])) as shell:
-            shown = shown_by(shell)
+            shown = shown_by(shell, BLOCK_SECONDS)
         exported.extend(line for line in block.splitlines() if line.startswith("export "))
         return shown
 

@@ -36,7 +36,7 @@ class Outcome:
     environment : dict[str, str]
         The central's machine: `python` (of the bridge), `system`, `machine`, `processors`.
     packages : dict[str, str]
-        Releases of what is installed beside Flower at the central, by name.
+        Releases of what is installed in Flower's environment at the central, by name.
     left_out : list[str]
         Names of members that are empty because they did not fit into a task's result.
     """

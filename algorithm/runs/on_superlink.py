@@ -21,7 +21,7 @@ from proxy.errors import AppError, FleetError, FlowerError
 from proxy.system.guard import is_ours
 from proxy.system.process import Process
 
-_SUPERLINK_START_SECONDS = 60.0
+_SUPERLINK_START_SECONDS = 180.0
 # A SuperLink that cannot have its ports says so only after its imports.
 _SUPERLINK_FAILS_SECONDS = 60.0
 _LOOK_SECONDS = 0.1

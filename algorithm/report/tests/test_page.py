@@ -331,7 +331,7 @@ def test_a_page_says_on_what_a_run_ran_and_with_which_config(tmp_path: Path) -> 
     said = text_of(page(tmp_path, run))
     assert "Python 3.11.2 System Debian" in said
     assert "Run config deep.on true rate 0.1" in said
-    assert "1 package beside Flower torch 2.13.0" in said
+    assert "environment torch 2.13.0" in said
 
 
 @pytest.mark.parametrize("count", [1, 9])
