@@ -1,0 +1,205 @@
+"""One schedule: the world is built from a seed, runs to its end, and is looked at."""
+
+import logging
+import random
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from proxy.transport.identity import make_keys
+from proxy.transport.node_key import NodeKey
+from proxy.transport.superlink import SuperLink
+from simulation.app import ServerApp, undisturbed
+from simulation.disk import ROOT, Disk
+from simulation.faults import TROUBLED_SECONDS, Faults
+from simulation.parts import Central, LaneStations, TaskStations, runtimes_at
+from simulation.scheduler import Machine, Process, Scheduler, Stuck
+from simulation.seams import simulated, wall_clock
+from simulation.superlink import Network, SimulatedSuperLink
+from simulation.world import MOST_SECONDS, Plan, World, raise_soon
+
+# Once the run is over and the central gone, all that it wanted ends in this time.
+_TIDY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a schedule.
+
+    Attributes
+    ----------
+    seed : int
+        Its seed.
+    violation : str
+        What never may happen, and did; empty if nothing did.
+    errors, kills : int
+        How many error replies the ServerApp got, and how many processes were killed.
+    story : list[str]
+        What happened, if that was asked for.
+    """
+
+    seed: int
+    violation: str
+    errors: int
+    kills: int
+    story: list[str]
+
+
+def run(seed: int, tell: bool = False) -> Outcome:
+    """Run one schedule."""
+    scheduler = Scheduler(seed, MOST_SECONDS)
+    if tell:
+        scheduler.story = []
+    plan = Plan.chosen(scheduler.chance)
+    faults = Faults.chosen(scheduler.chance, plan.stations, may_forget=not plan.keys)
+    disk = Disk(scheduler, wall_clock(scheduler))
+    names = ("central", "superlink", *plan.stations)
+    world = World(scheduler, disk, plan, faults, {name: Machine(name) for name in names})
+    scheduler.tell(f"{plan}\n{faults}")
+    logging.disable(logging.CRITICAL)
+    app = ServerApp(world)
+    with simulated(scheduler, disk), _shortened(world):
+        try:
+            _live(world, app)
+        except Stuck as error:
+            raise_soon(world, str(error))
+        finally:
+            scheduler.close()
+            logging.disable(logging.NOTSET)
+    if scheduler.failures:
+        raise_soon(world, f"a thread ended: {scheduler.failures[0]}")
+    story = scheduler.story or []
+    return Outcome(seed, world.violation, app.errors, world.killed, story)
+
+
+def _live(world: World, app: ServerApp) -> None:
+    scheduler, plan = world.scheduler, world.plan
+    for machine in world.machines:
+        world.disk.mkdir(f"{ROOT}/{machine}")
+    scheduler.on_kill = world.dies
+    world.superlink = SimulatedSuperLink(world)
+    stations: LaneStations | TaskStations = LaneStations(world) if plan.lanes else TaskStations(world)
+    central = Central(world, stations)
+    if plan.keys:
+        _put_keys(world)
+    if isinstance(stations, LaneStations):
+        for name in plan.stations:
+            main: Callable[[], None] = lambda name=name: stations.main(name)  # type: ignore[misc]
+            world.keep_running(name, name, main)
+    world.keep_running("central", "central", central.main)
+    world.go_wrong(central.stop)
+    scheduler.start(Process("serverapp", world.machines["superlink"]), app.main, "main")
+    scheduler.run(lambda: app.ended or bool(world.violation))
+    if world.violation:
+        return
+    scheduler.run(lambda: central.attached or bool(world.violation))
+    world.leaving = True
+    central.stop()
+    scheduler.run(lambda: central.gone or bool(world.violation))
+    quiet = scheduler.now + _TIDY_SECONDS
+    scheduler.start(world.fate, lambda: scheduler.sleep(_TIDY_SECONDS), "later")
+    scheduler.run(lambda: scheduler.now >= quiet or bool(world.violation))
+    _look(world, app, central, stations)
+
+
+def _look(
+    world: World, app: ServerApp, central: Central, stations: LaneStations | TaskStations
+) -> None:
+    """Look at what is there when all is over."""
+    plan = world.plan
+    if app.complete and app.models != undisturbed(plan.stations, plan.rounds):
+        raise_soon(world, "the result differs from that of the undisturbed run")
+    for message_id in world.truth.training:
+        raise_soon(world, f"message {message_id:.6} is still trained, and nobody wants the answer")
+    # What is left of one that was killed lies in a folder of its own, or ends with its job.
+    last = f"{central.works_in}/"
+    for path in world.disk.files(world.machines["central"]):
+        if path.endswith(".message") or (
+            path.startswith(last) and ("/central-" in path or path.endswith("/instruction.letter"))
+        ):
+            raise_soon(world, f"the central leaves {path}")
+    for name in plan.stations if plan.lanes else []:
+        for path in world.disk.files(world.machines[name]):
+            if path.endswith("/instruction.bundle") or re.search(r"/letters/\d", path):
+                raise_soon(world, f"the station leaves {path}")
+    if isinstance(stations, LaneStations):
+        for name, lane in stations.lanes.items():
+            if lane.waits_for_station:
+                raise_soon(world, f"letters to {name} are left")
+    for process in world.functions:
+        if process.alive and not process.name.endswith("host"):
+            raise_soon(world, f"{process.name} still runs")
+
+
+@cache
+def _real_keys() -> dict[str, tuple[bytes, ec.EllipticCurvePrivateKey]]:
+    """Return real keys of SuperNodes, as files and as keys."""
+    with TemporaryDirectory() as folder:
+        names = ["north", "south"]
+        make_keys(Path(folder), names)
+        files = {name: (Path(folder) / name).read_bytes() for name in names}
+    from proxy.transport import identity
+
+    with TemporaryDirectory() as folder:
+        keys = {}
+        for name, content in files.items():
+            path = Path(folder) / name
+            path.write_bytes(content)
+            keys[name] = content, identity._read_private(path)
+    return keys
+
+
+def _put_keys(world: World) -> None:
+    folder = f"{ROOT}/central/keys"
+    world.disk.mkdir(folder)
+    for name, (content, key) in _real_keys().items():
+        if name in world.plan.stations:
+            with world.disk.open(f"{folder}/{name}", "wb", None, None) as file:
+                file.write(content)
+            world.superlink.know(NodeKey(key))
+    world.disk.sync_all(world.machines["central"])
+
+
+class _Key:
+    """Stands for a `NodeKey` that nobody will check a signature of."""
+
+    def __init__(self, public_bytes: bytes) -> None:
+        self.public_bytes = public_bytes
+
+
+@contextmanager
+def _shortened(world: World) -> Iterator[None]:
+    """Replace what costs time and is not looked at."""
+    keys = _real_keys()
+    with ExitStack() as stack:
+        for name, value in {
+            "proxy.central.central_proxy._POLL_SECONDS": (1.0, 5.0),
+            "proxy.lanes.lane._LOOK_SECONDS": 3.0,
+            "algorithm.station.resident._LOOK_SECONDS": 5.0,
+            "algorithm.functions.courier._POLL_SECONDS": 1.0,
+            "algorithm.functions.host._POLL_SECONDS": 1.0,
+            "algorithm.functions.courier.print": lambda *_, **__: None,
+            "algorithm.functions.host._SPARE_LOOK_SECONDS": 2.0,
+            "proxy.transport.identity._read_private": lambda path: keys[path.name][1],
+            "algorithm.runs.attach.connect": lambda *given: SuperLink(
+                Network(world), identity=given[3]
+            ),
+            "algorithm.functions.host.runtimes": lambda mode, job, *_, warm: runtimes_at(
+                world, job.folder
+            ),
+            "algorithm.functions.per_round.runtimes": lambda mode, job, *_, warm: runtimes_at(
+                world, job.folder
+            ),
+        }.items():
+            stack.enter_context(patch(name, value, create=name.endswith(".print")))
+        stack.enter_context(
+            patch.object(NodeKey, "new", lambda: _Key(random.randbytes(16)))  # noqa: S311
+        )
+        yield
