@@ -101,7 +101,7 @@ class ServerApp:
         self.errors += 1
         text = f"message {message_id:.6}: error {error.code}: {error.reason}"
         world.scheduler.tell(text)
-        if not world.may_have_cost(world.truth.sent[message_id]):
+        if not world.leaving and not world.may_have_cost(world.truth.sent[message_id]):
             raise_soon(world, f"an error reply that nothing explains: {text}")
 
     def _is_right(self, message_id: str, reply: Objects, content: Objects) -> None:

@@ -42,6 +42,8 @@ class Faults:
         When the SuperLink forgets all nodes.
     stops : list[float]
         When the central is stopped, and started again.
+    ends_at : float
+        When all faults end and the central is stopped for good, whatever is under way.
     """
 
     harsh: bool = False
@@ -59,6 +61,7 @@ class Faults:
     jumps: list[tuple[str, float, float]] = field(default_factory=list)
     forgets: list[float] = field(default_factory=list)
     stops: list[float] = field(default_factory=list)
+    ends_at: float = float("inf")
 
     @classmethod
     def chosen(cls, chance: Random, stations: list[str], may_forget: bool) -> Self:
@@ -74,6 +77,8 @@ class Faults:
             Whether the SuperLink may forget its nodes: one that was told of them does not.
         """
         made = cls()
+        if chance.random() < 0.1:
+            made.ends_at = chance.uniform(3, 30)
         if chance.random() < 0.05:
             return made
         made.lost, made.repeated, made.late = (

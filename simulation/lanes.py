@@ -12,7 +12,7 @@ from simulation.scheduler import Thread
 from simulation.world import World
 
 _CALL_SECONDS = 0.02
-_LATE_SECONDS = 40.0
+_LATE_SECONDS = 10.0
 
 
 class Box:
@@ -34,6 +34,7 @@ class Mailbox:
 
     def send(self, letter: Path) -> None:
         """Leave a letter."""
+        self._world.scheduler.tell(f"sends a {letter.name}")
         content, faults, chance = letter.read_bytes(), self._world.faults, self._chance
         fails_after = self._reach()
         if self._world.troubled and chance() < faults.dropped:
@@ -66,6 +67,7 @@ class Mailbox:
                 name = here[int(self._chance() * len(here)) if self._world.troubled else 0]
                 into.write_bytes(self._incoming.letters[name][1])
                 self._handed_out.add(name)
+                self._world.scheduler.tell(f"receives letter {name}")
                 return name
             if self._world.now >= until:
                 return None
@@ -75,6 +77,7 @@ class Mailbox:
 
     def done(self, name: str) -> None:
         """Remove a letter."""
+        self._world.scheduler.tell(f"is done with letter {name}")
         fails_after = self._reach()
         self._incoming.letters.pop(name, None)
         if fails_after:

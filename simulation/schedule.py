@@ -27,6 +27,8 @@ from simulation.world import MOST_SECONDS, Plan, World, raise_soon
 
 # Once the run is over and the central gone, all that it wanted ends in this time.
 _TIDY_SECONDS = 60.0
+_LAST_TRIES_SECONDS = 15.0
+_CANCEL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def run(seed: int, tell: bool = False) -> Outcome:
 
 
 def _live(world: World, app: ServerApp) -> None:
-    scheduler, plan = world.scheduler, world.plan
+    scheduler, plan, faults = world.scheduler, world.plan, world.faults
     for machine in world.machines:
         world.disk.mkdir(f"{ROOT}/{machine}")
     scheduler.on_kill = world.dies
@@ -93,20 +95,49 @@ def _live(world: World, app: ServerApp) -> None:
         for name in plan.stations:
             main: Callable[[], None] = lambda name=name: stations.main(name)  # type: ignore[misc]
             world.keep_running(name, name, main)
-    world.keep_running("central", "central", central.main)
+    world.keep_running("central", "central", central.main, lambda: not world.leaving)
     world.go_wrong(central.stop)
     scheduler.start(Process("serverapp", world.machines["superlink"]), app.main, "main")
-    scheduler.run(lambda: app.ended or bool(world.violation))
+    ends = scheduler.now + faults.ends_at
+    if faults.ends_at < TROUBLED_SECONDS:
+        scheduler.start(world.fate, lambda: scheduler.sleep(faults.ends_at), "the end")
+    scheduler.run(lambda: app.ended or scheduler.now >= ends or bool(world.violation))
+    world.calm_down()
+    if app.ended:  # what is tried again shall be
+        _pass(world, _LAST_TRIES_SECONDS)
+    scheduler.run(lambda: central.attached or bool(world.violation))
     if world.violation:
         return
-    scheduler.run(lambda: central.attached or bool(world.violation))
     world.leaving = True
     central.stop()
     scheduler.run(lambda: central.gone or bool(world.violation))
-    quiet = scheduler.now + _TIDY_SECONDS
-    scheduler.start(world.fate, lambda: scheduler.sleep(_TIDY_SECONDS), "later")
-    scheduler.run(lambda: scheduler.now >= quiet or bool(world.violation))
+    _pass(world, _CANCEL_SECONDS)
+    _look_for_work(world)
+    _pass(world, _TIDY_SECONDS)
     _look(world, app, central, stations)
+
+
+def _pass(world: World, seconds: float) -> None:
+    """Let time pass."""
+    scheduler = world.scheduler
+    until = scheduler.now + seconds
+    scheduler.start(world.fate, lambda: scheduler.sleep(seconds), "later")
+    scheduler.run(lambda: scheduler.now >= until or bool(world.violation))
+
+
+def _look_for_work(world: World) -> None:
+    """Look at what goes on a moment after the central was stopped."""
+    truth, superlink = world.truth, world.superlink
+    for message_id, process in truth.pulled_by.items():
+        if not process.bound_to_die and message_id in truth.training:
+            raise_soon(world, f"message {message_id:.6} is trained, and nobody wants the answer")
+        if not (
+            process.bound_to_die
+            or superlink.is_complete(message_id)
+            or world.true_time() > superlink.expiry_of(message_id)
+            or world.may_have_cost(world.now)
+        ):
+            raise_soon(world, f"message {message_id:.6} has no answer, and the central is gone")
 
 
 def _look(
@@ -114,10 +145,8 @@ def _look(
 ) -> None:
     """Look at what is there when all is over."""
     plan = world.plan
-    if app.complete and app.models != undisturbed(plan.stations, plan.rounds):
+    if app.ended and app.complete and app.models != undisturbed(plan.stations, plan.rounds):
         raise_soon(world, "the result differs from that of the undisturbed run")
-    for message_id in world.truth.training:
-        raise_soon(world, f"message {message_id:.6} is still trained, and nobody wants the answer")
     # What is left of one that was killed lies in a folder of its own, or ends with its job.
     last = f"{central.works_in}/"
     for path in world.disk.files(world.machines["central"]):

@@ -41,7 +41,7 @@ class SimulatedSuperLink(FakeSuperLink):
             self._seen[node_id] = self._world.now
         if method == "PullMessages" and answer:
             said = fleet.PullMessagesResponse.FromString(answer).messages_list[0].metadata
-            self._world.scheduler.tell(f"pulls message {said.message_id:.6}")
+            self._world.truth.pulled(said.message_id)
         if method == "PushMessages":
             self._world.truth.pushed(Reply.decode(request), refused=len(self.refused) > refusals)
         return answer
@@ -51,6 +51,11 @@ class SimulatedSuperLink(FakeSuperLink):
         for node_id in list(self.online):
             if self._world.now - self._seen.get(node_id, 0.0) > _OFFLINE_SECONDS:
                 self.online.discard(node_id)
+
+    def expiry_of(self, message_id: str) -> float:
+        """When a message expires, in seconds since the epoch."""
+        said = self._instructions[message_id]
+        return said.created_at + said.ttl
 
     def is_complete(self, message_id: str) -> bool:
         """Whether the reply to a message is here, with all of its objects."""

@@ -70,6 +70,14 @@ class Truth:
         self.trained: dict[str, str] = {}
         self.training: set[str] = set()
         self.replies: dict[str, set[str]] = {}
+        self.pulled_by: dict[str, Process] = {}
+
+    def pulled(self, message_id: str) -> None:
+        """The SuperLink hands out a message."""
+        self._world.scheduler.tell(f"pulls message {message_id:.6}")
+        process = self._world.scheduler.process
+        assert process is not None
+        self.pulled_by[message_id] = process
 
     def begins(self, message_id: str, station: str) -> None:
         """A ClientApp gets a message."""
@@ -199,7 +207,13 @@ class World:
         self.processes.append(made)
         return made
 
-    def keep_running(self, name: str, machine: str, main: Callable[[], None]) -> None:
+    def keep_running(
+        self,
+        name: str,
+        machine: str,
+        main: Callable[[], None],
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Have a process run, and start it again whenever it has ended; as systemd does."""
 
         def start() -> None:
@@ -215,7 +229,7 @@ class World:
         def again() -> None:
             if not self.calm:
                 self.scheduler.sleep(self.scheduler.chance.uniform(*_BACK_SECONDS))
-            if not self.leaving:
+            if wanted():
                 start()
 
         start()

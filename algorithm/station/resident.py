@@ -28,7 +28,7 @@ from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
 from proxy.errors import BridgeError, Cancelled, reason_of
 from proxy.fleet.messages import ErrorCode
 from proxy.lanes.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
-from proxy.lanes.mailbox import Mailbox, MailboxUnreachable
+from proxy.lanes.mailbox import Done, Mailbox, MailboxUnreachable
 from proxy.retry import retrying
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,7 @@ class Resident:
         self._clock = clock
         self._job = job
         self._mailbox, self._seal = mailbox, seal
+        self._done = Done(mailbox)  # with letters that are no instructions
         self._starts, self._policy = starts, policy
         self._keep_warm = warm
         self._warm: Warm | None = None
@@ -117,8 +118,7 @@ class Resident:
         # What a kill left comes again.
         for letter in self._folder.iterdir():
             letter.unlink()
-        for message in job.waiting():
-            message.forget_instruction()
+        job.forget_instructions()
         self._orders: queue.Queue[_Order | None] = queue.Queue()
         self._lock = threading.Lock()  # for the next four
         self._wanted: dict[str, _Order] = {}  # by exchange: what waits, and what is under way
@@ -159,6 +159,7 @@ class Resident:
         while not self._end.is_set():
             letter = self._folder / "arrived.letter"
             try:
+                self._done.tell()
                 if name := self._mailbox.receive(letter, _LOOK_SECONDS):
                     self._take(name, letter)
             except (BridgeError, OSError) as error:
@@ -181,14 +182,14 @@ class Resident:
                 path.unlink(missing_ok=True)
             refusal = Head(Kind.REFUSAL, self._name, "", reason=reason)
             self._until_sent(lambda: self._send(refusal), self._end)
-            self._mailbox.done(name)
+            self._done.add(name)
             return
         if head.kind == Kind.INSTRUCTION and self._accept(_Order(head, name, body)):
             return
         if head.kind == Kind.WITHDRAWAL:
             self._withdraw(head)
         body.unlink(missing_ok=True)
-        self._mailbox.done(name)
+        self._done.add(name)
         if head.kind == Kind.PING:
             self._send(Head(Kind.PONG, self._name, head.exchange))
 
@@ -260,6 +261,7 @@ class Resident:
                 self._reply(order, self._answered(order))
         except Cancelled:
             log.info("message %.12s: its answer is not wanted any more", order.head.message_id)
+            self._message(order.head).forget_instruction()
         self._mailbox.done(order.letter)
 
     def _answered(self, order: _Order) -> Message:
