@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from algorithm.cli.shared.interrupt import Interrupted
+from algorithm.cli.shared.journals import add_keep_replies, opened
 from algorithm.cli.shared.observing import add_metrics, online_of, takers
 from algorithm.cli.shared.options import (
     Commands,
@@ -61,6 +62,14 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="the stations' keys from `flower-v6 keys`, if the SuperLink authenticates SuperNodes",
     )
+    parser.add_argument(
+        "--journal",
+        type=Path,
+        metavar="DIR",
+        help="keep what is under way in this folder: started again with it after a kill, attach"
+        " goes on as the same SuperNodes; made if it is missing",
+    )
+    add_keep_replies(parser)
     add_station_options(parser)
     add_lane_options(parser)
     add_output(parser, "events.jsonl")
@@ -117,18 +126,19 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     )
     with (
         Workspace() as workspace,
+        opened(options) as journal,
         takers(options, screen, workspace.path, anew=False) as (taking, metrics),
         _told(Feed(*taking), outcome) as feed,
         recording.between(options.superlink) as superlink,
         closing(
-            Attached(stations, superlink, workspace.path, Progress(screen), feed, access)
+            Attached(stations, superlink, workspace.path, Progress(screen), feed, access, journal)
         ) as attached,
     ):
         if metrics is not None:
             metrics.online = online_of(attached.carrier)
         screen.line(
             f"flower-v6 | {len(stations.names)} stations are SuperNodes of"
-            f" {options.superlink}; logs are in {workspace.path}; stop with Ctrl-C"
+            f" {options.superlink}; logs are in {attached.folder}; stop with Ctrl-C"
         )
         while True:
             signal.pause()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import ModuleType
 
-from algorithm.cli import attach, compat, keys, record, replay, report, run, station
+from algorithm.cli import attach, compat, keys, record, replay, report, run, runs, station
 from algorithm.cli.shared.interrupt import Interrupted, heed_signals, interrupt
 from algorithm.cli.vantage6 import delete, fetch, image, kill, submit, watch
 from algorithm.monitoring.screen import Screen
@@ -31,6 +31,7 @@ _COMMANDS: Sequence[ModuleType] = (
     kill,
     delete,
     report,
+    runs,
     record,
     replay,
     compat,

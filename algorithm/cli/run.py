@@ -3,8 +3,10 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from algorithm.cli.shared.interrupt import Interrupted
+from algorithm.cli.shared.journals import add_keep_replies, opened
 from algorithm.cli.shared.observing import add_metrics, takers
 from algorithm.cli.shared.options import (
     Commands,
@@ -31,7 +33,8 @@ from algorithm.paths import check_folder
 from algorithm.runs.direct import DirectRun
 from algorithm.runs.on_superlink import SuperLinkRun
 from algorithm.runs.recording import Recording
-from algorithm.runs.run import Run, forget_outcome, run_app, write_outcome
+from algorithm.runs.resuming import run_on_journal
+from algorithm.runs.run import Run, forget_outcome, write_outcome
 from algorithm.runs.stations import Stations
 from proxy.calls import DEFAULT_LIFETIME, DEFAULT_MODE, Mode
 from proxy.errors import BridgeError, UsageError
@@ -47,6 +50,14 @@ def add(commands: Commands) -> None:
     add_output(parser, "run.json, events.jsonl and the logs")
     add_metrics(parser)
     add_json(parser, "run.json")
+    parser.add_argument(
+        *("--journal", "--resume"),
+        type=Path,
+        metavar="DIR",
+        help="keep the run's course in this folder: called again after a kill, run goes on where it"
+        " was; made if it is missing",
+    )
+    add_keep_replies(parser)
     add_station_options(parser)
     add_lane_options(parser)
 
@@ -78,38 +89,47 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
     )
     with (
         Workspace() as workspace,
+        opened(options) as journal,
         takers(options, screen, workspace.path, anew=True) as (taking, metrics),
     ):
         feed = Feed(*taking)
-        shared = (options.app, flower, workspace.path, screen, outcome, stations)
-        app_run: Run
-        if options.mode == Mode.DIRECT:
-            if options.tape is not None:
-                raise UsageError(
-                    "--tape cannot be used with --mode direct: there is no Fleet API to record."
-                )
-            app_run = DirectRun(*shared, run_config(options.run_config), feed=feed)
-        else:
-            about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
-            recording = Recording(options.tape, about)
-            app_run = SuperLinkRun(*shared, options.run_config, recording, feed=feed)
-        if metrics is not None:
-            metrics.online = app_run.online
+        folder = workspace.path / "run"
+        folder.mkdir()
+        shared = (options.app, flower, folder, screen, outcome, stations)
+        if options.mode == Mode.DIRECT and options.tape is not None:
+            raise UsageError(
+                "--tape cannot be used with --mode direct: there is no Fleet API to record."
+            )
+
+        def make() -> Run:
+            app_run: Run
+            if options.mode == Mode.DIRECT:
+                config = run_config(options.run_config)
+                app_run = DirectRun(*shared, config, journal, feed=feed)
+            else:
+                about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
+                recording = Recording(options.tape, about)
+                app_run = SuperLinkRun(*shared, options.run_config, recording, journal, feed=feed)
+            if metrics is not None:
+                metrics.online = app_run.online
+            return app_run
 
         def leave() -> None:
             if options.json:
                 screen.result(outcome.text())
             if options.output is not None:
-                write_outcome(outcome, options.output, workspace.path)
+                write_outcome(outcome, options.output, folder)
 
         if options.output is not None:
             forget_outcome(options.output)
         with _always(leave, screen), feed.about(outcome):
             try:
-                run_app(app_run)
+                run_on_journal(make, journal)
             except Interrupted as interrupted:
                 outcome.status, outcome.cause = "cancelled", str(interrupted)
                 raise
+        if journal is not None:
+            journal.end(outcome.status)
     screen.line(f"flower-v6 | the run completed in {outcome.seconds:.1f} s")
 
 

@@ -2,12 +2,12 @@
 
     python run_serverapp.py FD
 
-It imports nothing of the bridge but `frames.py` and `grid.py`. FD is one end of a socket pair, over
-which pass frames. To this script come
+It imports nothing of the bridge but `frames.py`, `grid.py` and `seeds.py`. FD is one end of a
+socket pair, over which pass frames. To this script come
 
     S  first: JSON with `names` ("module:name" of what is used of Flower, by role), `run_id`,
-       `task_id`, `run_config` (what overrides the app's), `fab_id`, `fab_version`, `fab_hash` and
-       `max_message_bytes`; followed by
+       `task_id`, `run_config` (what overrides the app's), `fab_id`, `fab_version`, `fab_hash`,
+       `max_message_bytes`, and `seed`, for generators of random numbers, or null; followed by
     F  the app (FAB)
     N  JSON: nodes, each with fields of Flower's NodeInfo; all of them once before the ServerApp
        starts, then those about which something has changed
@@ -71,6 +71,7 @@ def _load(name: str) -> Any:
 
 frames = _load("frames")
 grid = _load("grid")
+seeds = _load("seeds")
 
 
 def main() -> int:
@@ -82,6 +83,8 @@ def main() -> int:
     flower = SimpleNamespace(**{role: _resolve(name) for role, name in start["names"].items()})
     run = _new_run(flower, start)
     frames.send(pipe, b"R", [run.SerializeToString()])
+    if start["seed"] is not None:
+        seeds.seed_all(start["seed"])
     mailbox = _Mailbox(flower, run.run_id, pipe, file, start["max_message_bytes"])
     try:
         _run(flower, run, start["task_id"], fab, mailbox)

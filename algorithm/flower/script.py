@@ -7,10 +7,11 @@ one is never in memory: it is sent block by block, and received into a file.
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from algorithm.flower.environment import Flower
 from proxy.blocks import BLOCK_BYTES, Data, Stored, blocks_of, size_of
@@ -37,16 +38,25 @@ class Script:
         Its Flower home.
     log : Path
         Where its output is appended. What it sends is kept beside it.
+    variables : Mapping[str, str]
+        Environment variables besides Flower's.
     """
 
-    def __init__(self, flower: Flower, script: Path, home: Path, log: Path) -> None:
+    def __init__(
+        self,
+        flower: Flower,
+        script: Path,
+        home: Path,
+        log: Path,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._folder = log.parent
         self._pipe, theirs = socket.socketpair()
         self._sending = threading.RLock()
         with theirs:
             self.process = Process(
                 flower.command("python", str(script), str(theirs.fileno())),
-                flower.environment(home),
+                {**flower.environment(home), **variables},
                 log,
                 pass_fds=[theirs.fileno()],
             )

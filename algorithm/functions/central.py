@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,18 @@ from algorithm.monitoring.outcome import Outcome
 from algorithm.monitoring.screen import Screen
 from algorithm.runs.direct import DirectRun
 from algorithm.runs.on_superlink import SuperLinkRun
-from algorithm.runs.run import Run, run_app
+from algorithm.runs.resuming import run_on_journal
+from algorithm.runs.run import Run
 from algorithm.runs.stations import Organizations
 from proxy import strict_json
 from proxy.calls import Mode
 from proxy.carriers.vantage6 import MAX_STORED_BYTES
+from proxy.central.journal import Journal
 from proxy.errors import AppError, UsageError
 from proxy.generations import generation_of
 from proxy.platforms import Creator
 from proxy.system import durable
+from proxy.system.locks import locked
 from proxy.system.process import Workspace
 from proxy.vantage6.container import Container
 from proxy.vantage6.login import ContainerLogin
@@ -69,13 +73,30 @@ def main(container: Container, task: Payload) -> None:
     job = _job(creator, claims)
     job_folder = container.job_folder(job)
     durable.make_folder(job_folder)
-    left = job_folder / f"central-result-{_identity(server, claims)}.json"
-    if (ended := _ended(left)) is not None:
-        log.info("this run ended before; its outcome is here")
-        shutil.copyfile(left, container.output_file)
-        if ended.status != "completed":
-            raise AppError(ended.cause)
-        return
+    identity = _identity(server, claims)
+    left = job_folder / f"central-result-{identity}.json"
+    # Its first container may still be at work.
+    with locked(job_folder / f"central-{identity}.lock"):
+        if (ended := _ended(left)) is not None:
+            log.info("this run ended before; its outcome is here")
+            shutil.copyfile(left, container.output_file)
+            if ended.status != "completed":
+                raise AppError(ended.cause)
+            return
+        with closing(Journal(job_folder / f"central-journal-{identity}")) as journal:
+            _run(container, task, (creator, server, claims), job, left, journal)
+
+
+def _run(
+    container: Container,
+    task: Payload,
+    admitted: tuple[Creator, Server, Mapping[str, Any]],
+    job: str | None,
+    left: Path,
+    journal: Journal,
+) -> None:
+    """Run the app, from where the journal has it, and leave the outcome."""
+    creator, server, claims = admitted
     if ENVIRONMENT_VARIABLE not in os.environ:
         raise UsageError(
             "This function runs only in an image that holds an app.",
@@ -100,17 +121,18 @@ def main(container: Container, task: Payload) -> None:
         screen = Screen(sys.stdout, plain=True)
         feed = Feed(log_taker(screen, _is_encrypted(stations)))
         shared = (_app(image.parent), flower, folder, screen, outcome, stations)
-        run: Run
-        if arguments.mode == Mode.DIRECT:
-            run = DirectRun(*shared, arguments.run_config, feed=feed)
-        else:
+
+        def make() -> Run:
+            if arguments.mode == Mode.DIRECT:
+                return DirectRun(*shared, arguments.run_config, journal, feed=feed)
             config = [pairs(arguments.run_config)] if arguments.run_config else []
-            run = SuperLinkRun(*shared, config, feed=feed)
+            return SuperLinkRun(*shared, config, journal=journal, feed=feed)
+
         # Where the relative paths of a ServerApp lead.
         os.chdir(written)
         try:
             with feed.about(outcome):
-                run_app(run)
+                run_on_journal(make, journal)
         except AppError as error:
             if not outcome.log:
                 raise
@@ -118,6 +140,7 @@ def main(container: Container, task: Payload) -> None:
             raise AppError(error.message) from error
         finally:
             _leave(container, outcome, written, left)
+        journal.end(outcome.status)
 
 
 def _leave(container: Container, outcome: Outcome, written: Path, left: Path) -> None:

@@ -1,15 +1,17 @@
 """Stations as SuperNodes of a SuperLink that is running already."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from algorithm.monitoring.feed import Feed
-from algorithm.runs.stations import Stations
+from algorithm.runs.stations import Organizations, Stations
 from proxy.central.central_proxy import CentralProxy
+from proxy.central.journal import Journal
 from proxy.central.report import Observer
 from proxy.transport.connect import connect
-from proxy.transport.identity import Identity, key_paths
+from proxy.transport.identity import Identity, key_paths, make_keys
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,23 @@ class Attached:
     superlink : str
         The address (HOST:PORT) of the SuperLink's Fleet API.
     folder : Path
-        An existing folder for all that is written.
+        An existing folder for all that is written, unless there is a journal: then it is in that.
     observer : Observer
         Hears of every message.
     feed : Feed
         Tells what happens to the messages.
     access : Access
         How the SuperLink lets SuperNodes in.
+    journal : Journal | None
+        Where a later process finds what was under way. Then the stations' keys are in it, unless
+        `access` names others.
+
+    Attributes
+    ----------
+    carrier : Carrier
+        Reaches the stations.
+    folder : Path
+        Where all that is written is, logs too.
 
     Raises
     ------
@@ -68,16 +80,20 @@ class Attached:
         observer: Observer,
         feed: Feed,
         access: Access = ANYBODY,
+        journal: Journal | None = None,
     ) -> None:
+        if journal is not None and not journal.is_run:
+            # What stations on this machine promised is in their folders.
+            folder = journal.work
+            if isinstance(stations, Organizations) and stations.job is not None:
+                stations = replace(stations, job=journal.history.name)
+        self.folder = folder
         self.carrier = stations.carrier(folder)
         with ExitStack() as stack:
             stack.callback(self.carrier.close)
-            identities: dict[str, Identity] = {}
-            if access.keys is not None:
-                names = self.carrier.stations
-                for station, key in zip(names, key_paths(access.keys, names), strict=True):
-                    identities[station] = Identity(key)
-                    stack.callback(identities[station].close)
+            identities = _identities(self.carrier.stations, access, journal)
+            for identity in identities.values():
+                stack.callback(identity.close)
             central = CentralProxy(
                 lambda station: connect(
                     superlink, access.root_certificates, stations.release, identities.get(station)
@@ -88,6 +104,7 @@ class Attached:
                 observer,
                 identities,
                 listeners=[feed.trace],
+                journal=journal,
             )
             stack.callback(central.stop)
             central.start()
@@ -96,3 +113,18 @@ class Attached:
     def close(self) -> None:
         """Take the SuperNodes off the SuperLink and end all that runs for them."""
         self._closing.close()
+
+
+def _identities(
+    stations: Sequence[str], access: Access, journal: Journal | None
+) -> dict[str, Identity]:
+    """Return the keys under which stations are SuperNodes, where they are the same as before."""
+    if access.keys is not None:
+        paths = key_paths(access.keys, stations)
+        return {name: Identity(path) for name, path in zip(stations, paths, strict=True)}
+    if journal is None or journal.is_run:
+        return {}
+    folder = journal.folder / "keys"
+    paths = key_paths(folder, stations)
+    make_keys(folder, [n for n, path in zip(stations, paths, strict=True) if not path.exists()])
+    return {name: Identity(path, joins=True) for name, path in zip(stations, paths, strict=True)}

@@ -1,14 +1,16 @@
 """One run without a SuperLink: the ServerApp by itself, and stations with ClientApps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from algorithm.flower.app import build
 from algorithm.flower.node_config import check_keys, check_values
+from algorithm.runs.resuming import about_run, stations_folder
 from algorithm.runs.run import Run, follow
-from algorithm.runs.serverapp import ServerApp
+from algorithm.runs.serverapp import Fixed, ServerApp
 from proxy.central.central_proxy import CentralProxy
+from proxy.central.journal import Journal
 from proxy.errors import AppError
 
 
@@ -20,18 +22,24 @@ class DirectRun(Run):
     ----------
     run_config : Mapping[str, Any]
         What overrides the app's run config, by key.
+    journal : Journal | None
+        Where a run that was killed is gone on from.
     """
 
     run_config: Mapping[str, Any]
+    journal: Journal | None = None
+    _fab: bytes = field(init=False, default=b"")
     _server_app: ServerApp = field(init=False)
 
     def start(self) -> None:
         """Start the ServerApp's process, and the stations."""
         check_values(self.run_config, "run config")
         check_keys(self.run_config, self.app)
-        folder = self.folder / "stations"
-        folder.mkdir()
-        server_app = ServerApp(self.flower, self.folder / "flwr", self.folder / "serverapp.log")
+        fixed = self._begin() if self.journal is not None else None
+        folder = stations_folder(self.folder, self.journal)
+        server_app = ServerApp(
+            *(self.flower, self.folder / "flwr", self.folder / "serverapp.log", fixed)
+        )
         self.closing.callback(server_app.stop)
         self._server_app = server_app
         self.outcome.flower_run = str(server_app.run_id)
@@ -41,7 +49,9 @@ class DirectRun(Run):
         self.progress.carrier = carrier
         connect, deadline = server_app.links.connect, self.stations.deadline
         central = CentralProxy(
-            connect, carrier, folder, deadline, self.progress, listeners=[self.feed.trace]
+            *(connect, carrier, folder, deadline, self.progress),
+            listeners=[self.feed.trace],
+            journal=self.journal,
         )
         self.closing.callback(central.stop)
         central.start()
@@ -49,9 +59,26 @@ class DirectRun(Run):
     def run(self) -> None:
         """Build the app, start it, and wait until it has ended."""
         server_app, outcome = self._server_app, self.outcome
-        self.screen.status("flower-v6 | building the app")
-        server_app.begin(build(self.app, self.flower), self.run_config)
-        follow(server_app.process, self.screen, server_app.links.check)
+        server_app.begin(self._built(), self.run_config)
+        follow(server_app.process, self.screen, self._look)
         if failure := server_app.end():
             outcome.log = server_app.process.log_tail(30)
             raise AppError(f"The run failed: {failure}", f"The end of its log:\n{outcome.log}")
+
+    def _begin(self) -> Fixed:
+        """Begin the journal's run, or go on with it."""
+        assert self.journal is not None  # noqa: S101 - only then
+        about = about_run(self, self._built(), self.run_config)
+        return Fixed(**self.journal.begin(about, asdict(Fixed.lasting(self.stations.names))))
+
+    def _built(self) -> bytes:
+        """Return the app, as Flower builds it."""
+        if not self._fab:
+            self.screen.status("flower-v6 | building the app")
+            self._fab = build(self.app, self.flower)
+        return self._fab
+
+    def _look(self) -> None:
+        self._server_app.links.check()
+        if self.journal is not None:
+            self.journal.check()

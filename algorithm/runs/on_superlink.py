@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from algorithm.flower.app import copy_app
+from algorithm.flower.app import build, copy_app
 from algorithm.flower.environment import Flower, SuperLink
 from algorithm.monitoring.outcome import Outcome
 from algorithm.runs.attach import Attached
 from algorithm.runs.recording import NO_RECORDING, Recording
+from algorithm.runs.resuming import about_run, stations_folder
 from algorithm.runs.run import Run, follow
+from proxy.central.journal import Journal
 from proxy.errors import AppError, FleetError, FlowerError
 from proxy.system.guard import is_ours
 from proxy.system.process import Process
@@ -37,10 +39,13 @@ class SuperLinkRun(Run):
         Arguments of `flwr run --run-config`.
     recording : Recording
         Of what SuperLink and SuperNodes say to each other.
+    journal : Journal | None
+        Where a run that was killed is gone on from.
     """
 
     run_config: Sequence[str]
     recording: Recording = NO_RECORDING
+    journal: Journal | None = None
     _copy: Path = field(init=False)
     _superlink: SuperLink = field(init=False)
 
@@ -52,6 +57,9 @@ class SuperLinkRun(Run):
         """Start the SuperLink, and attach the stations."""
         self._home.mkdir()
         self._copy = copy_app(self.app, self.folder, self.flower).folder
+        if self.journal is not None:
+            fab = build(self._copy, self.flower)
+            self.journal.begin(about_run(self, fab, self.run_config), {})
         self.screen.status("flower-v6 | starting a SuperLink")
         superlink = self.flower.start_superlink(self._home, self.folder / "superlink.log")
         self.closing.callback(superlink.process.stop)
@@ -75,7 +83,12 @@ class SuperLinkRun(Run):
             The address (HOST:PORT) of the SuperLink's Fleet API.
         """
         attached = Attached(
-            self.stations, superlink, self.folder / "stations", self.progress, self.feed
+            self.stations,
+            superlink,
+            stations_folder(self.folder, self.journal),
+            self.progress,
+            self.feed,
+            journal=self.journal,
         )
         self.closing.callback(attached.close)
         self.progress.carrier = attached.carrier
@@ -98,6 +111,8 @@ class SuperLinkRun(Run):
     def _check_superlink(self) -> None:
         if not self._superlink.process.running:
             raise _superlink_ended(self._superlink.process)
+        if self.journal is not None:
+            self.journal.check()
 
 
 def _await_superlink(superlink: SuperLink) -> None:

@@ -5,9 +5,9 @@ import logging
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from algorithm.flower.environment import Flower
 from algorithm.flower.manifest import Manifest
@@ -18,6 +18,7 @@ from proxy.blocks import Data, Joined, in_memory
 from proxy.central.link_state import LinkState, NodeInfo
 from proxy.errors import FleetError, FlowerError
 from proxy.fleet.inline import MAX_WHOLE_BYTES
+from proxy.fleet.messages import SUPERLINK_NODE_ID
 from proxy.fleet.releases import names_of
 from proxy.system import GRACE_SECONDS
 from proxy.system.process import Process
@@ -25,6 +26,37 @@ from proxy.system.process import Process
 log = logging.getLogger(__name__)
 
 _SCRIPT = SCRIPTS / "run_serverapp.py"
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What a run keeps, however often its ServerApp is started.
+
+    Attributes
+    ----------
+    run_id, task_id : int
+        The ids of the Flower run, and of the task that its ServerApp is.
+    nodes : Mapping[str, int]
+        The node ids by station; where a station has none here, it gets one by itself.
+    seed : int | None
+        For generators of random numbers; None to leave them alone.
+    """
+
+    run_id: int
+    task_id: int
+    nodes: Mapping[str, int] = field(default_factory=dict)
+    seed: int | None = None
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return those of a new run that nobody starts again."""
+        return cls(1 + secrets.randbits(63), 1 + secrets.randbits(63))
+
+    @classmethod
+    def lasting(cls, stations: Sequence[str]) -> Self:
+        """Return those of a new run that may be started again."""
+        nodes = {name: SUPERLINK_NODE_ID + 1 + secrets.randbits(63) for name in stations}
+        return replace(cls.new(), nodes=nodes, seed=secrets.randbits(32))
 
 
 class ServerApp:
@@ -40,6 +72,8 @@ class ServerApp:
         Its Flower home.
     log_file : Path
         Where its output is appended.
+    fixed : Fixed | None
+        What it has in common with earlier starts; None if nobody starts it again.
 
     Attributes
     ----------
@@ -49,13 +83,18 @@ class ServerApp:
         The id of the Flower run.
     """
 
-    def __init__(self, flower: Flower, home: Path, log_file: Path) -> None:
-        self.links = LinkState(self._deliver)
-        self.run_id = 1 + secrets.randbits(63)
+    def __init__(
+        self, flower: Flower, home: Path, log_file: Path, fixed: Fixed | None = None
+    ) -> None:
+        self._fixed = fixed or Fixed.new()
+        self.links = LinkState(self._deliver, node_ids=self._fixed.nodes)
+        self.run_id = self._fixed.run_id
         self._failure = ""
         self._done = False
         self._names = names_of(flower.release)
-        self._script = Script(flower, _SCRIPT, home, log_file)
+        seed = self._fixed.seed
+        variables = {} if seed is None else {"PYTHONHASHSEED": str(seed)}
+        self._script = Script(flower, _SCRIPT, home, log_file, variables)
         self._reader = threading.Thread(target=self._read, name="ServerApp", daemon=True)
         self._teller = threading.Thread(target=self._tell_news, name="nodes", daemon=True)
 
@@ -85,7 +124,8 @@ class ServerApp:
         start = {
             "names": self._names,
             "run_id": self.run_id,
-            "task_id": 1 + secrets.randbits(63),
+            "task_id": self._fixed.task_id,
+            "seed": self._fixed.seed,
             "run_config": run_config,
             "fab_id": f"{app.publisher}/{app.name}",
             "fab_version": app.version,

@@ -7,7 +7,7 @@ are there already needs no starter. Nothing here imports `proxy.central` or `pro
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +32,11 @@ class Exchange:
         Seconds after which to give up.
     cancelled : threading.Event
         Set when nobody wants the answer any more.
+    task : str
+        What the carrier of an earlier process called the same exchange, which may still be under
+        way; empty if there was none.
+    started : Callable[[str], None]
+        Told what this carrier calls it, where a later process could find it by that.
     """
 
     message_id: str
@@ -40,6 +45,8 @@ class Exchange:
     reply: Path
     timeout: float
     cancelled: threading.Event
+    task: str = ""
+    started: Callable[[str], None] = lambda _: None
 
 
 class Carrier(Protocol):
@@ -119,6 +126,11 @@ class Ending:
 class Function(Protocol):
     """A function that was started at a station."""
 
+    @property
+    def task(self) -> str:
+        """What a later process finds it by; empty if it ends with this one."""
+        ...
+
     def save_reply(self, path: Path, ends_at: float, cancelled: threading.Event) -> None:
         """Wait for the bundle that the function leaves, and write it to a file.
 
@@ -189,6 +201,10 @@ class Starter(Protocol):
         CarrierError
             If the message itself is too large.
         """
+        ...
+
+    def find(self, station: str, task: str) -> Function | None:
+        """Return the function that an earlier process started, by its `task`, if it may live."""
         ...
 
     def start(

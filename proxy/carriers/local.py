@@ -60,7 +60,9 @@ class LocalStarter:
         self._folder = folder
         self._databases = databases
         for station in stations:
-            self._job_folder(station).mkdir(parents=True)
+            self._job_folder(station).mkdir(parents=True, exist_ok=True)
+            for left in (folder / station).glob("*-????????/input"):  # by a process that was killed
+                shutil.rmtree(left.parent, ignore_errors=True)
 
     def _job_folder(self, station: str) -> Path:
         return self._folder / station / "job"
@@ -75,6 +77,9 @@ class LocalStarter:
     def room_for_reply(self, station: str, exchange: Exchange) -> int | None:  # noqa: ARG002
         """Messages and replies may have any size."""
         return None
+
+    def find(self, station: str, task: str) -> None:
+        """Return None: processes end with the one that started them."""
 
     def start(
         self,
@@ -108,6 +113,8 @@ class LocalStarter:
 
 class _Function:
     """Implements `proxy.carriers.Function` with a process."""
+
+    task = ""
 
     def __init__(self, station: str, process: Process, run: Container) -> None:
         self._station = station

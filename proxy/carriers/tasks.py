@@ -68,9 +68,13 @@ class TaskCarrier:
         else:
             config, mode = self._settings[station].node_config, self._settings[station].mode
             call = PerRoundCall(exchange.message_id, config, mode, self._starter.job, room)
+        if exchange.task and self._found(station, exchange, ends_at):
+            return
         function = self._starter.start(
             station, exchange.title, call, exchange.instruction, ends_at, exchange.cancelled
         )
+        if function.task:
+            exchange.started(function.task)
         try:
             function.save_reply(exchange.reply, ends_at, exchange.cancelled)
         except CarrierError as error:
@@ -84,6 +88,22 @@ class TaskCarrier:
             raise CarrierError(f"{station}: {error.message}{last_words}") from error
         finally:
             function.stop()
+
+    def _found(self, station: str, exchange: Exchange, ends_at: float) -> bool:
+        """Whether a function that an earlier process started had the answer."""
+        function = self._starter.find(station, exchange.task)
+        if function is None:
+            return False
+        try:
+            function.save_reply(exchange.reply, ends_at, exchange.cancelled)
+        except Cancelled:
+            function.stop()
+            raise
+        except CarrierError as error:
+            # The station has what it answered, or never heard of the message.
+            log.info("%s: %s is brought again: %s", station, exchange.title, error.message)
+            return False
+        return True
 
     def close(self) -> None:
         """End what runs at the stations, at all of them at once."""

@@ -6,6 +6,7 @@ id. Nothing here waits for ever: a run can stay "active" after its node lost it.
 """
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,8 @@ _LEAVE_SECONDS = 20.0
 # The server keeps a run's input and result in one row; SQLite's rows end at 10^9 bytes. Both are
 # stored as base64 of the payload.
 MAX_STORED_BYTES = 950_000_000
+# How the names of folders for payloads on their way begin.
+_PAYLOADS = "payload-"
 
 
 class Vantage6Starter:
@@ -87,6 +90,8 @@ class Vantage6Starter:
         self._small_tasks: dict[str, _Task] = {}
         self._nodes_asked = threading.Lock()
         self._nodes_asked_at = float("-inf")
+        for left in folder.glob(f"{_PAYLOADS}*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
 
     def online(self, station: str) -> bool:
         """Whether the station's node is online, as the server said a few seconds ago."""
@@ -158,6 +163,12 @@ class Vantage6Starter:
             self._small_tasks[station] = task
         return task
 
+    def find(self, station: str, task: str) -> "_Task | None":
+        """Return the task with a number; None where its result may be lost: it is asked anew."""
+        if self.creator.loses_results or not task.isdecimal():
+            return None
+        return _Task(self, self._server, int(task), station)
+
     def leave(self, station: str) -> None:
         """Have a task tell the station that the job is over, where a host cannot ask for that."""
         if not self.creator.tells_end:
@@ -190,7 +201,7 @@ class Vantage6Starter:
         if isinstance(call, AskCall):
             # Of the same step, so that nobody takes the message for one that is done with.
             members["name"] += " (again)"
-        with TemporaryDirectory(dir=self.folder) as folder:
+        with TemporaryDirectory(prefix=_PAYLOADS, dir=self.folder) as folder:
             path = Path(folder, "payload")
             task = call.task()
             arguments = self._server.arguments(call.method, task["kwargs"])
@@ -253,7 +264,7 @@ class _Task:
 
     def save_reply(self, path: Path, ends_at: float, cancelled: threading.Event) -> None:
         """Wait for the bundle that the function leaves; see `Function.save_reply`."""
-        with TemporaryDirectory(dir=self._starter.folder) as folder:
+        with TemporaryDirectory(prefix=_PAYLOADS, dir=self._starter.folder) as folder:
             result_file = Path(folder, "result")
             self._await_result(result_file, ends_at, cancelled)
             try:
@@ -334,6 +345,11 @@ class _Task:
         return CarrierError(f"{ended} {error.message}" if ran else ended)
 
     @property
+    def task(self) -> str:
+        """The task's number."""
+        return str(self.number)
+
+    @property
     def _name(self) -> str:
         return f"Task {self.number} at {self._station}"
 
@@ -359,7 +375,7 @@ class _Task:
 
     def _error(self) -> str:
         """Return the error that the function left; empty if it left none."""
-        with TemporaryDirectory(dir=self._starter.folder) as folder:
+        with TemporaryDirectory(prefix=_PAYLOADS, dir=self._starter.folder) as folder:
             path = Path(folder, "result")
             try:
                 self._server.save_result(self.number, path)

@@ -19,6 +19,9 @@ from types import MappingProxyType
 from proxy.carriers import Carrier
 from proxy.central.delivery import Delivery
 from proxy.central.events import Dropped, Event, Pulled, Pushed, Trace, told_to
+from proxy.central.journal import Journal
+from proxy.central.memory import FORGETFUL
+from proxy.central.replay import Differs
 from proxy.central.report import Observer, Reporter, log_trouble
 from proxy.central.stations import Station, Terms
 from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
@@ -69,6 +72,8 @@ class CentralProxy:
         Tells the time, and waits.
     listeners : Sequence[Callable[[Event], None]]
         Whoever else hears of the messages' events.
+    journal : Journal | None
+        Keeps what has to survive this process, and knows what an earlier one had under way.
     """
 
     def __init__(
@@ -81,20 +86,26 @@ class CentralProxy:
         identities: Mapping[str, Identity] = MappingProxyType({}),
         clock: Clock = SYSTEM_CLOCK,
         listeners: Sequence[Trace] = (),
+        journal: Journal | None = None,
     ) -> None:
-        terms = Terms(deadline, threading.Event(), clock)
+        terms = Terms(deadline, threading.Event(), clock, memory=journal or FORGETFUL)
         self._stop = terms.stop
         self._threads: list[threading.Thread] = []
         reporter, pulse = Reporter(observer), _Pulse(clock)
         listeners = [pulse.trace, reporter.trace, log_trouble, *listeners]
         self._nodes = []
         for number, name in enumerate(carrier.stations, start=1):
-            bundles = folder / f"central-{number}"
-            bundles.mkdir(parents=True)
+            bundles = folder / f"central-{number}" if journal is None else journal.folder_of(name)
+            bundles.mkdir(parents=True, exist_ok=journal is not None)
             station = Station(name, connect(name), carrier, bundles)
-            self._nodes.append(
-                VirtualSuperNode(station, terms, listeners, pulse, identities.get(name))
-            )
+            identity = identities.get(name)
+            needed: list[Trace] = []
+            if journal is not None:
+                needed, identity = [journal.trace], None
+            elif identity is not None:
+                needed = [_Memory(identity).trace]
+            trace = told_to(listeners, needed)
+            self._nodes.append(VirtualSuperNode(station, terms, trace, pulse, identity))
 
     def start(self) -> None:
         """Register all virtual SuperNodes, then work for them until `stop`.
@@ -131,7 +142,7 @@ class VirtualSuperNode:
         self,
         station: Station,
         terms: Terms,
-        listeners: Sequence[Trace],
+        trace: Trace,
         pulse: "_Pulse",
         identity: Identity | None,
     ) -> None:
@@ -142,8 +153,7 @@ class VirtualSuperNode:
         self._stop, self._clock = terms.stop, terms.clock
         self._pulse = pulse
         self._identity = identity
-        needed = [] if identity is None else [_Memory(identity).trace]
-        self._trace = told_to(listeners, needed)
+        self._trace = trace
         self._delivery: Delivery | None = None
 
     def register(self) -> None:
@@ -189,6 +199,7 @@ class VirtualSuperNode:
     def work(self) -> None:
         """Serve messages until stopped."""
         with self._going_on():
+            self._finish_for_predecessor()
             self._answer_for_predecessor()
         while not self._stop.is_set():
             with self._going_on():
@@ -209,6 +220,27 @@ class VirtualSuperNode:
                 error,
             )
             retrying(self.register, self._stop, Deadline(self._clock))
+
+    def _finish_for_predecessor(self) -> None:
+        """Go on with the message that another process with our journal had under way."""
+        memory = self._terms.memory
+        instruction = memory.unfinished(self.name)
+        if instruction is None:
+            return
+        title = f"message {instruction.message_id:.12}"
+        if instruction.metadata.dst_node_id != self._superlink.node_id:
+            why = "The SuperLink does not know its node any more."
+        elif instruction.expires_at <= self._clock.time():
+            why = "It expired while the bridge was away."
+        else:
+            log.info("station %s: going on with %s, under way before", self.name, title)
+            try:
+                self._deliver(instruction, Delivery.run)
+            except ReplyRefused:
+                log.info("station %s: %s had its answer, or needs none", self.name, title)
+            return
+        log.warning("station %s: %s is dropped. %s", self.name, title, why)
+        memory.give_up(self.name, why)
 
     def _answer_for_predecessor(self) -> None:
         """Answer the message that another process had under way with our key when it ended.
@@ -240,8 +272,8 @@ class VirtualSuperNode:
         self._delivery = Delivery(self._station, self._terms, instruction, self._trace)
         try:
             deliver(self._delivery)
-        except RunNotRunning as error:
-            log.debug("station %s: %s", self.name, error)  # the report says it
+        except (RunNotRunning, Differs) as error:
+            log.debug("station %s: %s", self.name, error)  # the report, and the run, say it
         finally:
             self._delivery = None
 

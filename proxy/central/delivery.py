@@ -13,10 +13,11 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from protos import bundle_pb2
 from proxy.bundle import ANNOUNCEMENT_BYTES, Bundle
 from proxy.carriers import Exchange
 from proxy.central.drain import Drain
@@ -33,7 +34,9 @@ from proxy.central.events import (
     Stage,
     Trace,
 )
+from proxy.central.memory import NOTHING, Kept
 from proxy.central.push import Push
+from proxy.central.replay import Differs
 from proxy.central.stations import Station, Terms
 from proxy.central.steps import title_of
 from proxy.clock import Deadline
@@ -49,6 +52,7 @@ from proxy.errors import (
     UnknownNode,
     Unreachable,
 )
+from proxy.fleet.contents import Read, readdressed
 from proxy.fleet.messages import ErrorCode, Instruction, Reply, error_reply
 from proxy.fleet.metrics import OBJECT_BYTES, Metrics, metrics_in, metrics_of
 from proxy.fleet.releases import Layout
@@ -66,6 +70,7 @@ _CODES: Mapping[type[BaseException], ErrorCode | None] = {
     RunNotRunning: None,
     UnknownNode: None,
     Undelivered: None,
+    Differs: None,
     Cancelled: ErrorCode.NODE_UNAVAILABLE,
     CarrierError: ErrorCode.NODE_UNAVAILABLE,
     OSError: ErrorCode.NODE_UNAVAILABLE,
@@ -100,6 +105,8 @@ class Delivery:
     ) -> None:
         self._station = station
         self._stop, self._clock = terms.stop, terms.clock
+        self._memory = terms.memory
+        self._past = NOTHING
         self._instruction = instruction
         self._step = terms.steps.number(station.name, instruction)
         self._trace = trace
@@ -131,7 +138,8 @@ class Delivery:
         with suppress(_Superseded), self._dropping(), self._emptied_folder(), ExitStack() as opened:
             try:
                 self._advance(Pulled(**self._event()))
-                answered = self._ask_station(opened)
+                self._past = self._memory.past(self._station.name, self._instruction)
+                answered = self._recalled(opened) or self._ask_station(opened)
             except Exception as error:
                 answered = self._error_answer(error)
             self._answer(answered)
@@ -147,26 +155,67 @@ class Delivery:
                     self._advance(Pulled(**self._event()))
             self._answer(self._error_answer(error))
 
+    # What is known of it from before
+
+    def _recalled(self, opened: ExitStack) -> Answered | None:
+        """Return the answer that is known, or that a station has to the same message."""
+        past = self._past
+        if past.answer is not None:
+            return self._kept(past.answer, opened)
+        if past.instruction is None or past.message_id in ("", self._instruction.message_id):
+            return None
+        try:
+            with Bundle(past.instruction) as sent:
+                if sent.header.message_id != past.message_id:
+                    return None
+            answer = self._carry(opened, past.message_id, past.instruction)
+            if answer.header.WhichOneof("content") == "reply":
+                return self._again(answer)
+        except Cancelled:
+            raise
+        except (CarrierError, BundleError) as error:
+            log.info("station %s: no reply from before: %s", self._station.name, error.message)
+        return None  # the station begins with the new message
+
+    def _kept(self, kept: Kept, opened: ExitStack) -> Answered:
+        if kept.bundle is not None:
+            return self._again(opened.enter_context(Bundle(kept.bundle)))
+        reply, read = Reply.decode(kept.data), kept.objects.__getitem__
+        reply, read = self._readdressed(reply, read)
+        return Answered(**self._event(), reply=reply, read=read)
+
+    def _again(self, answer: Bundle) -> Answered:
+        """Return an answer to the same message, or to one of the same content, as one to this."""
+        said = self._reply_in(answer)
+        reply, read = self._readdressed(said, answer.read)
+        return replace(self._answered(answer, said), reply=reply, read=read)
+
+    def _readdressed(self, reply: Reply, read: Read) -> tuple[Reply, Read]:
+        if reply.metadata.reply_to_message_id == self._instruction.message_id:
+            return reply, read
+        return readdressed(reply, read, self._instruction, self._clock.time())
+
     # From the SuperLink to the station
 
     def _ask_station(self, opened: ExitStack) -> Answered:
         """Have the station answer the message."""
         if self._expiry.passed:
             raise Undelivered("The message had expired when the SuperLink handed it out.")
-        held, drain = self._station.held, self._drain
+        held, drain, message_id = self._station.held, self._drain, self._instruction.message_id
+        before = self._past.instruction if self._past.message_id == message_id else None
         with self._measured("drain"):
             fab = drain.fetch_app()
             with_app = fab.object_id not in held.objects
-            drain.fetch_message(held.generation, with_app)
+            drain.fetch_message(held.generation, with_app, before)
         self._advance(self._drained())
-        answer = self._carry(opened)
+        answer = self._send(opened)
         if answer.header.WhichOneof("content") == "missing_objects":
             # Nothing was started there: the station's cache is a new one.
             log.info("station %s does not hold the app (any more): sending it", self._station.name)
             with self._measured("drain"):
                 drain.add_app()
             self._advance(self._drained())
-            answer = self._carry(opened)
+            answer = self._send(opened)
         if drain.app_size and held.generation:
             held.objects.add(fab.object_id)
         return self._read(answer)
@@ -180,19 +229,27 @@ class Delivery:
             fab_hash=drain.fab_hash,
         )
 
-    def _carry(self, opened: ExitStack) -> Bundle:
+    def _send(self, opened: ExitStack) -> Bundle:
+        """Bring the message to the station; returns its answer."""
+        path = self._drain.path
+        self._advance(Sent(**self._event(), bytes=path.stat().st_size))
+        return self._carry(opened, self._instruction.message_id, path)
+
+    def _carry(self, opened: ExitStack, message_id: str, path: Path) -> Bundle:
         """Exchange bundles with the station; returns its answer."""
         instruction, reply = self._instruction, self._station.folder / "reply.bundle"
-        about, path = instruction.metadata, self._drain.path
-        self._advance(Sent(**self._event(), bytes=path.stat().st_size))
+        about = instruction.metadata
+        task = self._past.task if self._past.message_id == message_id else ""
         with self._measured("carry"):
             exchange = Exchange(
-                instruction.message_id,
+                message_id,
                 title_of(about.message_type, about.group_id, self._step),
                 path,
                 reply,
                 min(self._station_seconds + self._grace, self._expiry.left - self._grace),
                 self._stop,
+                task,
+                partial(self._memory.started, self._station.name, instruction),
             )
             self._station.carrier.exchange(self._station.name, exchange)
             answer = opened.enter_context(Bundle(reply))
@@ -201,7 +258,7 @@ class Delivery:
         if at_the_station <= self._seconds["carry"]:  # else the station's clock is of no use
             self._seconds |= answer.seconds
             self._seconds["carry"] -= at_the_station
-        if answer.header.message_id != instruction.message_id:
+        if answer.header.message_id != message_id:
             raise BundleError(f"The station answered message {answer.header.message_id} instead.")
         self._station.held.in_cache(answer.header.cache_generation)
         return answer
@@ -215,21 +272,12 @@ class Delivery:
             case "failure":
                 return self._failure(header.failure.code, header.failure.reason)
             case "reply":
-                return self._reply(answer, header.reply)
+                return self._reply(answer)
             case other:
                 raise BundleError(f"The station answered with {other or 'nothing'}.")
 
-    def _reply(self, answer: Bundle, header: bundle_pb2.Reply) -> Answered:
-        if header.push_messages_object_id not in answer.object_ids:
-            raise BundleError("The station's answer lacks the reply that it names.")
-        announcement_id = header.push_messages_object_id
-        try:
-            if self._instruction.layout == Layout.INLINE:
-                reply = Reply.decode(answer.object(announcement_id))
-            else:
-                reply = Reply.decode(answer.read(announcement_id, ANNOUNCEMENT_BYTES))
-        except FleetError as error:
-            raise BundleError(error.message) from error
+    def _reply(self, answer: Bundle) -> Answered:
+        reply = self._reply_in(answer)
         if missing := [i for i in reply.object_ids if i not in answer.object_ids]:
             raise BundleError(f"The station's reply lacks {len(missing)} of its objects.")
         read = partial(answer.read, at_most=ANNOUNCEMENT_BYTES)
@@ -237,6 +285,21 @@ class Delivery:
             *(reply, self._instruction, answer.head, read),
             *(self._pulled_at, self._clock.time()),
         )
+        return self._answered(answer, reply)
+
+    def _reply_in(self, answer: Bundle) -> Reply:
+        """Return the reply that a station's answer names."""
+        announcement_id = answer.header.reply.push_messages_object_id
+        if announcement_id not in answer.object_ids:
+            raise BundleError("The station's answer lacks the reply that it names.")
+        try:
+            if self._instruction.layout == Layout.INLINE:
+                return Reply.decode(answer.object(announcement_id))
+            return Reply.decode(answer.read(announcement_id, ANNOUNCEMENT_BYTES))
+        except FleetError as error:
+            raise BundleError(error.message) from error
+
+    def _answered(self, answer: Bundle, reply: Reply) -> Answered:
         return Answered(
             **self._event(),
             reply=reply,
@@ -245,7 +308,7 @@ class Delivery:
             bytes=self._bytes_back,
             object_bytes=answer.object_bytes,
             metrics=_metrics(reply, answer),
-            state_lost=self._station.held.lost_state(header.supernode_life),
+            state_lost=self._station.held.lost_state(answer.header.reply.supernode_life),
         )
 
     def _error_answer(self, error: Exception) -> Answered:
@@ -278,7 +341,7 @@ class Delivery:
         try:
             self._push(answered)
         except Exception as error:
-            if answered.bundle is None:
+            if answered.bundle is None or self._was_announced:
                 raise
             instead = self._error_answer(error)
             self._advance(Refused(**self._event(), error=error))
@@ -288,12 +351,21 @@ class Delivery:
 
     def _push(self, answered: Answered) -> None:
         layout = self._instruction.layout
-        push = Push(self._station.superlink, answered.reply, answered.read, layout)
+        push = Push(
+            *(self._station.superlink, answered.reply, answered.read, layout),
+            announced=self._was_announced,
+        )
         with self._measured("store"):
             try:
                 retrying(push, self._stop, self._expiry)
             except (Unreachable, Cancelled) as error:
                 raise Undelivered(f"The reply is lost. {error.message}") from error
+
+    @property
+    def _was_announced(self) -> bool:
+        """Whether the SuperLink may have the answer already, from an earlier central."""
+        past = self._past
+        return past.answer is not None and past.message_id == self._instruction.message_id
 
     # What all of it needs
 
@@ -343,8 +415,10 @@ class Delivery:
         try:
             yield
         finally:
-            for path in self._station.folder.iterdir():
-                path.unlink(missing_ok=True)
+            # What is said again may be followed by the message whose bundle this is.
+            if self._past.answer is None or self._was_announced:
+                for path in self._station.folder.iterdir():
+                    path.unlink(missing_ok=True)
 
 
 def _metrics(reply: Reply, answer: Bundle) -> Metrics:

@@ -1,11 +1,12 @@
 """Draining: all that belongs to one message, from the SuperLink into an instruction bundle."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from proxy.blocks import sha256_of
-from proxy.bundle import BundleWriter
+from proxy.bundle import Bundle, BundleWriter
 from proxy.central.fabs import Fab
 from proxy.central.stations import Station, Terms
 from proxy.clock import Deadline
@@ -67,8 +68,21 @@ class Drain:
         )
         return self._fab
 
-    def fetch_message(self, cache_generation: str, with_app: bool) -> None:
-        """Write the bundle, and let the SuperLink forget the message's objects."""
+    def fetch_message(
+        self, cache_generation: str, with_app: bool, before: Path | None = None
+    ) -> None:
+        """Write the bundle, and let the SuperLink forget the message's objects.
+
+        Parameters
+        ----------
+        cache_generation : str
+            The name of the cache that the station is known to have.
+        with_app : bool
+            Whether the app goes with the message.
+        before : Path | None
+            A bundle of an earlier central with the same message: the SuperLink may have forgotten
+            the objects already.
+        """
         instruction, metadata = self._instruction, self._instruction.metadata
         pulled = sha256_of(instruction.data)
         header = bundle_pb2.Header(
@@ -86,8 +100,14 @@ class Drain:
         self._writer = BundleWriter(self.path, header)
         with self._writer as writer:
             writer.add(pulled, instruction.data)
-            self._pull_objects(writer)
+            if before is None:
+                self._pull_objects(writer)
+            else:
+                with Bundle(before) as source:
+                    for each in instruction.object_ids:
+                        writer.add(each, source.object(each))
             self._finish(with_app)
+        self._terms.memory.hold(self.path)
         # Of a message that came whole the SuperLink keeps nothing.
         if instruction.object_ids:
             self._ask(

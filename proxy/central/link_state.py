@@ -14,9 +14,10 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from protos import fleet_pb2 as fleet
 from proxy.blocks import Data, Joined, Part, size_of
@@ -88,6 +89,8 @@ class LinkState:
     monotonic : Callable[[], float]
         Tells the time that stands still with the machine, in seconds: a node that was suspended
         with it is as much online as before.
+    node_ids : Mapping[str, int]
+        The node ids of stations that get no new one.
 
     Attributes
     ----------
@@ -100,7 +103,9 @@ class LinkState:
         deliver: Callable[[str, Data], None],
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        node_ids: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
+        self._node_ids = node_ids
         self._deliver = deliver
         self._clock = clock
         self._monotonic = monotonic
@@ -184,12 +189,12 @@ class LinkState:
 
     def connect(self, station: str) -> "DirectLink":
         """Return a virtual SuperNode's link; the node has yet to register."""
-        return DirectLink(self)
+        return DirectLink(self, self._node_ids.get(station, 0))
 
     def add(self, node: "DirectLink") -> None:
-        """Let a node in; it gets an id."""
+        """Let a node in; it gets an id, unless it has one."""
         with self.lock:
-            node_id = SUPERLINK_NODE_ID
+            node_id = node.wanted_id
             while node_id in (0, SUPERLINK_NODE_ID) or node_id in self._nodes:
                 node_id = secrets.randbits(64)
             node.node_id = node_id
@@ -293,6 +298,8 @@ class DirectLink:
     ----------
     node_id : int
         The node id; 0 before `register`.
+    wanted_id : int
+        The node id that it is to have; 0 for a new one.
     info : NodeInfo
         What a Grid may know of it.
     waiting : deque[Instruction]
@@ -307,8 +314,9 @@ class DirectLink:
 
     long_polls = True
 
-    def __init__(self, state: LinkState) -> None:
+    def __init__(self, state: LinkState, wanted_id: int = 0) -> None:
         self._state = state
+        self.wanted_id = wanted_id
         self.node_id = 0
         self.info = NodeInfo()
         self.waiting: deque[Instruction] = deque()

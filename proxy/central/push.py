@@ -26,16 +26,23 @@ class Push:
         Returns an object of the reply.
     layout : Layout
         That of the message that the reply is for.
+    announced : bool
+        Whether the SuperLink may have the reply already, from an earlier process.
     """
 
     def __init__(
-        self, link: Link, reply: Reply, read: Callable[[str], bytes], layout: Layout
+        self,
+        link: Link,
+        reply: Reply,
+        read: Callable[[str], bytes],
+        layout: Layout,
+        announced: bool = False,
     ) -> None:
         self._link = link
         self._reply = reply
         self._read = read
         self._layout = layout
-        self._announced = False
+        self._announced = announced
         self._pushed: set[str] = set()
 
     def __call__(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from proxy.carriers import Carrier
 from proxy.central.fabs import Fabs
+from proxy.central.memory import FORGETFUL, Memory
 from proxy.central.steps import Steps
 from proxy.clock import SYSTEM_CLOCK, Clock
 from proxy.transport.link import Link
@@ -82,6 +83,8 @@ class Terms:
         The apps of the runs.
     steps : Steps
         Numbers the messages.
+    memory : Memory
+        Knows what was under way when an earlier central ended.
     """
 
     seconds: float
@@ -89,3 +92,4 @@ class Terms:
     clock: Clock = SYSTEM_CLOCK
     fabs: Fabs = field(default_factory=Fabs)
     steps: Steps = field(default_factory=Steps)
+    memory: Memory = FORGETFUL

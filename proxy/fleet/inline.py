@@ -64,19 +64,39 @@ def place_of_message(encoded: Data) -> Place:
     FleetError
         If there is not exactly one.
     """
+    places = _places(encoded, MESSAGES_LIST)
+    if len(places) != 1:
+        raise FleetError(f"There are {len(places)} messages instead of one.")
+    return places[0]
+
+
+def place_of_content(message: Data) -> Place | None:
+    """Return the place of an encoded message's content; None if it has none.
+
+    Raises
+    ------
+    FleetError
+        If there are two.
+    """
+    places = _places(message, CONTENT)
+    if len(places) > 1:
+        raise FleetError(f"A message has {len(places)} contents.")
+    return places[0] if places else None
+
+
+def _places(encoded: Data, number: int) -> list[Place]:
+    """Return the places of the fields with a number."""
     reader, places = Reader(encoded), []
     whole = reader.left
     try:
         while reader.left:
             before, _, length = _next_field(reader)
-            if before == tag(MESSAGES_LIST):
+            if before == tag(number):
                 places.append(Place(whole - reader.left, length))
             reader.skip(length)
     except EOFError:
         raise _cut_off() from None
-    if len(places) != 1:
-        raise FleetError(f"There are {len(places)} messages instead of one.")
-    return places[0]
+    return places
 
 
 def start_of_field(number: int, size: int) -> bytes:

@@ -104,7 +104,7 @@ class _Line:
         self._done = Done(end.mailbox)
         self._mode = mode
         self._folder = folder
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         self._sending = threading.Lock()  # what is sent, and what is waited for
         self._waiting: _Waiting | None = None
         self._sent_at = 0

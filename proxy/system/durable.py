@@ -4,8 +4,8 @@ A rename alone is not enough: after a power cut a file may be there by name and 
 goes to the disk first, then the name. Standard library only: couriers start quickly.
 
 What can be had again is written without it: instructions and `missing` answers (the central repeats
-the message), bundles on the central's side (they end with its process), logs, files that `fetch`
-brings home.
+the message), bundles at a central without a journal (they end with its process), logs, files that
+`fetch` brings home.
 """
 
 import errno
@@ -44,15 +44,15 @@ def write(path: Path, content: bytes, mode: int = 0o666) -> None:
 
 def publish(part: Path, path: Path) -> None:
     """Give a complete file, which nobody writes to any more, its name in the same folder."""
-    _sync(part)
+    sync(part)
     part.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def mark(path: Path) -> None:
     """Make an empty file that says something by being there; it stays."""
     path.touch()
-    _sync(path.parent)  # it has no content that could be lost
+    sync(path.parent)  # it has no content that could be lost
 
 
 def make_folder(path: Path) -> None:
@@ -61,10 +61,10 @@ def make_folder(path: Path) -> None:
         return
     make_folder(path.parent)
     path.mkdir(exist_ok=True)
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file's content, or what a folder has in it, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

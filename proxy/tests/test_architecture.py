@@ -75,7 +75,7 @@ ARROWS = {
     "proxy.vantage6.v5": {"proxy.vantage6", "proxy.vantage6.testing"},
     "proxy.carriers": {"proxy.system", "proxy.vantage6", "proxy.vantage6.v4"},
     "proxy.lanes": {"proxy.carriers", "proxy.system"},
-    "proxy.central": {"proxy.carriers", "proxy.fleet", "proxy.transport"},
+    "proxy.central": {"proxy.carriers", "proxy.fleet", "proxy.system", "proxy.transport"},
     "proxy.tapes": {"proxy.system", "proxy.transport"},
     "proxy.tapes.replay": {
         *("proxy.carriers", "proxy.central", "proxy.fleet", "proxy.tapes", "proxy.transport"),

@@ -35,6 +35,8 @@ class Identity:
     ----------
     path : Path
         Its private key.
+    joins : bool
+        Whether it may become a SuperNode of a SuperLink that was not told of it.
 
     Attributes
     ----------
@@ -49,8 +51,9 @@ class Identity:
         If there is no such key, or somebody uses it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, joins: bool = False) -> None:
         self.path = path
+        self.joins = joins
         self._node_file = path.with_name(f"{path.name}.node")
         self._message_file = path.with_name(f"{path.name}.message")
         try:

@@ -82,7 +82,7 @@ class SuperLink:
         """
         if self._identity is not None:
             self._transport.use_key(self._identity.key)
-            self._activate_known(self._identity)
+            self._come_back(self._identity)
         else:
             key = NodeKey.new()
             self._transport.use_key(key)
@@ -106,6 +106,34 @@ class SuperLink:
             self._spoken_by("CreateNode")
         else:
             self._activate(public_key)
+
+    def _come_back(self, identity: Identity) -> None:
+        """Be the SuperNode that the identity was before; one that may join becomes one."""
+        try:
+            self._activate_known(identity)
+        except (Unreachable, RunNotRunning):
+            raise
+        except FleetError:
+            if not identity.joins:
+                raise
+            if not self._is_still(identity.node_id):
+                self._join(identity.key.public_bytes)
+            identity.remember(self.node_id)
+
+    def _is_still(self, node_id: int) -> bool:
+        """Whether it is a node of a SuperLink that creates nodes, and did not forget this one."""
+        self.node_id = node_id
+        self._spoken_by("CreateNode")
+        try:
+            if node_id:
+                self.heartbeat()
+                return True
+        except (Unreachable, RunNotRunning):
+            raise
+        except FleetError:
+            pass
+        self.spoken = SCHEMAS
+        return False
 
     def _activate_known(self, identity: Identity) -> None:
         """Come back as a SuperNode that the SuperLink knows."""
@@ -144,6 +172,8 @@ class SuperLink:
         """Stop being a SuperNode of this SuperLink; one that it was told of it still knows."""
         if self.spoken[-1].joining == "CreateNode":
             self._call("DeleteNode", fleet.DeleteNodeRequest(node=self._node))
+            if self._identity is not None:
+                self._identity.remember(0)
             return
         self._deactivate(self.node_id)
         if self._identity is None:

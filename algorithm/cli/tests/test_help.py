@@ -22,10 +22,14 @@ LANES = {"--lane", "--lane-keys", "--unsealed"}
 VANTAGE6 = {"--collaboration", "--organizations", "--database", "--session", "--dataframe"}
 # The options of each command; a change of these is a change of what users rely on.
 OPTIONS = {
-    "run": {"--run-config", "--mode", "--output", "--json", "--metrics", *STATIONS, *LANES},
+    "run": {
+        *("--run-config", "--mode", "--output", "--json", "--metrics"),
+        *("--journal", "--resume", "--keep-replies"),
+        *(STATIONS | LANES),
+    },
     "attach": {
         *("--superlink", "--root-certificates", "--keys", "--vantage6"),
-        *("--output", "--metrics"),
+        *("--output", "--metrics", "--journal", "--keep-replies"),
         *(STATIONS | LANES | VANTAGE6 | LOGIN),
     },
     "station": {"--check"},

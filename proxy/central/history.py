@@ -1,0 +1,227 @@
+"""What the records of a journal say: runs, and how far each message came. No I/O."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from proxy.central.events import Event, Stage
+from proxy.central.steps import round_of, title_of
+from proxy.system.records import Record
+
+# What a record of an event adds to its message, besides the stage.
+_ADDED = ("task", "reply", "data", "objects", "called_off", "why")
+_OVER = frozenset({Stage.PUSHED, Stage.DROPPED})
+_ABOUT = (
+    *("station", "message", "message_type", "group_id"),
+    *("flower_run", "step", "expires_at", "content"),
+)
+
+
+@dataclass(eq=False)
+class Entry:
+    """One message.
+
+    Attributes
+    ----------
+    station, message, message_type, group_id, flower_run : str
+        Where it goes, its id, and what it is; see `proxy.central.report.MessageRecord`.
+    step : int
+        Its number in the run; see `proxy.central.steps`.
+    expires_at : float
+        When its time to live ends, in seconds since the epoch.
+    content : str
+        What messages that say the same have in common; empty where nobody compares.
+    stage : Stage
+        How far it came.
+    task : str
+        What the carrier called its last exchange.
+    reply : str
+        The name of its reply bundle; empty if there is none.
+    data : str
+        An error reply of the central's, and below the objects of it by id, in base64.
+    objects : Mapping[str, str]
+        See above.
+    called_off : bool
+        Whether that error reply only says that the central was stopped.
+    why : str
+        Why it was dropped.
+    """
+
+    station: str
+    message: str
+    message_type: str
+    group_id: str
+    flower_run: str
+    step: int
+    expires_at: float
+    content: str = ""
+    stage: Stage = Stage.PULLED
+    task: str = ""
+    reply: str = ""
+    data: str = ""
+    objects: Mapping[str, str] = field(default_factory=dict)
+    called_off: bool = False
+    why: str = ""
+
+    @classmethod
+    def of(cls, event: Event, content: str) -> Self:
+        """Return the entry of a message that was just pulled."""
+        about = event.instruction.metadata
+        return cls(
+            event.station,
+            event.instruction.message_id,
+            about.message_type,
+            about.group_id,
+            str(about.run_id),
+            event.step,
+            event.instruction.expires_at,
+            content,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return what a record says of it."""
+        return {name: getattr(self, name) for name in _ABOUT}
+
+    @property
+    def title(self) -> str:
+        """What people call it: "train 3"."""
+        return title_of(self.message_type, self.group_id, self.step)
+
+    @property
+    def round_number(self) -> int:
+        """The round that it is of."""
+        return round_of(self.group_id, self.step)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether its answer is fixed."""
+        return bool(self.reply or self.data)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to be done for it."""
+        return self.stage in _OVER
+
+    def error_objects(self) -> dict[str, bytes]:
+        """Return the objects of its error reply, by id."""
+        return {each: base64.b64decode(content) for each, content in self.objects.items()}
+
+
+@dataclass(eq=False)
+class RunEntry:
+    """One run whose ServerApp is started again when its central was killed.
+
+    Attributes
+    ----------
+    about : Mapping[str, Any]
+        What has to be the same for it to go on.
+    fixed : Mapping[str, Any]
+        What it keeps however often it is started.
+    at : float
+        When it began, in seconds since the epoch.
+    entries : list[Entry]
+        Its messages, in the order in which they were pulled first.
+    resumed : int
+        How often it went on.
+    ended : str
+        How it ended; empty if it has not.
+    refused : str
+        Why it could not go on.
+    """
+
+    about: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+    at: float
+    entries: list[Entry] = field(default_factory=list)
+    resumed: int = 0
+    ended: str = ""
+    refused: str = ""
+
+
+class History:
+    """All that records say.
+
+    Parameters
+    ----------
+    records : Iterable[Mapping[str, Any]]
+        The records, in their order.
+
+    Attributes
+    ----------
+    name : str
+        The journal's, which no other has.
+    runs : list[RunEntry]
+        The runs, if it is a journal of runs.
+    entries : dict[tuple[str, str], Entry]
+        Messages by station and id: those of the last run, or of an attached SuperLink.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.name = ""
+        self.runs: list[RunEntry] = []
+        self.entries: dict[tuple[str, str], Entry] = {}
+        self._latest: dict[str, Entry] = {}
+        for record in records:
+            self.add(record)
+
+    @property
+    def run(self) -> RunEntry | None:
+        """The last run."""
+        return self.runs[-1] if self.runs else None
+
+    def add(self, record: Record) -> None:
+        """Take one more record."""
+        match record["event"]:
+            case "named":
+                self.name = record["name"]
+            case "run":
+                self.runs.append(RunEntry(record["about"], record["fixed"], record["at"]))
+                self.entries, self._latest = {}, {}
+            case "resumed":
+                self.runs[-1].resumed += 1
+            case "ended":
+                self.runs[-1].ended = record["status"]
+            case "differs":
+                self.runs[-1].refused = record["why"]
+            case Stage.PULLED:
+                self._begin(record)
+            case event:
+                entry = self.entries[record["station"], record["message"]]
+                if event != "task":
+                    entry.stage = Stage(event)
+                for name in _ADDED:
+                    if name in record:
+                        setattr(entry, name, record[name])
+
+    def _begin(self, record: Record) -> None:
+        entry = Entry(**{name: record[name] for name in _ABOUT})
+        replaced = self.entries.pop((entry.station, record.get("instead", "")), None)
+        self.entries[entry.station, entry.message] = entry
+        self._latest[entry.station] = entry
+        if self.runs:
+            entries = self.runs[-1].entries
+            if replaced is None:
+                entries.append(entry)
+            else:
+                entries[entries.index(replaced)] = entry
+
+    def entry(self, like: Entry) -> Entry:
+        """Return the entry of the same message."""
+        return self.entries[like.station, like.message]
+
+    def under_way(self, station: str) -> Entry | None:
+        """Return the message of a station for which something is left to be done."""
+        entry = self._latest.get(station)
+        return None if entry is None or entry.is_over else entry
+
+    def forget(self, entry: Entry) -> None:
+        """Forget a message that is over."""
+        del self.entries[entry.station, entry.message]
+
+    def needed_replies(self) -> set[str]:
+        """Return the names of the reply bundles that a successor may need."""
+        run = self.run
+        if run is not None:
+            return set() if run.ended or run.refused else {each.reply for each in run.entries}
+        return {each.reply for each in self.entries.values() if not each.is_over}

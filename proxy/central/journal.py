@@ -1,0 +1,368 @@
+"""The journal of a central: what happened to its messages, kept so that a successor goes on.
+
+    journal                 a record for each event (`proxy.system.records`)
+    lock                    held by the central that writes it
+    replies/HASH.bundle     reply bundles that may be needed again, by station and message
+    pulled/KEY              the message that a station has under way, from a SuperLink that lives on
+    stations/KEY/           bundles on their way
+
+A record is on the disk before what hangs on it is done: that a message was pulled before anything
+is done for it, its answer and the reply bundle before the SuperLink gets a byte of it. The others
+only say how far it had come; what a power cut takes of them is done again, which does no harm.
+
+There are two kinds. Where the SuperLink lives on (`flower-v6 attach`), a successor finishes what
+was under way, and nothing is kept of a message that has its reply. Where it dies with the central
+(`begin` was called), the ServerApp starts anew and sends its messages again, and the journal
+answers those that it knows (`proxy.central.replay`): so all replies are kept, until the run's end.
+"""
+
+import base64
+import hashlib
+import os
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from proxy.central.events import (
+    Answered,
+    Drained,
+    Dropped,
+    Event,
+    Pulled,
+    Pushed,
+    Refused,
+    Sent,
+    Stage,
+)
+from proxy.central.history import Entry, History
+from proxy.central.memory import NOTHING, Kept, Past
+from proxy.central.replay import Differs, Replay
+from proxy.errors import Cancelled, CarrierError, FleetError, Undelivered, UsageError
+from proxy.fleet.contents import content_id
+from proxy.fleet.messages import Instruction
+from proxy.system import durable
+from proxy.system.locks import try_lock
+from proxy.system.records import Records
+
+
+class Journal:
+    """Implements `proxy.central.memory.Memory`; `trace` is a needed listener of all events.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is; made if it is missing.
+    keep_replies : bool
+        Whether reply bundles stay when nobody needs them any more.
+
+    Attributes
+    ----------
+    history : History
+        All that it holds.
+    difference : Differs | None
+        Why the run cannot go on, once that has shown.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be used, or another central uses it.
+    DamagedRecords
+        If the journal is damaged.
+    """
+
+    def __init__(self, folder: Path, keep_replies: bool = False) -> None:
+        self.folder = folder
+        self.difference: Differs | None = None
+        self._keep_replies = keep_replies
+        self._replies = folder / "replies"
+        self._lock = threading.RLock()
+        self._replay: Replay | None = None
+        # The message of each station that is under way, and what is known of it.
+        self._current: dict[str, tuple[Entry, Past]] = {}
+        try:
+            for each in (folder, self._replies, folder / "pulled", folder / "stations"):
+                durable.make_folder(each)
+            lock = try_lock(folder / "lock")
+            if lock is None:
+                raise UsageError(
+                    f"The journal {folder} is in use by another flower-v6.",
+                    "Stop the other one, or use another folder.",
+                )
+            self._file_lock = lock
+            self._records = Records(folder / "journal")
+        except OSError as error:
+            raise UsageError(
+                f"The journal {error.filename or folder} cannot be used: {error.strerror}."
+            ) from error
+        self.history = History(self._records.before)
+        if not self.history.name:
+            self._note({"event": "named", "name": uuid.uuid4().hex})
+        self._remove_unneeded()
+
+    # A run whose ServerApp is started again
+
+    def begin(self, about: Mapping[str, Any], fixed: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Begin a run, or go on with the one that has not ended.
+
+        Parameters
+        ----------
+        about : Mapping[str, Any]
+            What has to be the same for a run to go on: the app, its config and so on, in JSON.
+        fixed : Mapping[str, Any]
+            What a new run keeps however often it is started, in JSON.
+
+        Returns
+        -------
+        Mapping[str, Any]
+            That of the run which goes on, or else `fixed`.
+
+        Raises
+        ------
+        UsageError
+            If the run that has not ended is another one.
+        """
+        run = self.history.run
+        if run is not None and not run.ended:
+            for name, value in about.items():
+                if run.about.get(name) != value:
+                    raise UsageError(
+                        f"The journal {self.folder} holds a run that has not ended, with another"
+                        f" {name}: {_short(run.about.get(name))} instead of {_short(value)}.",
+                        "Go on with that run as it was begun, or use another folder.",
+                    )
+            if not run.refused:
+                self._replay = Replay(run.entries)
+                self._note({"event": "resumed", "at": time.time()})
+                return run.fixed
+        self.difference = None
+        self._note({"event": "run", "about": about, "fixed": fixed})
+        self._replay = Replay([])
+        self._remove_unneeded()
+        return fixed
+
+    def end(self, status: str) -> None:
+        """Note that the run has ended; nothing of it is needed any more."""
+        self._note({"event": "ended", "status": status})
+        self._remove_unneeded()
+
+    def refuse(self, reason: str) -> None:
+        """Note why the run cannot go on: the next `begin` begins anew."""
+        self._note({"event": "differs", "why": reason})
+        self._remove_unneeded()
+
+    def check(self) -> None:
+        """Raise `Differs` if the run cannot go on."""
+        if self.difference is not None:
+            raise self.difference
+
+    @property
+    def work(self) -> Path:
+        """The folder for all else that has to survive; it is there."""
+        folder = self.folder / "work"
+        durable.make_folder(folder)
+        return folder
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is that of a run, whose SuperLink dies with the central."""
+        return self._replay is not None
+
+    # What a delivery asks
+
+    def folder_of(self, station: str) -> Path:
+        """Return the folder for a station's bundles on their way."""
+        return self.folder / "stations" / _key(station)
+
+    def _pulled_of(self, station: str) -> Path:
+        return self.folder / "pulled" / _key(station)
+
+    def unfinished(self, station: str) -> Instruction | None:
+        """Return the message that a SuperLink has yet to get the reply to; see `Memory`."""
+        entry = self.history.under_way(station)
+        if self.is_run or entry is None:
+            return None
+        try:
+            instruction = Instruction.decode(self._pulled_of(station).read_bytes())
+        except (FleetError, FileNotFoundError):
+            instruction = None
+        if instruction is None or instruction.message_id != entry.message:
+            self.give_up(station, "The message itself was lost.")
+            return None
+        return instruction
+
+    def give_up(self, station: str, why: str) -> None:
+        """Note that the message under way ends without a reply; see `Memory`."""
+        entry = self.history.under_way(station)
+        if entry is not None:
+            self._over(entry, Stage.DROPPED, why)
+
+    def past(self, station: str, instruction: Instruction) -> Past:  # noqa: ARG002
+        """Return what is known of a message that was just pulled; see `Memory`."""
+        return self._current[station][1]
+
+    def hold(self, bundle: Path) -> None:
+        """See to it that an instruction bundle survives; see `Memory`."""
+        if not self.is_run:  # else a message that is lost is sent again by the ServerApp
+            durable.sync(bundle)
+            durable.sync(bundle.parent)
+
+    def started(self, station: str, instruction: Instruction, task: str) -> None:  # noqa: ARG002
+        """Note what the carrier calls the exchange that has begun; see `Memory`."""
+        self._note_of(self._current[station][0], {"event": "task", "task": task}, sync=False)
+
+    # What happens
+
+    def trace(self, event: Event) -> None:
+        """Take an event.
+
+        Raises
+        ------
+        CarrierError
+            If it cannot be written.
+        Differs
+            If the ServerApp does not say what it said before.
+        """
+        try:
+            if isinstance(event, Pulled):
+                self._pulled(event)
+            else:
+                self._later(event)
+        except OSError as error:
+            raise CarrierError(
+                f"The journal {error.filename or self.folder} cannot be written:"
+                f" {error.strerror}. The message was not sent."
+            ) from error
+
+    def _pulled(self, event: Pulled) -> None:
+        self._current.pop(event.station, None)
+        instruction = event.instruction
+        entry = Entry.of(event, content_id(instruction) if self.is_run else "")
+        with self._lock:
+            known = self._known(entry)
+            if known is None:
+                if not self.is_run:
+                    durable.write(self._pulled_of(event.station), instruction.encoded)
+                # A ServerApp that dies with us sends it again by itself.
+                record = {**entry.record(), "event": Stage.PULLED}
+                self._note_of(entry, record, sync=not self.is_run)
+                self._current[event.station] = (self.history.entry(entry), NOTHING)
+            else:
+                self._current[event.station] = (known, self._past_of(known))
+
+    def _known(self, entry: Entry) -> Entry | None:
+        """Return the entry of a message that was known before."""
+        if self._replay is None:
+            known = self.history.under_way(entry.station)
+            return known if known is not None and known.message == entry.message else None
+        try:
+            return self._replay.next(entry)
+        except Differs as difference:
+            self.difference = self.difference or difference
+            raise
+
+    def _past_of(self, entry: Entry) -> Past:
+        answer = None
+        if entry.is_answered and not (self.is_run and entry.called_off):
+            bundle = self._replies / entry.reply if entry.reply else None
+            answer = Kept(bundle, base64.b64decode(entry.data), entry.error_objects())
+        instruction = self.folder_of(entry.station) / "instruction.bundle"
+        return Past(
+            entry.message, answer, instruction if instruction.exists() else None, entry.task
+        )
+
+    def _later(self, event: Event) -> None:
+        if event.station not in self._current:
+            return  # it could not be noted that it was pulled
+        entry, past = self._current[event.station]
+        if self.is_run and past.answer is not None:
+            return  # all was told of it before
+        match event:
+            case Drained():
+                if event.instruction.message_id != entry.message:
+                    entry = self._replace(entry, event)
+                self._note_of(entry, {"event": event.stage}, sync=False)
+            case Sent() | Refused():
+                self._note_of(entry, {"event": event.stage}, sync=False)
+            case Answered():
+                if past.answer is None or event.error is not None:
+                    self._note_of(entry, {"event": event.stage, **self._kept(event)})
+            case Pushed():
+                self._over(entry, event.stage)
+            case Dropped():
+                # A successor may still deliver the reply.
+                expired = event.at >= event.instruction.expires_at
+                if expired or not isinstance(event.error, Undelivered):
+                    self._over(entry, event.stage, str(event.error))
+
+    def _replace(self, entry: Entry, event: Drained) -> Entry:
+        """Let a message take the place of one that said the same, of which no reply is left."""
+        anew = Entry.of(event, entry.content)
+        record = {**anew.record(), "event": Stage.PULLED, "instead": entry.message}
+        self._note_of(anew, record, sync=False)
+        anew = self.history.entry(anew)
+        self._current[event.station] = (anew, NOTHING)
+        return anew
+
+    def _kept(self, event: Answered) -> dict[str, Any]:
+        """Keep an answer; returns what a record says of it."""
+        if event.bundle is None:
+            objects = {each: _base64(event.read(each)) for each in event.reply.object_ids}
+            called_off = isinstance(event.error, Cancelled)
+            data = _base64(event.reply.encoded)
+            return {"reply": "", "data": data, "objects": objects, "called_off": called_off}
+        path = self._replies / f"{_key(f'{event.station}/{event.instruction.message_id}')}.bundle"
+        path.unlink(missing_ok=True)
+        os.link(event.bundle, path)
+        durable.sync(path)
+        durable.sync(path.parent)
+        return {"reply": path.name}
+
+    def _over(self, entry: Entry, stage: Stage, why: str = "") -> None:
+        self._note_of(entry, {"event": stage, "why": why}, sync=False)
+        if not self.is_run:
+            self._pulled_of(entry.station).unlink(missing_ok=True)
+            if entry.reply and not self._keep_replies:
+                (self._replies / entry.reply).unlink(missing_ok=True)
+            self.history.forget(entry)
+
+    # The file
+
+    def _note_of(self, entry: Entry, record: Mapping[str, Any], sync: bool = True) -> None:
+        about = {"station": entry.station, "message": entry.message}
+        self._note({**about, **record}, sync)
+
+    def _note(self, record: Mapping[str, Any], sync: bool = True) -> None:
+        with self._lock:
+            record = {"at": round(time.time(), 3), **record}
+            self._records.append(record, sync)
+            self.history.add(record)
+
+    def _remove_unneeded(self) -> None:
+        """Remove replies that nobody asks for any more."""
+        if not self._keep_replies:
+            needed = self.history.needed_replies()
+            for path in self._replies.iterdir():
+                if path.name not in needed:
+                    path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let another central use it."""
+        self._records.close()
+        self._file_lock.close()
+
+
+def _key(name: str) -> str:
+    """Return a name for a file, of a name that may be anything."""
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

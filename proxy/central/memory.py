@@ -1,0 +1,101 @@
+"""What a delivery asks of whoever remembers earlier ones: by default nobody does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from proxy.fleet.messages import Instruction
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer that was fixed before: a station's, in its bundle, or an error reply's bytes.
+
+    Attributes
+    ----------
+    bundle : Path | None
+        The reply bundle; None for an error reply of the central's.
+    data : bytes
+        The error reply: a PushMessages request.
+    objects : Mapping[str, bytes]
+        Its objects, by id.
+    """
+
+    bundle: Path | None = None
+    data: bytes = b""
+    objects: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known of a message from a central before, or an earlier start of the ServerApp.
+
+    Attributes
+    ----------
+    message_id : str
+        The message that the station knows; another one of the same content where the ServerApp
+        was started again. Empty if nothing is known.
+    answer : Kept | None
+        Its answer, if that was fixed.
+    instruction : Path | None
+        The instruction bundle in which it was, or was to be, sent.
+    task : str
+        What the carrier called the exchange; empty if it did not say.
+    """
+
+    message_id: str = ""
+    answer: Kept | None = None
+    instruction: Path | None = None
+    task: str = ""
+
+
+NOTHING = Past()
+
+
+class Memory(Protocol):
+    """Remembers messages for a central that is started again; safe to use from several threads."""
+
+    def unfinished(self, station: str) -> Instruction | None:
+        """Return the message that a SuperLink, which lives on, has yet to get the reply to."""
+        ...
+
+    def give_up(self, station: str, why: str) -> None:
+        """Note that this message ends without a reply from here."""
+        ...
+
+    def past(self, station: str, instruction: Instruction) -> Past:
+        """Return what is known of a message that was just pulled."""
+        ...
+
+    def hold(self, bundle: Path) -> None:
+        """See to it that an instruction bundle survives, before the SuperLink may forget it."""
+        ...
+
+    def started(self, station: str, instruction: Instruction, task: str) -> None:
+        """Note what the carrier calls the exchange that has begun."""
+        ...
+
+
+class Forgetful:
+    """Implements `Memory` by knowing nothing."""
+
+    def unfinished(self, station: str) -> Instruction | None:  # noqa: ARG002
+        """Return None."""
+        return None
+
+    def give_up(self, station: str, why: str) -> None:
+        """Do nothing."""
+
+    def past(self, station: str, instruction: Instruction) -> Past:  # noqa: ARG002
+        """Return nothing."""
+        return NOTHING
+
+    def hold(self, bundle: Path) -> None:
+        """Do nothing: without its central the bundle is of no use."""
+
+    def started(self, station: str, instruction: Instruction, task: str) -> None:
+        """Do nothing."""
+
+
+FORGETFUL = Forgetful()

@@ -1,0 +1,69 @@
+"""A ServerApp that starts anew says again what it said: which of its messages are known. No I/O.
+
+Each station's messages are compared in their order, by type and content. What is known is answered
+from the journal; so the ServerApp reaches, without any training, the state in which it ended. If it
+says something else, it is another run: nothing is guessed then.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from proxy.central.history import Entry
+from proxy.errors import BridgeError
+
+
+class Differs(BridgeError):
+    """A ServerApp that was started again does not say what it said before."""
+
+    code = "differs"
+
+
+class Replay:
+    """What a ServerApp said before, and has yet to say again.
+
+    Parameters
+    ----------
+    entries : Sequence[Entry]
+        The messages, in their order.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._expected: dict[str, deque[Entry]] = {}
+        for entry in entries:
+            self._expected.setdefault(entry.station, deque()).append(entry)
+
+    def next(self, said: Entry) -> Entry | None:
+        """Return the message before that this one says again; None if it is a new one.
+
+        Raises
+        ------
+        Differs
+            If the ServerApp said something else before. It says what differs.
+        """
+        expected = self._expected.get(said.station)
+        if not expected:
+            return None
+        before = expected[0]
+        differing = [
+            name
+            for name in ("message_type", "group_id", "content")
+            if getattr(before, name) != getattr(said, name)
+        ]
+        if differing:
+            raise Differs(
+                f"The ServerApp's message {said.title} for station {said.station} differs from the"
+                f" one that it sent before: {_told(differing[0], before, said)}.",
+                "An app goes on only if it says the same again: let it use no clock, and no random"
+                " numbers without a seed.",
+            )
+        return expected.popleft()
+
+
+def _told(name: str, before: Entry, said: Entry) -> str:
+    match name:
+        case "message_type":
+            return f"its type is {said.message_type!r} instead of {before.message_type!r}"
+        case "group_id":
+            return f"its group is {said.group_id!r} instead of {before.group_id!r}"
+        case _:
+            return f"the content (SHA-256 {said.content:.12} instead of {before.content:.12})"

@@ -1,0 +1,125 @@
+"""A central that was killed is gone on from: each message is trained once, and answered once."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.central.events import Stage
+from proxy.central.journal import Journal
+from proxy.central.tests.bridges import MODEL, TRAINED
+from proxy.central.tests.journals import Bridge, Killed
+from proxy.errors import UsageError
+from proxy.fleet.releases import SCHEMAS, Layout
+from proxy.tests.helpers import wait_until
+
+
+@pytest.fixture(params=SCHEMAS, ids=lambda schema: schema.releases)
+def bridge(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bridge]:
+    def ended(arguments: threading.ExceptHookArgs) -> None:
+        assert arguments.exc_type is Killed
+
+    monkeypatch.setattr(threading, "excepthook", ended)
+    bridge = Bridge(tmp_path, request.param)
+    yield bridge
+    bridge.close()
+
+
+_STAGES = (Stage.PULLED, Stage.DRAINED, Stage.SENT, Stage.ANSWERED, Stage.PUSHED)
+_POINTS = [
+    *((stage, noted) for stage in _STAGES for noted in (False, True)),
+    *((method, True) for method in ("GetRun", "PushMessages")),
+]
+_OBJECT_POINTS = [
+    (method, True) for method in ("PullObject", "ConfirmMessageReceived", "PushObject")
+]
+
+
+@pytest.mark.parametrize(("kill_at", "noted"), [*_POINTS[1:], *_OBJECT_POINTS], ids=str)
+def test_wherever_a_central_is_killed_its_successor_has_the_message_answered(
+    bridge: Bridge, kill_at: Stage | str, noted: bool
+) -> None:
+    if (kill_at, noted) in _OBJECT_POINTS and bridge.superlink.schema.layout == Layout.INLINE:
+        kill_at = Stage.ANSWERED  # there are no objects
+    bridge.start(kill_at, noted)
+    node_ids = set(bridge.superlink.online)
+    message_id = bridge.superlink.push_instruction(MODEL, *node_ids)
+    bridge.await_kill()
+    bridge.start()
+    next_id = bridge.superlink.push_instruction(MODEL, *node_ids)
+    bridge.await_answer(next_id)
+    assert bridge.superlink.reply_to(message_id) == TRAINED
+    assert bridge.superlink.reply_to(next_id) == TRAINED
+    assert bridge.station.trained == {message_id: 1, next_id: 1}
+    assert bridge.superlink.online == node_ids
+
+
+def test_nothing_is_kept_of_a_message_that_has_its_reply(bridge: Bridge) -> None:
+    bridge.start()
+    message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.watch.wait(answers=1)
+    bridge.close()
+    left = [path for path in bridge.folder.rglob("*") if path.is_file()]
+    assert {path.relative_to(bridge.folder).parts[0] for path in left} <= {
+        *("journal", "keys", "lock")
+    }
+    assert Journal(bridge.folder).unfinished("north") is None
+    assert bridge.station.trained == {message_id: 1}
+
+
+def test_a_message_of_a_node_that_the_superlink_forgot_is_dropped(
+    bridge: Bridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge.start(Stage.SENT)
+    message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_kill()
+    bridge.superlink.forget_nodes()
+    bridge.start()
+    assert wait_until(lambda: "does not know its node any more" in caplog.text)
+    (node_id,) = bridge.superlink.online
+    next_id = bridge.superlink.push_instruction(MODEL, node_id)
+    bridge.await_answer(next_id)
+    assert message_id not in bridge.superlink.replies
+    assert bridge.station.trained == {next_id: 1}
+
+
+def test_a_message_that_expired_meanwhile_is_dropped(
+    bridge: Bridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge.start(Stage.SENT)
+    message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_kill()
+    bridge.clock.late = 4000.0
+    bridge.start()
+    assert wait_until(lambda: "expired while the bridge was away" in caplog.text)
+    assert message_id not in bridge.superlink.replies
+    assert not bridge.station.trained
+
+
+def test_a_message_of_a_run_that_ended_meanwhile_is_dropped(bridge: Bridge) -> None:
+    bridge.start(Stage.SENT)
+    (node_id,) = bridge.superlink.online
+    message_id = bridge.superlink.push_instruction(MODEL, node_id)
+    bridge.await_kill()
+    bridge.superlink.end_run(bridge.superlink.run_id)
+    bridge.start()
+    bridge.watch.wait(answers=1)
+    assert message_id not in bridge.superlink.replies
+    assert "no reply is needed" in bridge.watch.answers[0].error
+
+
+def test_a_journal_that_another_central_writes_is_refused(tmp_path: Path) -> None:
+    first = Journal(tmp_path)
+    with pytest.raises(UsageError, match="is in use by another flower-v6"):
+        Journal(tmp_path)
+    first.close()
+    Journal(tmp_path).close()
+
+
+def test_a_journal_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("")
+    with pytest.raises(UsageError, match="cannot be used: File exists"):
+        Journal(tmp_path / "journal" / "below")

@@ -1,0 +1,215 @@
+"""A ServerApp that starts anew is answered from the journal as long as it says the same again."""
+
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from protos import fleet_pb2 as fleet
+from proxy.central.central_proxy import CentralProxy
+from proxy.central.events import Event, Stage
+from proxy.central.journal import Journal
+from proxy.central.replay import Differs
+from proxy.central.tests.bridges import QuickClock, Watch
+from proxy.central.tests.journals import Killed, Station
+from proxy.errors import UsageError
+from proxy.fleet.messages import ErrorCode
+from proxy.fleet.releases import SCHEMAS, Schema
+from proxy.testing import Content, FakeSuperLink, Objects, record_dict
+from proxy.tests.helpers import wait_until
+from proxy.transport.superlink import SuperLink
+
+ABOUT = {"app": "a1", "run config": {"rounds": 3}}
+
+
+class Runs:
+    """Starts of one run: each with a SuperLink of its own, which dies with its central.
+
+    Attributes
+    ----------
+    station : Station
+        Lives on.
+    folder : Path
+        The journal's; after a kill, as it was at that moment.
+    """
+
+    def __init__(self, folder: Path, schema: Schema) -> None:
+        self.schema = schema
+        self.station = Station(folder / "station", schema)
+        self.station.clientapp = lambda content: content
+        self.folder = folder / "journal-1"
+        self.starts: list[Start] = []
+
+    def start(self, kill_at: Stage | None = None, noted: bool = True, message: int = 1) -> "Start":
+        """Start the run; it is killed when its `message`-th message comes to a stage."""
+        start = Start(self, kill_at, noted, message)
+        self.starts.append(start)
+        return start
+
+    def close(self) -> None:
+        for start in self.starts:
+            start.close()
+
+
+class Start:
+    """One start of the run."""
+
+    def __init__(self, runs: Runs, kill_at: Stage | None, noted: bool, message: int) -> None:
+        self._runs = runs
+        self.killed = threading.Event()
+        self.superlink = FakeSuperLink(schema=runs.schema)
+        self.journal = journal = Journal(runs.folder)
+        self.fixed = journal.begin(ABOUT, {"number": len(runs.starts)})
+        self.watch = Watch()
+        trace, seen = journal.trace, []
+
+        def kill() -> None:
+            runs.folder = runs.folder.with_name(f"journal-{len(runs.starts) + 1}")
+            shutil.copytree(journal.folder, runs.folder)
+            self.killed.set()
+            raise Killed
+
+        def listen(event: Event) -> None:
+            if event.stage == kill_at:
+                seen.append(event)
+            due = event.stage == kill_at and len(seen) == message
+            if due and not noted:
+                kill()
+            trace(event)
+            if due:
+                kill()
+
+        journal.trace = listen  # type: ignore[method-assign]
+        self.central = CentralProxy(
+            *(lambda _: SuperLink(self.superlink), runs.station, journal.work, 60.0, self.watch),
+            clock=QuickClock(),
+            journal=journal,
+        )
+        self.central.start()
+
+    def say(self, contents: Sequence[Objects]) -> list[Content]:
+        """Send messages, one after the other; returns the replies until it was killed."""
+        replies: list[Content] = []
+        for content in contents:
+            message_id = self.superlink.push_instruction(content, *self.superlink.online)
+
+            def ended(message_id: str = message_id) -> bool:
+                answers = [each.message_id for each in self.watch.answers]
+                return message_id in answers or self.killed.is_set()
+
+            assert wait_until(ended)
+            if self.killed.is_set():
+                break
+            replies.append(self.superlink.reply_to(message_id))
+        return replies
+
+    def close(self) -> None:
+        self.central.stop()
+        with suppress(OSError):
+            self.journal.close()
+
+
+@pytest.fixture(params=SCHEMAS, ids=lambda schema: schema.releases)
+def runs(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runs]:
+    def ended(arguments: threading.ExceptHookArgs) -> None:
+        assert arguments.exc_type is Killed
+
+    monkeypatch.setattr(threading, "excepthook", ended)
+    runs = Runs(tmp_path, request.param)
+    yield runs
+    runs.close()
+
+
+def said(rounds: int) -> list[Objects]:
+    return [record_dict(weights=b"w" * number) for number in range(1, rounds + 1)]
+
+
+_STAGES = (Stage.PULLED, Stage.DRAINED, Stage.SENT, Stage.ANSWERED, Stage.PUSHED)
+
+
+@pytest.mark.parametrize("noted", [False, True])
+@pytest.mark.parametrize("stage", _STAGES)
+def test_a_run_that_was_killed_anywhere_goes_on_there_and_trains_nothing_twice(
+    runs: Runs, stage: Stage, noted: bool
+) -> None:
+    killed = runs.start(stage, noted, message=2)
+    assert killed.say(said(3)) == said(1)
+    assert killed.killed.is_set()
+    resumed = runs.start()
+    assert resumed.fixed == killed.fixed
+    assert resumed.say(said(3)) == said(3)
+    assert list(runs.station.trained.values()) == [1, 1, 1]
+
+
+def test_a_run_may_be_killed_again_and_again(runs: Runs) -> None:
+    for number in range(3):
+        assert runs.start(Stage.SENT).say(said(4)) == said(number)
+    assert runs.start().say(said(4)) == said(4)
+    assert list(runs.station.trained.values()) == [1, 1, 1, 1]
+
+
+def test_a_message_of_which_the_station_has_no_reply_is_trained_as_the_new_one_that_it_is(
+    runs: Runs,
+) -> None:
+    killed = runs.start(Stage.SENT)
+    killed.say(said(1))
+    runs.station.had |= {entry.message for entry in killed.journal.history.entries.values()}
+    assert runs.start(Stage.PUSHED, noted=False).say(said(1)) == []
+    assert runs.start().say(said(2)) == said(2)
+    assert list(runs.station.trained.values()) == [1, 1]
+
+
+def test_an_error_that_the_serverapp_saw_it_sees_again(runs: Runs) -> None:
+    def fail(_: Objects) -> Content:
+        return fleet.Error(code=ErrorCode.CLIENT_APP_CRASHED, reason="It crashed.")
+
+    runs.station.clientapp = fail
+    first = runs.start(Stage.PULLED, message=2)
+    errors = first.say(said(2))
+    runs.station.clientapp = lambda content: content
+    assert runs.start().say(said(2)) == [*errors, said(2)[1]]
+
+
+def test_a_serverapp_that_says_something_else_gets_no_answer_and_the_run_begins_anew(
+    runs: Runs,
+) -> None:
+    runs.start(Stage.SENT, message=3).say(said(3))
+    other = [said(1)[0], record_dict(other=b"o"), said(3)[2]]
+    resumed = runs.start()
+    assert resumed.say(other[:1]) == other[:1]
+    message_id = resumed.superlink.push_instruction(other[1], *resumed.superlink.online)
+    assert wait_until(lambda: resumed.journal.difference is not None)
+    with pytest.raises(Differs, match=r"train 1 for station north differs .* the content"):
+        resumed.journal.check()
+    assert message_id not in resumed.superlink.replies
+    resumed.journal.refuse("It differs.")
+    resumed.close()
+    anew = runs.start()
+    assert anew.fixed != resumed.fixed
+    assert anew.say(other) == other
+    assert runs.station.trained.total() == 2 + 3
+
+
+def test_a_run_that_has_ended_is_not_gone_on_with(runs: Runs) -> None:
+    first = runs.start()
+    first.say(said(2))
+    first.journal.end("completed")
+    assert list((runs.folder / "replies").iterdir()) == []
+    first.close()
+    second = runs.start()
+    assert second.fixed != first.fixed
+    assert second.say(said(2)) == said(2)
+    assert runs.station.trained.total() == 4
+
+
+def test_a_run_of_something_else_is_refused(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.begin(ABOUT, {})
+    journal.close()
+    with pytest.raises(UsageError, match=r"with another run config: .* instead of"):
+        Journal(tmp_path).begin({**ABOUT, "run config": {"rounds": 4}}, {})
