@@ -1,4 +1,4 @@
-"""The ServerApp: sends the model to all nodes, waits for their replies, and makes the next of them."""
+"""The ServerApp: sends the model to all nodes, and makes the next one of their replies."""
 
 import hashlib
 from collections.abc import Mapping

@@ -67,6 +67,7 @@ class Disk:
         self._count = 0
         self._root = self._folder()
         self._open: dict[int, tuple[File | Folder, _File | None]] = {}
+        self._paths: dict[int, str] = {}
         self._writing: dict[Process, set[_File]] = {}
 
     def _folder(self) -> Folder:
@@ -97,7 +98,9 @@ class Disk:
         """Keep some beginning of what a process was writing, and let go of its locks."""
         for file in self._writing.pop(process, ()):
             written = file.getvalue()
-            file.inode.content = written[: int(self._scheduler.chance.random() * (len(written) + 1))]
+            file.inode.content = written[
+                : int(self._scheduler.chance.random() * (len(written) + 1))
+            ]
 
     def sync_all(self, machine: Machine) -> None:
         """Have all that is there on the disk."""
@@ -140,9 +143,7 @@ class Disk:
             try:
                 entry = entry.entries[name]
             except KeyError:
-                raise FileNotFoundError(
-                    errno.ENOENT, "No such file or directory", path
-                ) from None
+                raise FileNotFoundError(errno.ENOENT, "No such file or directory", path) from None
         return entry
 
     def _place(self, path: str) -> tuple[Folder, str]:
@@ -257,12 +258,27 @@ class Disk:
             self._put(folder, name, entry)
         return entry
 
+    def truncate_descriptor(self, descriptor: int, size: int) -> None:
+        entry = self._open[descriptor][0]
+        assert isinstance(entry, File)
+        entry.content = entry.content[:size]
+
+    def write_descriptor(self, descriptor: int, data: bytes, offset: int) -> int:
+        entry, path = self._open[descriptor][0], self._paths[descriptor]
+        assert isinstance(entry, File)
+        self._check_room(path)
+        written = entry.content
+        entry.content = written[:offset] + bytes(data) + written[offset + len(data) :]
+        return len(data)
+
     def open_descriptor(self, path: str, flags: int) -> int:
         if flags & os.O_CREAT:
             entry: File | Folder = self._file_at(path, create=True, new=bool(flags & os.O_EXCL))
         else:
             entry = self._find(path)
-        return self._descriptor(entry, None)
+        descriptor = self._descriptor(entry, None)
+        self._paths[descriptor] = path
+        return descriptor
 
     def _descriptor(self, entry: File | Folder, file: "_File | None") -> int:
         self._count += 1

@@ -81,37 +81,40 @@ class Faults:
             made.ends_at = chance.uniform(3, 30)
         if chance.random() < 0.05:
             return made
-        made.lost, made.repeated, made.late = (
-            chance.choice([0.0, 0.05, 0.2]) for _ in range(3)
-        )
+        made.lost, made.repeated, made.late = (chance.choice([0.0, 0.05, 0.2]) for _ in range(3))
         for place in ("superlink", *stations):
             if chance.random() < 0.3:
                 start = chance.uniform(0, TROUBLED_SECONDS)
                 made.away.append((place, start, start + chance.uniform(1, 15)))
-        if chance.random() < 0.25:
-            return made
-        made.harsh = True
-        machines = ["central", *stations]
+        if chance.random() < 0.75:
+            made._add_harsh(chance, stations, may_forget)
+        return made
+
+    def _add_harsh(self, chance: Random, stations: list[str], may_forget: bool) -> None:
+        """Add what may cost a message its reply."""
+
+        def when() -> float:
+            return chance.uniform(0, TROUBLED_SECONDS)
+
+        self.harsh = True
         if chance.random() < 0.7:
-            made.killed, made.kills = chance.choice([0.2, 0.6]), chance.randint(1, 4)
-            made.powerless = chance.choice([0.0, 0.5, 1.0])
+            self.killed, self.kills = chance.choice([0.2, 0.6]), chance.randint(1, 4)
+            self.powerless = chance.choice([0.0, 0.5, 1.0])
         if chance.random() < 0.2:
-            made.dropped = chance.choice([0.02, 0.1])
+            self.dropped = chance.choice([0.02, 0.1])
         if chance.random() < 0.2:
-            made.hangs, made.dies = chance.choice([0.0, 0.3]), chance.choice([0.0, 0.3])
-        for machine in machines:
+            self.hangs, self.dies = chance.choice([0.0, 0.3]), chance.choice([0.0, 0.3])
+        for machine in ("central", *stations):
             if chance.random() < 0.15:
-                start = chance.uniform(0, TROUBLED_SECONDS)
-                made.full.append((machine, start, start + chance.uniform(1, 60)))
+                start = when()
+                self.full.append((machine, start, start + chance.uniform(1, 60)))
             if chance.random() < 0.1:
-                when = chance.uniform(0, TROUBLED_SECONDS)
-                made.jumps.append((machine, when, chance.choice([-4000.0, -20.0, 20.0, 4000.0])))
+                self.jumps.append((machine, when(), chance.choice([-4000.0, -20.0, 20.0, 4000.0])))
         for place in ("superlink", *stations):
             if chance.random() < 0.1:
-                start = chance.uniform(0, TROUBLED_SECONDS)
-                made.away.append((place, start, start + chance.uniform(15, 80)))
+                start = when()
+                self.away.append((place, start, start + chance.uniform(15, 80)))
         if may_forget and chance.random() < 0.1:
-            made.forgets.append(chance.uniform(0, TROUBLED_SECONDS))
+            self.forgets.append(when())
         if chance.random() < 0.2:
-            made.stops.append(chance.uniform(0, TROUBLED_SECONDS))
-        return made
+            self.stops.append(when())

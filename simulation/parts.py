@@ -1,7 +1,8 @@
 """The processes of a simulation: central, stations, and the functions that are started there."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from algorithm.station.runtime import Runtime
 from proxy.calls import Call, Mode, Settings
 from proxy.carriers import Carrier, Ending, Exchange, FunctionFailed
 from proxy.carriers.tasks import TaskCarrier
+from proxy.central.journal import Journal
 from proxy.central.report import Observer
 from proxy.errors import BridgeError, Cancelled, CarrierError
 from proxy.lanes.lane import End, LaneCarrier
@@ -59,18 +61,27 @@ class Central:
         self.works_in = self.folder / f"run-{next(self._runs)}"
         try:
             self.works_in.mkdir()
-            attached = Attached(
-                *(self._stations, "superlink", self.works_in, Observer(), Feed()),
-                Access(keys=self.keys),
-            )
+            with self._journal() as journal:
+                attached = Attached(
+                    *(self._stations, "superlink", self.works_in, Observer(), Feed()),
+                    *(Access(keys=self.keys), journal),
+                )
+                self._world.scheduler.tell("is attached")
+                self._attached = self._process
+                stop.wait()
+                attached.close()
         except (BridgeError, OSError) as error:
             self._world.cost(f"the central cannot start: {error}")
             return
-        self._world.scheduler.tell("is attached")
-        self._attached = self._process
-        stop.wait()
-        attached.close()
         self._world.scheduler.tell("is stopped")
+
+    @contextmanager
+    def _journal(self) -> Iterator[Journal | None]:
+        if self._world.plan.journal:
+            with closing(Journal(self.folder / "journal")) as journal:
+                yield journal
+        else:
+            yield None
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -132,7 +143,8 @@ class TaskStations:
 
     def carrier(self, folder: Path) -> Carrier:
         """Return a carrier to them; each has a job of its own."""
-        starter = SimulatedStarter(self._world, next(self._jobs))
+        job = 1 if self._world.plan.journal else next(self._jobs)
+        starter = SimulatedStarter(self._world, job)
         settings = {name: Settings("partition-id=0") for name in self.names}
         return TaskCarrier(starter, settings, _IDLE_SECONDS if self._world.plan.warm else None)
 
@@ -147,7 +159,6 @@ class SimulatedStarter:
 
     def __init__(self, world: World, job: int) -> None:
         self._world, self._job = world, job
-        self._count = count(1)
 
     def online(self, station: str) -> bool:
         """Whether a station can be reached, as far as is known."""
@@ -160,6 +171,10 @@ class SimulatedStarter:
         """Messages and replies may have any size."""
         return None
 
+    def find(self, station: str, task: str) -> "SimulatedFunction | None":
+        """Return the function that an earlier process started."""
+        return self._world.tasks.get(task)
+
     def start(
         self,
         station: str,
@@ -171,19 +186,22 @@ class SimulatedStarter:
     ) -> "SimulatedFunction":
         """Start a function."""
         content = b"" if bundle is None else bundle.read_bytes()
-        folder = Path(ROOT) / station / f"{call.method}-{self._job}-{next(self._count)}"
-        return SimulatedFunction(self._world, station, call, content, folder, self._job)
+        task = str(len(self._world.tasks) + 1)
+        made = SimulatedFunction(self._world, station, call, content, task, self._job)
+        self._world.tasks[task] = made
+        return made
 
 
 class SimulatedFunction:
     """Implements `proxy.carriers.Function`."""
 
     def __init__(
-        self, world: World, station: str, call: Call, bundle: bytes, folder: Path, job: int
+        self, world: World, station: str, call: Call, bundle: bytes, task: str, job: int
     ) -> None:
+        self.task = task
         self._world, self._station = world, station
         self._call, self._bundle = call, bundle
-        self._folder, self._job = folder, job
+        self._folder, self._job = Path(ROOT) / station / f"{call.method}-{task}", job
         self._result: bytes | None = None
         self._error = ""
         name = f"{station}/{call.method}"

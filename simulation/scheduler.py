@@ -1,4 +1,4 @@
-"""Threads that run one at a time, in an order that a seed chooses, on a clock that nobody waits for.
+"""Threads that run one at a time, in an order that a seed chooses, on a clock of their own.
 
 The code under test keeps its threads, locks, events and queues; `simulation.seams` has them made
 here. A thread is a greenlet: it runs until it waits, or comes to a seam where the seed lets another
@@ -53,7 +53,7 @@ class Process:
         Where it runs.
     dies_at : int
         The seam at which it is killed, counted from its start; 0 for never.
-    at_end : list[Callable[[], None]]
+    at_end : list[Callable[[], object]]
         What the system does when it has ended, however.
     """
 
@@ -64,7 +64,7 @@ class Process:
     seams: int = 0
     alive: bool = True
     threads: list["Thread"] = field(default_factory=list)
-    at_end: list[Callable[[], None]] = field(default_factory=list)
+    at_end: list[Callable[[], object]] = field(default_factory=list)
 
 
 class Scheduler:
@@ -119,7 +119,9 @@ class Scheduler:
         """Note what happened, for people."""
         if self.story is not None:
             process = self.process
-            self.story.append(f"{self.now - 1000:9.3f} {process.name if process else '-':14} {text}")
+            self.story.append(
+                f"{self.now - 1000:9.3f} {process.name if process else '-':14} {text}"
+            )
 
     def start(self, process: Process, target: Callable[[], object], name: str = "") -> "Thread":
         """Start a thread."""

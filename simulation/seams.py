@@ -22,7 +22,7 @@ from unittest.mock import patch
 from greenlet import getcurrent
 
 from simulation.disk import ROOT, Disk
-from simulation.scheduler import Lock, Process, Scheduler, Thread
+from simulation.scheduler import Lock, Scheduler, Thread
 
 EPOCH = 1_800_000_000.0
 
@@ -85,7 +85,9 @@ def _paths(disk: Disk, scheduler: Scheduler) -> Iterator[tuple[Any, str, Callabl
         real = getattr(os, name)
 
         def call(path: Any, *args: Any, **options: Any) -> Any:
-            text = path if type(path) is str else os.fspath(path) if not isinstance(path, int) else ""
+            text = (
+                path if type(path) is str else os.fspath(path) if not isinstance(path, int) else ""
+            )
             if text[: len(ROOT)] != ROOT:
                 return real(path, *args, **options)
             scheduler.seam()
@@ -112,16 +114,19 @@ def _paths(disk: Disk, scheduler: Scheduler) -> Iterator[tuple[Any, str, Callabl
     def of_descriptor(name: str, simulated: Callable[..., Any]) -> Any:
         real = getattr(os, name)
 
-        def call(descriptor: Any) -> Any:
+        def call(descriptor: Any, *args: Any) -> Any:
             if not isinstance(descriptor, int) or not disk.is_ours(descriptor):
-                return real(descriptor)
+                return real(descriptor, *args)
             scheduler.seam()
-            return simulated(descriptor)
+            return simulated(descriptor, *args)
 
         return os, name, call
 
     yield of_descriptor("close", disk.close_descriptor)
     yield of_descriptor("fsync", disk.sync_descriptor)
+    yield of_descriptor("fdatasync", disk.sync_descriptor)
+    yield of_descriptor("ftruncate", disk.truncate_descriptor)
+    yield of_descriptor("pwrite", disk.write_descriptor)
     yield of_descriptor("fstat", disk.stat_descriptor)
 
     real_open, real_rmtree = io.open, shutil.rmtree

@@ -13,6 +13,7 @@ from simulation.scheduler import Machine, Process, Scheduler
 from simulation.seams import EPOCH
 
 if TYPE_CHECKING:
+    from simulation.parts import SimulatedFunction
     from simulation.superlink import SimulatedSuperLink
 
 # Of simulated time: all that a run may take.
@@ -41,6 +42,8 @@ class Plan:
         Whether runtimes are kept for the next message.
     keys : bool
         Whether the SuperLink was told of the SuperNodes beforehand.
+    journal : bool
+        Whether the central keeps a journal.
     """
 
     stations: list[str]
@@ -48,6 +51,7 @@ class Plan:
     lanes: bool
     warm: bool
     keys: bool
+    journal: bool
 
     @classmethod
     def chosen(cls, chance: Random) -> Self:
@@ -57,7 +61,8 @@ class Plan:
             rounds=chance.choice([1, 2, 3]),
             lanes=chance.random() < 0.6,
             warm=chance.random() < 0.7,
-            keys=chance.random() < 0.7,
+            keys=chance.random() < 0.5,
+            journal=chance.random() < 0.6,
         )
 
 
@@ -96,7 +101,8 @@ class Truth:
         self._world.scheduler.tell(f"pushes to message {message_id:.6} {what}{refusal}")
         if message_id not in self.sent:
             raise_soon(self._world, f"a reply to message {message_id:.6}, which nobody sent")
-        if not refused:
+        # Without a journal nobody knows what a central that was killed had pushed.
+        if self._world.plan.journal or not refused:
             self.replies.setdefault(message_id, set()).add(about.message_id)
             if len(self.replies[message_id]) > 1:
                 raise_soon(self._world, f"message {message_id:.6} has two replies")
@@ -139,6 +145,7 @@ class World:
     fate: Process = field(default_factory=lambda: Process("fate", Machine("fate")))
     processes: list[Process] = field(default_factory=list)
     functions: list[Process] = field(default_factory=list)
+    tasks: dict[str, "SimulatedFunction"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.truth = Truth(self)
@@ -200,7 +207,12 @@ class World:
         """Return a new process, which may be bound to die."""
         made = Process(name, self.machines[machine])
         faults, chance = self.faults, self.scheduler.chance
-        if mortal and not self.calm and self.kills < faults.kills and chance.random() < faults.killed:
+        if (
+            mortal
+            and not self.calm
+            and self.kills < faults.kills
+            and chance.random() < faults.killed
+        ):
             self.kills += 1
             made.bound_to_die = True
             made.dies_at = 1 + int(chance.random() ** 2 * _SEAMS)
@@ -227,8 +239,8 @@ class World:
             self.scheduler.start(process, work, "main")
 
         def again() -> None:
-            if not self.calm:
-                self.scheduler.sleep(self.scheduler.chance.uniform(*_BACK_SECONDS))
+            pause = self.scheduler.chance.uniform(*_BACK_SECONDS)
+            self.scheduler.sleep(min(pause, 2.0) if self.calm else pause)
             if wanted():
                 start()
 

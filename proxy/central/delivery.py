@@ -357,8 +357,11 @@ class Delivery:
         )
         with self._measured("store"):
             try:
-                retrying(push, self._stop, self._expiry)
-            except (Unreachable, Cancelled) as error:
+                try:
+                    retrying(push, self._stop, self._expiry)
+                except Cancelled:
+                    push()  # once more: the SuperLink may be back by now
+            except Unreachable as error:
                 raise Undelivered(f"The reply is lost. {error.message}") from error
 
     @property

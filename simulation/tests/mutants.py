@@ -36,7 +36,7 @@ def no_fsync() -> None:
     def sync(path: Path) -> None:
         pass
 
-    durable._sync = sync
+    durable.sync = sync
 
 
 def ids_not_compared() -> None:
