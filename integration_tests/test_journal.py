@@ -6,18 +6,21 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from algorithm.flower.environment import Flower
 from integration_tests.harness import (
+    APPS,
     COMMAND,
     PATIENCE_SECONDS,
     Federation,
     descendants,
     finish,
     installed,
+    run_config,
     start,
     superlink,
     wait_until,
@@ -120,3 +123,100 @@ def test_a_message_that_a_clientapp_had_when_all_was_killed_is_not_trained_twice
     assert "does not train twice" in first["replies"][0]["reason"]
     assert [reply["error"] for reply in second["replies"]] == [None]
     assert len(trained.read_text().splitlines()) == 2
+
+
+@dataclass
+class Run:
+    """`flower-v6 run` of an app, which is killed once and called again."""
+
+    app: str
+    mode: str
+    folder: Path
+    config: dict[str, object]
+
+    def killed(self, *kill: str) -> None:
+        """Run it until it kills itself."""
+        command = [sys.executable, "-m", "integration_tests.killed_at", *kill, *self._command()]
+        process = Process(command, os.environ, self.folder / "killed.log", grace=20.0)
+        finish(process)
+        assert process.exit_code == 137, process.log_tail(40)
+
+    def resumed(self) -> str:
+        """Run it to its end; returns what it printed."""
+        process = start(*self._command(), log=self.folder / "resumed.log")
+        finish(process)
+        assert process.exit_code == 0, process.log_tail(40)
+        return process.log.read_text()
+
+    def _command(self) -> list[str]:
+        return [
+            *("run", str(APPS / self.app), "--mode", self.mode),
+            *("--run-config", run_config(**self.config)),
+            *("--resume", str(self.folder / "journal")),
+        ]
+
+
+def test_a_run_in_direct_mode_that_is_killed_ends_as_if_nothing_had_happened(
+    tmp_path: Path,
+) -> None:
+    """Also for the ClientApps' state."""
+    result = tmp_path / "result.json"
+    run = Run("stateful", "direct", tmp_path, {"num_server_rounds": 3, "result": result})
+    run.killed(Stage.SENT, "after", "7")
+    assert "answered from the journal" in run.resumed()
+    counters = json.loads(result.read_text())
+    assert counters["train"] == {"1": [1, 1], "2": [3, 3], "3": [5, 5]}
+    assert counters["evaluate"] == {"1": [2, 2], "2": [4, 4], "3": [6, 6]}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("mode", ["direct", "bridge"])
+def test_a_run_that_is_killed_ends_with_the_same_model_bit_by_bit(
+    tmp_path: Path, mode: str
+) -> None:
+    models = []
+    for name in ("undisturbed", "killed"):
+        folder = tmp_path / name
+        folder.mkdir()
+        paths = {"result": folder / "model.npz", "model": folder / "model.pt"}
+        run = Run("digits", mode, folder, {"num_server_rounds": 3, **paths})
+        if name == "killed":
+            run.killed(Stage.SENT, "after", "7")
+        assert ("answered from the journal" in run.resumed()) == (name == "killed")
+        models.append((folder / "model.npz").read_bytes())
+    assert models[0] == models[1]
+
+
+def test_a_run_in_bridge_mode_that_is_killed_trains_no_message_twice(tmp_path: Path) -> None:
+    result, trained = tmp_path / "result.json", tmp_path / "trained"
+    run = Run("faults", "bridge", tmp_path, {"result": result, "journal": trained})
+    run.killed(Stage.ANSWERED, "after", "3")
+    assert "answered from the journal" in run.resumed()
+    rounds = json.loads(result.read_text())["rounds"]
+    assert [reply["value"] for each in rounds for reply in each["replies"]] == [
+        *(1.0, 2.0, 2.5, 3.5, 4.0, 5.0)
+    ]
+    messages = [line.split()[0] for line in trained.read_text().splitlines()]
+    assert len(messages) == len(set(messages))
+
+
+@pytest.mark.parametrize("mode", ["direct", pytest.param("bridge", marks=pytest.mark.thorough)])
+def test_an_app_without_a_seed_goes_on_in_direct_mode_and_begins_anew_in_bridge_mode(
+    tmp_path: Path, mode: str
+) -> None:
+    result, trained = tmp_path / "result.json", tmp_path / "trained"
+    run = Run("unseeded", mode, tmp_path, {"result": result, "trained": trained})
+    run.killed(Stage.DRAINED, "after", "3")
+    before = trained.read_text().splitlines()
+    printed = run.resumed()
+    lines = trained.read_text().splitlines()
+    if mode == "direct":
+        assert "begins anew" not in printed
+        assert len(lines) == 2 * 3
+    else:
+        assert "the run begins anew" in printed
+        assert "train 1 for station station-" in printed
+        assert "the content (SHA-256" in printed
+        assert len(lines) == len(before) + 2 * 3
+    drawn = json.loads(result.read_text())
+    assert len({line.split(maxsplit=1)[1] for line in lines[-6:]}) == len(drawn) == 3

@@ -64,11 +64,8 @@ def _messages(entries: Iterable[Entry]) -> Iterator[str]:
     def key(entry: Entry) -> tuple[str, str]:
         return entry.flower_run, entry.title
 
-    for (flower_run, title), group in groupby(sorted(entries, key=_order), key):
+    in_rounds = sorted(entries, key=lambda entry: (entry.flower_run, entry.round_number))
+    for (flower_run, title), group in groupby(in_rounds, key):
         states = Counter(str(each.stage) for each in group)
         told = ", ".join(f"{number} {state}" for state, number in states.items())
         yield f"  run {flower_run}, {title}: {told}"
-
-
-def _order(entry: Entry) -> tuple[str, int, str, str]:
-    return entry.flower_run, entry.round_number, entry.message_type, entry.title

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from algorithm.flower.app import build, copy_app
+from algorithm.flower.app import copy_app
 from algorithm.flower.environment import Flower, SuperLink
 from algorithm.monitoring.outcome import Outcome
 from algorithm.runs.attach import Attached
 from algorithm.runs.recording import NO_RECORDING, Recording
-from algorithm.runs.resuming import about_run, stations_folder
+from algorithm.runs.resuming import begin, in_folder, stations_folder
 from algorithm.runs.run import Run, follow
 from proxy.central.journal import Journal
 from proxy.errors import AppError, FleetError, FlowerError
@@ -58,8 +58,7 @@ class SuperLinkRun(Run):
         self._home.mkdir()
         self._copy = copy_app(self.app, self.folder, self.flower).folder
         if self.journal is not None:
-            fab = build(self._copy, self.flower)
-            self.journal.begin(about_run(self, fab, self.run_config), {})
+            begin(self, self.journal, in_folder(self._copy), self.run_config, {})
         self.screen.status("flower-v6 | starting a SuperLink")
         superlink = self.flower.start_superlink(self._home, self.folder / "superlink.log")
         self.closing.callback(superlink.process.stop)

@@ -1,9 +1,11 @@
 """Going on with a run that was killed: what has to be the same, and what happens if it is not."""
 
 import hashlib
+import os
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,24 +15,59 @@ from proxy.central.journal import Journal
 from proxy.central.replay import Differs
 
 
-def about_run(run: Run, fab: bytes, run_config: Any) -> dict[str, Any]:
-    """Return what has to be the same for a run to go on, by names for people."""
-    return {
-        "app": _content_of(fab),
+def begin(
+    run: Run, journal: Journal, app: str, run_config: Any, fixed: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Begin a run, or go on with the one that a journal holds; see `Journal.begin`.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    journal : Journal
+        The journal.
+    app : str
+        What only this app has: see `in_fab` and `in_folder`.
+    run_config : Any
+        What overrides its run config, in JSON.
+    fixed : Mapping[str, Any]
+        What the run keeps however often it is started, if it is a new one.
+    """
+    about = {
+        "app": app,
         "run config": run_config,
         "mode": run.outcome.mode,
         "Flower release": run.flower.release,
         "number or names of stations": list(run.stations.names),
     }
+    kept = journal.begin(about, fixed)
+    entry = journal.history.run
+    if entry is not None and entry.resumed:
+        answered = sum(each.is_answered for each in entry.entries)
+        began = datetime.fromtimestamp(entry.at).astimezone().isoformat(" ", "seconds")
+        run.screen.line(
+            f"flower-v6 | going on with the run that began at {began}: {answered} of its messages"
+            " are answered from the journal"
+        )
+    return kept
 
 
-def _content_of(fab: bytes) -> str:
+def in_fab(fab: bytes) -> str:
     """Return a hash over an app's files: two builds of it may differ in their times."""
-    digest = hashlib.sha256()
     with zipfile.ZipFile(BytesIO(fab)) as archive:
-        for name in sorted(archive.namelist()):
-            content = archive.read(name)
-            digest.update(b"%s\0%d\0%s" % (name.encode(), len(content), content))
+        return _hash((name, archive.read(name)) for name in sorted(archive.namelist()))
+
+
+def in_folder(app: Path) -> str:
+    """Return a hash over the files of an app's copy, but for what Python leaves there."""
+    files = sorted(path for path in app.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return _hash((str(path.relative_to(app)), path.read_bytes()) for path in files)
+
+
+def _hash(files: Iterable[tuple[str, bytes]]) -> str:
+    digest = hashlib.sha256()
+    for name, content in files:
+        digest.update(b"%s\0%d\0%s" % (os.fsencode(name), len(content), content))
     return digest.hexdigest()
 
 

@@ -45,6 +45,7 @@ OPTIONS = {
     "kill": LOGIN,
     "delete": {"--running", *LOGIN},
     "report": {"--compare", "--output", "--crate"},
+    "runs": set(),
     "record": {"--superlink", "--listen", "--about"},
     "replay": set(),
     "compat": {

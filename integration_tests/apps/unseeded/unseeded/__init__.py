@@ -1,0 +1,1 @@
+"""Unseeded: a server whose messages are drawn at random."""
