@@ -63,12 +63,16 @@ class ServerApp:
             world.scheduler.sleep(_LOOK_SECONDS)
             superlink.look_who_is_online()
             for message_id, node_id in list(waiting.items()):
-                reply = self._reply(message_id, node_id)
+                reply: Objects | fleet.Error | None
+                if complete := superlink.is_complete(message_id):
+                    reply = superlink.reply_to(message_id)
+                else:
+                    reply = self._given_up(message_id, node_id)
                 if reply is None:
                     continue
                 del waiting[message_id]
                 if isinstance(reply, fleet.Error):
-                    self._is_due(message_id, reply)
+                    self._is_due(message_id, reply, not complete)
                 else:
                     self._is_right(message_id, reply, content)
                     answers[message_id] = reply
@@ -85,23 +89,21 @@ class ServerApp:
                 return there
             world.scheduler.sleep(_LOOK_SECONDS)
 
-    def _reply(self, message_id: str, node_id: int) -> Objects | fleet.Error | None:
-        """Return the reply to a message, if there is one; a SuperLink makes some of its own."""
+    def _given_up(self, message_id: str, node_id: int) -> fleet.Error | None:
+        """Return what a SuperLink says itself of a message that will have no reply."""
         world, superlink = self._world, self._world.superlink
-        if superlink.is_complete(message_id):
-            return superlink.reply_to(message_id)
         if world.now > world.truth.sent[message_id] + TTL_SECONDS:
             return fleet.Error(code=3, reason="The message has expired.")
         if node_id not in superlink.online:
             return fleet.Error(code=5, reason="The node is offline.")
         return None
 
-    def _is_due(self, message_id: str, error: fleet.Error) -> None:
+    def _is_due(self, message_id: str, error: fleet.Error, waits: bool) -> None:
         world = self._world
         self.errors += 1
         text = f"message {message_id:.6}: error {error.code}: {error.reason}"
         world.scheduler.tell(text)
-        if not world.leaving and not world.may_have_cost(world.truth.sent[message_id]):
+        if not world.leaving and not world.may_have_cost(world.truth.sent[message_id], waits):
             raise_soon(world, f"an error reply that nothing explains: {text}")
 
     def _is_right(self, message_id: str, reply: Objects, content: Objects) -> None:

@@ -152,10 +152,13 @@ def _look(
         raise_soon(world, "the result differs from that of the undisturbed run")
     # What is left of one that was killed lies in a folder of its own, or ends with its job.
     last = f"{central.works_in}/"
+    # A central that was killed just then, or has no room, keeps a message until the next one.
+    may_keep = world.killed or world.faults.full
     for path in world.disk.files(world.machines["central"]):
+        kept = "/journal/pulled/" in path and not may_keep
         if (
             path.endswith(".message")
-            or "/journal/pulled/" in path
+            or kept
             or (
                 path.startswith(last)
                 and ("/central-" in path or path.endswith("/instruction.letter"))

@@ -125,8 +125,8 @@ class World:
         Set by whoever builds the world.
     violation : str
         The first that was noticed; empty if none was.
-    costly : list[float]
-        When something went wrong that a message may be lost by.
+    costly, delaying : list[float]
+        When something went wrong that a message may be lost by, or only come late by.
     """
 
     scheduler: Scheduler
@@ -138,6 +138,7 @@ class World:
     truth: Truth = field(init=False)
     violation: str = ""
     costly: list[float] = field(default_factory=list)
+    delaying: list[float] = field(default_factory=list)
     kills: int = 0
     killed: int = 0
     leaving: bool = False
@@ -187,9 +188,18 @@ class World:
         self.scheduler.tell(f"trouble: {what}")
         self.costly.append(self.now)
 
-    def may_have_cost(self, since: float) -> bool:
-        """Whether something went wrong that a message of that time may be lost by."""
-        return any(each > since - _COSTS_SECONDS for each in self.costly) or any(
+    def may_have_cost(self, since: float, waiting: bool = False) -> bool:
+        """Whether something went wrong that a message of that time may be lost by.
+
+        Parameters
+        ----------
+        since : float
+            That time.
+        waiting : bool
+            Whether the SuperLink gave up waiting: then the central may just have been away.
+        """
+        causes = self.costly + (self.delaying if waiting else [])
+        return any(each > since - _COSTS_SECONDS for each in causes) or any(
             end - start > 15 for _, start, end in self.faults.away
         )
 
@@ -252,7 +262,10 @@ class World:
         if not process.bound_to_die:
             return
         self.killed += 1
-        self.cost(f"{process.name} is killed")
+        if process.name == "central" and self.plan.journal:
+            self.delaying.append(self.now)
+        else:
+            self.cost(f"{process.name} is killed")
         if self.scheduler.chance.random() < self.faults.powerless:
             machine = process.machine
             self.scheduler.tell(f"the power of {machine.name} is cut")

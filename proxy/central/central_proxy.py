@@ -95,8 +95,11 @@ class CentralProxy:
         listeners = [pulse.trace, reporter.trace, log_trouble, *listeners]
         self._nodes = []
         for number, name in enumerate(carrier.stations, start=1):
-            bundles = folder / f"central-{number}" if journal is None else journal.folder_of(name)
-            bundles.mkdir(parents=True, exist_ok=journal is not None)
+            if journal is None:
+                bundles = folder / f"central-{number}"
+                bundles.mkdir(parents=True)
+            else:
+                bundles = journal.folder_of(name)
             station = Station(name, connect(name), carrier, bundles)
             identity = identities.get(name)
             needed: list[Trace] = []

@@ -6,8 +6,11 @@ Each function here breaks one, in the process that calls it.
 from dataclasses import replace
 from pathlib import Path
 
+from proxy import client
 from proxy.blocks import Data
-from proxy.client import ClientProxy, Delivery, Stage
+from proxy.central.events import Answered, Event, Stage
+from proxy.central.journal import Journal
+from proxy.client import ClientProxy, Delivery
 from proxy.lanes.lane import _Line, _Waiting
 from proxy.lanes.letters import Head, Kind
 from proxy.system import durable
@@ -18,8 +21,8 @@ def mark_after_hand_over() -> None:
     push_messages = ClientProxy.push_messages
 
     def hand_over(self: ClientProxy, delivery: Delivery, now: float) -> None:
-        if delivery.stage < Stage.CONFIRMED:
-            self._advance(delivery, Stage.CONFIRMED, now)
+        if delivery.stage < client.Stage.CONFIRMED:
+            self._advance(delivery, client.Stage.CONFIRMED, now)
 
     def push(self: ClientProxy, request: Data, now: float) -> bytes:
         if self.delivery is not None:
@@ -60,4 +63,20 @@ def lost_cancel() -> None:
     _Line._withdraw = withdraw  # type: ignore[method-assign]
 
 
-MUTANTS = (mark_after_hand_over, no_fsync, ids_not_compared, lost_cancel)
+def pushed_before_journaled() -> None:
+    """An answer is in the journal when its push is over, not before."""
+    later = Journal._later
+    answers: dict[str, Answered] = {}
+
+    def later_still(self: Journal, event: Event) -> None:
+        if isinstance(event, Answered):
+            answers[event.station] = event
+            return
+        if event.stage in (Stage.PUSHED, Stage.REFUSED) and event.station in answers:
+            later(self, answers.pop(event.station))
+        later(self, event)
+
+    Journal._later = later_still  # type: ignore[method-assign]
+
+
+MUTANTS = (mark_after_hand_over, no_fsync, ids_not_compared, lost_cancel, pushed_before_journaled)

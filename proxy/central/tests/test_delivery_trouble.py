@@ -302,6 +302,15 @@ def test_a_message_that_has_its_answer_is_not_called_off(
     assert len(pushed(pair)) == 1
 
 
+def test_a_reply_that_the_superlink_missed_is_pushed_once_more_when_the_bridge_stops(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    pair.superlink.be_unreachable(1, "PushMessages")
+    carrier.before = pair.stop.set
+    assert pair.send(MODEL) == TRAINED
+    assert len(pushed(pair)) == 2
+
+
 # Nobody wants a reply
 
 
