@@ -217,7 +217,7 @@ def simulated(scheduler: Scheduler, disk: Disk) -> Iterator[None]:
         (threading, "Thread", _Threads(scheduler).make()),
         (threading, "Lock", lock),
         (threading, "_allocate_lock", lock),
-        (threading, "RLock", threading._RLock),  # type: ignore[attr-defined]
+        (threading, "RLock", threading._RLock),
         (threading, "get_ident", ident),
         (threading, "_time", seconds),
         (queue, "time", seconds),

@@ -26,7 +26,7 @@ class SimulatedSuperLink(FakeSuperLink):
     def __init__(self, world: World) -> None:
         super().__init__(clock=world.true_time)
         self._world = world
-        self.told_beforehand = world.plan.keys
+        self.told_beforehand, self.repeats = world.plan.keys, world.plan.repeats
         self._seen: dict[int, float] = {}
 
     def answer(self, method: str, request: bytes) -> bytes:
@@ -80,7 +80,7 @@ class Network:
         if troubled and chance.random() < 0.5:
             raise Unreachable(f"The SuperLink did not answer {method}: the call is lost.")
         answer = world.superlink.answer(method, request)
-        if troubled and method == "PullMessages" and answer:
+        if troubled and method == "PullMessages" and answer and not world.plan.repeats:
             # Who hands out a message once has lost it then.
             if not faults.harsh:
                 return answer

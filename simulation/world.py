@@ -44,6 +44,8 @@ class Plan:
         Whether the SuperLink was told of the SuperNodes beforehand.
     journal : bool
         Whether the central keeps a journal.
+    repeats : bool
+        Whether the SuperLink is of flwr 1.43, and hands out a message until it is confirmed.
     """
 
     stations: list[str]
@@ -52,6 +54,7 @@ class Plan:
     warm: bool
     keys: bool
     journal: bool
+    repeats: bool
 
     @classmethod
     def chosen(cls, chance: Random) -> Self:
@@ -63,6 +66,7 @@ class Plan:
             warm=chance.random() < 0.7,
             keys=chance.random() < 0.5,
             journal=chance.random() < 0.6,
+            repeats=chance.random() < 0.3,
         )
 
 

@@ -338,6 +338,8 @@ class Delivery:
     def _answer(self, answered: Answered) -> None:
         """Fix the reply and push it; if the SuperLink refuses it, push an error reply instead."""
         self._advance(answered)
+        with suppress(FleetError):  # else it comes again, and is known to have its answer
+            self._drain.confirm()
         try:
             self._push(answered)
         except Exception as error:

@@ -53,6 +53,7 @@ class Drain:
         self.path = station.folder / "instruction.bundle"
         self.size = self.app_size = 0
         self.fab_hash = ""
+        self._confirmed = False
         self._link = station.superlink
         self._terms = terms
         self._instruction = instruction
@@ -105,11 +106,15 @@ class Drain:
                 self._pull_objects(writer)
             self._finish(with_app)
         self._terms.memory.hold(self.path)
+        self._ask(self.confirm)
+
+    def confirm(self) -> None:
+        """Let the SuperLink forget the message, and not hand it out again (from flwr 1.43 on)."""
+        about = self._instruction.metadata
         # Of a message that came whole the SuperLink keeps nothing.
-        if instruction.object_ids:
-            self._ask(
-                lambda: self._link.confirm_message_received(metadata.run_id, metadata.message_id)
-            )
+        if self._instruction.object_ids and not self._confirmed:
+            self._link.confirm_message_received(about.run_id, about.message_id)
+            self._confirmed = True
 
     def add_app(self) -> None:
         """Add the app to the bundle."""
