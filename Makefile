@@ -8,9 +8,9 @@ VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vanta
     .venv-vantage6-5/installed)
 UNITS := proxy algorithm
 
-.PHONY: help demo test unit coverage integration lint format docs test-compose test-direct \
-    test-lanes test-vantage6 test-examples benchmark benchmark-lanes benchmark-vantage6 fuzz compat \
-    compat-vantage6 tapes protos protos-check clean
+.PHONY: help demo test unit coverage simulate integration lint format docs test-compose \
+    test-direct test-lanes test-vantage6 test-examples benchmark benchmark-lanes \
+    benchmark-vantage6 fuzz compat compat-vantage6 tapes protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ unit: .venv-dev/installed  ## the unit tests: a minute
 
 coverage: .venv-dev/installed  ## the unit tests, and what of the code they cover
 	$(DEV)/pytest $(UNITS) --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+N ?= 10000
+simulate: .venv-dev/installed  ## N schedules of central, stations and SuperLink, by seed, with all that may go wrong
+	$(DEV)/python -m algorithm.tests.simulation $(N)
 
 # They mostly wait, so they run side by side; those that share a stack, one by one.
 integration: .venv/installed build/browser/installed $(VANTAGE6)  ## tests on real parts; on a real vantage6 where Docker runs

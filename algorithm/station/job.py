@@ -159,6 +159,11 @@ class Job:
             if message.instruction.exists() and not message.answered()
         ]
 
+    def forget_instructions(self) -> None:
+        """Remove what was brought: who still wants an answer brings it again."""
+        for folder in self._messages.iterdir():
+            self._message(folder.name).forget_instruction()
+
     def forget_answered_but(self, message: Message) -> None:
         """Make room: a station has one message at a time, so older replies have arrived."""
         for folder in self._messages.iterdir():

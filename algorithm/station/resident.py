@@ -29,7 +29,7 @@ from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
 from proxy.errors import BridgeError, Cancelled, reason_of
 from proxy.fleet.messages import ErrorCode
 from proxy.lanes.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
-from proxy.lanes.mailbox import Mailbox, MailboxUnreachable
+from proxy.lanes.mailbox import Done, Mailbox, MailboxUnreachable
 from proxy.retry import retrying
 
 log = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ class Resident:
         # Letters for another station of our name: they are its own to remove, while it is there.
         self._others: deque[str] = deque(maxlen=_MOST_OTHERS)
         self._mailbox, self._seal = mailbox, seal
+        self._done = Done(mailbox)  # with letters that are no instructions
         self._starts, self._policy = starts, policy
         self._keep_warm = warm
         self._warm: Warm | None = None
@@ -122,8 +123,7 @@ class Resident:
         # What a kill left comes again.
         for letter in self._folder.iterdir():
             letter.unlink()
-        for message in job.waiting():
-            message.forget_instruction()
+        job.forget_instructions()
         self._orders: queue.Queue[_Order | None] = queue.Queue()
         self._lock = threading.Lock()  # for the next four
         self._wanted: dict[str, _Order] = {}  # by exchange: what waits, and what is under way
@@ -164,6 +164,7 @@ class Resident:
         while not self._end.is_set():
             letter = self._folder / "arrived.letter"
             try:
+                self._done.tell()
                 if name := self._mailbox.receive(letter, _LOOK_SECONDS):
                     self._take(name, letter)
             except LetterRefused as error:
@@ -186,7 +187,7 @@ class Resident:
             for path in (body, letter):  # the disk may be full
                 path.unlink(missing_ok=True)
             self._refuse(reason)
-            self._mailbox.done(name)
+            self._done.add(name)
             return
         if head.instance not in ("", self._instance):
             body.unlink(missing_ok=True)
@@ -200,7 +201,7 @@ class Resident:
         if head.kind == Kind.WITHDRAWAL:
             self._withdraw(head)
         body.unlink(missing_ok=True)
-        self._mailbox.done(name)
+        self._done.add(name)
         if head.kind == Kind.PING:
             self._send(self._head(Kind.PONG, head.exchange))
 
@@ -294,6 +295,7 @@ class Resident:
                 self._reply(order, self._answered(order))
         except Cancelled:
             log.info("message %.12s: its answer is not wanted any more", order.head.message_id)
+            self._message(order.head).forget_instruction()
         self._mailbox.done(order.letter)
 
     def _answered(self, order: _Order) -> Message:

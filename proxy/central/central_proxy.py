@@ -95,8 +95,11 @@ class CentralProxy:
         listeners = [pulse.trace, reporter.trace, log_trouble, *listeners]
         self._nodes = []
         for number, name in enumerate(carrier.stations, start=1):
-            bundles = folder / f"central-{number}" if journal is None else journal.folder_of(name)
-            bundles.mkdir(parents=True, exist_ok=journal is not None)
+            if journal is None:
+                bundles = folder / f"central-{number}"
+                bundles.mkdir(parents=True)
+            else:
+                bundles = journal.folder_of(name)
             station = Station(name, connect(name), carrier, bundles)
             identity = identities.get(name)
             needed: list[Trace] = []
@@ -155,6 +158,7 @@ class VirtualSuperNode:
         self._identity = identity
         self._trace = trace
         self._delivery: Delivery | None = None
+        self._answered = ""  # the last message
 
     def register(self) -> None:
         """Get a node id from the SuperLink, and let the station get ready under it."""
@@ -211,7 +215,13 @@ class VirtualSuperNode:
         try:
             never = Deadline(self._clock)
             instruction = retrying(self._superlink.pull_messages, self._stop, never)
-            if instruction is not None:
+            if instruction is None:
+                return
+            if instruction.message_id == self._answered:
+                # From flwr 1.43 on a message comes again until that has arrived.
+                about = instruction.metadata
+                self._superlink.confirm_message_received(about.run_id, about.message_id)
+            else:
                 self._deliver(instruction, Delivery.run)
         except UnknownNode as error:
             log.warning(
@@ -270,6 +280,7 @@ class VirtualSuperNode:
 
     def _deliver(self, instruction: Instruction, deliver: Callable[[Delivery], None]) -> None:
         self._delivery = Delivery(self._station, self._terms, instruction, self._trace)
+        self._answered = instruction.message_id
         try:
             deliver(self._delivery)
         except (RunNotRunning, Differs) as error:

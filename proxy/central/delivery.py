@@ -338,6 +338,8 @@ class Delivery:
     def _answer(self, answered: Answered) -> None:
         """Fix the reply and push it; if the SuperLink refuses it, push an error reply instead."""
         self._advance(answered)
+        with suppress(FleetError):  # else it comes again, and is known to have its answer
+            self._drain.confirm()
         try:
             self._push(answered)
         except Exception as error:
@@ -357,8 +359,11 @@ class Delivery:
         )
         with self._measured("store"):
             try:
-                retrying(push, self._stop, self._expiry)
-            except (Unreachable, Cancelled) as error:
+                try:
+                    retrying(push, self._stop, self._expiry)
+                except Cancelled:
+                    push()  # once more: the SuperLink may be back by now
+            except Unreachable as error:
                 raise Undelivered(f"The reply is lost. {error.message}") from error
 
     @property

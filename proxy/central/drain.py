@@ -10,6 +10,7 @@ from proxy.bundle import Bundle, BundleWriter
 from proxy.central.fabs import Fab
 from proxy.central.stations import Station, Terms
 from proxy.clock import Deadline
+from proxy.errors import BundleError
 from proxy.fleet.messages import Instruction, parse
 from proxy.fleet.releases import Layout
 from proxy.retry import Answer, retrying
@@ -52,6 +53,7 @@ class Drain:
         self.path = station.folder / "instruction.bundle"
         self.size = self.app_size = 0
         self.fab_hash = ""
+        self._confirmed = False
         self._link = station.superlink
         self._terms = terms
         self._instruction = instruction
@@ -100,19 +102,19 @@ class Drain:
         self._writer = BundleWriter(self.path, header)
         with self._writer as writer:
             writer.add(pulled, instruction.data)
-            if before is None:
+            if before is None or not self._copied(before, writer):
                 self._pull_objects(writer)
-            else:
-                with Bundle(before) as source:
-                    for each in instruction.object_ids:
-                        writer.add(each, source.object(each))
             self._finish(with_app)
         self._terms.memory.hold(self.path)
+        self._ask(self.confirm)
+
+    def confirm(self) -> None:
+        """Let the SuperLink forget the message, and not hand it out again (from flwr 1.43 on)."""
+        about = self._instruction.metadata
         # Of a message that came whole the SuperLink keeps nothing.
-        if instruction.object_ids:
-            self._ask(
-                lambda: self._link.confirm_message_received(metadata.run_id, metadata.message_id)
-            )
+        if self._instruction.object_ids and not self._confirmed:
+            self._link.confirm_message_received(about.run_id, about.message_id)
+            self._confirmed = True
 
     def add_app(self) -> None:
         """Add the app to the bundle."""
@@ -125,6 +127,23 @@ class Drain:
         if with_app:
             self.app_size = self._writer.add(self._fab.object_id, self._fab.response)
         self._writer.close()
+
+    def _copied(self, before: Path, writer: BundleWriter) -> bool:
+        """Whether the message's objects are all taken from an earlier central's bundle.
+
+        A power cut may have left a part of it, or in its place the bundle of an earlier message:
+        then the SuperLink has yet to hear that the message arrived.
+        """
+        try:
+            source = Bundle(before)
+        except BundleError:
+            return False
+        with source:
+            if not set(self._instruction.object_ids) <= set(source.object_ids):
+                return False
+            for each in self._instruction.object_ids:
+                writer.add(each, source.object(each))
+        return True
 
     def _pull_objects(self, writer: BundleWriter) -> None:
         """Fetch the message's objects."""

@@ -173,8 +173,10 @@ class Journal:
     # What a delivery asks
 
     def folder_of(self, station: str) -> Path:
-        """Return the folder for a station's bundles on their way."""
-        return self.folder / "stations" / _key(station)
+        """Return the folder for a station's bundles on their way; it is there."""
+        folder = self.folder / "stations" / _key(station)
+        durable.make_folder(folder)
+        return folder
 
     def _pulled_of(self, station: str) -> Path:
         return self.folder / "pulled" / _key(station)

@@ -18,7 +18,7 @@ from proxy.carriers import Exchange
 from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import BridgeError, Cancelled, CarrierError, reason_of
 from proxy.lanes.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
-from proxy.lanes.mailbox import Mailbox, MailboxUnreachable
+from proxy.lanes.mailbox import Done, Mailbox, MailboxUnreachable
 from proxy.retry import retrying
 
 log = logging.getLogger(__name__)
@@ -102,6 +102,7 @@ class _Line:
     def __init__(self, station: str, end: End, mode: Mode, folder: Path) -> None:
         self._station = station
         self._mailbox, self._seal = end.mailbox, end.seal
+        self._done = Done(end.mailbox)
         self._mode = mode
         self._folder = folder
         folder.mkdir(exist_ok=True)
@@ -212,9 +213,10 @@ class _Line:
         while not self._ending.is_set():
             try:
                 self._ask()
+                self._done.tell()
                 if name := self._mailbox.receive(letter, _LOOK_SECONDS):
                     self._take(letter)
-                    self._mailbox.done(name)
+                    self._done.add(name)
             except LetterRefused as error:
                 self._refuse(error)
             except (BridgeError, OSError) as error:

@@ -98,3 +98,34 @@ class Mailbox(Protocol):
     def close(self) -> None:
         """Let go of connections."""
         ...
+
+
+class Done:
+    """Letters that their reader is done with, until the mailbox has heard so.
+
+    Parameters
+    ----------
+    mailbox : Mailbox
+        Where they lie.
+    """
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._names: list[str] = []
+
+    def add(self, name: str) -> None:
+        """Be done with a letter; raises as `tell`."""
+        self._names.append(name)
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell the mailbox of all of them.
+
+        Raises
+        ------
+        MailboxUnreachable
+            If it cannot be told now. To be called again then: the letter would lie there for ever.
+        """
+        while self._names:
+            self._mailbox.done(self._names[0])
+            del self._names[0]

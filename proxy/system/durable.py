@@ -57,10 +57,10 @@ def mark(path: Path) -> None:
 
 def make_folder(path: Path) -> None:
     """Make a folder, with those above it, unless it is there."""
-    if path.is_dir():
-        return
-    make_folder(path.parent)
-    path.mkdir(exist_ok=True)
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+    # Also if it is there: whoever made it may have been killed before it came to this.
     sync(path.parent)
 
 

@@ -146,7 +146,7 @@ def make_keys(folder: Path, names: Sequence[str]) -> None:
             "Choose another folder, or remove the key if it is not registered anywhere.",
         )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(folder)
         for file in paths:
             private = NodeKey.new().private
             encoded = private.private_bytes(

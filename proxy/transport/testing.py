@@ -187,6 +187,9 @@ class FakeSuperLink:
         Every call: the method and the request.
     told_beforehand : bool
         Whether it lets in only SuperNodes that it was told of by `know`.
+    repeats : bool
+        Whether it hands out a message until it is confirmed, and takes a second reply: as flwr 1.43
+        does (nightly of 26 October 2026, `supercore/corestate/in_memory_corestate.py`).
     """
 
     def __init__(
@@ -202,7 +205,7 @@ class FakeSuperLink:
         self.replies: dict[str, Reply] = {}
         self.refused: list[Reply] = []
         self.calls: list[tuple[str, bytes]] = []
-        self.told_beforehand = False
+        self.told_beforehand = self.repeats = False
         self._lock = threading.RLock()
         self._fabs: dict[int, bytes] = {}  # by run
         self._node_ids: dict[bytes, int] = {}  # by public key; 0 if the node has left
@@ -366,7 +369,8 @@ class FakeSuperLink:
             said, answer = each
             expired = said.created_at + said.ttl <= self._clock()
             if said.dst_node_id == node_id and said.run_id in self._fabs and not expired:
-                self._waiting.remove(each)
+                if not self.repeats:
+                    self._waiting.remove(each)
                 return answer
         return b""
 
@@ -385,12 +389,13 @@ class FakeSuperLink:
             and said.created_at >= _EARLIEST_CREATION
             and said.ttl > 0
             and bool(said.message_id) == (self.schema.layout != Layout.INLINE)
-            and said.message_id == first.metadata.message_id
+            and (self.repeats or said.message_id == first.metadata.message_id)
             and now < expires_at
             and now < said.created_at + said.ttl <= expires_at + TTL_TOLERANCE
         ):
             # A reply without an id of its own takes the place of the one before.
-            self.replies[asked.message_id] = first if said.message_id else reply
+            once = said.message_id and not self.repeats
+            self.replies[asked.message_id] = first if once else reply
             self._needed[said.message_id] = reply.object_ids
             wanted = [each for each in reply.object_ids if each not in self._objects]
             self._sessions[said.message_id] = (session_id, set(wanted))
@@ -425,6 +430,9 @@ class FakeSuperLink:
                     lacking.remove(actual)
                     self._objects[actual] = said.object_content
             case _:
+                self._waiting = [
+                    each for each in self._waiting if each[0].message_id != said.message_object_id
+                ]
                 self._needed.pop(said.message_object_id, None)
                 needed = {each for ids in self._needed.values() for each in ids}
                 self._objects = {k: data for k, data in self._objects.items() if k in needed}

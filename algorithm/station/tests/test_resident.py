@@ -33,6 +33,7 @@ from proxy.lanes.testing import MemoryLane
 from proxy.tests.helpers import Drained, wait_until
 
 SECONDS = 60.0
+INSTRUCTIONS = "job/messages/*/instruction.bundle"
 
 
 class LaterClock(SystemClock):
@@ -314,6 +315,37 @@ def test_a_message_that_is_withdrawn_is_stopped_and_the_next_one_answered(scene:
     assert is_reply(scene.exchange(Drained()))
 
 
+def test_of_a_message_that_is_withdrawn_no_instruction_is_left(scene: Scene) -> None:
+    scene.start()
+    exchange = working(scene, Drained())
+    assert list(scene.folder.glob(INSTRUCTIONS))
+    scene.cancelled.set()
+    with pytest.raises(CarrierError):
+        exchange.result()
+    assert wait_until(lambda: not list(scene.folder.glob(INSTRUCTIONS)))
+
+
+def test_of_a_message_that_was_withdrawn_while_the_station_was_down_no_instruction_is_left(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Stopped
+
+    scene.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(Resident, "_reply", killed)
+        patch.setattr(Resident, "_answer_at_the_end", lambda _: None)
+        exchange = scene.in_background(Drained())
+        assert scene._thread is not None
+        scene._thread.join()
+    scene.cancelled.set()
+    with pytest.raises(CarrierError):
+        exchange.result()
+    assert list(scene.folder.glob(INSTRUCTIONS))
+    scene.start()
+    assert not list(scene.folder.glob(INSTRUCTIONS))
+
+
 def test_the_work_for_a_central_that_was_killed_ends_when_another_one_asks(scene: Scene) -> None:
     scene.start()
     working(scene, Drained())
@@ -443,6 +475,17 @@ def test_a_lane_that_is_cut_when_a_message_is_withdrawn_does_not_end_the_station
     cut.failing.clear()
     scene.supernode.free.set()
     assert is_reply(scene.exchange(Drained()))
+
+
+def test_a_question_is_removed_from_a_lane_that_was_cut_just_then(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = Cut(scene, monkeypatch)
+    cut.failing.add("done")
+    scene.start()
+    assert wait_until(lambda: cut.failed)
+    cut.failing.clear()
+    assert wait_until(lambda: scene.memory.left == 0)
 
 
 def test_a_lane_that_is_cut_after_an_app_was_asked_for_costs_no_message(

@@ -259,6 +259,27 @@ def test_no_error_reply_follows_a_real_one_that_cannot_be_delivered(
     assert [reply.error for reply in pushed(pair) if reply.error] == []
 
 
+# A SuperLink that hands out a message until it is confirmed
+
+
+def test_a_message_that_cannot_be_drained_is_answered_once_and_does_not_come_again(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    superlink = pair.superlink
+    superlink.repeats = True
+    message_id = superlink.push_instruction(MODEL, pair.node.node_id)
+    superlink.withheld = {message_id}
+    delivery = pair.delivery()
+    assert delivery is not None
+    delivery.run()
+    answer = superlink.reply_to(message_id)
+    assert isinstance(answer, fleet.Error)
+    assert answer.code == 3
+    assert pair.delivery() is None
+    assert pair.send(MODEL) == TRAINED
+    assert len(pushed(pair)) == 2
+
+
 # The bridge is stopped
 
 
@@ -300,6 +321,15 @@ def test_a_message_that_has_its_answer_is_not_called_off(
     delivery.fail(Cancelled("The bridge stops."))
     assert pair.superlink.reply_to(message_id) == TRAINED
     assert len(pushed(pair)) == 1
+
+
+def test_a_reply_that_the_superlink_missed_is_pushed_once_more_when_the_bridge_stops(
+    pair: ProxyPair, carrier: WatchedCarrier
+) -> None:
+    pair.superlink.be_unreachable(1, "PushMessages")
+    carrier.before = pair.stop.set
+    assert pair.send(MODEL) == TRAINED
+    assert len(pushed(pair)) == 2
 
 
 # Nobody wants a reply

@@ -12,7 +12,7 @@ from proxy.central.tests.bridges import MODEL, TRAINED
 from proxy.central.tests.journals import Bridge, Killed
 from proxy.errors import UsageError
 from proxy.fleet.releases import SCHEMAS, Layout
-from proxy.tests.helpers import wait_until
+from proxy.tests.helpers import Drained, wait_until
 
 
 @pytest.fixture(params=SCHEMAS, ids=lambda schema: schema.releases)
@@ -55,6 +55,22 @@ def test_wherever_a_central_is_killed_its_successor_has_the_message_answered(
     assert bridge.superlink.reply_to(next_id) == TRAINED
     assert bridge.station.trained == {message_id: 1, next_id: 1}
     assert bridge.superlink.online == node_ids
+
+
+@pytest.mark.parametrize("part", [False, True], ids=["of an earlier message", "in part"])
+def test_a_bundle_that_a_power_cut_left_is_not_taken_for_the_message(
+    bridge: Bridge, part: bool
+) -> None:
+    bridge.start(Stage.PULLED, True)
+    message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_kill()
+    (folder,) = bridge.folder.glob("stations/*")
+    left = Drained().write(folder / "instruction.bundle")
+    if part:
+        left.write_bytes(left.read_bytes()[:100])
+    bridge.start()
+    bridge.await_answer(message_id)
+    assert bridge.superlink.reply_to(message_id) == TRAINED
 
 
 def test_nothing_is_kept_of_a_message_that_has_its_reply(bridge: Bridge) -> None:

@@ -105,6 +105,12 @@ def test_a_folder_stays(disk: Disk) -> None:
     durable.make_folder(disk.path / "in it")
 
 
+def test_a_folder_that_was_made_by_somebody_who_was_killed_stays(disk: Disk) -> None:
+    disk.path.mkdir()
+    durable.make_folder(disk.path)
+    assert disk.surely() is not None
+
+
 def test_what_cannot_be_written_leaves_what_was_there_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

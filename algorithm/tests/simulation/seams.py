@@ -1,0 +1,239 @@
+"""Where the code under test meets the simulation: what it calls of the system is done here.
+
+Threads, locks, time, files and random numbers of Python's own modules are replaced while a
+schedule runs, for the thread that runs it only. Nothing of the bridge is changed but two things
+that cost time: how long it waits between looks where nobody would wake it, and that a SuperNode's
+key is a real one.
+"""
+
+import builtins
+import io
+import os
+import queue
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from greenlet import getcurrent
+
+from algorithm.tests.simulation.disk import ROOT, Disk
+from algorithm.tests.simulation.scheduler import Lock, Scheduler, Thread
+
+EPOCH = 1_800_000_000.0
+
+
+class _Threads:
+    """Makes `threading.Thread` for a simulation."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+
+    def make(self) -> type:
+        scheduler = self.scheduler
+
+        class SimulatedThread:
+            def __init__(
+                self,
+                group: None = None,
+                target: Callable[..., object] = lambda: None,
+                name: str | None = None,
+                args: Any = (),
+                kwargs: Any = None,
+                *,
+                daemon: bool | None = None,
+            ) -> None:
+                self._work = lambda: target(*args, **(kwargs or {}))
+                self.name = name or "thread"
+                self.daemon = daemon
+                self._thread: Thread | None = None
+
+            @property
+            def ident(self) -> int | None:
+                return None if self._thread is None else self._thread.number
+
+            def start(self) -> None:
+                process = scheduler.process
+                assert process is not None
+                self._thread = scheduler.start(process, self._work, self.name)
+
+            def is_alive(self) -> bool:
+                return self._thread is not None and not self._thread.ended
+
+            def join(self, timeout: float | None = None) -> None:
+                thread = self._thread
+                assert thread is not None
+                scheduler.seam()
+                if not thread.ended:
+                    current: Any = getcurrent()
+                    thread.joining.append(current)
+                    until = None if timeout is None else scheduler.now + max(0.0, timeout)
+                    if not scheduler.wait(until) and current in thread.joining:
+                        thread.joining.remove(current)
+
+        return SimulatedThread
+
+
+def _paths(disk: Disk, scheduler: Scheduler) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+    """Yield what is replaced: where, its name, and what takes its place for simulated paths."""
+
+    def of_path(name: str, simulated: Callable[..., Any]) -> tuple[Any, str, Callable[..., Any]]:
+        real = getattr(os, name)
+
+        def call(path: Any, *args: Any, **options: Any) -> Any:
+            text = (
+                path if type(path) is str else os.fspath(path) if not isinstance(path, int) else ""
+            )
+            if text[: len(ROOT)] != ROOT:
+                return real(path, *args, **options)
+            scheduler.seam()
+            return simulated(text, *args)
+
+        return os, name, call
+
+    yield of_path("stat", lambda path, *_: disk.stat(path))
+    yield of_path("lstat", lambda path, *_: disk.stat(path))
+    yield of_path("mkdir", lambda path, *_: disk.mkdir(path))
+    yield of_path("listdir", disk.listdir)
+    yield of_path("scandir", disk.scandir)
+    yield of_path("unlink", disk.unlink)
+    yield of_path("remove", disk.unlink)
+    yield of_path("rmdir", disk.rmdir)
+    yield of_path("utime", lambda path, *_: disk.touch(path))
+    yield of_path("chmod", lambda *_: None)
+    yield of_path("truncate", disk.truncate)
+    yield of_path("replace", lambda path, other: disk.replace(path, os.fspath(other)))
+    yield of_path("rename", lambda path, other: disk.replace(path, os.fspath(other)))
+    yield of_path("link", lambda path, other: disk.link(path, os.fspath(other)))
+    yield of_path("open", lambda path, flags, *_: disk.open_descriptor(path, flags))
+
+    def of_descriptor(name: str, simulated: Callable[..., Any]) -> Any:
+        real = getattr(os, name)
+
+        def call(descriptor: Any, *args: Any) -> Any:
+            if not isinstance(descriptor, int) or not disk.is_ours(descriptor):
+                return real(descriptor, *args)
+            scheduler.seam()
+            return simulated(descriptor, *args)
+
+        return os, name, call
+
+    yield of_descriptor("close", disk.close_descriptor)
+    yield of_descriptor("fsync", disk.sync_descriptor)
+    yield of_descriptor("fdatasync", disk.sync_descriptor)
+    yield of_descriptor("ftruncate", disk.truncate_descriptor)
+    yield of_descriptor("pwrite", disk.write_descriptor)
+    yield of_descriptor("fstat", disk.stat_descriptor)
+
+    real_open, real_rmtree = io.open, shutil.rmtree
+
+    def open_file(
+        path: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        *rest: Any,
+        **options: Any,
+    ) -> Any:
+        text = path if type(path) is str else "" if isinstance(path, int) else os.fspath(path)
+        if text[: len(ROOT)] != ROOT:
+            return real_open(path, mode, buffering, encoding, errors, *rest, **options)
+        scheduler.seam()
+        return disk.open(text, mode, encoding, errors)
+
+    def remove_tree(path: Any, ignore_errors: bool = False, **options: Any) -> None:
+        text = os.fspath(path)
+        if text[: len(ROOT)] != ROOT:
+            real_rmtree(path, ignore_errors, **options)
+            return
+        try:
+            disk.remove_tree(text)
+        except OSError:
+            if not ignore_errors:
+                raise
+
+    yield io, "open", open_file
+    yield builtins, "open", open_file
+    yield shutil, "rmtree", remove_tree
+
+
+class _Flock:
+    """Stands for the module `fcntl`."""
+
+    LOCK_EX, LOCK_NB = 2, 4
+
+    def __init__(self, disk: Disk, scheduler: Scheduler) -> None:
+        self._disk, self._scheduler = disk, scheduler
+
+    def flock(self, file: Any, how: int) -> None:
+        """Lock a file, as the system does."""
+        while not self._disk.try_lock(file.fileno()):
+            if how & self.LOCK_NB:
+                raise BlockingIOError
+            self._scheduler.sleep(0.5)
+
+
+def wall_clock(scheduler: Scheduler) -> Callable[[], float]:
+    """Return the clock that a process sees: its machine's."""
+
+    def wall() -> float:
+        process = scheduler.process
+        return EPOCH + scheduler.now + (process.machine.ahead if process else 0.0)
+
+    return wall
+
+
+@contextmanager
+def simulated(scheduler: Scheduler, disk: Disk) -> Iterator[None]:
+    """Have the system's calls done by the simulation, for the thread that calls this."""
+    bytes_of = random.Random(scheduler.chance.random())  # noqa: S311 - no secret
+    real_ident = threading.get_ident
+    wall = wall_clock(scheduler)
+    home = real_ident()
+
+    def ours(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            chosen = simulated if real_ident() == home else real
+            return chosen(*args, **options)
+
+        return call
+
+    def seconds() -> float:
+        return scheduler.now
+
+    def ident() -> int:
+        current = getcurrent()
+        return current.number if isinstance(current, Thread) else home
+
+    def lock() -> Lock:
+        return Lock(scheduler)
+
+    replaced: list[tuple[Any, str, Callable[..., Any]]] = [
+        (threading, "Thread", _Threads(scheduler).make()),
+        (threading, "Lock", lock),
+        (threading, "_allocate_lock", lock),
+        (threading, "RLock", threading._RLock),
+        (threading, "get_ident", ident),
+        (threading, "_time", seconds),
+        (queue, "time", seconds),
+        (time, "monotonic", seconds),
+        (time, "time", wall),
+        (time, "time_ns", lambda: int(wall() * 1e9)),
+        (time, "sleep", scheduler.sleep),
+        (os, "urandom", bytes_of.randbytes),
+        (random, "_urandom", bytes_of.randbytes),
+    ]
+    with ExitStack() as stack:
+        for where, name, instead in [*replaced, *_paths(disk, scheduler)]:
+            real = getattr(where, name)
+            stack.enter_context(patch.object(where, name, ours(real, instead)))
+        stack.enter_context(patch("proxy.system.locks.fcntl", _Flock(disk, scheduler)))
+        state = random.getstate()
+        stack.callback(random.setstate, state)
+        random.seed(scheduler.chance.random())
+        yield
