@@ -28,7 +28,7 @@ from simulation.superlink import Network, SimulatedSuperLink
 from simulation.world import MOST_SECONDS, Plan, World, raise_soon
 
 # Once the run is over and the central gone, all that it wanted ends in this time.
-_TIDY_SECONDS = 60.0
+_TIDY_SECONDS = 35.0
 _LAST_TRIES_SECONDS = 15.0
 _CANCEL_SECONDS = 10.0
 
