@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from simulation.__main__ import outcomes
+from simulation.pool import outcomes
 from simulation.tests.mutants import MUTANTS
 
 FEW, ENOUGH = 300, 10_000
