@@ -186,6 +186,10 @@ class Journal:
         entry = self.history.under_way(station)
         if self.is_run or entry is None:
             return None
+        if entry.reply and not (self._replies / entry.reply).exists():
+            # It is removed when the SuperLink has the reply. A power cut took the note of that.
+            self._over(entry, Stage.PUSHED)
+            return None
         try:
             instruction = Instruction.decode(self._pulled_of(station).read_bytes())
         except (FleetError, FileNotFoundError):

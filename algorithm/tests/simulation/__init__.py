@@ -14,6 +14,7 @@ process is killed, or which machine loses its power, before any single call.
     superlink, lanes, runtime, parts, app    the parts of a run
     world       what they share, and what is noticed at once
     schedule    one run, from a seed to its outcome, and what has to hold at its end
+    pool        many of them, in several processes
 
 What has to hold: no message is trained twice; none has two replies, or the reply to another; an
 error reply has a cause; a run without one ends with the model of an undisturbed run; all ends, and

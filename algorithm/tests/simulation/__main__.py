@@ -1,20 +1,11 @@
 """`make simulate`: runs schedules, and says which seed found what."""
 
 import argparse
-import multiprocessing
 import sys
 import time
-from collections.abc import Iterable, Iterator
 
-from algorithm.tests.simulation.schedule import Outcome, run
-
-_BATCH = 50
-
-
-def outcomes(seeds: Iterable[int], processes: int) -> Iterator[Outcome]:
-    """Run schedules, in several processes; yields what became of each, in no order."""
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        yield from pool.imap_unordered(run, seeds, _BATCH)
+from algorithm.tests.simulation.pool import outcomes
+from algorithm.tests.simulation.schedule import run
 
 
 def main() -> int:

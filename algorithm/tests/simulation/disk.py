@@ -91,7 +91,9 @@ class Disk:
                 self._lose(entry)
             elif entry.content != entry.synced:
                 written = entry.content
-                some = written[: int(chance.random() * len(written))]
+                # What was appended takes nothing with it of what was there.
+                kept = len(entry.synced) if written.startswith(entry.synced) else 0
+                some = written[: kept + int(chance.random() * (len(written) - kept))]
                 entry.content = entry.synced = chance.choice([entry.synced, some, written])
 
     def killed(self, process: Process) -> None:

@@ -28,7 +28,7 @@ from proxy.transport.node_key import NodeKey
 from proxy.transport.superlink import SuperLink
 
 # Once the run is over and the central gone, all that it wanted ends in this time.
-_TIDY_SECONDS = 60.0
+_TIDY_SECONDS = 35.0
 _LAST_TRIES_SECONDS = 15.0
 _CANCEL_SECONDS = 10.0
 

@@ -73,6 +73,21 @@ def test_a_bundle_that_a_power_cut_left_is_not_taken_for_the_message(
     assert bridge.superlink.reply_to(message_id) == TRAINED
 
 
+def test_a_reply_whose_bundle_was_removed_had_been_pushed_though_a_power_cut_took_the_note(
+    bridge: Bridge,
+) -> None:
+    bridge.start(Stage.PUSHED, False)
+    message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_kill()
+    (left,) = bridge.folder.glob("replies/*")
+    left.unlink()
+    bridge.start()
+    next_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_answer(next_id)
+    assert bridge.superlink.reply_to(message_id) == TRAINED
+    assert bridge.superlink.refused == []
+
+
 def test_nothing_is_kept_of_a_message_that_has_its_reply(bridge: Bridge) -> None:
     bridge.start()
     message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
