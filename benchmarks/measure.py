@@ -150,7 +150,9 @@ class Measurement:
         return sum(message[name] for message in self.messages)
 
 
-def measure(flower: Flower, size: Size, mode: str, folder: Path) -> Measurement:
+def measure(
+    flower: Flower, size: Size, mode: str, folder: Path, options: Sequence[str] = ()
+) -> Measurement:
     """Measure one size in one mode.
 
     Parameters
@@ -163,6 +165,8 @@ def measure(flower: Flower, size: Size, mode: str, folder: Path) -> Measurement:
         One of `MODES`.
     folder : Path
         An existing, empty folder.
+    options : Sequence[str]
+        Further ones of `flower-v6 run`, where that is used.
 
     Raises
     ------
@@ -178,14 +182,16 @@ def measure(flower: Flower, size: Size, mode: str, folder: Path) -> Measurement:
     else:
         os.environ.pop(_POLL_VARIABLE, None)
         result = folder / "result.json"
-        messages = _run(size, mode, result, folder)
+        messages = _run(size, mode, result, folder, options)
         if mode == WARM and size.arrays == 1:
             memory = _measure_memory(flower, size, folder / "attached")
     answer = json.loads(result.read_text())
     return Measurement(size, mode, answer["sha256"], answer["seconds"], messages, memory)
 
 
-def _run(size: Size, mode: str, result: Path, folder: Path) -> list[dict[str, Any]]:
+def _run(
+    size: Size, mode: str, result: Path, folder: Path, options: Sequence[str]
+) -> list[dict[str, Any]]:
     """Run the app by `flower-v6 run`; returns its report of the messages."""
     output = folder / "output"
     command = start(
@@ -193,6 +199,7 @@ def _run(size: Size, mode: str, result: Path, folder: Path) -> list[dict[str, An
         *("--mode", "direct" if mode in (DIRECT, DIRECT_PER_ROUND) else "bridge"),
         *("--supernodes", "warm" if mode in (WARM, DIRECT) else "per-round"),
         *("--output", str(output)),
+        *options,
         *("--run-config", run_config(result=result, **_config(size, size.rounds))),
         log=folder / "run.log",
     )
