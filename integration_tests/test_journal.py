@@ -96,6 +96,7 @@ def test_attach_that_is_killed_between_any_two_events_has_each_message_answered_
     assert len({message for message, _, _ in lines}) == len(lines) == len(rounds)
 
 
+@pytest.mark.thorough
 def test_a_message_that_a_clientapp_had_when_all_was_killed_is_not_trained_twice(
     flower: Flower, tmp_path: Path
 ) -> None:
@@ -136,19 +137,21 @@ class Run:
 
     def killed(self, *kill: str) -> None:
         """Run it until it kills itself."""
-        command = [sys.executable, "-m", "integration_tests.killed_at", *kill, *self._command()]
+        command = [sys.executable, "-m", "integration_tests.killed_at", *kill, *self.command]
         process = Process(command, os.environ, self.folder / "killed.log", grace=20.0)
         finish(process)
         assert process.exit_code == 137, process.log_tail(40)
 
     def resumed(self) -> str:
         """Run it to its end; returns what it printed."""
-        process = start(*self._command(), log=self.folder / "resumed.log")
+        process = start(*self.command, log=self.folder / "resumed.log")
         finish(process)
         assert process.exit_code == 0, process.log_tail(40)
         return process.log.read_text()
 
-    def _command(self) -> list[str]:
+    @property
+    def command(self) -> list[str]:
+        """The arguments of `flower-v6`."""
         return [
             *("run", str(APPS / self.app), "--mode", self.mode),
             *("--run-config", run_config(**self.config)),
@@ -187,6 +190,7 @@ def test_a_run_that_is_killed_ends_with_the_same_model_bit_by_bit(
     assert models[0] == models[1]
 
 
+@pytest.mark.thorough
 def test_a_run_in_bridge_mode_that_is_killed_trains_no_message_twice(tmp_path: Path) -> None:
     result, trained = tmp_path / "result.json", tmp_path / "trained"
     run = Run("faults", "bridge", tmp_path, {"result": result, "journal": trained})
@@ -200,7 +204,8 @@ def test_a_run_in_bridge_mode_that_is_killed_trains_no_message_twice(tmp_path: P
     assert len(messages) == len(set(messages))
 
 
-@pytest.mark.parametrize("mode", ["direct", pytest.param("bridge", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("mode", ["direct", "bridge"])
 def test_an_app_without_a_seed_goes_on_in_direct_mode_and_begins_anew_in_bridge_mode(
     tmp_path: Path, mode: str
 ) -> None:
@@ -220,3 +225,29 @@ def test_an_app_without_a_seed_goes_on_in_direct_mode_and_begins_anew_in_bridge_
         assert len(lines) == len(before) + 2 * 3
     drawn = json.loads(result.read_text())
     assert len({line.split(maxsplit=1)[1] for line in lines[-6:]}) == len(drawn) == 3
+
+
+@pytest.mark.thorough
+def test_a_run_that_is_killed_while_a_clientapp_trains_goes_on_with_that_message(
+    tmp_path: Path,
+) -> None:
+    """The ClientApp ends with the run. What it had begun is a new message then."""
+    result, trained = tmp_path / "result.json", tmp_path / "trained"
+    config = {"result": result, "journal": trained, "pid_dir": tmp_path, "hold": "0-2"}
+    run = Run("faults", "direct", tmp_path, config)
+    process = start(*run.command, log=tmp_path / "killed.log")
+    wait_until((tmp_path / "0-2").exists, "the ClientApp hangs")
+    (pid,) = with_command_line(descendants(os.getpid()), f"{COMMAND} run")
+    os.kill(pid, signal.SIGKILL)
+    assert process.wait(PATIENCE_SECONDS)
+    (tmp_path / "0-2.go").touch()
+    run.resumed()
+    rounds = json.loads(result.read_text())["rounds"]
+    assert [reply["value"] for each in rounds for reply in each["replies"]] == [
+        *(1.0, 2.0, 2.5, 3.5, 4.0, 5.0)
+    ]
+    lines = [line.split() for line in trained.read_text().splitlines()]
+    assert len({message for message, _, _ in lines}) == len(lines)
+    assert sorted(line[1:] for line in lines if line[1:] != ["0", "2"]) == [
+        *(["0", "1"], ["0", "3"], ["1", "1"], ["1", "2"], ["1", "3"])
+    ]

@@ -10,6 +10,7 @@ from algorithm.runs.stations import Stations
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.journal import Journal
 from proxy.central.report import Observer
+from proxy.errors import UsageError
 from proxy.transport.connect import connect
 from proxy.transport.identity import Identity, key_paths, make_keys
 
@@ -83,6 +84,10 @@ class Attached:
         journal: Journal | None = None,
     ) -> None:
         if journal is not None and not journal.is_run:
+            if journal.history.runs:
+                raise UsageError(
+                    f"The journal {journal.folder} is that of a run.", "Use another folder."
+                )
             # What stations on this machine promised is in their folders.
             folder = journal.work
         self.folder = folder

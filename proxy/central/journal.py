@@ -18,7 +18,9 @@ answers those that it knows (`proxy.central.replay`): so all replies are kept, u
 
 import base64
 import hashlib
+import logging
 import os
+import shutil
 import threading
 import time
 import uuid
@@ -40,12 +42,17 @@ from proxy.central.events import (
 from proxy.central.history import Entry, History
 from proxy.central.memory import NOTHING, Kept, Past
 from proxy.central.replay import Differs, Replay
-from proxy.errors import Cancelled, CarrierError, FleetError, Undelivered, UsageError
+from proxy.errors import Cancelled, CarrierError, FleetError, Undelivered, UsageError, reason_of
 from proxy.fleet.contents import content_id
 from proxy.fleet.messages import Instruction
 from proxy.system import durable
 from proxy.system.locks import try_lock
 from proxy.system.records import Records
+
+log = logging.getLogger(__name__)
+
+# So much of its disk a journal leaves to others.
+_ROOM_SHARE = 0.05
 
 
 class Journal:
@@ -125,6 +132,11 @@ class Journal:
             If the run that has not ended is another one.
         """
         run = self.history.run
+        if run is None and self.history.entries:
+            raise UsageError(
+                f"The journal {self.folder} is that of an attached SuperLink.",
+                "Use another folder.",
+            )
         if run is not None and not run.ended:
             for name, value in about.items():
                 if run.about.get(name) != value:
@@ -135,7 +147,7 @@ class Journal:
                     )
             if not run.refused:
                 self._replay = Replay(run.entries)
-                self._note({"event": "resumed", "at": time.time()})
+                self._note({"event": "resumed"})
                 return run.fixed
         self.difference = None
         self._note({"event": "run", "about": about, "fixed": fixed})
@@ -217,7 +229,10 @@ class Journal:
 
     def started(self, station: str, instruction: Instruction, task: str) -> None:  # noqa: ARG002
         """Note what the carrier calls the exchange that has begun; see `Memory`."""
-        self._note_of(self._current[station][0], {"event": "task", "task": task}, sync=False)
+        try:
+            self._note_of(self._current[station][0], {"event": "task", "task": task}, sync=False)
+        except OSError as error:  # a successor brings the message again, then
+            log.warning("the journal lacks task %s: %s", task, reason_of(error))
 
     # What happens
 
@@ -283,8 +298,8 @@ class Journal:
         if event.station not in self._current:
             return  # it could not be noted that it was pulled
         entry, past = self._current[event.station]
-        if self.is_run and past.answer is not None:
-            return  # all was told of it before
+        if self.is_run and (past.answer is not None or self._is_given_up):
+            return  # all was told of it before; or it will not be asked for
         match event:
             case Drained():
                 if event.instruction.message_id != entry.message:
@@ -293,7 +308,11 @@ class Journal:
             case Sent() | Refused():
                 self._note_of(entry, {"event": event.stage}, sync=False)
             case Answered():
-                if past.answer is None or event.error is not None:
+                if self.is_run and event.bundle is not None and not self._has_room(event.bundle):
+                    why = f"The disk of {self.folder} has no room for the replies."
+                    log.warning("%s The run goes on, but not after a kill.", why)
+                    self.refuse(why)
+                elif past.answer is None or event.error is not None:
                     self._note_of(entry, {"event": event.stage, **self._kept(event)})
             case Pushed():
                 self._over(entry, event.stage)
@@ -302,6 +321,16 @@ class Journal:
                 expired = event.at >= event.instruction.expires_at
                 if expired or not isinstance(event.error, Undelivered):
                     self._over(entry, event.stage, str(event.error))
+
+    @property
+    def _is_given_up(self) -> bool:
+        run = self.history.run
+        return run is not None and bool(run.refused)
+
+    def _has_room(self, bundle: Path) -> bool:
+        """Whether a reply leaves room for others: a run's replies stay until its end."""
+        usage = shutil.disk_usage(self.folder)
+        return usage.free > max(2 * bundle.stat().st_size, usage.total * _ROOM_SHARE)
 
     def _replace(self, entry: Entry, event: Drained) -> Entry:
         """Let a message take the place of one that said the same, of which no reply is left."""

@@ -20,9 +20,9 @@ What has to hold: no message is trained twice; none has two replies, or the repl
 error reply has a cause; a run without one ends with the model of an undisturbed run; all ends, and
 nothing is left. `python -m algorithm.tests.simulation --seed N` tells what happened in schedule N.
 
-Not modelled: Flower itself, processes (`proxy.system`), sealing, gRPC and HTTP, vantage6's server,
-SuperLinks of other layouts than today's; a process that goes on though the central takes it for
-dead; damage to what is on a disk; two clocks that run at different speeds. Python code is not
-interrupted between two seams, so races of threads within one function are found only where it calls
-the system.
+Not modelled: the direct mode and runs whose ServerApp starts anew (`proxy.central.replay`); Flower
+itself, processes (`proxy.system`), sealing, gRPC and HTTP, vantage6's server; SuperLinks of other
+layouts than today's; a process that goes on though the central takes it for dead; damage to what
+is on a disk; two clocks that run at different speeds. Python code is not interrupted between two
+seams, so races of threads within one function are found only where it calls the system.
 """

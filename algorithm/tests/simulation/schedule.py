@@ -154,10 +154,12 @@ def _look(
     last = f"{central.works_in}/"
     # A central that was killed just then, or has no room, keeps a message until the next one.
     may_keep = world.killed or world.faults.full
+    # One that gave up a little before its message expired keeps that, too.
+    gave_up = any(end - start > 15 for name, start, end in world.faults.away if name == "superlink")
     for path in world.disk.files(world.machines["central"]):
         kept = "/journal/pulled/" in path and not may_keep
         if (
-            path.endswith(".message")
+            (path.endswith(".message") and not gave_up)
             or kept
             or (
                 path.startswith(last)

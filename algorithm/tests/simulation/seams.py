@@ -27,55 +27,49 @@ from algorithm.tests.simulation.scheduler import Lock, Scheduler, Thread
 EPOCH = 1_800_000_000.0
 
 
-class _Threads:
-    """Makes `threading.Thread` for a simulation."""
+def _thread_class(scheduler: Scheduler) -> type:
+    """Return what takes the place of `threading.Thread`."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self.scheduler = scheduler
+    class SimulatedThread:
+        def __init__(
+            self,
+            group: None = None,
+            target: Callable[..., object] = lambda: None,
+            name: str | None = None,
+            args: Any = (),
+            kwargs: Any = None,
+            *,
+            daemon: bool | None = None,
+        ) -> None:
+            self._work = lambda: target(*args, **(kwargs or {}))
+            self.name = name or "thread"
+            self.daemon = daemon
+            self._thread: Thread | None = None
 
-    def make(self) -> type:
-        scheduler = self.scheduler
+        @property
+        def ident(self) -> int | None:
+            return None if self._thread is None else self._thread.number
 
-        class SimulatedThread:
-            def __init__(
-                self,
-                group: None = None,
-                target: Callable[..., object] = lambda: None,
-                name: str | None = None,
-                args: Any = (),
-                kwargs: Any = None,
-                *,
-                daemon: bool | None = None,
-            ) -> None:
-                self._work = lambda: target(*args, **(kwargs or {}))
-                self.name = name or "thread"
-                self.daemon = daemon
-                self._thread: Thread | None = None
+        def start(self) -> None:
+            process = scheduler.process
+            assert process is not None
+            self._thread = scheduler.start(process, self._work, self.name)
 
-            @property
-            def ident(self) -> int | None:
-                return None if self._thread is None else self._thread.number
+        def is_alive(self) -> bool:
+            return self._thread is not None and not self._thread.ended
 
-            def start(self) -> None:
-                process = scheduler.process
-                assert process is not None
-                self._thread = scheduler.start(process, self._work, self.name)
+        def join(self, timeout: float | None = None) -> None:
+            thread = self._thread
+            assert thread is not None
+            scheduler.seam()
+            if not thread.ended:
+                current = scheduler.current
+                thread.joining.append(current)
+                until = None if timeout is None else scheduler.now + max(0.0, timeout)
+                if not scheduler.wait(until) and current in thread.joining:
+                    thread.joining.remove(current)
 
-            def is_alive(self) -> bool:
-                return self._thread is not None and not self._thread.ended
-
-            def join(self, timeout: float | None = None) -> None:
-                thread = self._thread
-                assert thread is not None
-                scheduler.seam()
-                if not thread.ended:
-                    current: Any = getcurrent()
-                    thread.joining.append(current)
-                    until = None if timeout is None else scheduler.now + max(0.0, timeout)
-                    if not scheduler.wait(until) and current in thread.joining:
-                        thread.joining.remove(current)
-
-        return SimulatedThread
+    return SimulatedThread
 
 
 def _paths(disk: Disk, scheduler: Scheduler) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
@@ -214,7 +208,7 @@ def simulated(scheduler: Scheduler, disk: Disk) -> Iterator[None]:
         return Lock(scheduler)
 
     replaced: list[tuple[Any, str, Callable[..., Any]]] = [
-        (threading, "Thread", _Threads(scheduler).make()),
+        (threading, "Thread", _thread_class(scheduler)),
         (threading, "Lock", lock),
         (threading, "_allocate_lock", lock),
         (threading, "RLock", threading._RLock),

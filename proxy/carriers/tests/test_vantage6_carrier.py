@@ -80,6 +80,7 @@ class Bench:
         self.fake = fake
         self.nodes = nodes
         self.cancelled = threading.Event()
+        self.started: list[str] = []
         self._folder = folder
         self.payloads = folder / "payloads"
         self.payloads.mkdir()
@@ -125,12 +126,17 @@ class Bench:
         timeout: float = SECONDS,
         instruction: bytes = INSTRUCTION,
         title: str = "train 3",
+        task: str = "",
     ) -> bytes:
         """Bring a bundle to a station; returns what comes back."""
         source, target = (self._folder / f"{name} {station}" for name in ("instruction", "reply"))
         source.write_bytes(instruction)
         target.unlink(missing_ok=True)
-        exchange = Exchange("1f", title, source, target, timeout, self.cancelled)
+        exchange = Exchange(
+            *("1f", title, source, target, timeout, self.cancelled),
+            task=task,
+            started=self.started.append,
+        )
         self.carrier.exchange(station, exchange)
         return target.read_bytes()
 
@@ -691,3 +697,30 @@ def test_a_closed_carrier_leaves_hosts_to_see_for_themselves_that_their_job_is_o
     before = list(warm.fake.requests)
     warm.carrier.close()
     assert warm.fake.requests == before
+
+
+# What an earlier process began
+
+
+def test_a_task_that_an_earlier_process_created_is_asked_for_by_its_number(
+    outside: Bench,
+) -> None:
+    first = outside.exchange()
+    (number,) = outside.started
+    made = len(outside.made)
+    assert outside.exchange(task=number) == first
+    assert len(outside.made) == made
+
+
+@pytest.mark.parametrize("gone", ["4711", "no number"])
+def test_a_task_that_is_not_there_any_more_is_created_anew(outside: Bench, gone: str) -> None:
+    assert outside.exchange(task=gone) == b"the reply to the instruction"
+    assert len(outside.made) == 1
+
+
+def test_a_message_whose_task_failed_meanwhile_is_brought_again(outside: Bench) -> None:
+    outside.nodes.courier = lambda _: {"error": "The node was stopped."}
+    outside.fails()
+    outside.nodes.courier = answered
+    assert outside.exchange(task=outside.started[0]) == b"the reply to the instruction"
+    assert len(outside.made) == 2

@@ -213,3 +213,19 @@ def test_a_run_of_something_else_is_refused(tmp_path: Path) -> None:
     journal.close()
     with pytest.raises(UsageError, match=r"with another run config: .* instead of"):
         Journal(tmp_path).begin({**ABOUT, "run config": {"rounds": 4}}, {})
+
+
+def test_a_run_whose_replies_fill_the_disk_goes_on_but_not_after_a_kill(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = runs.start()
+    assert first.say(said(1)) == said(1)
+    full = type("usage", (), {"total": 100, "free": 4})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: full)
+    assert first.say(said(4)[1:]) == said(4)[1:]
+    assert list((runs.folder / "replies").iterdir()) == []
+    assert caplog.text.count("has no room for the replies. The run goes on") == 1
+    first.close()
+    again = runs.start()
+    assert again.fixed != first.fixed
+    assert again.say(said(1)) == said(1)
