@@ -153,7 +153,11 @@ class Delivery:
             if self._stage is None:
                 with suppress(Exception):  # it is answered with an error anyway
                     self._advance(Pulled(**self._event()))
-            self._answer(self._error_answer(error))
+            with self._advancing:  # until it is noted that the message was pulled
+                past = self._memory.past(self._station.name, self._instruction)
+            if past.answer is None:
+                self._answer(self._error_answer(error))
+            # Else the SuperLink may have that answer already: `run` pushes no other.
 
     # What is known of it from before
 

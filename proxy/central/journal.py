@@ -219,7 +219,8 @@ class Journal:
 
     def past(self, station: str, instruction: Instruction) -> Past:  # noqa: ARG002
         """Return what is known of a message that was just pulled; see `Memory`."""
-        return self._current[station][1]
+        current = self._current.get(station)  # none if it could not be noted
+        return NOTHING if current is None else current[1]
 
     def hold(self, bundle: Path) -> None:
         """See to it that an instruction bundle survives; see `Memory`."""
