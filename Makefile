@@ -8,7 +8,7 @@ VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vanta
     .venv-vantage6-5/installed)
 UNITS := proxy algorithm
 
-.PHONY: help demo test unit coverage simulate kills integration lint format docs test-compose \
+.PHONY: help demo test unit coverage simulate integration lint format docs test-compose \
     test-direct test-lanes test-vantage6 test-examples benchmark benchmark-lanes \
     benchmark-vantage6 fuzz compat compat-vantage6 tapes protos protos-check clean
 
@@ -32,9 +32,6 @@ coverage: .venv-dev/installed  ## the unit tests, and what of the code they cove
 N ?= 10000
 simulate: .venv-dev/installed  ## N simulated runs (10000), each from a seed, with all that may go wrong; 3 minutes
 	$(DEV)/python -m algorithm.tests.simulation $(N)
-
-kills: .venv/installed  ## N runs on real Flower, of each of which a process is killed
-	$(BIN)/python -m integration_tests.kills $(if $(filter file,$(origin N)),60,$(N))
 
 # They mostly wait, so they run side by side; those that share a stack, one by one.
 integration: .venv/installed build/browser/installed $(VANTAGE6)  ## tests on real parts; on a real vantage6 where Docker runs

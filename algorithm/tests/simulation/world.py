@@ -105,8 +105,10 @@ class Truth:
         self._world.scheduler.tell(f"pushes to message {message_id:.6} {what}{refusal}")
         if message_id not in self.sent:
             raise_soon(self._world, f"a reply to message {message_id:.6}, which nobody sent")
-        # Without a journal nobody knows what a central that was killed had pushed.
-        if self._world.plan.journal or not refused:
+        # Without a journal nobody knows what a central that was killed had pushed, and flwr 1.43
+        # takes a second reply.
+        plan, killed = self._world.plan, self._world.killed
+        if plan.journal or not (refused or (plan.repeats and killed)):
             self.replies.setdefault(message_id, set()).add(about.message_id)
             if len(self.replies[message_id]) > 1:
                 raise_soon(self._world, f"message {message_id:.6} has two replies")
