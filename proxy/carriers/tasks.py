@@ -11,6 +11,10 @@ from proxy.errors import Cancelled, CarrierError, HostGone, ServerUnreachable
 
 log = logging.getLogger(__name__)
 
+# A function of an earlier process is waited for so long. Its result may be lost with whatever ended
+# that process; a second one waits for the same answer, or finds it at the station.
+_FOUND_SECONDS = 60.0
+
 
 class TaskCarrier:
     """Implements `proxy.carriers.Carrier` with functions that a starter starts.
@@ -94,8 +98,9 @@ class TaskCarrier:
         function = self._starter.find(station, exchange.task)
         if function is None:
             return False
+        soon = min(ends_at, time.monotonic() + _FOUND_SECONDS)
         try:
-            function.save_reply(exchange.reply, ends_at, exchange.cancelled)
+            function.save_reply(exchange.reply, soon, exchange.cancelled)
         except Cancelled:
             function.stop()
             raise

@@ -724,3 +724,14 @@ def test_a_message_whose_task_failed_meanwhile_is_brought_again(outside: Bench) 
     outside.nodes.courier = answered
     assert outside.exchange(task=outside.started[0]) == b"the reply to the instruction"
     assert len(outside.made) == 2
+
+
+def test_a_task_whose_result_is_lost_is_not_waited_for_until_the_deadline(
+    outside: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.carriers.tasks._FOUND_SECONDS", 0.2)
+    outside.nodes.courier = lambda _: None  # it stays active
+    outside.fails(timeout=0.1)
+    outside.nodes.courier = answered
+    assert outside.exchange(task=outside.started[0]) == b"the reply to the instruction"
+    assert len(outside.made) == 2

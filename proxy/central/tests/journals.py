@@ -136,9 +136,12 @@ class Bridge:
         identity = Identity(key_paths(keys, ["north"])[0], joins=True)
         self._open += [journal, identity]
 
+        killing = threading.Lock()
+
         def kill() -> None:
-            calls.killed = True
-            if not self.killed.is_set():
+            with killing:
+                first, calls.killed = not calls.killed, True
+            if first:  # others of its threads may meet their end meanwhile
                 self.folder = self.folder.with_name(f"journal-{self._starts + 1}")
                 self._starts += 1
                 shutil.copytree(journal.folder, self.folder)
