@@ -56,8 +56,10 @@ test-examples: .venv/installed  ## all examples, natively, bridged and in direct
 	$(BIN)/pip install --quiet --editable '.[test,examples]'
 	$(BIN)/pytest integration_tests/test_examples.py -m ''
 
-test-lanes: .venv/installed  ## all of the lanes: ten minutes
-	$(BIN)/pytest integration_tests/test_lanes.py -m ''
+test-lanes: .venv/installed  ## all of the lanes, and the line without the bridge: half an hour
+	$(BIN)/pytest integration_tests/test_lanes.py integration_tests/test_lanes_apart.py \
+	    integration_tests/test_direct_line.py integration_tests/test_kafka.py \
+	    integration_tests/test_kafka_faults.py -m ''
 
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks
