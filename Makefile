@@ -64,8 +64,10 @@ test-examples: .venv/installed  ## all examples, natively, bridged and in direct
 test-compose: .venv/installed  ## compose.yml in real containers
 	CI=true $(BIN)/pytest integration_tests/test_compose.py -m ''
 
-test-lanes: .venv/installed  ## all of the lanes: ten minutes
-	$(BIN)/pytest integration_tests/test_lanes.py -m ''
+test-lanes: .venv/installed  ## all of the lanes, and the line without the bridge: half an hour
+	$(BIN)/pytest integration_tests/test_lanes.py integration_tests/test_lanes_apart.py \
+	    integration_tests/test_direct_line.py integration_tests/test_kafka.py \
+	    integration_tests/test_kafka_faults.py -m ''
 
 benchmark: .venv/installed  ## the bridge beside native Flower, on this machine
 	$(BIN)/python -m benchmarks

@@ -1,5 +1,6 @@
 """Flower's own SuperNode at a data station, behind nginx: as docs/lanes.md tells operators to."""
 
+import getpass
 import os
 import re
 from collections.abc import Iterator
@@ -32,7 +33,8 @@ def pass_through(folder: Path, port: int, superlink: str) -> Iterator[None]:
     config = config.replace("proxy_pass 10.0.0.5:9092;", f"proxy_pass {superlink};")
     folder.mkdir(exist_ok=True)
     (folder / "nginx.conf").write_text(config)
-    here = f"daemon off; pid {folder}/pid; error_log stderr;"
+    # A SuperLink of the tests lets nobody in but its own user.
+    here = f"daemon off; pid {folder}/pid; error_log stderr; user {getpass.getuser()};"
     command = [_NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", here]
     with served(command, f"127.0.0.1:{port}", folder / "log"):
         yield

@@ -1,6 +1,7 @@
 """Kafka beside the lanes: what an operator makes, and events as records, on a broker."""
 
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,15 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from algorithm.monitoring.entries import Entry
 from algorithm.monitoring.topic import EventTopic
 from integration_tests.harness import flower_v6
-from integration_tests.lanes import Broker, kafka_broker
+from integration_tests.lanes import KAFKA_VARIABLE, Broker, kafka_broker
 from proxy.errors import UsageError
 from proxy.lanes.kafka import KafkaMailbox
+from proxy.lanes.mailbox import MailboxUnreachable
 from proxy.lanes.tests.mailboxes import letter, taken
+
+# Names a file with the settings of the user `north` at the Apache Kafka that KAFKA_VARIABLE names;
+# the settings there are those of its admin.
+STATION_VARIABLE = "FLOWER_V6_TEST_KAFKA_STATION"
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +66,35 @@ def test_events_are_records_of_a_topic_in_their_order(broker: Broker) -> None:
     assert [json.loads(record.value() or b"")["at"] for record in records] == [
         entry.at for entry in entries
     ]
+
+
+def test_a_station_reaches_its_own_topics_and_no_others(broker: Broker, tmp_path: Path) -> None:
+    """Only where a broker has ACLs."""
+    settings = os.environ.get(STATION_VARIABLE)
+    if broker.ours or not settings:
+        pytest.skip(f"needs an Apache Kafka with ACLs: set {KAFKA_VARIABLE}, {STATION_VARIABLE}")
+    prefix = f"//{broker.address}/test-{uuid.uuid4().hex[:8]}"
+    lane = f"north,south=kafka:{prefix}{broker.query}"
+    made = flower_v6("kafka", "topics", "--lane", lane, "--make")
+    assert made.returncode == 0, made.stderr
+    as_north = f"{prefix}?properties={settings}"
+    central = KafkaMailbox(f"{prefix}{broker.query}", "north", at_station=False)
+    station = KafkaMailbox(as_north, "north", at_station=True)
+    central.send(letter(tmp_path, b"there"))
+    assert taken(station, tmp_path) == b"there"
+    station.send(letter(tmp_path, b"back"))
+    assert taken(central, tmp_path) == b"back"
+    for at_station in (False, True):
+        another = KafkaMailbox(as_north, "south", at_station)
+        with pytest.raises(MailboxUnreachable, match=r"(?i)authoriz"):
+            another.send(letter(tmp_path, b"of north"))
+        with pytest.raises(MailboxUnreachable, match=r"(?i)authoriz"):
+            taken(another, tmp_path)
+
+
+def test_who_does_not_speak_as_the_broker_wants_reaches_nothing(broker: Broker) -> None:
+    """Only where a broker wants TLS or SASL."""
+    if broker.settings.get("security.protocol", "PLAINTEXT") == "PLAINTEXT":
+        pytest.skip(f"needs an Apache Kafka with TLS or SASL: {KAFKA_VARIABLE} names none")
+    with pytest.raises(MailboxUnreachable):
+        KafkaMailbox(f"//{broker.address}/test", "north", at_station=True).check()

@@ -85,7 +85,8 @@ def test_errors_that_pass_cost_no_letter(
     cluster: MockCluster, ends: Ends, tmp_path: Path, request_kind: int, errors: Sequence[int]
 ) -> None:
     cluster.fail(request_kind, errors)
-    passes(ends, tmp_path, noise(3_000_000))
+    # Of one record: this cluster does not keep the order of what is repeated, as Kafka does.
+    passes(ends, tmp_path, noise(100_000))
     passes(ends, tmp_path, b"after")
 
 

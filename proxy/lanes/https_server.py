@@ -310,6 +310,8 @@ async def _taken(line: Line, request: web.Request) -> web.Response:
                 if not chunk:
                     break
                 await asyncio.to_thread(file.write, chunk)
+        if part.stat().st_size != size:
+            raise web.HTTPBadRequest(text="a letter is shorter than it says")
         box.add(part)
     finally:
         part.unlink(missing_ok=True)

@@ -7,17 +7,23 @@ from collections.abc import Callable, Mapping
 
 from proxy.errors import UsageError
 from proxy.lanes.folder import FolderMailbox
-from proxy.lanes.https import https_mailbox
 from proxy.lanes.kafka import KafkaMailbox
 from proxy.lanes.keys import STATION_NAME, Pairing
 from proxy.lanes.mailbox import Mailbox
+
+
+def _https(url: str, station: str, at_station: bool, keys: Pairing | None) -> Mailbox:
+    from proxy.lanes.https import https_mailbox  # noqa: PLC0415 - takes 0.1 s
+
+    return https_mailbox(url, station, at_station, keys)
+
 
 # Each makes one end's mailbox of what follows the colon, a station, whether it is at the station,
 # and the keys. What only some schemes need is imported when one is made.
 _SCHEMES: Mapping[str, Callable[[str, str, bool, Pairing | None], Mailbox]] = {
     "folder": lambda url, station, at_station, _: FolderMailbox(url, station, at_station),
     "kafka": lambda url, station, at_station, _: KafkaMailbox(url, station, at_station),
-    "https": https_mailbox,
+    "https": _https,
 }
 
 

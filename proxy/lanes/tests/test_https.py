@@ -223,6 +223,18 @@ def test_a_letter_that_does_not_fit_is_refused_before_it_is_sent(
     assert as_north("PUT", "/v1/north/letters/1", headers=headers) == 507
 
 
+def test_a_letter_that_breaks_off_is_none(opened: Open, port: int, tmp_path: Path) -> None:
+    central = opened(False)
+    context = tls.context(NORTH, at_station=True)
+    tls.trust(context, CENTRAL.public)
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", port))) as caller:
+        head = "PUT /v1/north/letters/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
+        caller.sendall(head.encode() + b"12345")
+    opened(True).send(letter(tmp_path, b"whole"))
+    assert taken(central, tmp_path) == b"whole"
+    assert central.receive(tmp_path / "got", 0.2) is None
+
+
 def test_a_station_cannot_fill_the_disk_with_letters_that_nobody_takes(
     as_north: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
