@@ -31,6 +31,7 @@ coverage: .venv-dev/installed  ## the unit tests, and what of the code they cove
 
 N ?= 10000
 simulate: .venv-dev/installed  ## N simulated runs (10000), each from a seed, with all that may go wrong; 3 minutes
+	$(DEV)/pytest algorithm/tests/simulation -m thorough --numprocesses 2
 	$(DEV)/python -m algorithm.tests.simulation $(N)
 
 # They mostly wait, so they run side by side; those that share a stack, one by one.

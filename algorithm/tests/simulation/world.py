@@ -105,10 +105,11 @@ class Truth:
         self._world.scheduler.tell(f"pushes to message {message_id:.6} {what}{refusal}")
         if message_id not in self.sent:
             raise_soon(self._world, f"a reply to message {message_id:.6}, which nobody sent")
-        # Without a journal nobody knows what a central that was killed had pushed, and flwr 1.43
-        # takes a second reply.
+        # Without a journal, or room for it, nobody knows what a central before had pushed; and flwr
+        # 1.43 takes a second reply.
         plan, killed = self._world.plan, self._world.killed
-        if plan.journal or not (refused or (plan.repeats and killed)):
+        knows = plan.journal and not self._world.was_full("central")
+        if knows or not (refused or (plan.repeats and killed)):
             self.replies.setdefault(message_id, set()).add(about.message_id)
             if len(self.replies[message_id]) > 1:
                 raise_soon(self._world, f"message {message_id:.6} has two replies")
@@ -193,6 +194,10 @@ class World:
         """Something goes wrong that a message may be lost by."""
         self.scheduler.tell(f"trouble: {what}")
         self.costly.append(self.now)
+
+    def was_full(self, machine: str) -> bool:
+        """Whether a machine's disk was full at any time until now."""
+        return any(name == machine and start <= self.now for name, start, _ in self.faults.full)
 
     def may_have_cost(self, since: float, waiting: bool = False) -> bool:
         """Whether something went wrong that a message of that time may be lost by.
