@@ -9,8 +9,8 @@ VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vanta
 UNITS := proxy algorithm
 
 .PHONY: help demo test unit coverage simulate integration lint format docs test-compose \
-    test-direct test-lanes test-vantage6 test-examples benchmark benchmark-lanes \
-    benchmark-vantage6 fuzz compat compat-vantage6 tapes protos protos-check clean
+    test-direct test-lanes test-simulation test-vantage6 test-examples benchmark \
+    benchmark-lanes benchmark-vantage6 fuzz compat compat-vantage6 tapes protos protos-check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +31,10 @@ coverage: .venv-dev/installed  ## the unit tests, and what of the code they cove
 
 N ?= 10000
 simulate: .venv-dev/installed  ## N simulated runs (10000), each from a seed, with all that may go wrong; 3 minutes
-	$(DEV)/pytest algorithm/tests/simulation -m thorough --numprocesses 2
 	$(DEV)/python -m algorithm.tests.simulation $(N)
+
+test-simulation: .venv-dev/installed  ## that a simulation notices each of five rules, broken on purpose: five minutes
+	$(DEV)/pytest algorithm/tests/simulation -m '' --numprocesses 2
 
 # They mostly wait, so they run side by side; those that share a stack, one by one.
 integration: .venv/installed build/browser/installed $(VANTAGE6)  ## tests on real parts; on a real vantage6 where Docker runs

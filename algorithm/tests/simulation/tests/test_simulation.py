@@ -1,6 +1,6 @@
 """No rule is broken in a hundred schedules; each rule that is broken on purpose is noticed.
 
-`make simulate` runs thousands, and what is `thorough` here.
+`make simulate` runs thousands.
 """
 
 import os
