@@ -22,12 +22,12 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 
 test: unit integration  ## all tests
 
-# Some wait for processes. With CI set they try more inputs.
-unit: .venv-dev/installed  ## the unit tests: a minute
-	$(DEV)/pytest $(UNITS) --numprocesses 2 --dist worksteal
+# Many wait for processes: hence more of us than cores. With CI set they try more inputs.
+unit: .venv-dev/installed  ## the unit tests: a minute and a half on two cores
+	$(DEV)/pytest $(UNITS) --numprocesses 4 --dist worksteal
 
 coverage: .venv-dev/installed  ## the unit tests, and what of the code they cover
-	$(DEV)/pytest $(UNITS) --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered
+	$(DEV)/pytest $(UNITS) --numprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
 
 N ?= 10000
 simulate: .venv-dev/installed  ## N simulated runs (10000), each from a seed, with all that may go wrong; 3 minutes
