@@ -1,11 +1,13 @@
 """A central that was killed is gone on from: each message is trained once, and answered once."""
 
+import errno
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from protos import fleet_pb2 as fleet
 from proxy.central.events import Stage
 from proxy.central.journal import Journal
 from proxy.central.tests.bridges import MODEL, TRAINED
@@ -140,6 +142,24 @@ def test_a_message_of_a_run_that_ended_meanwhile_is_dropped(bridge: Bridge) -> N
     bridge.watch.wait(answers=1)
     assert message_id not in bridge.superlink.replies
     assert "no reply is needed" in bridge.watch.answers[0].error
+
+
+def test_a_message_that_cannot_be_noted_for_want_of_room_is_not_trained(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge.start()
+
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("proxy.system.durable.write", full)
+    message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.watch.wait(answers=1)
+    reply = bridge.superlink.reply_to(message_id)
+    assert isinstance(reply, fleet.Error)
+    assert reply.code == 5
+    assert "No space left on device. The message was not sent." in reply.reason
+    assert not bridge.station.trained
 
 
 def test_a_journal_that_another_central_writes_is_refused(tmp_path: Path) -> None:
