@@ -145,10 +145,11 @@ def test_a_deleted_task_leaves_the_runs_of_its_subtasks(
     """Unless the subtasks are deleted first."""
     researcher = Researcher(plain_5)
     first, second = (each.id for each in plain_5.organizations[:2])
-    tasks = [researcher.create(probe_5, "ask", first, organizations=[second]) for _ in range(2)]
-    subtasks, runs = [], []
-    for task in tasks:
+    tasks, subtasks, runs = [], [], []
+    for _ in range(2):  # one after the other: of those that end together a result is lost
+        task = researcher.create(probe_5, "ask", first, organizations=[second])
         researcher.result(task)
+        tasks.append(task)
         (subtask,) = researcher.get("task", parent_id=task)["data"]
         subtasks.append(subtask["id"])
         runs.append(researcher.run(subtask["id"])["id"])
