@@ -73,6 +73,10 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         If the run did not complete.
     """
     check_app(options.app)
+    if options.mode == Mode.DIRECT and options.tape is not None:
+        raise UsageError(
+            "--tape cannot be used with --mode direct: there is no Fleet API to record."
+        )
     stations: Stations
     if options.lane:
         stations, flower, supernodes = lane_stations(options), flower_of(options), "by the station"
@@ -101,10 +105,6 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         folder = workspace.path / "run"
         folder.mkdir()
         shared = (options.app, flower, folder, screen, outcome, stations)
-        if options.mode == Mode.DIRECT and options.tape is not None:
-            raise UsageError(
-                "--tape cannot be used with --mode direct: there is no Fleet API to record."
-            )
 
         def make() -> Run:
             app_run: Run

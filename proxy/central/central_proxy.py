@@ -106,7 +106,7 @@ class CentralProxy:
             if journal is not None:
                 needed, identity = [journal.trace], None
             elif identity is not None:
-                needed = [_Memory(identity).trace]
+                needed = [_KeptWithKey(identity).trace]
             trace = told_to(listeners, needed)
             self._nodes.append(VirtualSuperNode(station, terms, trace, pulse, identity))
 
@@ -312,7 +312,7 @@ class VirtualSuperNode:
             self._clock.wait(self._stop, _TROUBLE_PAUSE_SECONDS)
 
 
-class _Memory:
+class _KeptWithKey:
     """Keeps a station's message with its key, from before anything is done until it is answered.
 
     A message that cannot be kept is not sent: if the bridge were killed, nobody would answer it.

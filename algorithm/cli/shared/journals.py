@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from proxy.central.journal import Journal
+from proxy.errors import UsageError
 
 
 def add_keep_replies(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,8 @@ def opened(options: argparse.Namespace) -> Iterator[Journal | None]:
         If it cannot be used.
     """
     if options.journal is None:
+        if options.keep_replies:
+            raise UsageError("--keep-replies keeps them in a journal.", "Name one: --journal DIR.")
         yield None
         return
     with closing(Journal(options.journal, options.keep_replies)) as journal:

@@ -271,3 +271,12 @@ def test_a_run_that_begins_takes_the_place_of_an_earlier_one(
     shown = capsys.readouterr().out.splitlines()
     assert "events.jsonl" in shown
     assert "run.json" not in shown
+
+
+@pytest.mark.parametrize("attached", [False, True])
+def test_replies_are_kept_in_a_journal_only(
+    capsys: pytest.CaptureFixture[str], app: str, flower: Path, attached: bool
+) -> None:
+    command = ("attach", "--superlink", "localhost:9092") if attached else ("run", app)
+    said = failed(capsys, *command, "--keep-replies", "--flower-env", str(flower))
+    assert "--keep-replies keeps them in a journal.\n  Name one: --journal DIR." in said

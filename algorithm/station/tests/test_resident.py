@@ -226,6 +226,22 @@ def working(scene: Scene, sent: Drained) -> Background:
     return exchange
 
 
+def killed_before_it_answers(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Background:
+    """Bring a message to the station, which is killed when its answer is there."""
+
+    def killed(*_: object) -> None:
+        raise Stopped
+
+    scene.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(Resident, "_reply", killed)
+        patch.setattr(Resident, "_answer_at_the_end", lambda _: None)
+        exchange = scene.in_background(Drained())
+        assert scene._thread is not None
+        scene._thread.join()
+    return exchange
+
+
 def test_a_message_is_answered_and_nothing_is_left_on_the_lane(scene: Scene) -> None:
     scene.start()
     for _ in range(3):
@@ -288,16 +304,7 @@ def test_a_station_that_is_killed_while_it_trains_does_not_train_again(
 def test_a_station_that_is_killed_before_its_answer_is_sent_sends_it_afterwards(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object) -> None:
-        raise Stopped
-
-    scene.start()
-    with monkeypatch.context() as patch:
-        patch.setattr(Resident, "_reply", killed)
-        patch.setattr(Resident, "_answer_at_the_end", lambda _: None)
-        exchange = scene.in_background(Drained())
-        assert scene._thread is not None
-        scene._thread.join()
+    exchange = killed_before_it_answers(scene, monkeypatch)
     scene.start()
     assert is_reply(exchange.result())
     assert len(scene.supernode.trained) == 1
@@ -328,16 +335,7 @@ def test_of_a_message_that_is_withdrawn_no_instruction_is_left(scene: Scene) -> 
 def test_of_a_message_that_was_withdrawn_while_the_station_was_down_no_instruction_is_left(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object) -> None:
-        raise Stopped
-
-    scene.start()
-    with monkeypatch.context() as patch:
-        patch.setattr(Resident, "_reply", killed)
-        patch.setattr(Resident, "_answer_at_the_end", lambda _: None)
-        exchange = scene.in_background(Drained())
-        assert scene._thread is not None
-        scene._thread.join()
+    exchange = killed_before_it_answers(scene, monkeypatch)
     scene.cancelled.set()
     with pytest.raises(CarrierError):
         exchange.result()

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from proxy.carriers import Exchange
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Event, Stage
@@ -22,6 +24,15 @@ from proxy.transport.superlink import SuperLink
 
 class Killed(BaseException):
     """Ends a thread of a central, as SIGKILL would."""
+
+
+def expect_kills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let threads be killed without a word; any other end of one is a failure."""
+
+    def ended(arguments: threading.ExceptHookArgs) -> None:
+        assert arguments.exc_type is Killed
+
+    monkeypatch.setattr(threading, "excepthook", ended)
 
 
 class Station(MemoryCarrier):

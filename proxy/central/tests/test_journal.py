@@ -1,7 +1,6 @@
 """A central that was killed is gone on from: each message is trained once, and answered once."""
 
 import errno
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from protos import fleet_pb2 as fleet
 from proxy.central.events import Stage
 from proxy.central.journal import Journal
 from proxy.central.tests.bridges import MODEL, TRAINED
-from proxy.central.tests.journals import Bridge, Killed
+from proxy.central.tests.journals import Bridge, expect_kills
 from proxy.errors import UsageError
 from proxy.fleet.releases import SCHEMAS, Layout
 from proxy.tests.helpers import Drained, wait_until
@@ -21,10 +20,7 @@ from proxy.tests.helpers import Drained, wait_until
 def bridge(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bridge]:
-    def ended(arguments: threading.ExceptHookArgs) -> None:
-        assert arguments.exc_type is Killed
-
-    monkeypatch.setattr(threading, "excepthook", ended)
+    expect_kills(monkeypatch)
     bridge = Bridge(tmp_path, request.param)
     yield bridge
     bridge.close()

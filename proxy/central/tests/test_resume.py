@@ -14,7 +14,7 @@ from proxy.central.events import Event, Stage
 from proxy.central.journal import Journal
 from proxy.central.replay import Differs
 from proxy.central.tests.bridges import QuickClock, Watch
-from proxy.central.tests.journals import Killed, Station
+from proxy.central.tests.journals import Killed, Station, expect_kills
 from proxy.errors import UsageError
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import SCHEMAS, Schema
@@ -116,10 +116,7 @@ class Start:
 def runs(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runs]:
-    def ended(arguments: threading.ExceptHookArgs) -> None:
-        assert arguments.exc_type is Killed
-
-    monkeypatch.setattr(threading, "excepthook", ended)
+    expect_kills(monkeypatch)
     runs = Runs(tmp_path, request.param)
     yield runs
     runs.close()
