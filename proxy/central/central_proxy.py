@@ -158,7 +158,7 @@ class VirtualSuperNode:
         self._identity = identity
         self._trace = trace
         self._delivery: Delivery | None = None
-        self._answered = ""  # the last message
+        self._unconfirmed = ""  # the last message, if the SuperLink may repeat it
 
     def register(self) -> None:
         """Get a node id from the SuperLink, and let the station get ready under it."""
@@ -217,7 +217,7 @@ class VirtualSuperNode:
             instruction = retrying(self._superlink.pull_messages, self._stop, never)
             if instruction is None:
                 return
-            if instruction.message_id == self._answered:
+            if instruction.message_id == self._unconfirmed:
                 # From flwr 1.43 on a message comes again until that has arrived.
                 about = instruction.metadata
                 self._superlink.confirm_message_received(about.run_id, about.message_id)
@@ -280,12 +280,13 @@ class VirtualSuperNode:
 
     def _deliver(self, instruction: Instruction, deliver: Callable[[Delivery], None]) -> None:
         self._delivery = Delivery(self._station, self._terms, instruction, self._trace)
-        self._answered = instruction.message_id
         try:
             deliver(self._delivery)
         except (RunNotRunning, Differs) as error:
             log.debug("station %s: %s", self.name, error)  # the report, and the run, say it
         finally:
+            # One that comes again though it was confirmed was sent again by the ServerApp.
+            self._unconfirmed = "" if self._delivery.confirmed else instruction.message_id
             self._delivery = None
 
     def _pause(self) -> float:

@@ -159,6 +159,11 @@ class Delivery:
                 self._answer(self._error_answer(error))
             # Else the SuperLink may have that answer already: `run` pushes no other.
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether the SuperLink knows that the message arrived, and does not repeat it."""
+        return self._drain.confirmed
+
     # What is known of it from before
 
     def _recalled(self, opened: ExitStack) -> Answered | None:

@@ -45,6 +45,8 @@ class Drain:
         What the app takes in it, in bytes; 0 as long as it is left out.
     fab_hash : str
         The app's SHA-256, as the run names it; empty before `fetch_app`.
+    confirmed : bool
+        Whether the SuperLink knows that the message arrived.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class Drain:
         self.path = station.folder / "instruction.bundle"
         self.size = self.app_size = 0
         self.fab_hash = ""
-        self._confirmed = False
+        # Of a message that came whole the SuperLink keeps nothing.
+        self.confirmed = not instruction.object_ids
         self._link = station.superlink
         self._terms = terms
         self._instruction = instruction
@@ -111,10 +114,9 @@ class Drain:
     def confirm(self) -> None:
         """Let the SuperLink forget the message, and not hand it out again (from flwr 1.43 on)."""
         about = self._instruction.metadata
-        # Of a message that came whole the SuperLink keeps nothing.
-        if self._instruction.object_ids and not self._confirmed:
+        if not self.confirmed:
             self._link.confirm_message_received(about.run_id, about.message_id)
-            self._confirmed = True
+            self.confirmed = True
 
     def add_app(self) -> None:
         """Add the app to the bundle."""

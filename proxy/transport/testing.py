@@ -211,6 +211,8 @@ class FakeSuperLink:
         self._node_ids: dict[bytes, int] = {}  # by public key; 0 if the node has left
         self._waiting: list[tuple[fleet.Metadata, bytes]] = []
         self._instructions: dict[str, fleet.Metadata] = {}
+        # By message: how it is handed out, and its objects.
+        self._pushed: dict[str, tuple[tuple[fleet.Metadata, bytes], Mapping[str, bytes]]] = {}
         self._objects: dict[str, bytes] = {}
         self._needed: dict[str, Sequence[str]] = {}  # by message: its objects
         self._sessions: dict[str, tuple[str, set[str]]] = {}  # by reply: its id, what is to come
@@ -254,8 +256,18 @@ class FakeSuperLink:
         message_id, answer = self._instruct(metadata, content)
         with self._lock:
             self._instructions[message_id] = metadata
-            self._waiting.append((metadata, answer.SerializeToString()))
+            objects = {each: self._objects[each] for each in self._needed.get(message_id, ())}
+            self._pushed[message_id] = (metadata, answer.SerializeToString()), objects
+            self._waiting.append(self._pushed[message_id][0])
         return message_id
+
+    def push_again(self, message_id: str) -> None:
+        """Queue a message once more, as a ServerApp may when it has the reply."""
+        with self._lock:
+            instruction, objects = self._pushed[message_id]
+            self._objects.update(objects)
+            del self.replies[message_id]
+            self._waiting.append(instruction)
 
     def _instruct(self, metadata: fleet.Metadata, content: Objects) -> tuple[str, ProtobufMessage]:
         """Return the id of a new message, and how it is handed out."""

@@ -156,6 +156,15 @@ def test_the_app_of_a_run_is_fetched_once_for_all_stations(start: Start) -> None
     assert [method for method, _ in bridge.superlink.calls].count("GetFab") == 1
 
 
+def test_a_message_that_the_serverapp_sends_again_is_answered_again(start: Start) -> None:
+    bridge = start()
+    message_id = bridge.push("north")
+    bridge.watch.wait(answers=1)
+    bridge.superlink.push_again(message_id)
+    bridge.watch.wait(answers=2)
+    assert bridge.superlink.reply_to(message_id) == TRAINED
+
+
 def test_an_observer_hears_of_every_message_when_it_is_taken_and_when_it_is_answered(
     start: Start,
 ) -> None:
