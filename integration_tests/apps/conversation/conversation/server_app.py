@@ -249,7 +249,7 @@ def about_pushing(script: Transcript, grid: Grid, first: int, second: int) -> No
     )
     script.say("push the same after its reply", lambda: push([same]))
     again = [same.metadata.message_id]
-    script.say("pull it anew", lambda: [each.has_error() for each in awaited(grid, again, 90.0)])
+    script.say("pull it anew", lambda: [each.has_error() for each in awaited(grid, again, 30.0)])
     if replies:
         script.say("push a reply", lambda: push([Message(asking(19), reply_to=replies[0])]))
     script.say("push one that expires at once", lambda: push([ask(20, ttl=1e-9)]))
