@@ -8,6 +8,9 @@ VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vanta
     .venv-vantage6-5/installed)
 UNITS := proxy algorithm
 
+# Tests start hundreds of Pythons, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test unit coverage simulate integration lint format docs test-compose \
     test-direct test-lanes test-simulation test-vantage6 test-examples benchmark \
     benchmark-lanes benchmark-vantage6 fuzz compat compat-vantage6 tapes protos protos-check clean

@@ -108,8 +108,19 @@ class Job:
         self._messages = folder / "messages"
         self._taken = folder / "taken"
         self.objects = ObjectStore(folder / "cache")
+        self._settled = False
         for each in (self._messages, self._taken):
-            durable.make_folder(each)
+            each.mkdir(parents=True, exist_ok=True)
+
+    def settle(self) -> None:
+        """See that the folder itself survives a power cut, before there is a mark in it.
+
+        Not every courier does, for it marks nothing: only whoever answers messages, once.
+        """
+        if not self._settled:
+            for each in (self._messages, self._taken):
+                durable.make_folder(each)
+            self._settled = True
 
     @property
     def instance(self) -> str:

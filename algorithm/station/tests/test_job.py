@@ -1,5 +1,6 @@
 """The folder that a job's containers share: what one leaves, the others find, whole."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -17,6 +18,20 @@ SECONDS = 60.0
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     return Job(tmp_path / "job")
+
+
+def test_only_who_answers_messages_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    job = Job(tmp_path / "job")
+    assert not synced
+    job.settle()
+    first = len(synced)
+    assert first
+    job.settle()
+    assert len(synced) == first
 
 
 # Messages
