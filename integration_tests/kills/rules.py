@@ -38,7 +38,7 @@ class Kill:
     started_again : int
         How often something had to be started again after it, by an operator or a node.
     errors : int
-        The error replies of the rounds until the next kill.
+        The error replies that it cost.
     run_failed : bool
         Whether it ended the run for good.
     """
@@ -118,25 +118,22 @@ def check_result(text: str, rounds: int, kills: Sequence[Kill], central_may_cost
         for reply in good:
             if reply["value"] != (due := value + reply["partition"] + 1):
                 raise Broken(f"round {number} has a reply {reply['value']!r} instead of {due!r}")
-        if errors := len(replies) - len(good):
-            _blame(errors, number, kills)
         for reply in replies:
-            if reply["error"] is not None and _LATE.search(reply["reason"]):
-                raise Broken(f"a reply of round {number} never came: {reply['reason']}")
+            if reply["error"] is not None:
+                _blame(reply["reason"], number, kills, central_may_cost)
         if good:
             value = sum(reply["value"] for reply in good) / len(good)
-    allowed = sum(_may_cost(kill.kind, central_may_cost) for kill in kills)
-    if (errors := sum(kill.errors for kill in kills)) > allowed:
-        reasons = [r["reason"] for each in found for r in each["replies"] if r["error"] is not None]
-        raise Broken(f"{errors} error replies, and no more than {allowed} are allowed: {reasons}")
 
 
-def _blame(errors: int, number: int, kills: Sequence[Kill]) -> None:
-    """Put down error replies to the last kill before them."""
-    before = [kill for kill in kills if kill.at_round <= number]
-    if not before:
-        raise Broken(f"round {number} has an error reply, and nothing had been killed")
-    before[-1].errors += errors
+def _blame(reason: str, number: int, kills: Sequence[Kill], central_may_cost: int) -> None:
+    """Put an error reply down to the last kill before it that may have cost one."""
+    if _LATE.search(reason):
+        raise Broken(f"a reply of round {number} never came: {reason}")
+    for kill in reversed(kills):
+        if kill.at_round <= number and kill.errors < _may_cost(kill.kind, central_may_cost):
+            kill.errors += 1
+            return
+    raise Broken(f"round {number} has an error reply that no kill explains: {reason}")
 
 
 def _may_cost(kind: str, central_may_cost: int) -> int:
