@@ -34,7 +34,7 @@ from integration_tests.kills.local import (
     InDirectMode,
     OnSuperLink,
 )
-from integration_tests.kills.processes import adopt_orphans, by_kind, check_all_ended
+from integration_tests.kills.processes import adopt_orphans, all_ended, by_kind
 from integration_tests.kills.rules import Broken, Kill, check_result
 from integration_tests.kills.table import Table, told
 
@@ -109,7 +109,7 @@ def kill(course: Course, when: str, chance: Random) -> Kill | None:
         each
         for each in sorted(found)
         if (each.removeprefix("keeper of ") in course.lost_with) == lost
-        and (each == "flwr run") <= ("flwr run" in course.ends_with)
+        and each not in course.not_ours
     ]
     if not kinds:
         return None
@@ -159,7 +159,10 @@ def disturb(course: Course, chance: Random) -> list[Kill]:
         raise Broken(f"{broken}{told(kills)}") from None
     finally:
         course.stop()
-    check_all_ended()
+        ended = all_ended()
+    # Who ends what Flower's programs leave is their keeper.
+    if not ended and not any(each.kind.startswith("keeper of Super") for each in kills):
+        raise Broken(f"processes are left{told(kills)}")
     return kills
 
 

@@ -34,6 +34,8 @@ class Course(ABC):
         What has to be started again when it was killed.
     lost_with : frozenset[str]
         Whose kill may end the run for good.
+    not_ours : frozenset[str]
+        What is never killed.
     """
 
     rounds = 10
@@ -42,6 +44,7 @@ class Course(ABC):
     central_may_cost = 0
     ends_with: frozenset[str]
     lost_with: frozenset[str] = frozenset()
+    not_ours: frozenset[str] = frozenset()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -172,6 +175,7 @@ class OnSuperLink(Course):
     central_may_cost = 2  # what a ClientApp had is not trained again
     ends_with = frozenset({"central"})
     lost_with = frozenset({"ServerApp", "SuperLink", "SuperLink's SuperExec"})
+    not_ours = frozenset({"flwr run", "keeper of flwr run", "keeper of SuperLink"})
 
     def __init__(self, folder: Path, flower: Flower) -> None:
         super().__init__(folder)

@@ -2,12 +2,12 @@
 
 import ctypes
 import os
+import signal
 import time
 
 import psutil
 
-from integration_tests.harness import COMMAND, alive, descendants
-from integration_tests.kills.rules import Broken
+from integration_tests.harness import COMMAND, alive, command_line, descendants
 
 _PR_SET_CHILD_SUBREAPER = 36
 _ENDED_SECONDS = 60.0
@@ -65,13 +65,14 @@ def _named(line: str) -> str:
     return next((kind for part, kind in _KINDS if part in line), "")
 
 
-def check_all_ended() -> None:
-    """Raise `Broken` if a process below this one does not end, and end it."""
+def all_ended() -> bool:
+    """Wait until all processes below this one have ended; if some do not, they are killed."""
     give_up = time.monotonic() + _ENDED_SECONDS
     while left := alive(descendants(os.getpid())):
         if time.monotonic() > give_up:
-            lines = [" ".join(psutil.Process(pid).cmdline())[:200] for pid in left]
             for pid in left:
-                psutil.Process(pid).kill()
-            raise Broken(f"processes are left: {lines}")
+                print(f"left: {command_line(pid)[:200]}", flush=True)
+                os.kill(pid, signal.SIGKILL)
+            return False
         time.sleep(0.1)
+    return True
