@@ -1,14 +1,27 @@
 """A run whose central is killed goes on where it was, when its node starts it again."""
 
+import time
+from datetime import datetime
+from pathlib import Path
+
 import pytest
 
+from algorithm.monitoring.entries import MARK, Entry
+from integration_tests.harness import finish, run_config, start, wait_until
 from integration_tests.test_vantage6_failures import assert_trained_once
+from integration_tests.vantage6 import containers
 from integration_tests.vantage6.apps import ImageOf
+from integration_tests.vantage6.command import RUN_SECONDS, login
+from integration_tests.vantage6.containers import Container
 from integration_tests.vantage6.faults import FaultsRun, replies
+from integration_tests.vantage6.node import Node
+from integration_tests.vantage6.runs import Natively, organizations, read
 from integration_tests.vantage6.stack import Collaboration
+from proxy.central.events import Stage
 
 _ROUNDS, _KILLED_IN = 10, 7
 _NORTH, _SOUTH = range(2)
+MODES = pytest.mark.parametrize("mode", ["direct", "bridge"])
 
 
 def undisturbed() -> list[list[float]]:
@@ -21,8 +34,34 @@ def undisturbed() -> list[list[float]]:
     return rounds
 
 
+def kill_with_node(node: Node, central: Container) -> float:
+    """Kill a central and its node, which starts it again; returns when, in seconds since 1970."""
+    node.kill()
+    killed = time.time()
+    central.kill()
+    node.start()
+    wait_until(lambda: started(central) > killed, "the central is started again")
+    return started(central)
+
+
+def started(container: Container) -> float:
+    """Return when a container was started, in seconds since 1970; 0 if it is not there."""
+    try:
+        at = containers.docker("inspect", "--format", "{{.State.StartedAt}}", container.name)
+    except containers.DockerError:  # one takes the place of another
+        return 0.0
+    return datetime.fromisoformat(at.strip()).timestamp()
+
+
+def first_sent(log: str) -> float:
+    """Return when a central sent its first message, by its log."""
+    lines = [line.removeprefix(MARK) for line in log.splitlines() if line.startswith(MARK)]
+    entries = [entry for line in lines if (entry := Entry.read(line)) is not None]
+    return next(entry.at for entry in entries if entry.event == Stage.SENT)
+
+
 @pytest.mark.thorough
-@pytest.mark.parametrize("mode", ["direct", "bridge"])
+@MODES
 def test_a_central_that_is_killed_in_round_7_of_10_goes_on_there(
     plain: Collaboration, image_of: ImageOf, mode: str
 ) -> None:
@@ -36,10 +75,7 @@ def test_a_central_that_is_killed_in_round_7_of_10_goes_on_there(
     )
     for number in range(1, _KILLED_IN + 1):
         run.journals.await_training(_SOUTH, number)
-    node = plain.nodes[_NORTH]
-    node.kill()
-    run.central_container().kill()
-    node.start()
+    back = kill_with_node(plain.nodes[_NORTH], run.central_container())
     run.journals.release(_SOUTH, _KILLED_IN)
     outcome = run.outcome()
     assert outcome["status"] == "completed"
@@ -47,3 +83,31 @@ def test_a_central_that_is_killed_in_round_7_of_10_goes_on_there(
     assert [[each["value"] for each in answer] for answer in answers] == undisturbed()
     assert_trained_once(run.journals, _ROUNDS * 2)
     assert "answered from the journal" in run.log
+    print(f"{mode} mode: back at work {first_sent(run.log) - back:.1f} s after its start")
+
+
+@pytest.mark.thorough
+@MODES
+def test_the_demo_app_ends_with_the_same_model_when_its_central_was_killed_in_round_7_of_10(
+    plain: Collaboration, image_of: ImageOf, natively: Natively, tmp_path: Path, mode: str
+) -> None:
+    config = {
+        "num_server_rounds": _ROUNDS,
+        "model": Path("model.pt"),
+        "result": Path("result.npz"),
+    }
+    output = tmp_path / "output"
+    run = start(
+        *("submit", image_of("digits"), "--output", str(output), "--mode", mode),
+        *(*organizations(plain, 2), "--run-config", run_config(**config, num_stations=2)),
+        log=tmp_path / "log",
+        environment=login(plain),
+    )
+    in_round_7 = f"[ROUND {_KILLED_IN}/{_ROUNDS}]"
+    wait_until(lambda: in_round_7 in run.log.read_text(), "round 7 begins", RUN_SECONDS)
+    node = plain.nodes[_NORTH]
+    running = [each for each in node.containers() if each.running]
+    kill_with_node(node, min(running, key=lambda each: each.run))
+    finish(run, RUN_SECONDS)
+    assert run.exit_code == 0, run.log_tail(40)
+    assert read(output / "result.npz") == natively("digits", config)

@@ -42,9 +42,9 @@ def main(container: Container, task: Payload) -> None:
         part.replace(message.instruction)
     try:
         answer = _await_answer(job, message, call.timeout)
+        payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
     finally:
         message.instruction.unlink(missing_ok=True)
-    payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
     if not container.platform.loses_results:
         message.missing.unlink(missing_ok=True)
     # One line, at the end: for each the server writes the task's row anew, input and all.

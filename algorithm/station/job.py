@@ -7,7 +7,7 @@
     instance                         names this folder, at a station that stays
     host.lock                        held by the host while it lives
     messages/<message id>/
-        instruction.bundle           what the courier left for the host
+        instruction.bundle           what the courier left for the host, until it has the answer
         reply.complete               the answer, before the station lets it go
         reply.bundle                 the answer; kept until the next message, for repetitions
         missing.bundle               "these objects I do not hold": nothing was started
@@ -176,9 +176,14 @@ class Job:
             self._message(folder.name).forget_instruction()
 
     def forget_answered_but(self, message: Message) -> None:
-        """Make room: a station has one message at a time, so older replies have arrived."""
+        """Make room: a station has one message at a time, so older replies have arrived.
+
+        But where an instruction is still there, its courier has yet to take the reply. It may be
+        the other message that is the older one: its courier was killed, or came late.
+        """
         for folder in self._messages.iterdir():
-            if folder != message.folder and self._message(folder.name).reply.exists():
+            other = self._message(folder.name)
+            if folder != message.folder and other.reply.exists() and not other.instruction.exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
     def forget_older(self, seconds: float) -> None:

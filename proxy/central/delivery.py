@@ -348,7 +348,7 @@ class Delivery:
         """Fix the reply and push it; if the SuperLink refuses it, push an error reply instead."""
         self._advance(answered)
         with suppress(FleetError):  # else it comes again, and is known to have its answer
-            self._drain.confirm()
+            self._drain.discard()
         try:
             self._push(answered)
         except Exception as error:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,20 @@ def test_the_reply_stays_for_a_repetition_and_the_instruction_does_not(
     host(lambda message: appear(message.reply, b"the reply"))
     assert errand.run() == errand.run() == b"the reply"
     assert not errand.message.instruction.exists()
+
+
+def test_a_reply_is_not_taken_away_before_its_courier_has_it(
+    errand: Errand, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = payload.write_answer
+
+    def write_late(*arguments: Any) -> None:
+        errand.job.forget_answered_but(errand.job.message("another"))
+        write(*arguments)
+
+    monkeypatch.setattr(payload, "write_answer", write_late)
+    host(lambda message: appear(message.reply, b"the reply"))
+    assert errand.run() == b"the reply"
 
 
 def test_two_couriers_with_the_same_message_do_not_damage_it(
