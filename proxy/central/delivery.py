@@ -247,6 +247,7 @@ class Delivery:
     def _carry(self, opened: ExitStack, message_id: str, path: Path) -> Bundle:
         """Exchange bundles with the station; returns its answer."""
         instruction, reply = self._instruction, self._station.folder / "reply.bundle"
+        reply.unlink(missing_ok=True)  # what a power cut left may be a name of a journal's reply
         about = instruction.metadata
         task = self._past.task if self._past.message_id == message_id else ""
         with self._measured("carry"):

@@ -36,7 +36,7 @@ class Mailbox:
         """Leave a letter."""
         self._world.scheduler.tell(f"sends a {letter.name}")
         content, faults, chance = letter.read_bytes(), self._world.faults, self._chance
-        fails_after = self._reach()
+        fails_after = self._withdraw() if letter.name == "withdrawal.letter" else self._reach()
         if self._world.troubled and chance() < faults.dropped:
             self._world.cost(f"the lane of {self._station} loses a letter")
         else:
@@ -85,7 +85,7 @@ class Mailbox:
 
     def wipe(self) -> None:
         """Remove what was sent from here."""
-        self._reach()
+        self._withdraw()
         self._outgoing.letters.clear()
 
     def check(self) -> None:
@@ -93,6 +93,14 @@ class Mailbox:
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
+
+    def _withdraw(self) -> bool:
+        """Reach the store for what ends a message; who does not reach it cannot be blamed."""
+        end = self._world.scheduler.current.process, self._station
+        self._world.truth.cut_off.add(end)
+        fails_after = self._reach()
+        self._world.truth.cut_off.discard(end)
+        return fails_after
 
     def _reach(self) -> bool:
         """Reach the store; returns whether the call fails after it did what it is for."""

@@ -132,8 +132,13 @@ def _look_for_work(world: World) -> None:
     """Look at what goes on a moment after the central was stopped."""
     truth, superlink = world.truth, world.superlink
     for message_id, process in truth.pulled_by.items():
-        # To withdraw a message takes a file: without room it is trained until its deadline.
-        withdrawn = not (process.bound_to_die or world.was_full("central"))
+        # To withdraw a message takes a file: without room it is trained until its deadline. So it
+        # is if the lane was cut when its central was stopped: who comes next knows nothing of it.
+        withdrawn = not (
+            process.bound_to_die
+            or (process, truth.trained.get(message_id, "")) in truth.cut_off
+            or world.was_full("central")
+        )
         if withdrawn and message_id in truth.training:
             raise_soon(world, f"message {message_id:.6} is trained, and nobody wants the answer")
         if not (
