@@ -58,7 +58,6 @@ def attached(federation: Federation, folder: Path, *kill: str) -> Iterator[Proce
     "release",
     [
         "",
-        pytest.param("1.15.2", marks=pytest.mark.thorough),
         pytest.param("1.22.0", marks=pytest.mark.thorough),
         pytest.param("1.32.0", marks=pytest.mark.thorough),
     ],
@@ -66,13 +65,13 @@ def attached(federation: Federation, folder: Path, *kill: str) -> Iterator[Proce
 def test_attach_that_is_killed_between_any_two_events_has_each_message_answered_once(
     flower: Flower, tmp_path: Path, release: str
 ) -> None:
+    """For older releases see the unit tests: there is no app of theirs that marks its trainings."""
     moments = _MOMENTS if release else _MOMENTS[::3]
     flower = installed(release) if release else flower
     result, trained = tmp_path / "result.json", tmp_path / "journal-of-faults"
     with superlink(flower, tmp_path / "superlink") as federation:
-        app = "legacy" if release == "1.15.2" else "faults"
         submission = federation.submit(
-            app,
+            "faults",
             result=result,
             journal=trained,
             pid_dir=tmp_path,

@@ -92,12 +92,25 @@ def await_moment(course: Course, kills: list[Kill], chance: Random) -> str:
             return f"{records} records later"
         time.sleep(_LOOK_SECONDS)
     if by_records and not course.over:
-        raise Broken(f"nothing happens any more:\n{course.log()}")
+        raise _stuck(course, kills)
     return f"after {seconds:.1f} s"
 
 
 def _records(course: Course) -> int:
     return course.journal.read_bytes().count(b"\n") if course.journal.exists() else 0
+
+
+class _Lost(Exception):
+    """A message was lost where that may be: docs/guarantees.md says so."""
+
+
+def _stuck(course: Course, kills: list[Kill]) -> Exception:
+    """Return what to raise when nothing happens any more."""
+    centrals = [each for each in kills if each.kind == "central"]
+    if not centrals or not course.idle:
+        return Broken(f"nothing happens any more:\n{course.log()}")
+    centrals[-1].message_lost = True
+    return _Lost()
 
 
 def kill(course: Course, when: str, chance: Random) -> Kill | None:
@@ -143,7 +156,7 @@ def disturb(course: Course, chance: Random) -> list[Kill]:
         while not course.over:
             go_on(course, kills)
             if time.monotonic() > give_up:
-                raise Broken(f"the run hangs:\n{course.log()}")
+                raise _stuck(course, kills)
             time.sleep(0.05)
         course.trained.check()
         if course.failed:
@@ -157,6 +170,8 @@ def disturb(course: Course, chance: Random) -> list[Kill]:
             check_result(course.result, course.rounds, kills, course.central_may_cost)
     except Broken as broken:
         raise Broken(f"{broken}{told(kills)}") from None
+    except _Lost:
+        course.trained.check()
     finally:
         course.stop()
         ended = all_ended()

@@ -1,5 +1,6 @@
 """Runs on this machine, and what an operator does for them: start again what has ended."""
 
+import json
 import os
 import time
 from abc import ABC, abstractmethod
@@ -88,6 +89,11 @@ class Course(ABC):
     @property
     def failed(self) -> bool:
         """Whether it has ended otherwise than well."""
+        return False
+
+    @property
+    def idle(self) -> bool:
+        """Whether the central has nothing left to do, as far as its journal knows."""
         return False
 
     def start_central(self) -> None:
@@ -211,3 +217,10 @@ class OnSuperLink(Course):
         """Whether it did not end well."""
         result = self.folder / "result.json"
         return self.over and (not result.exists() or self.result.count('"seconds"') < self.rounds)
+
+    @property
+    def idle(self) -> bool:
+        """Whether each message that was noted has its reply."""
+        records = [json.loads(line[9:]) for line in self.journal.read_text().splitlines()[1:]]
+        latest = {each["message"]: each["event"] for each in records if "message" in each}
+        return {"pushed", "dropped"} >= set(latest.values())

@@ -41,6 +41,8 @@ class Kill:
         The error replies that it cost.
     run_failed : bool
         Whether it ended the run for good.
+    message_lost : bool
+        Whether a message was handed out and nobody knows of it: it has to expire.
     """
 
     kind: str
@@ -49,12 +51,15 @@ class Kill:
     started_again: int = 0
     errors: int = 0
     run_failed: bool = False
+    message_lost: bool = False
 
     @property
     def outcome(self) -> str:
         """What came of it, in words."""
         if self.run_failed:
             return "the run failed, with an error that says so"
+        if self.message_lost:
+            return "a message was lost as it was pulled: it has to expire"
         words = ["started again, it went on where it was"] if self.started_again else []
         if self.errors:
             words.append("error replies" if self.errors > 1 else "an error reply")
