@@ -31,8 +31,15 @@ def found(pieces: Sequence[bytes], folder: Path) -> int:
     for path in folder.rglob("*"):
         if path.is_file() and path.stat().st_size:
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-                there |= {piece for piece in pieces if data.find(piece) >= 0}
+                there |= {
+                    piece for piece in pieces if any(data.find(form) >= 0 for form in forms(piece))
+                }
     return len(there)
+
+
+def forms(piece: bytes) -> Sequence[bytes]:
+    """Return how bytes may stand in a file: as they are, or as `noida-db` writes its JSON."""
+    return piece, ",".join(map(str, piece)).encode()
 
 
 def train(flower: Flower, lane: str, folder: Path, sealed: bool) -> None:
