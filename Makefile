@@ -76,8 +76,9 @@ test-examples: .venv/installed  ## all examples, natively, bridged and in direct
 test-compose: .venv/installed  ## compose.yml in real containers
 	CI=true $(BIN)/pytest integration_tests/test_compose.py -m ''
 
-test-lanes: .venv/installed  ## all of the lanes, and the line without the bridge: half an hour
-	$(BIN)/pytest integration_tests/test_lanes.py integration_tests/test_lanes_apart.py \
+test-lanes: .venv/installed  ## all of the lanes, and the line without the bridge: an hour and more
+	$(BIN)/pytest integration_tests/test_lanes.py integration_tests/test_lanes_faults.py \
+	    integration_tests/test_lanes_sealed.py integration_tests/test_lanes_apart.py \
 	    integration_tests/test_direct_line.py integration_tests/test_kafka.py \
 	    integration_tests/test_kafka_faults.py -m ''
 

@@ -16,6 +16,19 @@ from integration_tests.harness import (
     attached_federation,
     native_federation,
 )
+from integration_tests.stages import (
+    broker,
+    https_server,
+    kafka_topics,
+    local_folder,
+    s3,
+    s3_folder,
+    sftp_folder,
+    sshd,
+    stage,
+    webdav,
+    webdav_folder,
+)
 from integration_tests.vantage6.apps import image_of
 from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage6
 from integration_tests.vantage6.runs import natively
@@ -28,17 +41,28 @@ from integration_tests.vantage6_5.fixtures import (
 )
 
 __all__ = [  # fixtures, too
+    "broker",
     "encrypted",
     "encrypted_5",
+    "https_server",
     "image_of",
     "image_of_5",
+    "kafka_topics",
+    "local_folder",
     "natively",
     "plain",
     "plain_5",
     "probe",
     "probe_5",
+    "s3",
+    "s3_folder",
+    "sftp_folder",
+    "sshd",
+    "stage",
     "vantage6",
     "vantage6_5",
+    "webdav",
+    "webdav_folder",
 ]
 
 

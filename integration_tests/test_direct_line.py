@@ -18,15 +18,15 @@ from proxy.system.process import Process
 
 pytestmark = pytest.mark.thorough
 PAGE = Path(__file__).parents[1] / "docs" / "lanes.md"
-_NGINX, _MODULE = "/usr/sbin/nginx", "/usr/lib/nginx/modules/ngx_stream_module.so"
+NGINX, NGINX_STREAM = "/usr/sbin/nginx", "/usr/lib/nginx/modules/ngx_stream_module.so"
 NAMES = ("station-1", "station-2")
 
 
 @contextmanager
 def pass_through(folder: Path, port: int, superlink: str) -> Iterator[None]:
     """The page's nginx, until the end: what comes at a port goes to the SuperLink as it is."""
-    needed(_NGINX, "Debian's nginx-light")
-    needed(_MODULE, "Debian's libnginx-mod-stream")
+    needed(NGINX, "Debian's nginx-light")
+    needed(NGINX_STREAM, "Debian's libnginx-mod-stream")
     (block,) = re.findall(r"```nginx\n(.+?)```", PAGE.read_text(), re.DOTALL)
     assert block.count("listen 443;") == block.count("proxy_pass 10.0.0.5:9092;") == 1
     config = block.replace("listen 443;", f"listen 127.0.0.1:{port};")
@@ -35,7 +35,7 @@ def pass_through(folder: Path, port: int, superlink: str) -> Iterator[None]:
     (folder / "nginx.conf").write_text(config)
     # A SuperLink of the tests lets nobody in but its own user.
     here = f"daemon off; pid {folder}/pid; error_log stderr; user {getpass.getuser()};"
-    command = [_NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", here]
+    command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", here]
     with served(command, f"127.0.0.1:{port}", folder / "log"):
         yield
 

@@ -4,9 +4,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -32,22 +32,31 @@ from proxy.system.process import Process
 
 _STAGES = (Stage.PULLED, Stage.DRAINED, Stage.SENT, Stage.ANSWERED, Stage.PUSHED)
 # Not before the journal heard that a message was pulled: then nobody knows of it.
-_MOMENTS = [(stage, moment) for stage in _STAGES for moment in ("before", "after")][1:]
+MOMENTS = [(stage, moment) for stage in _STAGES for moment in ("before", "after")][1:]
+
+
+ONE = ("--stations", "1")
 
 
 @contextmanager
-def attached(federation: Federation, folder: Path, *kill: str) -> Iterator[Process]:
+def attached(
+    federation: Federation,
+    folder: Path,
+    *kill: str,
+    stations: Sequence[str] = ONE,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Process]:
     """A station of a SuperLink, with a journal."""
     options = (
-        *("attach", "--superlink", federation.address, "--stations", "1"),
+        *("attach", "--superlink", federation.address, *stations),
         *("--flower-env", str(federation.flower.folder), "--journal", str(folder / "journal")),
     )
     log = folder / "attach.log"
     if kill:
         command = [sys.executable, "-m", "integration_tests.killed_at", *kill, *options]
-        process = Process(command, os.environ, log, grace=20.0)
+        process = Process(command, {**os.environ, **(variables or {})}, log, grace=20.0)
     else:
-        process = start(*options, log=log)
+        process = start(*options, log=log, environment=variables)
     try:
         yield process
     finally:
@@ -66,27 +75,39 @@ def test_attach_that_is_killed_between_any_two_events_has_each_message_answered_
     flower: Flower, tmp_path: Path, release: str
 ) -> None:
     """For older releases see the unit tests: there is no app of theirs that marks its trainings."""
-    moments = _MOMENTS if release else _MOMENTS[::3]
-    flower = installed(release) if release else flower
-    result, trained = tmp_path / "result.json", tmp_path / "journal-of-faults"
-    with superlink(flower, tmp_path / "superlink") as federation:
+    moments = MOMENTS if release else MOMENTS[::3]
+    answered_whenever_attach_dies(installed(release) if release else flower, tmp_path, moments)
+
+
+def answered_whenever_attach_dies(
+    flower: Flower,
+    folder: Path,
+    moments: Sequence[tuple[str, str]],
+    stations: Sequence[str] = ONE,
+    variables: Mapping[str, str] | None = None,
+) -> None:
+    """Have `attach` killed at each of the moments; see that each message is answered once."""
+    result, trained = folder / "result.json", folder / "journal-of-faults"
+    with superlink(flower, folder / "superlink") as federation:
         submission = federation.submit(
             "faults",
             result=result,
             journal=trained,
-            pid_dir=tmp_path,
+            pid_dir=folder,
             num_stations=1,
             num_server_rounds=len(moments) + 1,
             hold=f"0-{len(moments) + 1}",
         )
         for stage, moment in moments:
-            with attached(federation, tmp_path, stage, moment, "1") as bridge:
+            with attached(
+                federation, folder, stage, moment, "1", stations=stations, variables=variables
+            ) as bridge:
                 assert bridge.wait(PATIENCE_SECONDS), f"it did not die {moment} {stage}"
                 assert bridge.exit_code == 137, bridge.log_tail(40)
-        with attached(federation, tmp_path) as bridge:
-            hangs = tmp_path / f"0-{len(moments) + 1}"
+        with attached(federation, folder, stations=stations, variables=variables) as bridge:
+            hangs = folder / f"0-{len(moments) + 1}"
             wait_until(hangs.exists, "the ClientApp hangs")
-            (tmp_path / f"0-{len(moments) + 1}.go").touch()
+            (folder / f"0-{len(moments) + 1}.go").touch()
             finish(submission)
     assert submission.exit_code == 0, submission.log_tail(40)
     rounds = json.loads(result.read_text())["rounds"]
@@ -133,17 +154,21 @@ class Run:
     mode: str
     folder: Path
     config: dict[str, object]
+    options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def killed(self, *kill: str) -> None:
         """Run it until it kills itself."""
         command = [sys.executable, "-m", "integration_tests.killed_at", *kill, *self.command]
-        process = Process(command, os.environ, self.folder / "killed.log", grace=20.0)
+        variables = {**os.environ, **self.environment}
+        process = Process(command, variables, self.folder / "killed.log", grace=20.0)
         finish(process)
         assert process.exit_code == 137, process.log_tail(40)
 
     def resumed(self) -> str:
         """Run it to its end; returns what it printed."""
-        process = start(*self.command, log=self.folder / "resumed.log")
+        log = self.folder / "resumed.log"
+        process = start(*self.command, log=log, environment=self.environment)
         finish(process)
         assert process.exit_code == 0, process.log_tail(40)
         return process.log.read_text()
@@ -154,7 +179,7 @@ class Run:
         return [
             *("run", str(APPS / self.app), "--mode", self.mode),
             *("--run-config", run_config(**self.config)),
-            *("--resume", str(self.folder / "journal")),
+            *("--resume", str(self.folder / "journal"), *self.options),
         ]
 
 

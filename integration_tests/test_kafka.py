@@ -1,9 +1,9 @@
 """Kafka beside the lanes: what an operator makes, and events as records, on a broker."""
 
+import getpass
 import json
 import os
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,22 +12,19 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from algorithm.monitoring.entries import Entry
 from algorithm.monitoring.topic import EventTopic
-from integration_tests.harness import flower_v6
-from integration_tests.lanes import KAFKA_VARIABLE, Broker, kafka_broker
+from integration_tests.harness import flower_v6, free_port
+from integration_tests.lanes import KAFKA_VARIABLE, Broker, Tansu, needed, served
+from integration_tests.test_authentication import make_certificate
+from integration_tests.test_direct_line import NGINX, NGINX_STREAM
 from proxy.errors import UsageError
 from proxy.lanes.kafka import KafkaMailbox
 from proxy.lanes.mailbox import MailboxUnreachable
 from proxy.lanes.tests.mailboxes import letter, taken
+from proxy.tests.helpers import noise
 
 # Names a file with the settings of the user `north` at the Apache Kafka that KAFKA_VARIABLE names;
 # the settings there are those of its admin.
 STATION_VARIABLE = "FLOWER_V6_TEST_KAFKA_STATION"
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with kafka_broker(tmp_path_factory.mktemp("kafka") / "data") as broker:
-        yield broker
 
 
 def test_an_operator_has_topics_made_that_stations_use_at_once(
@@ -98,3 +95,37 @@ def test_who_does_not_speak_as_the_broker_wants_reaches_nothing(broker: Broker) 
         pytest.skip(f"needs an Apache Kafka with TLS or SASL: {KAFKA_VARIABLE} names none")
     with pytest.raises(MailboxUnreachable):
         KafkaMailbox(f"//{broker.address}/test", "north", at_station=True).check()
+
+
+def test_a_broker_behind_tls_is_reached_by_who_trusts_its_certificate(tmp_path: Path) -> None:
+    """Nginx ends TLS here: no broker of the tests speaks it itself."""
+    needed(NGINX, "Debian's nginx-light")
+    needed(NGINX_STREAM, "Debian's libnginx-mod-stream")
+    make_certificate(tmp_path)
+    broker = Tansu(tmp_path / "broker")
+    if not broker.ours:
+        pytest.skip(f"{KAFKA_VARIABLE} names the broker of these tests")
+    broker.behind = f"127.0.0.1:{free_port()}"
+    config = tmp_path / "nginx.conf"
+    config.write_text(
+        f"load_module {NGINX_STREAM}; events {{}} stream {{ server {{"
+        f" listen {broker.address} ssl; proxy_pass {broker.behind};"
+        f" ssl_certificate {tmp_path}/cert.pem; ssl_certificate_key {tmp_path}/key.pem; }} }}"
+    )
+    here = f"daemon off; pid {tmp_path}/pid; error_log stderr; user {getpass.getuser()};"
+    nginx = [NGINX, "-p", str(tmp_path), "-c", str(config), "-g", here]
+    properties = tmp_path / "client.properties"
+    properties.write_text(f"security.protocol=SSL\nssl.ca.location={tmp_path}/cert.pem\n")
+    broker.query = f"?properties={properties}"
+    with served(nginx, broker.address, tmp_path / "nginx.log"):
+        broker.start()
+        try:
+            url = broker.lane("north").removeprefix("kafka:")
+            central, station = (KafkaMailbox(url, "north", end) for end in (False, True))
+            central.send(letter(tmp_path, noise(3_000_000)))
+            assert taken(station, tmp_path) == noise(3_000_000)
+            properties.write_text("security.protocol=SSL\n")
+            with pytest.raises(MailboxUnreachable):
+                KafkaMailbox(url, "north", at_station=True).check()
+        finally:
+            broker.stop()

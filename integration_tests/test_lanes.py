@@ -1,11 +1,8 @@
 """Resident stations: what their lanes stand on keeps its promise, and apps end as natively."""
 
-import os
 import shutil
-import signal
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,45 +12,27 @@ import pytest
 from algorithm.flower.environment import Flower
 from algorithm.tests.resident import Residents
 from integration_tests.harness import (
-    COMMAND,
     Direct,
     Federation,
-    alive,
     attached_federation,
-    descendants,
-    finish,
-    free_port,
     native_federation,
     run_on,
     wait_until,
-    with_command_line,
 )
 from integration_tests.lanes import (
     KAFKA_VARIABLE,
     Broker,
     SshServer,
     Tansu,
-    environment,
     kafka_broker,
-    s3_server,
-    ssh_server,
-    webdav_server,
 )
-from integration_tests.test_failures import Disturbed
+from integration_tests.stages import EVERY, NAMES, Stage
 from integration_tests.test_results import arrays, values
-from proxy.fleet.messages import ErrorCode
 from proxy.lanes.folder import FolderMailbox
 from proxy.lanes.kafka import KafkaMailbox
 from proxy.lanes.mailbox import MailboxUnreachable
 from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
-from proxy.system.process import Process
 from proxy.tests.helpers import noise
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
-    with ssh_server(tmp_path_factory.mktemp("sshd") / "server") as server:
-        yield server
 
 
 @pytest.fixture
@@ -70,12 +49,6 @@ class TestSftp(MailboxContract):
         return sftp
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as settings:
-        yield settings
-
-
 class TestS3(MailboxContract):
     @pytest.fixture
     def made(self, s3: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Made:
@@ -85,24 +58,12 @@ class TestS3(MailboxContract):
         return lambda at_station: FolderMailbox(f"s3://{bucket}/lanes", "north", at_station)
 
 
-@pytest.fixture(scope="module")
-def webdav(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    with webdav_server(tmp_path_factory.mktemp("webdav")) as settings:
-        yield settings
-
-
 class TestWebdav(MailboxContract):
     @pytest.fixture
     def made(self, webdav: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Made:
         monkeypatch.setitem(fsspec.config.conf, "webdav", webdav)
         folder = uuid.uuid4().hex
         return lambda at_station: FolderMailbox(f"webdav://{folder}", "north", at_station)
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with kafka_broker(tmp_path_factory.mktemp("kafka") / "data") as broker:
-        yield broker
 
 
 class TestKafka(MailboxContract):
@@ -191,58 +152,6 @@ def test_a_server_whose_key_is_not_known_gets_nothing(
     assert not (sshd.folder / "share").exists()
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What a lane stands on.
-
-    Attributes
-    ----------
-    lane : str
-        Its URL.
-    environment : Mapping[str, str]
-        What processes at both ends need.
-    left : Callable[[], int]
-        How many letters lie there.
-    """
-
-    lane: str
-    environment: Mapping[str, str]
-    left: Callable[[], int]
-
-
-@pytest.fixture
-def local_folder(tmp_path: Path) -> Stage:
-    share = tmp_path / "share"
-    return Stage(f"folder:{share}", environment(), lambda: files_below(share))
-
-
-@pytest.fixture
-def sftp_folder(sshd: SshServer) -> Stage:
-    share = sshd.folder / "share"
-    shutil.rmtree(share, ignore_errors=True)
-    home = environment(HOME=str(sshd.home))
-    return Stage(f"folder:{sshd.url}", home, lambda: files_below(share))
-
-
-@pytest.fixture
-def kafka_topics(broker: Broker) -> Stage:
-    lane = broker.lane(*NAMES)
-    return Stage(lane, environment(), lambda: broker.records(lane, *NAMES))
-
-
-@pytest.fixture
-def https_server(tmp_path: Path) -> Stage:
-    """Nothing lies in between: letters are in the central's temporary folder."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    variables = environment(TMPDIR=str(temporary))
-    return Stage(f"https://127.0.0.1:{free_port()}", variables, lambda: files_below(temporary))
-
-
-def files_below(folder: Path) -> int:
-    return len([path for path in folder.rglob("*") if path.is_file()])
-
-
 @pytest.fixture
 def residents(flower: Flower, stage: Stage, tmp_path: Path) -> Iterator[Residents]:
     """Two resident stations, which run."""
@@ -251,20 +160,7 @@ def residents(flower: Flower, stage: Stage, tmp_path: Path) -> Iterator[Resident
         yield residents
 
 
-@pytest.fixture
-def stage(request: pytest.FixtureRequest) -> Stage:
-    made: Stage = request.getfixturevalue(request.param)
-    return made
-
-
-NAMES = ("north", "south", "west")
-ALL = ("local_folder", "sftp_folder", "kafka_topics", "https_server")
-STAGES = (
-    "local_folder",
-    pytest.param("sftp_folder", marks=pytest.mark.thorough),
-    pytest.param("kafka_topics", marks=pytest.mark.thorough),
-    pytest.param("https_server", marks=pytest.mark.thorough),
-)
+STAGES = [EVERY[0], *(pytest.param(each, marks=pytest.mark.thorough) for each in EVERY[1:])]
 
 
 @pytest.mark.parametrize("stage", STAGES, indirect=True)
@@ -292,7 +188,7 @@ def test_apps_end_as_natively_in_both_modes(
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("stage", ALL, indirect=True)
+@pytest.mark.parametrize("stage", EVERY, indirect=True)
 def test_secure_aggregation_and_exceptions_end_as_natively_in_both_modes(
     stage: Stage, flower: Flower, native: Federation, tmp_path: Path
 ) -> None:
@@ -318,86 +214,3 @@ def test_secure_aggregation_and_exceptions_end_as_natively_in_both_modes(
         for json in check(two, "raising", ".json", num_server_rounds=2):
             assert values(json) == values(raised)
     wait_until(lambda: stage.left() == 0, "nothing is left on the lane")
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("stage", ALL, indirect=True)
-def test_a_station_that_is_killed_in_training_costs_one_error_reply(
-    flower: Flower, stage: Stage, tmp_path: Path
-) -> None:
-    residents = Residents(tmp_path, stage.lane, ("north", "south"), flower.folder)
-    disturbed = Disturbed(tmp_path)
-    with residents.running(stage.environment) as stations:
-        run = Direct(flower, tmp_path, residents.options, stage.environment).submit(
-            "faults", **disturbed.config
-        )
-        disturbed.hanging_clientapp()
-        kill(stations["north"])
-        stations["north"] = residents.start("north", stage.environment)
-        finish(run)
-    disturbed.check(ErrorCode.MESSAGE_UNAVAILABLE)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("stage", ALL, indirect=True)
-def test_the_work_for_a_central_that_was_killed_ends_and_the_next_one_is_answered(
-    flower: Flower, stage: Stage, tmp_path: Path
-) -> None:
-    residents = Residents(tmp_path, stage.lane, ("north", "south"), flower.folder)
-    disturbed = Disturbed(tmp_path)
-    with residents.running(stage.environment):
-        direct = Direct(flower, tmp_path, residents.options, stage.environment)
-        run = direct.submit("faults", **disturbed.config)
-        hanging = disturbed.hanging_clientapp()
-        kill(run)
-        (result,) = run_on([direct], "stateful", ".json", num_server_rounds=1)
-        assert values(result)["evaluate"]["1"] == [2, 2]
-        assert not alive({hanging})
-    trained = [line.split()[0] for line in (tmp_path / "journal").read_text().splitlines()]
-    assert len(trained) == len(set(trained))
-    wait_until(lambda: stage.left() == 0, "nothing is left on the lane")
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("stage", ALL, indirect=True)
-def test_of_two_stations_with_one_name_key_and_lane_one_trains_and_both_ends_say_so(
-    flower: Flower, stage: Stage, tmp_path: Path
-) -> None:
-    residents = Residents(tmp_path, stage.lane, ("north", "south"), flower.folder)
-    twin = residents.file("twin")
-    twin.write_text(residents.file("north").read_text().replace('folder = "north"', 'folder = "t"'))
-    run = Direct(flower, tmp_path, residents.options, stage.environment)
-    with residents.running(stage.environment):
-        second = residents.start("twin", stage.environment)
-        (result,) = run_on([run], "stateful", ".json", num_server_rounds=3)
-        second.stop()
-    assert values(result)["evaluate"]["3"] == [6, 6]
-    there = [folder for folder in ("north", "t") if any((tmp_path / folder / "taken").iterdir())]
-    assert len(there) == 1
-
-
-@pytest.mark.parametrize("stage", ["sftp_folder"], indirect=True)
-def test_a_station_that_is_killed_in_training_while_its_lane_is_cut_costs_one_error_reply(
-    sshd: SshServer, flower: Flower, stage: Stage, tmp_path: Path
-) -> None:
-    residents = Residents(tmp_path, stage.lane, ("north", "south"), flower.folder)
-    disturbed = Disturbed(tmp_path)
-    with residents.running(stage.environment) as stations:
-        direct = Direct(flower, tmp_path, residents.options, stage.environment)
-        run = direct.submit("faults", **disturbed.config)
-        disturbed.hanging_clientapp()
-        sshd.stop()
-        kill(stations["north"])
-        stations["north"] = residents.start("north", stage.environment)
-        sshd.start()
-        finish(run)
-    disturbed.check(ErrorCode.MESSAGE_UNAVAILABLE)
-    assert "does not train twice" in str(disturbed.replies(2)[0])
-
-
-def kill(command: Process) -> None:
-    """End the command's own process at once, as a power cut does."""
-    for program in ("algorithm.cli", COMMAND):
-        for pid in with_command_line(descendants(command._popen.pid), program):
-            os.kill(pid, signal.SIGKILL)
-    command.stop()

@@ -59,8 +59,13 @@ class _Order:
         What the mailbox calls the letter.
     body : Path
         The bundle.
+    sending : bool
+        Whether the answer may be on the lane: an instruction that comes again from then on may mean
+        that it arrived there altered.
     replied : bool
         Whether the answer is on the lane.
+    again : bool
+        Whether it has to be sent again.
     unwanted : threading.Event
         Set when nobody wants the answer any more.
     """
@@ -68,7 +73,9 @@ class _Order:
     head: Head
     letter: str
     body: Path
+    sending: bool = False
     replied: bool = False
+    again: bool = False
     unwanted: threading.Event = field(default_factory=threading.Event)
 
 
@@ -170,7 +177,7 @@ class Resident:
                 if name := self._mailbox.receive(letter, _LOOK_SECONDS):
                     self._take(name, letter)
             except LetterRefused as error:
-                self._refuse(error.message)
+                self._refuse(error.named)
             except (BridgeError, OSError) as error:
                 log.warning("%s", error)
                 self._end.wait(_TROUBLE_PAUSE_SECONDS)
@@ -185,7 +192,7 @@ class Resident:
             head = self._seal.open(letter, body)
             self._check(head)
         except (LetterRefused, OSError) as error:
-            reason = error.message if isinstance(error, LetterRefused) else reason_of(error)
+            reason = error.named if isinstance(error, LetterRefused) else reason_of(error)
             for path in (body, letter):  # the disk may be full
                 path.unlink(missing_ok=True)
             self._refuse(reason)
@@ -253,7 +260,11 @@ class Resident:
     def _accept(self, order: _Order) -> bool:
         """Let an instruction wait for its turn; returns whether it is not there already."""
         with self._lock:
-            if order.head.exchange in self._wanted:
+            if order.head.sent_at <= self._newest:
+                came = Replayed("An instruction came again, or after a later one.")
+                log.info("message %.12s: %s", order.head.message_id, came.named)
+            if known := self._wanted.get(order.head.exchange):
+                known.again = known.sending
                 return False
             self._wanted[order.head.exchange] = order
             self._orders.put(order)
@@ -293,6 +304,10 @@ class Resident:
             return
         with self._lock:
             self._current = None
+            if order.again and not order.unwanted.is_set():
+                order.sending = order.replied = order.again = False
+                self._orders.put(order)
+                return
             del self._wanted[order.head.exchange]
         order.body.unlink(missing_ok=True)
 
@@ -374,6 +389,8 @@ class Resident:
         answered = message.reply if message.answered() else message.missing
         try:
             self._seal.close(head, answered, letter)
+            with self._lock:
+                order.sending = True
             self._until_sent(lambda: self._mailbox.send(letter), order.unwanted)
         finally:
             letter.unlink(missing_ok=True)

@@ -11,7 +11,6 @@ from algorithm.runs.keys import lane_keys_for
 from proxy.system.process import Process
 from proxy.tests.helpers import wait_until
 
-_PROGRAM = (sys.executable, "-E", "-P", "-m", "algorithm.cli")
 _SECONDS = 60.0
 
 
@@ -24,7 +23,11 @@ class Residents:
         The keys of all ends.
     prefix : tuple[str, ...]
         What the stations' commands begin with.
+    program : tuple[str, ...]
+        The command `flower-v6`.
     """
+
+    program: tuple[str, ...] = (sys.executable, "-E", "-P", "-m", "algorithm.cli")
 
     def __init__(self, folder: Path, lane: str, names: tuple[str, ...], flower: Path) -> None:
         self.folder = folder
@@ -69,7 +72,7 @@ class Residents:
         log = self.folder / f"{name}.log"
         before = log.read_text().count("is on lane") if log.exists() else 0
         process = Process(
-            [*self.prefix, *_PROGRAM, "station", str(self.file(name))],
+            [*self.prefix, *self.program, "station", str(self.file(name))],
             environment,
             log,
             grace=_SECONDS,

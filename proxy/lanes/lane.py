@@ -298,7 +298,7 @@ class _Line:
                 error = Replayed(
                     "A letter answers nothing that is under way; it is late or repeated."
                 )
-                log.info("station %s: %s", self._station, error.message)
+                log.info("station %s: a letter is passed over: %s", self._station, error.named)
             case _:
                 raise Misaddressed(f"A letter of kind {head.kind} is not for a central.")
 
@@ -334,7 +334,7 @@ class _Line:
         self._heard.set()
 
     def _refuse(self, error: LetterRefused) -> None:
-        log.warning("station %s: a letter is refused: %s", self._station, error.message)
+        log.warning("station %s: a letter is refused: %s", self._station, error.named)
         self._repeat(error)
 
     def _repeat(self, error: LetterRefused) -> None:

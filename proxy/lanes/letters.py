@@ -23,6 +23,11 @@ class LetterRefused(CarrierError):
 
     code = "letter-refused"
 
+    @property
+    def named(self) -> str:
+        """What is wrong with the letter, by the name that docs/lanes.md explains."""
+        return f"{self.code}: {self.message}"
+
 
 class Altered(LetterRefused):
     """A letter is not as its sender made it: changed, truncated, or put together from several."""

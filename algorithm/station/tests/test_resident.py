@@ -26,7 +26,7 @@ from proxy.errors import CarrierError
 from proxy.fleet.messages import ErrorCode
 from proxy.lanes import lane
 from proxy.lanes.lane import End, LaneCarrier
-from proxy.lanes.letters import Head, Kind
+from proxy.lanes.letters import Head, Kind, Seal
 from proxy.lanes.mailbox import MailboxUnreachable
 from proxy.lanes.sealing import Unsealed
 from proxy.lanes.testing import MemoryLane
@@ -74,7 +74,15 @@ class Working(SuperNodeInMemory):
 
 
 class Scene:
-    """A central, its lane, and a station with a folder that outlives it."""
+    """A central, its lane, and a station with a folder that outlives it.
+
+    Attributes
+    ----------
+    seals : tuple[Seal, Seal]
+        The central's, and the station's.
+    """
+
+    seals: tuple[Seal, Seal] = (Unsealed(), Unsealed())
 
     def __init__(
         self,
@@ -93,7 +101,9 @@ class Scene:
         self.cancelled = threading.Event()
         (folder / "central").mkdir()
         self.carrier = LaneCarrier(
-            {"north": End(self.memory.at_central(), Unsealed())}, Mode.BRIDGE, folder / "central"
+            {"north": End(self.memory.at_central(), self.seals[0])},
+            Mode.BRIDGE,
+            folder / "central",
         )
         if memory is None:
             self.carrier.prepare("north", 7)
@@ -113,7 +123,7 @@ class Scene:
             "north",
             Job(self.folder / "job"),
             self.memory.at_station(),
-            Unsealed(),
+            self.seals[1],
             self._starts,
             self.policy,
             self.warm,
