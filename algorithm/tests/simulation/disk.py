@@ -12,6 +12,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,12 @@ from algorithm.tests.simulation.scheduler import Machine, Process, Scheduler
 
 ROOT = "/simulated"
 _FIRST_DESCRIPTOR = 1 << 20
+
+
+@lru_cache(1 << 14)
+def _names_in(path: str) -> tuple[str, ...]:
+    """Return the names in a path below `ROOT`."""
+    return tuple(name for name in path[len(ROOT) :].split("/") if name)
 
 
 class File:
@@ -137,9 +144,7 @@ class Disk:
 
     def _find(self, path: str) -> File | Folder:
         entry: File | Folder = self._root
-        for name in path[len(ROOT) :].split("/"):
-            if not name:
-                continue
+        for name in _names_in(path):
             if not isinstance(entry, Folder):
                 raise NotADirectoryError(errno.ENOTDIR, "Not a directory", path)
             try:

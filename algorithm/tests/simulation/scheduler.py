@@ -287,3 +287,34 @@ class Lock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+class Event:
+    """What `threading.Event` makes in a simulation."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._is_set = False
+        self._waiting: list[Thread] = []
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        for thread in self._waiting:
+            self._scheduler.wake(thread)
+        self._waiting.clear()
+
+    def clear(self) -> None:
+        self._is_set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self._is_set or (timeout is not None and timeout <= 0):
+            return self._is_set
+        thread = self._scheduler.current
+        self._waiting.append(thread)
+        if not self._scheduler.wait(None if timeout is None else self._scheduler.now + timeout):
+            self._waiting.remove(thread)
+            return False
+        return True

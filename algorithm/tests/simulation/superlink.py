@@ -16,7 +16,7 @@ from proxy.testing import FakeSuperLink
 from proxy.transport.node_key import NodeKey
 
 _OFFLINE_SECONDS = 60.0
-_ANSWER_SECONDS = 0.02
+_ANSWER_SECONDS = 0.04
 _GIVES_UP_SECONDS = 2.0
 
 
@@ -88,7 +88,7 @@ class Network:
             world.cost("the answer to PullMessages is lost")
         if troubled:
             raise Unreachable(f"The SuperLink did not answer {method}: its answer is lost.")
-        world.scheduler.sleep(_ANSWER_SECONDS * chance.random())
+        world.scheduler.seam()
         return answer
 
     def use_key(self, key: NodeKey) -> None:
