@@ -209,9 +209,9 @@ def test_nothing_is_left_of_a_run_whose_central_function_is_ended(
             run.journals.await_training(station, 1)
         processes.update(*(each.processes() for each in lasting(run)))
     assert alive(processes)
-    admin = vantage6_5.administrator.robot("admin", plain_5.organizations[0], COLLABORATION_ADMIN)
-    as_admin = {"FLOWER_V6_USERNAME": admin.username, "FLOWER_V6_PASSWORD": admin.secret}
-    killed = flower_v6({**login(plain_5), **as_admin}, "kill", str(by_command.task))
+    killer = vantage6_5.administrator.robot("killer", plain_5.organizations[0], COLLABORATION_ADMIN)
+    as_killer = {"FLOWER_V6_USERNAME": killer.username, "FLOWER_V6_PASSWORD": killer.secret}
+    killed = flower_v6({**login(plain_5), **as_killer}, "kill", str(by_command.task))
     assert f"task {by_command.task} is killed" in killed.stdout, killed.stderr
     by_hq.kill()
     by_kernel.central_container().kill()
