@@ -7,6 +7,9 @@ PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed \
     .venv-vantage6-5/installed)
 UNITS := proxy algorithm
+# `compat` puts a line in a .pth file where setuptools else has every Python look for packages. Tests
+# start hundreds, and so does a run on this machine: one for each message.
+EDITABLE := --config-settings editable_mode=compat --editable
 
 # Tests start hundreds of Pythons, and each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -69,7 +72,7 @@ test-direct: .venv/installed  ## all of the direct mode, on five releases of Flo
 	$(BIN)/pytest integration_tests/test_direct.py -m ''
 
 test-examples: .venv/installed  ## all examples, natively, bridged and in direct mode: 15 minutes
-	$(BIN)/pip install --quiet --editable '.[test,examples]'
+	$(BIN)/pip install --quiet $(EDITABLE) '.[test,examples]'
 	$(BIN)/pytest integration_tests/test_examples.py -m ''
 
 # Besides Docker it needs docker-compose and a Prometheus.
@@ -127,14 +130,12 @@ protos-check: .venv-protos/installed
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet $(EDITABLE) '.[test]'
 	touch $@
 
-# `compat` puts a line in a .pth file where setuptools else has every Python look for packages: unit
-# tests start hundreds.
 .venv-dev/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-dev
-	$(DEV)/pip install --quiet --config-settings editable_mode=compat --editable '.[docs,lint,unit]'
+	$(DEV)/pip install --quiet $(EDITABLE) '.[docs,lint,unit]'
 	touch $@
 
 # What checks pages: axe-core for accessibility, and the W3C's validator.
