@@ -32,7 +32,7 @@ def main(container: Container, task: Payload) -> None:
         If there is no answer.
     """
     call = CourierCall.read(task.fields)
-    job = Job(container.job_folder(call.job))
+    job = Job(container.job_folder(call.job), settle=False)
     message = job.message(call.message_id)
     if not message.answered():
         # There may be two of us at the same time: a message that seems lost is brought again.

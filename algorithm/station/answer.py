@@ -139,7 +139,6 @@ def _have_answered(
         delivery = Delivery(bundle, fab, message.complete, job.objects.generation(), message.take)
         policy.check(delivery.run, delivery.app.content)
         answering = runtime(instruction.node_id)
-        job.settle()
         # Not before: a refused app is not kept.
         _keep(job, bundle, shared)
         answering.serve(delivery, instruction.deadline_seconds)

@@ -97,9 +97,12 @@ class Job:
     ----------
     folder : Path
         The job's temporary folder at this station; made if it is missing.
+    settle : bool
+        Whether to see once more that it survives a power cut, also if it is there: whoever made it
+        may have been killed before. Couriers leave that to those who answer messages.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settle: bool = True) -> None:
         self.folder = folder
         self.supernode_log = folder / "supernode.log"
         self.clientapp_log = folder / "clientapp.log"
@@ -108,19 +111,9 @@ class Job:
         self._messages = folder / "messages"
         self._taken = folder / "taken"
         self.objects = ObjectStore(folder / "cache")
-        self._settled = False
         for each in (self._messages, self._taken):
-            each.mkdir(parents=True, exist_ok=True)
-
-    def settle(self) -> None:
-        """See that the folder itself survives a power cut, before there is a mark in it.
-
-        Not every courier does, for it marks nothing: only whoever answers messages, once.
-        """
-        if not self._settled:
-            for each in (self._messages, self._taken):
+            if settle or not each.is_dir():
                 durable.make_folder(each)
-            self._settled = True
 
     @property
     def instance(self) -> str:

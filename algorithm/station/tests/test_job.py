@@ -20,18 +20,17 @@ def job(tmp_path: Path) -> Job:
     return Job(tmp_path / "job")
 
 
-def test_only_who_answers_messages_waits_for_the_disk(
+def test_a_courier_waits_for_the_disk_only_where_the_folder_is_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
-    job = Job(tmp_path / "job")
-    assert not synced
-    job.settle()
-    first = len(synced)
-    assert first
-    job.settle()
-    assert len(synced) == first
+    waits = []
+    for settle in (False, False, True):
+        synced.clear()
+        Job(tmp_path / "job", settle)
+        waits.append(bool(synced))
+    assert waits == [True, False, True]
 
 
 # Messages
