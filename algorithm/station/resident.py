@@ -121,7 +121,7 @@ class Resident:
         self._others: deque[str] = deque(maxlen=_MOST_OTHERS)
         self._mailbox, self._seal = mailbox, seal
         self._done = Done(mailbox)  # with letters that are no instructions
-        self._question: Head | None = None  # the central's last one, as long as it has no answer
+        self._question: Head | None = None  # or withdrawal, of the central's, without an answer
         self._starts, self._policy = starts, policy
         self._keep_warm = warm
         self._warm: Warm | None = None
@@ -209,7 +209,7 @@ class Resident:
             return
         if head.kind == Kind.WITHDRAWAL:
             self._withdraw(head)
-        if head.kind == Kind.PING:
+        if head.kind in (Kind.PING, Kind.WITHDRAWAL):
             self._question = head
         body.unlink(missing_ok=True)
         self._done.add(name)

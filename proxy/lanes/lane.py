@@ -190,7 +190,7 @@ class _Line:
     def _withdraw(self, waiting: _Waiting) -> None:
         """Tell the station that nobody wants its answer any more.
 
-        If that cannot be done now, it is done with each question, until one is answered.
+        It is told again with each question, until it says that it has heard that.
         """
 
         def tell() -> None:
@@ -199,7 +199,6 @@ class _Line:
 
         with self._sending:
             self._waiting, self._unwanted = None, waiting.name
-            self._new_question()  # who answers an older one need not have heard of it
         soon = Deadline.after(_TROUBLE_PAUSE_SECONDS)
         try:
             retrying(tell, self._ending, soon, MailboxUnreachable)
@@ -283,10 +282,11 @@ class _Line:
     def _heed(self, head: Head, body: Path) -> None:
         waiting = self._waiting
         match head.kind:
-            case Kind.PONG if head.exchange == self._asked:
+            case Kind.PONG if head.exchange in (self._asked, self._unwanted):
                 with self._sending:
-                    if head.exchange == self._asked:
-                        self._meet(head.instance)
+                    self._meet(head.instance)
+                    if head.exchange == self._unwanted:
+                        self._unwanted = ""
             case Kind.REPLY if waiting is not None and head.exchange == waiting.name:
                 self._seen = self._silent_since = time.monotonic()
                 if not waiting.arrived.is_set():
@@ -328,7 +328,7 @@ class _Line:
         now, (_, usual, _) = time.monotonic(), _ASK_SECONDS
         if self._ping:
             self._ping_due = now + usual
-        self._ping = self._unwanted = ""
+        self._ping = ""
         self._seen = self._silent_since = now
         self._instance = instance
         self._heard.set()

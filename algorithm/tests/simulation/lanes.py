@@ -7,7 +7,7 @@ something; and in harsh schedules a letter is lost.
 
 from pathlib import Path
 
-from algorithm.tests.simulation.scheduler import Thread
+from algorithm.tests.simulation.scheduler import Process, Thread
 from algorithm.tests.simulation.world import World
 from proxy.lanes.mailbox import MailboxUnreachable
 
@@ -39,6 +39,8 @@ class Mailbox:
         fails_after = self._withdraw() if letter.name == "withdrawal.letter" else self._reach()
         if self._world.troubled and chance() < faults.dropped:
             self._world.cost(f"the lane of {self._station} loses a letter")
+            if letter.name == "withdrawal.letter":
+                self._world.truth.cut_off.add(self._end)
         else:
             for _ in range(2 if chance() < faults.repeated and self._world.troubled else 1):
                 late = self._world.troubled and chance() < faults.late
@@ -96,11 +98,14 @@ class Mailbox:
 
     def _withdraw(self) -> bool:
         """Reach the store for what ends a message; who does not reach it cannot be blamed."""
-        end = self._world.scheduler.current.process, self._station
-        self._world.truth.cut_off.add(end)
+        self._world.truth.cut_off.add(self._end)
         fails_after = self._reach()
-        self._world.truth.cut_off.discard(end)
+        self._world.truth.cut_off.discard(self._end)
         return fails_after
+
+    @property
+    def _end(self) -> tuple[Process, str]:
+        return self._world.scheduler.current.process, self._station
 
     def _reach(self) -> bool:
         """Reach the store; returns whether the call fails after it did what it is for."""

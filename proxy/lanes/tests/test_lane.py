@@ -28,7 +28,7 @@ Answer = Callable[[Head, bytes], list[tuple[Head, bytes]]]
 def echo(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
     """Answer as a station does: an instruction with its own bytes."""
     match head.kind:
-        case Kind.PING:
+        case Kind.PING | Kind.WITHDRAWAL:
             return [(Head(Kind.PONG, head.station, head.exchange), b"")]
         case Kind.INSTRUCTION:
             answer = Head(Kind.REPLY, head.station, head.exchange, head.message_id)
@@ -38,7 +38,7 @@ def echo(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
 
 def only_present(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
     """Answer questions, and nothing else."""
-    return echo(head, body) if head.kind == Kind.PING else []
+    return echo(head, body) if head.kind in (Kind.PING, Kind.WITHDRAWAL) else []
 
 
 class Station:
@@ -249,6 +249,30 @@ def test_a_station_that_does_not_answer_in_time_is_told_to_stop(
     (withdrawn,) = scene.station.saw(Kind.WITHDRAWAL)
     (instruction,) = scene.station.saw(Kind.INSTRUCTION)
     assert withdrawn.exchange == instruction.exchange
+
+
+def test_a_withdrawal_that_is_lost_is_repeated_though_the_station_is_there(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
+    heard: list[str] = []
+
+    def answer(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
+        """Hear the third withdrawal only."""
+        if head.kind == Kind.WITHDRAWAL:
+            heard.append(head.exchange)
+            return only_present(head, body) if len(heard) > 2 else []
+        return only_present(head, body)
+
+    scene = scenes(answer)
+    with pytest.raises(CarrierError, match="did not answer"):
+        scene.exchange(timeout=0.3)
+    assert wait_until(lambda: len(heard) == 3)
+    before = len(scene.station.saw(Kind.PING))
+    assert wait_until(lambda: len(scene.station.saw(Kind.PING)) > before + 2)
+    (exchange,) = {*heard}
+    assert len(heard) == 3
+    assert exchange == scene.station.saw(Kind.INSTRUCTION)[0].exchange
 
 
 def test_a_withdrawal_is_repeated_until_the_station_is_heard_of(
