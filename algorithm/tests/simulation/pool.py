@@ -27,7 +27,7 @@ def outcomes(
     spawning = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, spawning, _settle, (prepare or nothing,))
     try:
-        yield from pool.map(_run, seeds, chunksize=_BATCH)
+        yield from pool.map(run, seeds, chunksize=_BATCH)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -37,14 +37,7 @@ def nothing() -> None:
 
 
 def _settle(prepare: Callable[[], None]) -> None:
+    """Let garbage be looked for more rarely: there is much of it, and little memory in it."""
     prepare()
     gc.freeze()
-    gc.disable()
-
-
-def _run(seed: int) -> Outcome:
-    """Run one, and let garbage be looked for rarely: there is much of it, but it is small."""
-    outcome = run(seed)
-    if seed % _BATCH == 0:
-        gc.collect()
-    return outcome
+    gc.set_threshold(20_000, 20, 20)
