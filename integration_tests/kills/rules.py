@@ -12,9 +12,7 @@ from pathlib import Path
 
 STATIONS = 2
 # What a station has: a kill costs one error reply, to the message at hand.
-_OF_A_STATION = frozenset(
-    {"host", "courier", "ClientApp", "SuperNode", "SuperNode's SuperExec", "node"}
-)
+_OF_A_STATION = frozenset({"host", "courier", "ClientApp", "SuperNode", "SuperNode's SuperExec"})
 # Nothing here takes so long: something was waited for that did not come.
 _LATE = re.compile(r"deadline|in time")
 
@@ -36,7 +34,7 @@ class Kill:
     at_round : int
         The last round that a station had begun to train.
     started_again : int
-        How often something had to be started again after it, by an operator or a node.
+        How often something had to be started again after it, by an operator.
     errors : int
         The error replies that it cost.
     run_failed : bool

@@ -34,12 +34,11 @@ class Table:
         self._rows.update((each.kind, title, each.outcome) for each in kills)
         print(f"{self.runs} ({title}), {self._killed} of {self._wanted}:{told(kills)}", flush=True)
 
-    def add_broken(self, title: str, broken: Broken, folder: Path | None = None) -> None:
+    def add_broken(self, title: str, broken: Broken, folder: Path) -> None:
         """Take a run in which a rule was broken."""
         self.runs += 1
         self._broken += 1
-        where = f", see {folder}" if folder else ""
-        print(f"BROKEN {self.runs} ({title}){where}: {broken}", flush=True)
+        print(f"BROKEN {self.runs} ({title}), see {folder}: {broken}", flush=True)
 
     def show(self) -> int:
         """Print it; returns the exit code."""

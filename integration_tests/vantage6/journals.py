@@ -33,11 +33,6 @@ class Journals:
         for folder in self._folders:
             folder.mkdir(parents=True)
 
-    @property
-    def files(self) -> list[Path]:
-        """What the stations write; a file is there once there was a training."""
-        return [folder / "journal" for folder in self._folders]
-
     def await_training(self, station: int, number: int) -> None:
         """Wait until a station trains in a round."""
         wanted = [str(station), str(number)]
