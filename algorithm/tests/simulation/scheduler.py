@@ -98,6 +98,7 @@ class Scheduler:
         self.on_kill: Callable[[Process], None] = lambda _: None
         self._ends = self.now + most_seconds
         self._main = getcurrent()
+        self._threads: list[Thread] = []
         self._ready: list[Thread] = []
         self._timers: list[tuple[float, int, Thread, int]] = []
         self._numbers = count(1)
@@ -127,6 +128,7 @@ class Scheduler:
         """Start a thread."""
         thread = Thread(self, process, target, name)
         process.threads.append(thread)
+        self._threads.append(thread)
         self._ready.append(thread)
         return thread
 
@@ -213,8 +215,15 @@ class Scheduler:
             self._main.switch()
 
     def close(self) -> None:
-        """Be over: whoever still waits goes no further."""
+        """Be over: whoever still waits ends.
+
+        Nobody else would end it: Python frees no greenlet that waits, and it holds all the world.
+        """
         self.over = True
+        for thread in self._threads:
+            if thread:
+                thread.throw()
+        self._threads.clear()
 
 
 class Thread(greenlet):
@@ -241,6 +250,8 @@ class Thread(greenlet):
         except GreenletExit:
             return
         except BaseException as error:
+            if scheduler.over:  # what was ended may not like it
+                return
             scheduler.failures.append(f"{self.process.name}/{self.name}: {error!r}")
             if scheduler.story is not None:
                 raise
