@@ -282,7 +282,7 @@ class _Line:
     def _heed(self, head: Head, body: Path) -> None:
         waiting = self._waiting
         match head.kind:
-            case Kind.PONG if head.exchange in (self._asked, self._unwanted):
+            case Kind.PONG if head.exchange and head.exchange in (self._asked, self._unwanted):
                 with self._sending:
                     self._meet(head.instance)
                     if head.exchange == self._unwanted:

@@ -1,5 +1,6 @@
 """The central's end of a lane: what it sends, and which answers it takes."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -141,6 +142,17 @@ def test_a_station_is_online_once_it_answered_that_it_is_there(
     scene.station.send((Head(Kind.PONG, "north", "another"), b""))
     scene.station.send((Head(Kind.PONG, "north", ping.exchange), b""))
     assert wait_until(lambda: scene.carrier.online("north"))
+
+
+def test_an_answer_that_names_no_question_does_not_make_a_station_online(
+    scenes: Callable[..., Scene], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    scene = scenes(lambda head, body: [])
+    assert wait_until(lambda: scene.station.saw(Kind.PING))
+    scene.station.send((Head(Kind.PONG, "north", ""), b""))
+    assert wait_until(lambda: "a letter is passed over" in caplog.text)
+    assert not scene.carrier.online("north")
 
 
 def test_a_question_that_is_lost_is_soon_repeated_and_any_copy_of_it_may_be_answered(
