@@ -42,6 +42,7 @@ simulate: .venv-dev/installed  ## N simulated runs (10000), each from a seed, wi
 test-simulation: .venv-dev/installed  ## that a simulation notices each of five rules, broken on purpose: five minutes
 	$(DEV)/pytest algorithm/tests/simulation -m '' --numprocesses 2
 
+kills: N = 300
 kills: .venv/installed  ## SIGKILL for N processes (300 is an hour) of runs on real Flower, from a SEED; what came of it
 	$(BIN)/python -m integration_tests.kills $(N) $(SEED)
 

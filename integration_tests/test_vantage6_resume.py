@@ -12,6 +12,7 @@ from integration_tests.test_vantage6_failures import assert_trained_once
 from integration_tests.vantage6 import containers
 from integration_tests.vantage6.apps import ImageOf
 from integration_tests.vantage6.command import RUN_SECONDS, login
+from integration_tests.vantage6.command import Collaboration as Either
 from integration_tests.vantage6.containers import Container
 from integration_tests.vantage6.faults import FaultsRun, replies
 from integration_tests.vantage6.node import Node
@@ -60,14 +61,11 @@ def first_sent(log: str) -> float:
     return next(entry.at for entry in entries if entry.event == Stage.SENT)
 
 
-@pytest.mark.thorough
-@MODES
-def test_a_central_that_is_killed_in_round_7_of_10_goes_on_there(
-    plain: Collaboration, image_of: ImageOf, mode: str
-) -> None:
+def run_in_round_7(collaboration: Either, image: str, mode: str) -> FaultsRun:
+    """Start a run, and wait until a station trains in round 7; it goes on when it is released."""
     run = FaultsRun(
-        plain,
-        image_of("faults"),
+        collaboration,
+        image,
         stations=(_NORTH, _SOUTH),
         hold=[(_SOUTH, _KILLED_IN)],
         config={"num-server-rounds": _ROUNDS},
@@ -75,13 +73,27 @@ def test_a_central_that_is_killed_in_round_7_of_10_goes_on_there(
     )
     for number in range(1, _KILLED_IN + 1):
         run.journals.await_training(_SOUTH, number)
-    back = kill_with_node(plain.nodes[_NORTH], run.central_container())
+    return run
+
+
+def assert_it_goes_on(run: FaultsRun) -> None:
+    """Release the station; check that the run ends as if nothing had happened."""
     run.journals.release(_SOUTH, _KILLED_IN)
     outcome = run.outcome()
     assert outcome["status"] == "completed"
     answers = [replies(outcome, number) for number in range(1, _ROUNDS + 1)]
     assert [[each["value"] for each in answer] for answer in answers] == undisturbed()
     assert_trained_once(run.journals, _ROUNDS * 2)
+
+
+@pytest.mark.thorough
+@MODES
+def test_a_central_that_is_killed_in_round_7_of_10_goes_on_there(
+    plain: Collaboration, image_of: ImageOf, mode: str
+) -> None:
+    run = run_in_round_7(plain, image_of("faults"), mode)
+    back = kill_with_node(plain.nodes[_NORTH], run.central_container())
+    assert_it_goes_on(run)
     assert "answered from the journal" in run.log
     print(f"{mode} mode: back at work {first_sent(run.log) - back:.1f} s after its start")
 
