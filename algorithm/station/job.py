@@ -12,6 +12,7 @@
         reply.bundle                 the answer; kept until the next message, for repetitions
         missing.bundle               "these objects I do not hold": nothing was started
         error                        the answer is an error: for the courier's log
+        wanted                       held by the couriers that wait for the answer
     taken/<message id>               a ClientApp has or had it: it must never be trained again
     cache/                           what need not be sent again, see `object_store`
     over                             the run has ended; only where the station cannot ask for that
@@ -29,7 +30,7 @@ from pathlib import Path
 
 from algorithm.station.object_store import ObjectStore
 from proxy.system import durable
-from proxy.system.locks import locked, try_lock
+from proxy.system.locks import locked, shared, try_lock
 
 
 class Message:
@@ -43,6 +44,7 @@ class Message:
         self.missing = folder / "missing.bundle"
         self.lock = folder / "lock"
         self._error = folder / "error"
+        self._wanted = folder / "wanted"
         self._taken = taken
 
     @property
@@ -84,6 +86,21 @@ class Message:
         """Remove the instruction, and an answer that was begun."""
         for path in (self.instruction, self.missing, *self.folder.glob("*.part")):
             path.unlink(missing_ok=True)
+
+    @contextmanager
+    def wanted(self) -> Iterator[None]:
+        """Be a courier that waits for the answer. There may be several, of several centrals."""
+        with shared(self._wanted):
+            yield
+
+    def forget_unwanted(self, keep_missing: bool) -> None:
+        """Remove what couriers left and what they are told, unless one still waits."""
+        with suppress(FileNotFoundError):
+            if lock := try_lock(self._wanted):
+                with lock:
+                    self.instruction.unlink(missing_ok=True)
+                    if not keep_missing:
+                        self.missing.unlink(missing_ok=True)
 
     def take(self) -> None:
         """Note that the ClientApp has it, for good: before it does."""

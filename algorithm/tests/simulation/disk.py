@@ -35,7 +35,8 @@ class File:
         self.number = number
         self.modified = now
         self.content = self.synced = b""
-        self.locked_by: Process | None = None
+        self.lock_holders: set[Process | None] = set()
+        self.lock_is_shared = False
 
     def sync(self) -> None:
         self.synced = self.content
@@ -311,15 +312,17 @@ class Disk:
         file = _File(self, entry, path, kind)
         return file if "b" in mode else io.TextIOWrapper(file, encoding or "utf-8", errors)
 
-    def try_lock(self, descriptor: int) -> bool:
+    def try_lock(self, descriptor: int, shared: bool) -> bool:
         """Lock a file for the process that runs, unless another has it locked."""
         entry, file = self._open[descriptor]
         assert isinstance(entry, File)
-        if entry.locked_by is not None and entry.locked_by.alive:
+        holders = {each for each in entry.lock_holders if each is not None and each.alive}
+        if holders and not (shared and entry.lock_is_shared):
             return False
-        entry.locked_by = self._scheduler.process
         assert file is not None
-        file.holds_lock = True
+        file.lock_holder = self._scheduler.process
+        entry.lock_holders = {*holders, file.lock_holder}
+        entry.lock_is_shared = shared
         return True
 
     def began_writing(self, file: "_File") -> None:
@@ -343,7 +346,7 @@ class _File(io.BytesIO):
         super().__init__(b"" if kind[0] == "w" else inode.content)
         self.inode = inode
         self.name = path
-        self.holds_lock = False
+        self.lock_holder: Process | None = None
         self._disk = disk
         self._number = 0
         self._writes = kind != "r"
@@ -377,8 +380,7 @@ class _File(io.BytesIO):
             self._disk.wrote(self)
         if self._number:
             self._disk.close_descriptor(self._number)
-        if self.holds_lock:
-            self.inode.locked_by = None
+        self.inode.lock_holders.discard(self.lock_holder)
         super().close()
 
 

@@ -159,14 +159,14 @@ def _paths(disk: Disk, scheduler: Scheduler) -> Iterator[tuple[Any, str, Callabl
 class _Flock:
     """Stands for the module `fcntl`."""
 
-    LOCK_EX, LOCK_NB = 2, 4
+    LOCK_SH, LOCK_EX, LOCK_NB = 1, 2, 4
 
     def __init__(self, disk: Disk, scheduler: Scheduler) -> None:
         self._disk, self._scheduler = disk, scheduler
 
     def flock(self, file: Any, how: int) -> None:
         """Lock a file, as the system does."""
-        while not self._disk.try_lock(file.fileno()):
+        while not self._disk.try_lock(file.fileno(), shared=bool(how & self.LOCK_SH)):
             if how & self.LOCK_NB:
                 raise BlockingIOError
             self._scheduler.sleep(0.5)
