@@ -29,7 +29,7 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 test: unit integration  ## all tests
 
 # Many wait for processes: hence more of us than cores. With CI set they try more inputs.
-unit: .venv-dev/installed  ## the unit tests: a minute and a half on two cores
+unit: .venv-dev/installed  ## the unit tests: a minute on two cores
 	$(DEV)/pytest $(UNITS) --numprocesses 4 --dist worksteal
 
 coverage: .venv-dev/installed  ## the unit tests, and what of the code they cover
