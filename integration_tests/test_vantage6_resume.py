@@ -16,13 +16,23 @@ from integration_tests.vantage6.command import Collaboration as Either
 from integration_tests.vantage6.containers import Container
 from integration_tests.vantage6.faults import FaultsRun, replies
 from integration_tests.vantage6.node import Node
+from integration_tests.vantage6.researcher import Researcher
 from integration_tests.vantage6.runs import Natively, organizations, read
 from integration_tests.vantage6.stack import Collaboration
 from proxy.central.events import Stage
 
 _ROUNDS, _KILLED_IN = 10, 7
 _NORTH, _SOUTH = range(2)
+# In bridge mode each of the demo's 20 steps takes half a minute on a machine that is busy, and
+# before them two images are built.
+pytestmark = pytest.mark.timeout(3600)
 MODES = pytest.mark.parametrize("mode", ["direct", "bridge"])
+
+
+@pytest.fixture(autouse=True)
+def _nothing_open(plain: Collaboration) -> None:
+    """End what earlier tests left open at nodes that they killed: they would start it again."""
+    Researcher(plain).kill_what_is_open()
 
 
 def undisturbed() -> list[list[float]]:
