@@ -74,7 +74,7 @@ def main() -> int:
 
 def _leave_error(path: Path, text: str, code: str, method: object) -> None:
     """Leave an error as the result, unless there is one already."""
-    with suppress(OSError):
+    with suppress(OSError, CarrierError):
         if not path.exists() or not path.stat().st_size:
             fields: dict[str, object] = {"error": text, "code": code}
             if method == _WITHOUT_DATA:

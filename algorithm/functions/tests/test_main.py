@@ -109,6 +109,14 @@ def test_an_error_is_the_logs_last_line_and_left_as_the_result(
     assert error_in(run.output) == str(error)
 
 
+def test_an_error_is_the_logs_last_line_also_where_no_result_can_be_left(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.output.symlink_to("/dev/full")
+    assert run.of(raising(CarrierError("The host died."))) == 1
+    assert capsys.readouterr() == ("flower-v6 | failed: The host died.\n", "")
+
+
 def test_what_an_error_quotes_is_cleaned_in_the_log_and_in_the_result(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
