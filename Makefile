@@ -14,7 +14,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 # Tests start hundreds of Pythons, and each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test unit coverage simulate kills integration lint format docs \
+.PHONY: help demo test unit coverage simulate kills kills-vantage6 integration lint format docs \
     test-compose test-direct test-lanes test-simulation test-vantage6 test-examples benchmark \
     benchmark-lanes benchmark-vantage6 fuzz compat compat-vantage6 tapes protos protos-check clean
 
@@ -45,6 +45,10 @@ test-simulation: .venv-dev/installed  ## that a simulation notices each of five 
 kills: N = 300
 kills: .venv/installed  ## SIGKILL for N processes (300 is an hour) of runs on real Flower, from a SEED; what came of it
 	$(BIN)/python -m integration_tests.kills $(N) $(SEED)
+
+kills-vantage6: N = 40
+kills-vantage6: .venv/installed .venv-vantage6/installed  ## the same for N containers and nodes (40 is an hour) of a real vantage6
+	$(BIN)/python -m integration_tests.kills.in_vantage6 $(N) $(SEED)
 
 # They mostly wait, so they run side by side; those that share a stack, one by one.
 integration: .venv/installed build/browser/installed $(VANTAGE6)  ## tests on real parts; on a real vantage6 where Docker runs

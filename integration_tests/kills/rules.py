@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STATIONS = 2
-# A SuperNode goes on without what starts its ClientApps: only the deadline ends the message.
-_SUPEREXEC = "SuperNode's SuperExec"
 # What a station has: a kill costs one error reply, to the message at hand.
-_OF_A_STATION = frozenset({"host", "courier", "ClientApp", "SuperNode", _SUPEREXEC})
+_OF_A_STATION = frozenset(
+    {"host", "courier", "ClientApp", "SuperNode", "SuperNode's SuperExec", "station's node"}
+)
 # Nothing here takes so long: something was waited for that did not come.
 _LATE = re.compile(r"deadline|in time")
+# Only the deadline ends a message then: a SuperNode goes on without what starts its ClientApps, and
+# vantage6 shows as active what a node that was killed knows nothing of.
+_MAKE_LATE = frozenset({"SuperNode's SuperExec", "station's node"})
 
 
 class Broken(Exception):
@@ -134,7 +137,7 @@ def _blame(reason: str, number: int, kills: Sequence[Kill], central_may_cost: in
     """Put an error reply down to the last kill before it that may have cost one."""
     late = _LATE.search(reason) is not None
     for kill in reversed(kills):
-        before = kill.at_round <= number and (not late or kill.kind.endswith(_SUPEREXEC))
+        before = kill.at_round <= number and (not late or kill.kind in _MAKE_LATE)
         if before and kill.errors < _may_cost(kill.kind, central_may_cost):
             kill.errors += 1
             return

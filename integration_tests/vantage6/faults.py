@@ -115,6 +115,10 @@ class FaultsRun:
         tasks = [task["id"] for task in self.subtasks]
         return [task for task in tasks if self._researcher.run(task)["finished_at"] is None]
 
+    def status(self, seconds: float = _RUN_SECONDS) -> str:
+        """Wait until the run has ended; returns what vantage6 says of its task."""
+        return self._researcher.end(self.task, seconds)
+
     def outcome(self, seconds: float = _RUN_SECONDS) -> dict[str, Any]:
         """Wait until the run has ended; returns its outcome."""
         self._researcher.end(self.task, seconds)

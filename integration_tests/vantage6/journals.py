@@ -33,6 +33,11 @@ class Journals:
         for folder in self._folders:
             folder.mkdir(parents=True)
 
+    @property
+    def files(self) -> list[Path]:
+        """The journals; there is none yet where nothing was trained."""
+        return [folder / "journal" for folder in self._folders]
+
     def await_training(self, station: int, number: int) -> None:
         """Wait until a station trains in a round."""
         wanted = [str(station), str(number)]
