@@ -7,9 +7,15 @@ PROTO_BIN := .venv-protos/bin
 VANTAGE6 := $(if $(shell docker version >/dev/null 2>&1 && echo yes),.venv-vantage6/installed \
     .venv-vantage6-5/installed)
 UNITS := proxy algorithm
+# `compat` puts a line in a .pth file where setuptools else has every Python look for packages. Tests
+# start hundreds, and so does a run on this machine: one for each message.
+EDITABLE := --config-settings editable_mode=compat --editable
 
-.PHONY: help demo test unit coverage simulate integration lint format docs test-compose \
-    test-direct test-lanes test-simulation test-vantage6 test-examples benchmark \
+# Tests start hundreds of Pythons, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test unit coverage simulate kills integration lint format docs \
+    test-compose test-direct test-lanes test-simulation test-vantage6 test-examples benchmark \
     benchmark-lanes benchmark-vantage6 fuzz compat compat-vantage6 tapes protos protos-check clean
 
 help:  ## this list
@@ -23,7 +29,7 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 test: unit integration  ## all tests
 
 # Many wait for processes: hence more of us than cores. With CI set they try more inputs.
-unit: .venv-dev/installed  ## the unit tests: a minute and a half on two cores
+unit: .venv-dev/installed  ## the unit tests: a minute on two cores
 	$(DEV)/pytest $(UNITS) --numprocesses 4 --dist worksteal
 
 coverage: .venv-dev/installed  ## the unit tests, and what of the code they cover
@@ -35,6 +41,10 @@ simulate: .venv-dev/installed  ## N simulated runs (10000), each from a seed, wi
 
 test-simulation: .venv-dev/installed  ## that a simulation notices each of five rules, broken on purpose: five minutes
 	$(DEV)/pytest algorithm/tests/simulation -m '' --numprocesses 2
+
+kills: N = 300
+kills: .venv/installed  ## SIGKILL for N processes (300 is an hour) of runs on real Flower, from a SEED; what came of it
+	$(BIN)/python -m integration_tests.kills $(N) $(SEED)
 
 # They mostly wait, so they run side by side; those that share a stack, one by one.
 integration: .venv/installed build/browser/installed $(VANTAGE6)  ## tests on real parts; on a real vantage6 where Docker runs
@@ -60,7 +70,7 @@ test-direct: .venv/installed  ## all of the direct mode, on five releases of Flo
 	$(BIN)/pytest integration_tests/test_direct.py -m ''
 
 test-examples: .venv/installed  ## all examples, natively, bridged and in direct mode: 15 minutes
-	$(BIN)/pip install --quiet --editable '.[test,examples]'
+	$(BIN)/pip install --quiet $(EDITABLE) '.[test,examples]'
 	$(BIN)/pytest integration_tests/test_examples.py -m ''
 
 # Besides Docker it needs docker-compose and a Prometheus.
@@ -118,14 +128,12 @@ protos-check: .venv-protos/installed
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet $(EDITABLE) '.[test]'
 	touch $@
 
-# `compat` puts a line in a .pth file where setuptools else has every Python look for packages: unit
-# tests start hundreds.
 .venv-dev/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-dev
-	$(DEV)/pip install --quiet --config-settings editable_mode=compat --editable '.[docs,lint,unit]'
+	$(DEV)/pip install --quiet $(EDITABLE) '.[docs,lint,unit]'
 	touch $@
 
 # What checks pages: axe-core for accessibility, and the W3C's validator.

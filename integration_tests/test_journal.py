@@ -67,7 +67,6 @@ def attached(
     "release",
     [
         "",
-        pytest.param("1.15.2", marks=pytest.mark.thorough),
         pytest.param("1.22.0", marks=pytest.mark.thorough),
         pytest.param("1.32.0", marks=pytest.mark.thorough),
     ],
@@ -75,6 +74,7 @@ def attached(
 def test_attach_that_is_killed_between_any_two_events_has_each_message_answered_once(
     flower: Flower, tmp_path: Path, release: str
 ) -> None:
+    """For older releases see the unit tests: there is no app of theirs that marks its trainings."""
     moments = MOMENTS if release else MOMENTS[::3]
     answered_whenever_attach_dies(installed(release) if release else flower, tmp_path, moments)
 
@@ -89,9 +89,8 @@ def answered_whenever_attach_dies(
     """Have `attach` killed at each of the moments; see that each message is answered once."""
     result, trained = folder / "result.json", folder / "journal-of-faults"
     with superlink(flower, folder / "superlink") as federation:
-        app = "legacy" if flower.release == "1.15.2" else "faults"
         submission = federation.submit(
-            app,
+            "faults",
             result=result,
             journal=trained,
             pid_dir=folder,

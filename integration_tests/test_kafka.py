@@ -97,6 +97,7 @@ def test_who_does_not_speak_as_the_broker_wants_reaches_nothing(broker: Broker) 
         KafkaMailbox(f"//{broker.address}/test", "north", at_station=True).check()
 
 
+@pytest.mark.thorough
 def test_a_broker_behind_tls_is_reached_by_who_trusts_its_certificate(tmp_path: Path) -> None:
     """Nginx ends TLS here: no broker of the tests speaks it itself."""
     needed(NGINX, "Debian's nginx-light")

@@ -3,6 +3,7 @@
 `test_vantage6_5_defects.py` shows each defect of 5.0.3 by itself; here a run meets them.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from integration_tests.harness import alive, wait_until
 from integration_tests.test_vantage6_failures import assert_trained_once, errors
 from integration_tests.vantage6.apps import ImageOf
 from integration_tests.vantage6.command import flower_v6, login
+from integration_tests.vantage6.containers import Container
 from integration_tests.vantage6.faults import FaultsRun
 from integration_tests.vantage6_5.cluster import Cluster
 from integration_tests.vantage6_5.node import Node
+from integration_tests.vantage6_5.registration import COLLABORATION_ADMIN
 from integration_tests.vantage6_5.researcher import Researcher
 from integration_tests.vantage6_5.stack import Collaboration, Stack
 from proxy.calls import Mode
@@ -87,7 +90,8 @@ def test_every_message_is_answered_once_while_its_node_loses_results(
     assert_trained_once(run.journals, messages)
     assert run.unfinished(), "no result was lost: nothing was tested"
     took = seconds_of(outcome)
-    assert max(took) < min(took) + _LOST_SECONDS
+    print(f"a message took {min(took):.1f} to {max(took):.1f} s, but for its ClientApp")
+    assert max(took) < min(took) + _LOST_SECONDS, sorted(took)
 
 
 @contextmanager
@@ -175,37 +179,48 @@ def test_what_is_killed_costs_one_reply_and_outages_none(
     assert_trained_once(run.journals, 5 * 2)
 
 
+def lasting(run: FaultsRun) -> list[Container]:
+    """Return the containers of a run in its first round, but for those that only ask."""
+    titles = itertools.product(("host", "train 1"), (_NORTH, _SOUTH))
+    return [run.central_container(), *(run.container(*each) for each in titles)]
+
+
 @pytest.mark.thorough
 def test_nothing_is_left_of_a_run_whose_central_function_is_ended(
-    plain_5: Collaboration, image_of_5: ImageOf
+    vantage6_5: Stack, plain_5: Collaboration, image_of_5: ImageOf
 ) -> None:
-    """By the user, and by the kernel: that is seen by whoever watches the run. No idle limit helps.
+    """By `flower-v6 kill`, by HQ, and by the kernel: that is seen by whoever watches the run.
 
-    `submit` watches, too.
+    No idle limit helps. `submit` watches, too.
     """
-    user, kernel = (
+    modes = (Mode.BRIDGE, Mode.DIRECT, Mode.BRIDGE)
+    by_command, by_hq, by_kernel = runs = [
         FaultsRun(
             plain_5,
             image_of_5("faults"),
             stations=(_NORTH, _SOUTH),
             hold=[(_NORTH, 1), (_SOUTH, 1)],
+            mode=mode,
         )
-        for _ in range(2)
-    )
+        for mode in modes
+    ]
     processes: set[int] = set()
-    for run in (user, kernel):
+    for run in runs:
         for station in (_NORTH, _SOUTH):
             run.journals.await_training(station, 1)
-        assert len(run.containers()) == 5
-        processes.update(*(each.processes() for each in run.containers()))
+        processes.update(*(each.processes() for each in lasting(run)))
     assert alive(processes)
-    user.kill()
-    kernel.central_container().kill()
-    watched = flower_v6(login(plain_5), "watch", str(kernel.task))
+    killer = vantage6_5.administrator.robot("killer", plain_5.organizations[0], COLLABORATION_ADMIN)
+    as_killer = {"FLOWER_V6_USERNAME": killer.username, "FLOWER_V6_PASSWORD": killer.secret}
+    killed = flower_v6({**login(plain_5), **as_killer}, "kill", str(by_command.task))
+    assert f"task {by_command.task} is killed" in killed.stdout, killed.stderr
+    by_hq.kill()
+    by_kernel.central_container().kill()
+    watched = flower_v6(login(plain_5), "watch", str(by_kernel.task))
     assert "North Hospital, South Hospital are told that it is over" in watched.stdout
     assert watched.returncode == 1
     wait_until(
-        lambda: not (user.containers() or kernel.containers() or alive(processes)),
+        lambda: not (any(run.containers() for run in runs) or alive(processes)),
         "nothing is left of the runs",
         _END_SECONDS,
     )

@@ -1,17 +1,17 @@
 """Which generation's contract a container has: it shows in its environment.
 
-Without a server's API, whose imports a courier must not wait for.
+Without a server's API, and without the other generation: a courier must not wait for imports.
 """
 
+import importlib
 from collections.abc import Mapping
 
 from proxy.platforms import VANTAGE6_5, platform_of
 from proxy.vantage6.container import Container
-from proxy.vantage6.v4.container import read as read_4
-from proxy.vantage6.v5.container import read as read_5
 
 # What the bridge starts on this machine has the contract of vantage6 4.
-_READERS = {VANTAGE6_5.variable: read_5}
+_USUAL_READER = "proxy.vantage6.v4.container"
+_READERS = {VANTAGE6_5.variable: "proxy.vantage6.v5.container"}
 
 
 def container_of(environment: Mapping[str, str]) -> Container:
@@ -22,4 +22,6 @@ def container_of(environment: Mapping[str, str]) -> Container:
     CarrierError
         If a variable is missing or not encoded as it should be.
     """
-    return _READERS.get(platform_of(environment).variable, read_4)(environment)
+    reader = _READERS.get(platform_of(environment).variable, _USUAL_READER)
+    container: Container = importlib.import_module(reader).read(environment)
+    return container

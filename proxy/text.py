@@ -127,6 +127,8 @@ class LogFormatter(logging.Formatter):
 
 def _plain(text: str) -> str:
     """Return a line without sequences, hidden characters and lone surrogates."""
+    if text.isascii() and text.isprintable() and "://" not in text:
+        return text  # as nearly all are, and a report cleans 100,000
     text = _SEQUENCE.sub(_content, text).expandtabs(4)
     text = _PASSWORD.sub(r"\1***@", _HIDDEN.sub("", text))
     try:

@@ -253,10 +253,16 @@ def _call(flower: Any, run: Any, message: Any, context: Any, kept: Path) -> Any:
     try:
         reply = client_app(message=message, context=context)
     except Exception:
-        _keep(kept, flower.context_to_proto(context).SerializeToString())
+        _keep(kept, _encoded_context(flower, context))
         raise
-    _keep(kept, flower.context_to_proto(context).SerializeToString())
+    _keep(kept, _encoded_context(flower, context))
     return reply
+
+
+def _encoded_context(flower: Any, context: Any) -> bytes:
+    """Return a Context's bytes: of equal ones the same, in whatever order their maps are."""
+    encoded: bytes = flower.context_to_proto(context).SerializeToString(deterministic=True)
+    return encoded
 
 
 def _kept(path: Path) -> tuple[bytes | None, bool]:
@@ -276,18 +282,32 @@ def _kept(path: Path) -> tuple[bytes | None, bool]:
 
 def _keep(path: Path, encoded: bytes) -> None:
     """Keep bytes in a file that is whole under its name, also after a power cut."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(hashlib.sha256(encoded).digest())
-        file.write(encoded)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    digest = hashlib.sha256(encoded).digest()
+    if _holds(path, digest, encoded):  # as with an app that keeps nothing
+        os.utime(path)  # still in use
+    else:
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            file.write(digest)
+            file.write(encoded)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    # Also if it is there: whoever wrote it may have been killed before it came to this.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _holds(path: Path, digest: bytes, encoded: bytes) -> bool:
+    """Whether a file has just these bytes; a large one is read only if its digest fits."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_DIGEST_BYTES) == digest and file.read() == encoded
+    except FileNotFoundError:
+        return False
 
 
 def _is_library(name: str) -> bool:

@@ -37,9 +37,11 @@ from proxy import strict_json
 from proxy.calls import Mode, job_of
 from proxy.carriers.vantage6 import MAX_TEXT_BYTES
 from proxy.central.journal import Journal
-from proxy.errors import AppError, UsageError
+from proxy.clock import Deadline
+from proxy.errors import AppError, ServerUnreachable, UsageError
 from proxy.generations import generation_of
 from proxy.platforms import Creator
+from proxy.retry import retrying
 from proxy.system import durable
 from proxy.system.locks import locked
 from proxy.system.process import Workspace
@@ -53,6 +55,8 @@ log = logging.getLogger(__name__)
 # The server stores a result as base64.
 _MAX_RESULT_BYTES = MAX_TEXT_BYTES // 4 * 3
 _LINGER_SECONDS = 3.0
+# A machine that starts again may start a central before the node through which it asks.
+_NODE_PATIENCE_SECONDS = 300.0
 # Whoever asks for a log takes 64 MiB of it (`proxy.vantage6.server`): hosts, to learn that the run
 # is over, and `watch`. A station that answers with many metrics fills it fast.
 _MOST_ENTRY_BYTES = 32 << 20
@@ -230,7 +234,13 @@ def _identity(server: Server, claims: Mapping[str, Any]) -> str:
     When the newest tasks are deleted, their numbers are given again, to jobs at any rate
     (vantage6 4.15, `server/model/task.py`, `next_job_id`). The new job finds the old one's folder.
     """
-    task = server.get(f"task/{claims['task_id']}")
+    deadline = Deadline.after(_NODE_PATIENCE_SECONDS)
+    task = retrying(
+        lambda: server.get(f"task/{claims['task_id']}"),
+        threading.Event(),
+        deadline,
+        ServerUnreachable,
+    )
     with server.understanding():
         return hashlib.sha256(str(task["created_at"]).encode()).hexdigest()[:16]
 

@@ -32,21 +32,21 @@ def main(container: Container, task: Payload) -> None:
         If there is no answer.
     """
     call = CourierCall.read(task.fields)
-    job = Job(container.job_folder(call.job))
+    job = Job(container.job_folder(call.job), settle=False)
     message = job.message(call.message_id)
-    if not message.answered():
-        # There may be two of us at the same time: a message that seems lost is brought again.
-        part = message.folder / f"instruction.{uuid.uuid4().hex}.part"
-        task.save_bundle(part)
-        message.missing.unlink(missing_ok=True)  # said of an earlier bundle
-        part.replace(message.instruction)
     try:
-        answer = _await_answer(job, message, call.timeout)
+        # There may be two of us at the same time: a message that seems lost is brought again, and
+        # a central that was killed leaves couriers behind.
+        with message.wanted():
+            if not message.answered():
+                part = message.folder / f"instruction.{uuid.uuid4().hex}.part"
+                task.save_bundle(part)
+                message.missing.unlink(missing_ok=True)  # said of an earlier bundle
+                part.replace(message.instruction)
+            answer = _await_answer(job, message, call.timeout)
+            payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
     finally:
-        message.instruction.unlink(missing_ok=True)
-    payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
-    if not container.platform.loses_results:
-        message.missing.unlink(missing_ok=True)
+        message.forget_unwanted(keep_missing=container.platform.loses_results)
     # One line, at the end: for each the server writes the task's row anew, input and all.
     print(f"message {message.message_id:.12} is {message.ending}", flush=True)
 

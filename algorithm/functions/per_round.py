@@ -40,9 +40,9 @@ def main(container: Container, task: Payload) -> None:
             )
             start = runtimes(call.mode, job, config, Path(folder), warm=False)
             _answer(job, message, policy.permitting(call.mode, start), policy)
-            message.instruction.unlink(missing_ok=True)
         answer_file = message.reply if message.answered() else message.missing
         payload.write_answer(container.output_file, answer_file, call.max_reply_bytes, task.linked)
+        message.instruction.unlink(missing_ok=True)
         if not container.platform.loses_results:
             message.missing.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from algorithm.monitoring.units import size
@@ -122,14 +123,21 @@ def rendered(template: str, **values: object) -> str:
             "A report needs Jinja2, which is not installed.",
             "Install it with: pip install 'flower-v6[report]'",
         ) from error
-    environment = jinja2.Environment(
+    page: str = _templates(jinja2).get_template(f"{template}.jinja").render(values)
+    return page
+
+
+@cache
+def _templates(jinja2: Any) -> Any:
+    """Return the templates; each is compiled when it is first used."""
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("algorithm.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    templates.filters |= {
         "breakable": _breakable,
         "seconds": words.seconds,
         "size": size,
@@ -139,8 +147,8 @@ def rendered(template: str, **values: object) -> str:
         "percent": words.percent,
         "setting": words.setting,
     }
-    environment.globals |= {"STAGES": STAGES, "SERVER": SERVER, "release": __version__}
-    return environment.get_template(f"{template}.jinja").render(values)
+    templates.globals |= {"STAGES": STAGES, "SERVER": SERVER, "release": __version__}
+    return templates
 
 
 def _breakable(path: str) -> Any:

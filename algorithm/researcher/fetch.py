@@ -11,6 +11,7 @@ from algorithm.monitoring.entries import MARK
 from algorithm.monitoring.outcome import Outcome
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import Researcher
+from algorithm.researcher.orphans import end_hosts
 from proxy import strict_json
 from proxy.errors import AppError, CarrierError, UsageError, Vantage6Error
 from proxy.vantage6.server import Server, TaskStatus
@@ -21,6 +22,8 @@ _REPORT = "run.json"
 
 def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen: Screen) -> None:
     """Write a task's outcome to a folder; a file that is there already is never replaced.
+
+    Hosts that a central left behind are told that it is over: nobody may have watched the run.
 
     Raises
     ------
@@ -41,6 +44,8 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
             f"Task {number} is {status.name}: it has no result before it ends.",
             f"Wait for its end with: flower-v6 watch {number}",
         )
+    if not status.completed:
+        end_hosts(researcher.server, number, screen)
     if researcher.collaboration.encrypted and creator != researcher.own.id:
         raise UsageError(
             f"The result of task {number} is encrypted for the organization that created the"

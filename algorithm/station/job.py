@@ -7,11 +7,12 @@
     instance                         names this folder, at a station that stays
     host.lock                        held by the host while it lives
     messages/<message id>/
-        instruction.bundle           what the courier left for the host
+        instruction.bundle           what the courier left for the host, until it has the answer
         reply.complete               the answer, before the station lets it go
         reply.bundle                 the answer; kept until the next message, for repetitions
         missing.bundle               "these objects I do not hold": nothing was started
         error                        the answer is an error: for the courier's log
+        wanted                       held by the couriers that wait for the answer
     taken/<message id>               a ClientApp has or had it: it must never be trained again
     cache/                           what need not be sent again, see `object_store`
     over                             the run has ended; only where the station cannot ask for that
@@ -29,7 +30,7 @@ from pathlib import Path
 
 from algorithm.station.object_store import ObjectStore
 from proxy.system import durable
-from proxy.system.locks import locked, try_lock
+from proxy.system.locks import locked, shared, try_lock
 
 
 class Message:
@@ -43,6 +44,7 @@ class Message:
         self.missing = folder / "missing.bundle"
         self.lock = folder / "lock"
         self._error = folder / "error"
+        self._wanted = folder / "wanted"
         self._taken = taken
 
     @property
@@ -85,6 +87,21 @@ class Message:
         for path in (self.instruction, self.missing, *self.folder.glob("*.part")):
             path.unlink(missing_ok=True)
 
+    @contextmanager
+    def wanted(self) -> Iterator[None]:
+        """Be a courier that waits for the answer. There may be several, of several centrals."""
+        with shared(self._wanted):
+            yield
+
+    def forget_unwanted(self, keep_missing: bool) -> None:
+        """Remove what couriers left and what they are told, unless one still waits."""
+        with suppress(FileNotFoundError):
+            if lock := try_lock(self._wanted):
+                with lock:
+                    self.instruction.unlink(missing_ok=True)
+                    if not keep_missing:
+                        self.missing.unlink(missing_ok=True)
+
     def take(self) -> None:
         """Note that the ClientApp has it, for good: before it does."""
         durable.mark(self._taken)
@@ -97,9 +114,12 @@ class Job:
     ----------
     folder : Path
         The job's temporary folder at this station; made if it is missing.
+    settle : bool
+        Whether to see once more that it survives a power cut, also if it is there: whoever made it
+        may have been killed before. Couriers leave that to those who answer messages.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settle: bool = True) -> None:
         self.folder = folder
         self.supernode_log = folder / "supernode.log"
         self.clientapp_log = folder / "clientapp.log"
@@ -109,7 +129,8 @@ class Job:
         self._taken = folder / "taken"
         self.objects = ObjectStore(folder / "cache")
         for each in (self._messages, self._taken):
-            durable.make_folder(each)
+            if settle or not each.is_dir():
+                durable.make_folder(each)
 
     @property
     def instance(self) -> str:
@@ -165,9 +186,14 @@ class Job:
             self._message(folder.name).forget_instruction()
 
     def forget_answered_but(self, message: Message) -> None:
-        """Make room: a station has one message at a time, so older replies have arrived."""
+        """Make room: a station has one message at a time, so older replies have arrived.
+
+        But where an instruction is still there, its courier has yet to take the reply. It may be
+        the other message that is the older one: its courier was killed, or came late.
+        """
         for folder in self._messages.iterdir():
-            if folder != message.folder and self._message(folder.name).reply.exists():
+            other = self._message(folder.name)
+            if folder != message.folder and other.reply.exists() and not other.instruction.exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
     def forget_older(self, seconds: float) -> None:

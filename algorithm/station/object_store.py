@@ -7,7 +7,6 @@ All containers of a job share it. It is bounded: the objects that were not used 
 first. Each is checked whenever it is read. Standard library only: couriers start quickly.
 """
 
-import hashlib
 import os
 import re
 import uuid
@@ -74,7 +73,7 @@ class ObjectStore:
         OSError
             If the folder cannot be written.
         """
-        if hashlib.sha256(content).hexdigest() != object_id:
+        if _sha256(content) != object_id:
             raise BundleError(f"Object {object_id} is not what its id says: it was altered.")
         if len(content) > self._max_bytes:
             raise BundleError(
@@ -95,7 +94,7 @@ class ObjectStore:
         path = self._folder / object_id
         try:
             content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() == object_id:
+            if _sha256(content) == object_id:
                 os.utime(path)  # it was used now
                 return content
             path.unlink(missing_ok=True)
@@ -135,3 +134,9 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except FileNotFoundError:
         return None
+
+
+def _sha256(content: bytes) -> str:
+    import hashlib  # noqa: PLC0415 - takes some milliseconds, and a courier never needs it
+
+    return hashlib.sha256(content).hexdigest()

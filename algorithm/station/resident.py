@@ -121,6 +121,7 @@ class Resident:
         self._others: deque[str] = deque(maxlen=_MOST_OTHERS)
         self._mailbox, self._seal = mailbox, seal
         self._done = Done(mailbox)  # with letters that are no instructions
+        self._question: Head | None = None  # or withdrawal, of the central's, without an answer
         self._starts, self._policy = starts, policy
         self._keep_warm = warm
         self._warm: Warm | None = None
@@ -171,6 +172,7 @@ class Resident:
         while not self._end.is_set():
             letter = self._folder / "arrived.letter"
             try:
+                self._answer_question()
                 self._done.tell()
                 if name := self._mailbox.receive(letter, _LOOK_SECONDS):
                     self._take(name, letter)
@@ -200,17 +202,17 @@ class Resident:
             body.unlink(missing_ok=True)
             self._leave(name, head)
             return
-        while self._others:  # whom they are for is gone: the central speaks to us now
-            self._mailbox.done(self._others[0])
-            self._others.popleft()
+        # Whom they are for is gone: the central speaks to us now.
+        self._done.note(*self._others)
+        self._others.clear()
         if head.kind == Kind.INSTRUCTION and self._accept(_Order(head, name, body)):
             return
         if head.kind == Kind.WITHDRAWAL:
             self._withdraw(head)
+        if head.kind in (Kind.PING, Kind.WITHDRAWAL):
+            self._question = head
         body.unlink(missing_ok=True)
         self._done.add(name)
-        if head.kind == Kind.PING:
-            self._send(self._head(Kind.PONG, head.exchange))
 
     def _leave(self, name: str, head: Head) -> None:
         """Leave a letter to another station of our name; only the central hears of us."""
@@ -222,7 +224,13 @@ class Resident:
             )
         self._others.append(name)
         if head.kind == Kind.PING:
-            self._send(self._head(Kind.PONG, head.exchange))
+            self._question = head
+
+    def _answer_question(self) -> None:
+        """Say that the station is there, if it was asked; raises if that has to be tried again."""
+        if self._question is not None:
+            self._send(self._head(Kind.PONG, self._question.exchange))
+            self._question = None
 
     def _head(self, kind: Kind, exchange: str, message_id: str = "", reason: str = "") -> Head:
         instance = self._instance

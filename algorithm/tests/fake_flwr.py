@@ -196,7 +196,7 @@ class ProtoContext:
 
     FromString = classmethod(lambda cls, encoded: cls(encoded))
 
-    def SerializeToString(self) -> bytes:  # noqa: N802 - as in protobuf
+    def SerializeToString(self, deterministic: bool) -> bytes:  # noqa: N802 - as in protobuf
         """Return the bytes."""
         return self.encoded
 
@@ -244,6 +244,9 @@ def clientapp(message: Message, context: Context) -> Message:
     context.count += 1
     match str(message.content).split():
         case ["count"]:
+            answer = str(context.count)
+        case ["keep"]:
+            context.count -= 1
             answer = str(context.count)
         case ["config"]:
             answer = str(context.node_config)

@@ -14,8 +14,9 @@ from proxy.system.process import Process
 
 Collaboration = stack_4.Collaboration | stack_5.Collaboration
 
-# Each message takes some seconds, most of them vantage6's, and tests run on busy machines.
-RUN_SECONDS = 1200.0
+# Each message takes some seconds, most of them vantage6's, and tests run on busy machines. It is
+# less than pytest's timeout, which ends a test without showing the run's log.
+RUN_SECONDS = 700.0
 
 
 def login(collaboration: Collaboration) -> dict[str, str]:

@@ -92,6 +92,18 @@ class Cluster:
             seconds = _GRACE_SECONDS if grace is None else grace
             Thread(target=self._end_pod, args=(thing, seconds), daemon=True).start()
 
+    def forget(self, run: int) -> None:
+        """Lose all that is known of a run, as a cluster does that is set up anew."""
+        # The job and its secret have the run's name, and its pods a name that begins with it.
+        job = f"vantage6-run-{run}"
+        with self.changed:
+            for kind, things in self.things.items():
+                self.things[kind] = {
+                    key: thing
+                    for key, thing in things.items()
+                    if not f"{key[1]}-".startswith(f"{job}-")
+                }
+
     def selected(self, kind: str, namespace: str, selector: str) -> list[Thing]:
         """Return the things whose labels are what a selector says, by name as from etcd."""
         wanted = dict(part.split("=", 1) for part in selector.split(",") if part)

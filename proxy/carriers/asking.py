@@ -6,6 +6,7 @@ the station never heard of is brought once more: it trains no message twice.
 """
 
 import logging
+import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,8 +27,10 @@ _SHARE = 0.05
 _MOST_REST_SECONDS = 30.0
 # The results of tasks that ask may be lost, too, several in a row on a busy node: another one is
 # started beside them, and whichever is heard first tells. The longer none is, the more rarely.
-_LOST_SECONDS = 4.0
+_LOST_SECONDS = 3.0
 _LOST_SHARE = 0.25
+# What ends at a node at regular times must not meet every question.
+_JITTER = (0.5, 1.25)
 # Server and node move a large message, and its answer, about so fast on a busy machine.
 _BYTES_PER_SECOND = 2_000_000
 # A function that has only just begun may not have its message yet.
@@ -134,7 +137,8 @@ class Asking:
                 self._due = now + _EVERY_SECONDS
                 return
         first = next(iter(self._asked.values()))
-        self._due = now + max(_LOST_SECONDS + self._moving, _LOST_SHARE * (now - first))
+        rest = max(_LOST_SECONDS, _LOST_SHARE * (now - first))
+        self._due = now + self._moving + rest * random.uniform(*_JITTER)  # noqa: S311 - no secret
 
     def _waits(self) -> bool:
         """Whether the last task that asks has not been started yet: its node may be offline."""

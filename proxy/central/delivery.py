@@ -247,6 +247,7 @@ class Delivery:
     def _carry(self, opened: ExitStack, message_id: str, path: Path) -> Bundle:
         """Exchange bundles with the station; returns its answer."""
         instruction, reply = self._instruction, self._station.folder / "reply.bundle"
+        reply.unlink(missing_ok=True)  # what a power cut left may be a name of a journal's reply
         about = instruction.metadata
         task = self._past.task if self._past.message_id == message_id else ""
         with self._measured("carry"):
@@ -348,7 +349,7 @@ class Delivery:
         """Fix the reply and push it; if the SuperLink refuses it, push an error reply instead."""
         self._advance(answered)
         with suppress(FleetError):  # else it comes again, and is known to have its answer
-            self._drain.confirm()
+            self._drain.discard()
         try:
             self._push(answered)
         except Exception as error:

@@ -1,6 +1,7 @@
 """Draining: all that belongs to one message, from the SuperLink into an instruction bundle."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from protos import bundle_pb2
@@ -10,7 +11,7 @@ from proxy.bundle import Bundle, BundleWriter
 from proxy.central.fabs import Fab
 from proxy.central.stations import Station, Terms
 from proxy.clock import Deadline
-from proxy.errors import BundleError
+from proxy.errors import BundleError, Cancelled, FleetError
 from proxy.fleet.messages import Instruction, parse
 from proxy.fleet.releases import Layout
 from proxy.retry import Answer, retrying
@@ -106,7 +107,7 @@ class Drain:
         with self._writer as writer:
             writer.add(pulled, instruction.data)
             if before is None or not self._copied(before, writer):
-                self._pull_objects(writer)
+                self._pull_objects(writer.add)
             self._finish(with_app)
         self._terms.memory.hold(self.path)
         self._ask(self.confirm)
@@ -117,6 +118,19 @@ class Drain:
         if not self.confirmed:
             self._link.confirm_message_received(about.run_id, about.message_id)
             self.confirmed = True
+
+    def discard(self) -> None:
+        """Confirm a message that is answered without having been drained.
+
+        First its objects are waited for. The ServerApp may still be sending them, and its run fails
+        if the SuperLink has forgotten the message meanwhile (flwr 1.41,
+        `supercore/inflatable/inflatable_utils.py`: ObjectPushError).
+        """
+        if not self.confirmed:
+            # They never came, an earlier central confirmed, or the bridge stops.
+            with suppress(FleetError, Cancelled):
+                self._pull_objects(lambda _, __: None)
+            self.confirm()
 
     def add_app(self) -> None:
         """Add the app to the bundle."""
@@ -147,13 +161,13 @@ class Drain:
                 writer.add(each, source.object(each))
         return True
 
-    def _pull_objects(self, writer: BundleWriter) -> None:
+    def _pull_objects(self, keep: Callable[[str, bytes], object]) -> None:
         """Fetch the message's objects."""
         run_id = self._instruction.metadata.run_id
         pull_objects(
             self._instruction.object_ids,
             lambda wanted: self._link.pull_object(run_id, wanted),
-            writer.add,
+            keep,
             self._terms.stop,
             self._deadline,
         )

@@ -357,9 +357,13 @@ class Journal:
         return {"reply": path.name}
 
     def _over(self, entry: Entry, stage: Stage, why: str = "") -> None:
-        self._note_of(entry, {"event": stage, "why": why}, sync=False)
+        try:
+            self._note_of(entry, {"event": stage, "why": why}, sync=False)
+        finally:
+            # Of a full disk, too: without the message a successor does not answer it again.
+            if not self.is_run:
+                self._pulled_of(entry.station).unlink(missing_ok=True)
         if not self.is_run:
-            self._pulled_of(entry.station).unlink(missing_ok=True)
             if entry.reply and not self._keep_replies:
                 (self._replies / entry.reply).unlink(missing_ok=True)
             self.history.forget(entry)

@@ -190,15 +190,23 @@ class Server:
 
     async def _stop(self) -> None:
         self._listening.close()
+        server = self._runner.server
+        transports = [each.transport for each in server.connections] if server else []
         await self._runner.cleanup()
         connections = asyncio.all_tasks() - {asyncio.current_task()}
         for task in connections:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
+        for transport in transports:
+            if transport is not None:
+                transport.abort()  # else TLS waits for the other end's goodbye
+        await asyncio.sleep(0)
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_END_SECONDS)
+        if not self._thread.is_alive():
+            self._loop.close()
         self._ending.close()
 
     # What stations call

@@ -24,8 +24,10 @@ from proxy.retry import retrying
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.25
-# How often a station is asked whether it is there: more rarely while it is not.
-_ASK_SECONDS = (10.0, 60.0)
+# How often a station is asked whether it is there: while it does not answer, while it does, and
+# when it has been silent for long.
+_ASK_SECONDS = (3.0, 10.0, 60.0)
+_SILENCE_SHARE = 0.5
 # After its last answer; some questions may be late.
 _PRESENT_SECONDS = 45.0
 _TROUBLE_PAUSE_SECONDS = 2.0
@@ -110,13 +112,15 @@ class _Line:
         self._waiting: _Waiting | None = None
         self._sent_at = 0
         self._ping = self._asked = ""  # the question without an answer, and the last one
+        self._asked_at = 0.0
+        self._unwanted = ""  # an exchange of which the station may not know that nobody wants it
         self._instance: str | None = None  # that of the station that the line speaks to
         self._heard = threading.Event()
         self._others: set[str] = set()
         self._wiped = False
         self._ping_due = 0.0
-        self._ping_pause, _ = _ASK_SECONDS
         self._seen = float("-inf")
+        self._silent_since = 0.0
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._listen, name=f"lane {station}", daemon=True)
 
@@ -127,6 +131,7 @@ class _Line:
     def start(self) -> None:
         """Begin to listen, unless that was done."""
         if self._thread.ident is None:
+            self._silent_since = time.monotonic()
             self._thread.start()
 
     def end(self) -> None:
@@ -183,15 +188,21 @@ class _Line:
         retrying(send, waiting.exchange.cancelled, waiting.deadline, MailboxUnreachable)
 
     def _withdraw(self, waiting: _Waiting) -> None:
-        """Tell the station that nobody wants its answer any more, if it can be told now."""
-        try:
+        """Tell the station that nobody wants its answer any more.
+
+        It is told again with each question, until it says that it has heard that.
+        """
+
+        def tell() -> None:
             with self._sending:
-                self._waiting = None
-                self._mailbox.wipe()
-                # Any question went with the rest; the next one wipes nothing, this letter neither.
-                self._ping, self._ping_due = "", time.monotonic() + self._ping_pause
-                self._send(Kind.WITHDRAWAL, waiting.name)
-        except (CarrierError, OSError) as error:
+                self._ask_now()
+
+        with self._sending:
+            self._waiting, self._unwanted = None, waiting.name
+        soon = Deadline.after(_TROUBLE_PAUSE_SECONDS)
+        try:
+            retrying(tell, self._ending, soon, MailboxUnreachable)
+        except (BridgeError, OSError) as error:
             log.warning("station %s may go on in vain: %s", self._station, error)
 
     def _send(self, kind: Kind, name: str) -> None:
@@ -228,21 +239,33 @@ class _Line:
 
     def _ask(self) -> None:
         """Ask the station whether it is there, if it is time. It answers while it trains, too."""
-        now = time.monotonic()
         with self._sending:
-            if now < self._ping_due:
-                return
-            shortest, longest = _ASK_SECONDS
-            # What got no answer, or is a predecessor's, shall not lie there for ever; but an
-            # instruction does.
-            waiting = self._waiting
-            if (waiting is None or not waiting.closed) and (self._ping or not self._wiped):
-                self._mailbox.wipe()
-                self._wiped = True
-            self._ping_pause = min(2 * self._ping_pause, longest) if self._ping else shortest
-            self._ping = self._asked = secrets.token_hex(16)
-            self._ping_due = now + self._ping_pause
-            self._send(Kind.PING, self._ping)
+            if time.monotonic() >= self._ping_due:
+                self._ask_now()
+
+    def _ask_now(self) -> None:
+        # What got no answer, or is a predecessor's, shall not lie there for ever; but an
+        # instruction does.
+        waiting, now = self._waiting, time.monotonic()
+        wipes = waiting is None or not waiting.closed
+        wipes = wipes and bool(self._ping or self._unwanted or not self._wiped)
+        # A question that is repeated keeps its name: whichever copy is answered, the station is
+        # there. An answer that comes much later says nothing.
+        if not self._ping or now - self._asked_at > _PRESENT_SECONDS:
+            self._new_question()
+        shortest, _, longest = _ASK_SECONDS
+        silent = now - self._silent_since
+        self._ping_due = now + min(max(shortest, _SILENCE_SHARE * silent), longest)
+        if wipes:
+            self._mailbox.wipe()
+            self._wiped = True
+        if self._unwanted:
+            self._send(Kind.WITHDRAWAL, self._unwanted)
+        self._send(Kind.PING, self._ping)
+
+    def _new_question(self) -> None:
+        self._ping = self._asked = secrets.token_hex(16)
+        self._asked_at = time.monotonic()
 
     def _take(self, letter: Path) -> None:
         body = self._folder / "arrived.bundle"
@@ -259,10 +282,13 @@ class _Line:
     def _heed(self, head: Head, body: Path) -> None:
         waiting = self._waiting
         match head.kind:
-            case Kind.PONG if head.exchange == self._asked:
-                self._meet(head.instance)
+            case Kind.PONG if head.exchange and head.exchange in (self._asked, self._unwanted):
+                with self._sending:
+                    self._meet(head.instance)
+                    if head.exchange == self._unwanted:
+                        self._unwanted = ""
             case Kind.REPLY if waiting is not None and head.exchange == waiting.name:
-                self._seen = time.monotonic()
+                self._seen = self._silent_since = time.monotonic()
                 if not waiting.arrived.is_set():
                     body.replace(waiting.exchange.reply)
                     waiting.arrived.set()
@@ -299,7 +325,12 @@ class _Line:
                 )
             )
         self._others.discard(instance)
-        self._ping, self._seen, self._instance = "", time.monotonic(), instance
+        now, (_, usual, _) = time.monotonic(), _ASK_SECONDS
+        if self._ping:
+            self._ping_due = now + usual
+        self._ping = ""
+        self._seen = self._silent_since = now
+        self._instance = instance
         self._heard.set()
 
     def _refuse(self, error: LetterRefused) -> None:

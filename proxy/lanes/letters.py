@@ -78,7 +78,8 @@ class Head:
         The station at the lane's end, whoever sends the letter.
     exchange : str
         Chosen by the central, at random: names an exchange, or a ping. The station's letter that
-        answers it says the same, so an answer to anything else is noticed.
+        answers it says the same, so an answer to anything else is noticed. A PONG answers a ping or
+        a withdrawal.
     message_id : str
         The message in the body.
     sent_at : int

@@ -115,8 +115,12 @@ class Done:
 
     def add(self, name: str) -> None:
         """Be done with a letter; raises as `tell`."""
-        self._names.append(name)
+        self.note(name)
         self.tell()
+
+    def note(self, *names: str) -> None:
+        """Be done with letters; the mailbox hears of it when it is told next."""
+        self._names += names
 
     def tell(self) -> None:
         """Tell the mailbox of all of them.

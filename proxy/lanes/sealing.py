@@ -228,7 +228,12 @@ def _shown(digest: bytes) -> str:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
-    """Write a file; if the body raises, there is none."""
+    """Write a new file; if the body raises, there is none.
+
+    One that is there is not written to: after a power cut it may be a second name of one that is
+    needed elsewhere.
+    """
+    path.unlink(missing_ok=True)
     try:
         with path.open("wb") as file:
             yield file

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.05
@@ -52,7 +53,13 @@ def _run(grace: float, fds: list[int], command: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: asked_to_end.append(number))
     signal.signal(signal.SIGCHLD, lambda *_: None)
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=fds, process_group=0)
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=fds,
+            process_group=0,
+            preexec_fn=_end_with_us if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads
+        )
     except OSError as error:
         print(f"cannot start {command[0]}: {error.strerror}", file=sys.stderr)
         return 127
@@ -69,6 +76,11 @@ def _run(grace: float, fds: list[int], command: list[str]) -> int:
     ended_as = _end_all(child.pid, grace)
     final = code if code is not None else ended_as
     return 128 - final if final < 0 else final
+
+
+def _end_with_us() -> None:
+    """Have this process, the command's, told to end when the keeper has ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _end_all(child: int, grace: float) -> int:

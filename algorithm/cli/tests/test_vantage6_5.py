@@ -165,6 +165,16 @@ def test_hosts_that_a_run_left_behind_are_told_that_it_is_over(
     wait_until(lambda: robot.ended == [(2, f"task{task}")])
 
 
+def test_hosts_that_a_run_left_behind_are_told_by_who_fetches_its_outcome(
+    robot: Robot, tmp_path: Path
+) -> None:
+    task = robot.has_run_that_the_kernel_ended()
+    code, shown = robot.runs("fetch", str(task), "--output", str(tmp_path / "output"))
+    assert code == 1
+    assert f"task {task} left hosts behind: Beta are told that it is over" in shown
+    wait_until(lambda: robot.ended == [(2, f"task{task}")])
+
+
 def test_a_run_that_ended_and_left_nothing_cannot_be_killed(robot: Robot) -> None:
     robot.runs("submit", IMAGE)
     code, shown = robot.runs("kill", "1")

@@ -18,13 +18,14 @@ from algorithm.monitoring.entries import MARK, Entry, read_entries
 from algorithm.monitoring.screen import Screen
 from algorithm.tests.fabs import MANIFEST
 from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_run
+from proxy import retry
 from proxy.errors import AppError, BridgeError, CarrierError, UsageError
 from proxy.fleet.metrics import Metrics
 from proxy.platforms import VANTAGE6_4
 from proxy.vantage6 import payload
 from proxy.vantage6.container import Container
 from proxy.vantage6.server import Organization
-from proxy.vantage6.v4.testing import FakeServer
+from proxy.vantage6.v4.testing import Failure, FakeServer
 
 ALPHA, BETA, GAMMA = (
     Organization(number, name, "") for number, name in enumerate(("Alpha", "Beta", "Gamma"), 1)
@@ -272,6 +273,15 @@ def test_a_later_run_that_vantage6_gives_the_same_numbers_is_a_run_of_its_own(
     task.created_at = "2026-01-31T11:00:00"
     set_run(function.flower, "echo second > model.npz", [COMPLETED])
     assert function.run({"supernodes": "per-round"})["files"] != first["files"]
+
+
+def test_a_function_that_is_started_before_its_node_waits_for_it(
+    function: Central, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "_PAUSE_SECONDS", (0.01, 0.01))
+    (task,) = function.fake.tasks
+    function.fake.fail_next(Failure.LOST, f"GET task/{task}", times=3)
+    assert function.run({"supernodes": "per-round"})["status"] == "completed"
 
 
 # The log

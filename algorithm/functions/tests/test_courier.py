@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,10 @@ SECONDS = 60.0
 class Errand:
     """A courier's container, with a bundle for message 1f."""
 
-    def __init__(self, folder: Path) -> None:
-        self.container = Container(folder / "input", folder / "output", folder / "job")
-        self.job = Job(folder / "job")
+    def __init__(self, folder: Path, shared_folder: Path) -> None:
+        folder.mkdir()
+        self.container = Container(folder / "input", folder / "output", shared_folder)
+        self.job = Job(shared_folder)
         self.message = self.job.message("1f")
         (folder / "bundle").write_bytes(b"the instruction")
         self._folder = folder
@@ -40,7 +42,7 @@ class Errand:
 
 @pytest.fixture
 def errand(tmp_path: Path) -> Errand:
-    return Errand(tmp_path)
+    return Errand(tmp_path / "courier", tmp_path / "job")
 
 
 Host = Callable[[Callable[[Message], object]], None]
@@ -98,6 +100,20 @@ def test_the_reply_stays_for_a_repetition_and_the_instruction_does_not(
     assert not errand.message.instruction.exists()
 
 
+def test_a_reply_is_not_taken_away_before_its_courier_has_it(
+    errand: Errand, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = payload.write_answer
+
+    def write_late(*arguments: Any) -> None:
+        errand.job.forget_answered_but(errand.job.message("another"))
+        write(*arguments)
+
+    monkeypatch.setattr(payload, "write_answer", write_late)
+    host(lambda message: appear(message.reply, b"the reply"))
+    assert errand.run() == b"the reply"
+
+
 def test_two_couriers_with_the_same_message_do_not_damage_it(
     errand: Errand, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +129,27 @@ def test_two_couriers_with_the_same_message_do_not_damage_it(
     monkeypatch.setattr(payload.Payload, "save_bundle", save_slowly)
     host(lambda message: appear(message.reply, b"to " + message.instruction.read_bytes()))
     assert errand.run() == b"to the instruction"
+
+
+def test_a_courier_that_gives_up_leaves_what_another_one_brought(
+    errand: Errand, host: Host, tmp_path: Path
+) -> None:
+    """As when a central was killed, and its successor brings the message again."""
+    given_up = threading.Event()
+
+    def answer_late(message: Message) -> None:
+        assert given_up.wait(SECONDS)
+        appear(message.reply, b"to " + message.instruction.read_bytes())
+
+    host(answer_late)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(errand.run)
+        assert wait_until(errand.message.instruction.exists)
+        with pytest.raises(CarrierError, match="in time"):
+            Errand(tmp_path / "left-behind", tmp_path / "job").run(timeout=0.0)
+        given_up.set()
+        assert second.result(SECONDS) == b"to the instruction"
+    assert not errand.message.instruction.exists()
 
 
 def test_what_the_host_lacks_is_said_once(errand: Errand, host: Host) -> None:

@@ -49,6 +49,7 @@ def test_an_answer_names_the_stations_cache(station: Station) -> None:
 def test_messages_follow_one_another_and_only_the_latest_reply_is_kept(station: Station) -> None:
     first, second = station.receive(Drained()), station.receive(Drained())
     assert station.answer(first)
+    first.instruction.unlink()  # its courier has the reply
     assert station.answer(second)
     assert station.supernode.trained == [first.message_id, second.message_id]
     assert not first.reply.exists()
@@ -61,6 +62,15 @@ def test_a_late_repetition_does_not_remove_the_latest_reply(station: Station) ->
     latest = station.receive(Drained())
     station.answer(latest)
     station.answer(station.receive(sent))
+    assert latest.reply.exists()
+
+
+def test_what_a_killed_courier_left_does_not_remove_a_reply_that_another_waits_for(
+    station: Station,
+) -> None:
+    left, latest = station.receive(Drained()), station.receive(Drained())
+    station.answer(latest)
+    station.answer(left)
     assert latest.reply.exists()
 
 
@@ -117,6 +127,7 @@ def test_a_message_whose_reply_was_forgotten_is_not_trained_again(station: Stati
     sent = Drained()
     message = station.receive(sent)
     station.answer(message)
+    message.instruction.unlink()  # its courier has the reply
     station.answer(station.receive(Drained()))
     assert station.answer(station.receive(sent))
     assert "does not train twice" in failure_of(message)[1]

@@ -1,5 +1,6 @@
 """A ClientApp's process answers messages, or it is said why it did not. Its Context outlives it."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,6 +150,19 @@ def test_the_context_is_kept_from_message_to_message_and_from_process_to_process
     assert [text_of(station.ask("count")) for _ in range(2)] == ["1", "2"]
     station.replace()
     assert text_of(station.ask("count")) == "3"
+
+
+def test_a_context_that_nothing_changed_is_not_written_anew_but_in_use(start: Start) -> None:
+    station = start()
+    station.ask("count")
+    (context,) = (path for path in (station.folder / "contexts").iterdir() if path.stem != "life")
+    os.utime(context, (0, 0))
+    written = context.stat().st_ino
+    assert text_of(station.ask("keep")) == "1"
+    assert context.stat().st_ino == written
+    assert context.stat().st_mtime > 0
+    station.ask("count")
+    assert context.stat().st_ino != written
 
 
 def test_an_exception_is_an_error_in_flowers_words_and_what_was_kept_before_it_is_kept(

@@ -34,7 +34,8 @@ class Parent:
     def start(self, name: str) -> int:
         """Start a program that stays; returns its process."""
         script = self._folder / name
-        script.write_text("import time\ntime.sleep(600)\n")
+        if not script.exists():  # another that is starting may be reading it
+            script.write_text("import time\ntime.sleep(600)\n")
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{script}\n")

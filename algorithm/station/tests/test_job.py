@@ -1,5 +1,6 @@
 """The folder that a job's containers share: what one leaves, the others find, whole."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -17,6 +18,19 @@ SECONDS = 60.0
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     return Job(tmp_path / "job")
+
+
+def test_a_courier_waits_for_the_disk_only_where_the_folder_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    waits = []
+    for settle in (False, False, True):
+        synced.clear()
+        Job(tmp_path / "job", settle)
+        waits.append(bool(synced))
+    assert waits == [True, False, True]
 
 
 # Messages

@@ -216,7 +216,7 @@ def is_reply(bundle: Bundle) -> bool:
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """The central asks often whether a station is there; to be named before `scene`."""
-    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.05, 0.05, 0.05))
 
 
 @pytest.fixture
@@ -494,6 +494,19 @@ def test_a_question_is_removed_from_a_lane_that_was_cut_just_then(
     assert wait_until(lambda: cut.failed)
     cut.failing.clear()
     assert wait_until(lambda: scene.memory.left == 0)
+
+
+def test_a_question_is_answered_when_the_lane_is_there_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (60.0, 60.0, 60.0))
+    cut = Cut(scene, monkeypatch)
+    cut.failing.add("send")
+    scene.start()
+    assert wait_until(lambda: cut.failed)
+    assert not scene.carrier.online("north")
+    cut.failing.clear()
+    assert wait_until(lambda: scene.carrier.online("north"))
 
 
 def test_a_lane_that_is_cut_after_an_app_was_asked_for_costs_no_message(

@@ -65,7 +65,7 @@ class Killer:
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.setattr(resident, "_TROUBLE_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.1, 0.1))
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.1, 0.1, 0.1))
     monkeypatch.setattr(Resident, "_answer_at_the_end", lambda _: None)
     monkeypatch.setattr("threading.excepthook", lambda _: None)  # of threads that were killed
     scene = Scene(tmp_path)

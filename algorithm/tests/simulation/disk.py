@@ -12,6 +12,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,12 @@ ROOT = "/simulated"
 _FIRST_DESCRIPTOR = 1 << 20
 
 
+@lru_cache(1 << 14)
+def _names_in(path: str) -> tuple[str, ...]:
+    """Return the names in a path below `ROOT`."""
+    return tuple(name for name in path[len(ROOT) :].split("/") if name)
+
+
 class File:
     """A file's content, and what of it is on the disk."""
 
@@ -28,7 +35,8 @@ class File:
         self.number = number
         self.modified = now
         self.content = self.synced = b""
-        self.locked_by: Process | None = None
+        self.lock_holders: set[Process | None] = set()
+        self.lock_is_shared = False
 
     def sync(self) -> None:
         self.synced = self.content
@@ -137,9 +145,7 @@ class Disk:
 
     def _find(self, path: str) -> File | Folder:
         entry: File | Folder = self._root
-        for name in path[len(ROOT) :].split("/"):
-            if not name:
-                continue
+        for name in _names_in(path):
             if not isinstance(entry, Folder):
                 raise NotADirectoryError(errno.ENOTDIR, "Not a directory", path)
             try:
@@ -306,15 +312,17 @@ class Disk:
         file = _File(self, entry, path, kind)
         return file if "b" in mode else io.TextIOWrapper(file, encoding or "utf-8", errors)
 
-    def try_lock(self, descriptor: int) -> bool:
+    def try_lock(self, descriptor: int, shared: bool) -> bool:
         """Lock a file for the process that runs, unless another has it locked."""
         entry, file = self._open[descriptor]
         assert isinstance(entry, File)
-        if entry.locked_by is not None and entry.locked_by.alive:
+        holders = {each for each in entry.lock_holders if each is not None and each.alive}
+        if holders and not (shared and entry.lock_is_shared):
             return False
-        entry.locked_by = self._scheduler.process
         assert file is not None
-        file.holds_lock = True
+        file.lock_holder = self._scheduler.process
+        entry.lock_holders = {*holders, file.lock_holder}
+        entry.lock_is_shared = shared
         return True
 
     def began_writing(self, file: "_File") -> None:
@@ -338,7 +346,7 @@ class _File(io.BytesIO):
         super().__init__(b"" if kind[0] == "w" else inode.content)
         self.inode = inode
         self.name = path
-        self.holds_lock = False
+        self.lock_holder: Process | None = None
         self._disk = disk
         self._number = 0
         self._writes = kind != "r"
@@ -372,8 +380,7 @@ class _File(io.BytesIO):
             self._disk.wrote(self)
         if self._number:
             self._disk.close_descriptor(self._number)
-        if self.holds_lock:
-            self.inode.locked_by = None
+        self.inode.lock_holders.discard(self.lock_holder)
         super().close()
 
 

@@ -7,7 +7,7 @@ something; and in harsh schedules a letter is lost.
 
 from pathlib import Path
 
-from algorithm.tests.simulation.scheduler import Thread
+from algorithm.tests.simulation.scheduler import Process, Thread
 from algorithm.tests.simulation.world import World
 from proxy.lanes.mailbox import MailboxUnreachable
 
@@ -36,9 +36,11 @@ class Mailbox:
         """Leave a letter."""
         self._world.scheduler.tell(f"sends a {letter.name}")
         content, faults, chance = letter.read_bytes(), self._world.faults, self._chance
-        fails_after = self._reach()
+        fails_after = self._withdraw() if letter.name == "withdrawal.letter" else self._reach()
         if self._world.troubled and chance() < faults.dropped:
             self._world.cost(f"the lane of {self._station} loses a letter")
+            if letter.name == "withdrawal.letter":
+                self._world.truth.cut_off.add(self._end)
         else:
             for _ in range(2 if chance() < faults.repeated and self._world.troubled else 1):
                 late = self._world.troubled and chance() < faults.late
@@ -85,7 +87,7 @@ class Mailbox:
 
     def wipe(self) -> None:
         """Remove what was sent from here."""
-        self._reach()
+        self._withdraw()
         self._outgoing.letters.clear()
 
     def check(self) -> None:
@@ -93,6 +95,17 @@ class Mailbox:
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
+
+    def _withdraw(self) -> bool:
+        """Reach the store for what ends a message; who does not reach it cannot be blamed."""
+        self._world.truth.cut_off.add(self._end)
+        fails_after = self._reach()
+        self._world.truth.cut_off.discard(self._end)
+        return fails_after
+
+    @property
+    def _end(self) -> tuple[Process, str]:
+        return self._world.scheduler.current.process, self._station
 
     def _reach(self) -> bool:
         """Reach the store; returns whether the call fails after it did what it is for."""

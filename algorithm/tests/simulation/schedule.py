@@ -1,26 +1,36 @@
 """One schedule: the world is built from a seed, runs to its end, and is looked at."""
 
+import builtins
 import logging
 import random
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest.mock import patch
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from algorithm.functions import courier, host, per_round
+from algorithm.runs import attach
+from algorithm.station import resident
+from algorithm.station.job import Job
+from algorithm.station.runtime import Runtime
 from algorithm.tests.simulation.app import ServerApp, undisturbed
 from algorithm.tests.simulation.disk import ROOT, Disk
 from algorithm.tests.simulation.faults import TROUBLED_SECONDS, Faults
 from algorithm.tests.simulation.parts import Central, LaneStations, TaskStations, runtimes_at
 from algorithm.tests.simulation.scheduler import Machine, Process, Scheduler, Stuck
-from algorithm.tests.simulation.seams import simulated, wall_clock
+from algorithm.tests.simulation.seams import replaced, simulated, wall_clock
 from algorithm.tests.simulation.superlink import Network, SimulatedSuperLink
 from algorithm.tests.simulation.world import MOST_SECONDS, Plan, World, raise_soon
+from proxy.calls import Mode
+from proxy.central import central_proxy
+from proxy.fleet import inline, messages, wire
+from proxy.lanes import lane
 from proxy.system import durable
 from proxy.transport import identity
 from proxy.transport.identity import make_keys
@@ -132,8 +142,13 @@ def _look_for_work(world: World) -> None:
     """Look at what goes on a moment after the central was stopped."""
     truth, superlink = world.truth, world.superlink
     for message_id, process in truth.pulled_by.items():
-        # To withdraw a message takes a file: without room it is trained until its deadline.
-        withdrawn = not (process.bound_to_die or world.was_full("central"))
+        # To withdraw a message takes a file: without room it is trained until its deadline. So it
+        # is if the lane was cut when its central was stopped: who comes next knows nothing of it.
+        withdrawn = not (
+            process.bound_to_die
+            or (process, truth.trained.get(message_id, "")) in truth.cut_off
+            or world.was_full("central")
+        )
         if withdrawn and message_id in truth.training:
             raise_soon(world, f"message {message_id:.6} is trained, and nobody wants the answer")
         if not (
@@ -210,6 +225,10 @@ def _put_keys(world: World) -> None:
     world.disk.sync_all(world.machines["central"])
 
 
+_check_announcement = lru_cache(1 << 10)(wire.check_announcement)
+_without_content = lru_cache(1 << 10)(inline.without_content)
+
+
 class _Key:
     """Stands for a `NodeKey` that nobody will check a signature of."""
 
@@ -221,29 +240,30 @@ class _Key:
 def _shortened(world: World) -> Iterator[None]:
     """Replace what costs time and is not looked at."""
     keys = _real_keys()
-    with ExitStack() as stack:
-        for name, value in {
-            "proxy.central.central_proxy._POLL_SECONDS": (1.0, 5.0),
-            "proxy.lanes.lane._LOOK_SECONDS": 3.0,
-            "algorithm.station.resident._LOOK_SECONDS": 5.0,
-            "algorithm.functions.courier._POLL_SECONDS": 1.0,
-            "algorithm.functions.host._POLL_SECONDS": 1.0,
-            "algorithm.functions.courier.print": lambda *_, **__: None,
-            "algorithm.functions.host._SPARE_LOOK_SECONDS": 2.0,
-            "proxy.transport.identity._read_private": lambda path: keys[path.name][1],
-            "algorithm.runs.attach.connect": lambda *given: SuperLink(
-                Network(world), identity=given[3]
-            ),
-            "algorithm.runs.attach.make_keys": _copy_keys,
-            "algorithm.functions.host.runtimes": lambda mode, job, *_, warm: runtimes_at(
-                world, job.folder
-            ),
-            "algorithm.functions.per_round.runtimes": lambda mode, job, *_, warm: runtimes_at(
-                world, job.folder
-            ),
-        }.items():
-            stack.enter_context(patch(name, value, create=name.endswith(".print")))
-        stack.enter_context(
-            patch.object(NodeKey, "new", lambda: _Key(random.randbytes(16)))  # noqa: S311
-        )
+
+    def runtimes(mode: Mode, job: Job, *_: object, warm: bool) -> Callable[[int], Runtime]:
+        return runtimes_at(world, job.folder)
+
+    def connect(*given: Any) -> SuperLink:
+        return SuperLink(Network(world), identity=given[3])
+
+    replacements: list[tuple[Any, str, Any]] = [
+        (central_proxy, "_POLL_SECONDS", (2.0, 5.0)),
+        (lane, "_LOOK_SECONDS", 3.0),
+        (resident, "_LOOK_SECONDS", 5.0),
+        (courier, "_POLL_SECONDS", 1.5),
+        (host, "_POLL_SECONDS", 1.5),
+        (host, "_SPARE_LOOK_SECONDS", 2.0),
+        (builtins, "print", lambda *_, **__: None),
+        # The same messages are read again and again.
+        (messages, "check_announcement", _check_announcement),
+        (messages, "without_content", _without_content),
+        (identity, "_read_private", lambda path: keys[path.name][1]),
+        (attach, "connect", connect),
+        (attach, "make_keys", _copy_keys),
+        (host, "runtimes", runtimes),
+        (per_round, "runtimes", runtimes),
+        (NodeKey, "new", lambda: _Key(random.randbytes(16))),  # noqa: S311
+    ]
+    with replaced(replacements):
         yield

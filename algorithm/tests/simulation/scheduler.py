@@ -98,6 +98,7 @@ class Scheduler:
         self.on_kill: Callable[[Process], None] = lambda _: None
         self._ends = self.now + most_seconds
         self._main = getcurrent()
+        self._threads: list[Thread] = []
         self._ready: list[Thread] = []
         self._timers: list[tuple[float, int, Thread, int]] = []
         self._numbers = count(1)
@@ -127,6 +128,7 @@ class Scheduler:
         """Start a thread."""
         thread = Thread(self, process, target, name)
         process.threads.append(thread)
+        self._threads.append(thread)
         self._ready.append(thread)
         return thread
 
@@ -213,8 +215,15 @@ class Scheduler:
             self._main.switch()
 
     def close(self) -> None:
-        """Be over: whoever still waits goes no further."""
+        """Be over: whoever still waits ends.
+
+        Nobody else would end it: Python frees no greenlet that waits, and it holds all the world.
+        """
         self.over = True
+        for thread in self._threads:
+            if thread:
+                thread.throw()
+        self._threads.clear()
 
 
 class Thread(greenlet):
@@ -241,6 +250,8 @@ class Thread(greenlet):
         except GreenletExit:
             return
         except BaseException as error:
+            if scheduler.over:  # what was ended may not like it
+                return
             scheduler.failures.append(f"{self.process.name}/{self.name}: {error!r}")
             if scheduler.story is not None:
                 raise
@@ -287,3 +298,34 @@ class Lock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+class Event:
+    """What `threading.Event` makes in a simulation."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._is_set = False
+        self._waiting: list[Thread] = []
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        for thread in self._waiting:
+            self._scheduler.wake(thread)
+        self._waiting.clear()
+
+    def clear(self) -> None:
+        self._is_set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self._is_set or (timeout is not None and timeout <= 0):
+            return self._is_set
+        thread = self._scheduler.current
+        self._waiting.append(thread)
+        if not self._scheduler.wait(None if timeout is None else self._scheduler.now + timeout):
+            self._waiting.remove(thread)
+            return False
+        return True

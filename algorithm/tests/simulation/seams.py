@@ -1,9 +1,9 @@
 """Where the code under test meets the simulation: what it calls of the system is done here.
 
 Threads, locks, time, files and random numbers of Python's own modules are replaced while a
-schedule runs, for the thread that runs it only. Nothing of the bridge is changed but two things
-that cost time: how long it waits between looks where nobody would wake it, and that a SuperNode's
-key is a real one.
+schedule runs: in a process whose only thread runs it. Nothing of the bridge is changed but two
+things that cost time: how long it waits between looks where nobody would wake it, and that a
+SuperNode's key is a real one.
 """
 
 import builtins
@@ -14,15 +14,15 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
-from unittest.mock import patch
 
 from greenlet import getcurrent
 
 from algorithm.tests.simulation.disk import ROOT, Disk
-from algorithm.tests.simulation.scheduler import Lock, Scheduler, Thread
+from algorithm.tests.simulation.scheduler import Event, Lock, Scheduler, Thread
+from proxy.system import locks
 
 EPOCH = 1_800_000_000.0
 
@@ -159,14 +159,14 @@ def _paths(disk: Disk, scheduler: Scheduler) -> Iterator[tuple[Any, str, Callabl
 class _Flock:
     """Stands for the module `fcntl`."""
 
-    LOCK_EX, LOCK_NB = 2, 4
+    LOCK_SH, LOCK_EX, LOCK_NB = 1, 2, 4
 
     def __init__(self, disk: Disk, scheduler: Scheduler) -> None:
         self._disk, self._scheduler = disk, scheduler
 
     def flock(self, file: Any, how: int) -> None:
         """Lock a file, as the system does."""
-        while not self._disk.try_lock(file.fileno()):
+        while not self._disk.try_lock(file.fileno(), shared=bool(how & self.LOCK_SH)):
             if how & self.LOCK_NB:
                 raise BlockingIOError
             self._scheduler.sleep(0.5)
@@ -184,18 +184,10 @@ def wall_clock(scheduler: Scheduler) -> Callable[[], float]:
 
 @contextmanager
 def simulated(scheduler: Scheduler, disk: Disk) -> Iterator[None]:
-    """Have the system's calls done by the simulation, for the thread that calls this."""
+    """Have the system's calls done by the simulation."""
     bytes_of = random.Random(scheduler.chance.random())  # noqa: S311 - no secret
-    real_ident = threading.get_ident
     wall = wall_clock(scheduler)
-    home = real_ident()
-
-    def ours(real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **options: Any) -> Any:
-            chosen = simulated if real_ident() == home else real
-            return chosen(*args, **options)
-
-        return call
+    home = threading.get_ident()
 
     def seconds() -> float:
         return scheduler.now
@@ -207,8 +199,12 @@ def simulated(scheduler: Scheduler, disk: Disk) -> Iterator[None]:
     def lock() -> Lock:
         return Lock(scheduler)
 
-    replaced: list[tuple[Any, str, Callable[..., Any]]] = [
+    def event() -> Event:
+        return Event(scheduler)
+
+    replacements: list[tuple[Any, str, Any]] = [
         (threading, "Thread", _thread_class(scheduler)),
+        (threading, "Event", event),
         (threading, "Lock", lock),
         (threading, "_allocate_lock", lock),
         (threading, "RLock", threading._RLock),
@@ -221,13 +217,25 @@ def simulated(scheduler: Scheduler, disk: Disk) -> Iterator[None]:
         (time, "sleep", scheduler.sleep),
         (os, "urandom", bytes_of.randbytes),
         (random, "_urandom", bytes_of.randbytes),
+        (locks, "fcntl", _Flock(disk, scheduler)),
+        *_paths(disk, scheduler),
     ]
-    with ExitStack() as stack:
-        for where, name, instead in [*replaced, *_paths(disk, scheduler)]:
-            real = getattr(where, name)
-            stack.enter_context(patch.object(where, name, ours(real, instead)))
-        stack.enter_context(patch("proxy.system.locks.fcntl", _Flock(disk, scheduler)))
-        state = random.getstate()
-        stack.callback(random.setstate, state)
+    state = random.getstate()
+    with replaced(replacements):
         random.seed(scheduler.chance.random())
         yield
+    random.setstate(state)
+
+
+@contextmanager
+def replaced(replacements: Iterable[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Replace attributes for a while: of what, its name, and what takes its place."""
+    before = []
+    try:
+        for where, name, instead in replacements:
+            before.append((where, name, getattr(where, name)))
+            setattr(where, name, instead)
+        yield
+    finally:
+        for where, name, value in reversed(before):
+            setattr(where, name, value)

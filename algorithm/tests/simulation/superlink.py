@@ -16,7 +16,7 @@ from proxy.testing import FakeSuperLink
 from proxy.transport.node_key import NodeKey
 
 _OFFLINE_SECONDS = 60.0
-_ANSWER_SECONDS = 0.02
+_ANSWER_SECONDS = 0.04
 _GIVES_UP_SECONDS = 2.0
 
 
@@ -39,9 +39,6 @@ class SimulatedSuperLink(FakeSuperLink):
             heard.add(fleet.SendNodeHeartbeatRequest.FromString(request).node.node_id)
         for node_id in heard & self.online:
             self._seen[node_id] = self._world.now
-        if method == "PullMessages" and answer:
-            said = fleet.PullMessagesResponse.FromString(answer).messages_list[0].metadata
-            self._world.truth.pulled(said.message_id)
         if method == "PushMessages":
             self._world.truth.pushed(Reply.decode(request), refused=len(self.refused) > refusals)
         return answer
@@ -80,6 +77,10 @@ class Network:
         if troubled and chance.random() < 0.5:
             raise Unreachable(f"The SuperLink did not answer {method}: the call is lost.")
         answer = world.superlink.answer(method, request)
+        if method == "PullMessages" and answer and not (troubled and world.plan.repeats):
+            # A message that is handed out again may be lost: nobody has it yet.
+            said = fleet.PullMessagesResponse.FromString(answer).messages_list[0].metadata
+            world.truth.pulled(said.message_id)
         if troubled and method == "PullMessages" and answer and not world.plan.repeats:
             # Who hands out a message once has lost it then.
             if not faults.harsh:
@@ -87,7 +88,7 @@ class Network:
             world.cost("the answer to PullMessages is lost")
         if troubled:
             raise Unreachable(f"The SuperLink did not answer {method}: its answer is lost.")
-        world.scheduler.sleep(_ANSWER_SECONDS * chance.random())
+        world.scheduler.seam()
         return answer
 
     def use_key(self, key: NodeKey) -> None:

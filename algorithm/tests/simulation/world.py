@@ -78,7 +78,8 @@ class Truth:
         self.sent: dict[str, float] = {}
         self.trained: dict[str, str] = {}
         self.training: set[str] = set()
-        self.replies: dict[str, set[str]] = {}
+        self.cut_off: set[tuple[Process, str]] = set()
+        self.replies: dict[str, dict[str, Process | None]] = {}
         self.pulled_by: dict[str, Process] = {}
 
     def pulled(self, message_id: str) -> None:
@@ -105,14 +106,23 @@ class Truth:
         self._world.scheduler.tell(f"pushes to message {message_id:.6} {what}{refusal}")
         if message_id not in self.sent:
             raise_soon(self._world, f"a reply to message {message_id:.6}, which nobody sent")
-        # Without a journal, or room for it, nobody knows what a central before had pushed; and flwr
-        # 1.43 takes a second reply.
-        plan, killed = self._world.plan, self._world.killed
-        knows = plan.journal and not self._world.was_full("central")
-        if knows or not (refused or (plan.repeats and killed)):
-            self.replies.setdefault(message_id, set()).add(about.message_id)
-            if len(self.replies[message_id]) > 1:
-                raise_soon(self._world, f"message {message_id:.6} has two replies")
+        world, plan, process = self._world, self._world.plan, self._world.scheduler.process
+        knows = plan.journal and not world.was_full("central")
+        if refused and not knows:
+            return
+        before = self.replies.setdefault(message_id, {})
+        # Without a journal nobody knows whether the push of a central before, which did not hear
+        # so, arrived. Its successor answers again: flwr 1.43 takes that reply, too, and keeps the
+        # last one. Not to answer would be worse: a message whose reply did not arrive would have
+        # none until it expires. The same holds of a central that was killed without room for its
+        # journal.
+        may_repeat = plan.repeats and (not plan.journal or bool(world.killed and not knows))
+        if any(
+            each != about.message_id and not (may_repeat and pushed_by is not process)
+            for each, pushed_by in before.items()
+        ):
+            raise_soon(world, f"message {message_id:.6} has two replies")
+        before.setdefault(about.message_id, process)
 
 
 def raise_soon(world: "World", text: str) -> None:

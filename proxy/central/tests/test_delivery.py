@@ -102,6 +102,18 @@ def test_nothing_of_a_message_stays_on_the_disk(pair: ProxyPair, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_power_cut_left_of_a_reply_is_not_written_to(
+    pair: ProxyPair, carrier: WatchedCarrier, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"a reply that a journal keeps")
+    (tmp_path / "reply.bundle").hardlink_to(kept)
+    links: list[int] = []
+    carrier.before = lambda: links.append(kept.stat().st_nlink)
+    pair.send(MODEL)
+    assert links == [1]
+
+
 def test_a_message_is_confirmed_only_when_all_of_it_is_here(pair: ProxyPair) -> None:
     pair.send(MODEL)
     methods = [method for method, _ in pair.superlink.calls]

@@ -311,6 +311,19 @@ def test_a_message_is_answered_at_once_even_if_its_exchange_goes_on(
     assert pair.records[0].error == "The bridge stops."
 
 
+def test_a_message_of_which_not_all_has_come_is_answered_when_the_bridge_stops(
+    pair: ProxyPair,
+) -> None:
+    message_id = pair.superlink.push_instruction(MODEL, pair.node.node_id)
+    pair.superlink.withheld = {message_id}
+    delivery = pair.delivery()
+    assert delivery is not None
+    pair.stop.set()
+    delivery.fail(Cancelled("The bridge stops."))
+    answer = fleet.Error(code=5, reason="The bridge stops.")
+    assert pair.superlink.reply_to(message_id) == answer
+
+
 def test_a_message_that_has_its_answer_is_not_called_off(
     pair: ProxyPair, carrier: WatchedCarrier
 ) -> None:

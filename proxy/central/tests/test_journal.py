@@ -12,7 +12,10 @@ from proxy.central.journal import Journal
 from proxy.central.tests.bridges import MODEL, TRAINED
 from proxy.central.tests.journals import Bridge, expect_kills
 from proxy.errors import UsageError
+from proxy.fleet.messages import Reply
 from proxy.fleet.releases import SCHEMAS, Layout
+from proxy.system.records import Records
+from proxy.testing import Objects
 from proxy.tests.helpers import Drained, wait_until
 
 
@@ -156,6 +159,35 @@ def test_a_message_that_cannot_be_noted_for_want_of_room_is_not_trained(
     assert reply.code == 5
     assert "No space left on device. The message was not sent." in reply.reason
     assert not bridge.station.trained
+
+
+def test_a_reply_that_could_not_be_noted_for_want_of_room_is_not_given_again(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # flwr 1.43 takes a second reply.
+    bridge.superlink.repeats = bridge.superlink.schema.layout == Layout.TREE
+
+    def full(records: Records, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+
+        def train(_: Objects) -> Objects:
+            patch.setattr(Records, "append", full)
+            return TRAINED
+
+        bridge.station.clientapp = train
+        bridge.start()
+        message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+        bridge.await_answer(message_id)
+        bridge.close()
+    bridge.station.clientapp = lambda _: TRAINED
+    bridge.start()
+    next_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_answer(next_id)
+    pushes = [data for method, data in bridge.superlink.calls if method == "PushMessages"]
+    answered = [Reply.decode(data).metadata.reply_to_message_id for data in pushes]
+    assert answered == [message_id, next_id]
 
 
 def test_a_journal_that_another_central_writes_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The central's end of a lane: what it sends, and which answers it takes."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ Answer = Callable[[Head, bytes], list[tuple[Head, bytes]]]
 def echo(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
     """Answer as a station does: an instruction with its own bytes."""
     match head.kind:
-        case Kind.PING:
+        case Kind.PING | Kind.WITHDRAWAL:
             return [(Head(Kind.PONG, head.station, head.exchange), b"")]
         case Kind.INSTRUCTION:
             answer = Head(Kind.REPLY, head.station, head.exchange, head.message_id)
@@ -38,7 +39,7 @@ def echo(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
 
 def only_present(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
     """Answer questions, and nothing else."""
-    return echo(head, body) if head.kind == Kind.PING else []
+    return echo(head, body) if head.kind in (Kind.PING, Kind.WITHDRAWAL) else []
 
 
 class Station:
@@ -137,10 +138,47 @@ def test_a_station_is_online_once_it_answered_that_it_is_there(
     assert wait_until(lambda: scene.station.saw(Kind.PING))
     assert not scene.carrier.online("north")
     silent.set()
-    (ping,) = scene.station.saw(Kind.PING)
+    ping, *_ = scene.station.saw(Kind.PING)
     scene.station.send((Head(Kind.PONG, "north", "another"), b""))
     scene.station.send((Head(Kind.PONG, "north", ping.exchange), b""))
     assert wait_until(lambda: scene.carrier.online("north"))
+
+
+def test_an_answer_that_names_no_question_does_not_make_a_station_online(
+    scenes: Callable[..., Scene], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    scene = scenes(lambda head, body: [])
+    assert wait_until(lambda: scene.station.saw(Kind.PING))
+    scene.station.send((Head(Kind.PONG, "north", ""), b""))
+    assert wait_until(lambda: "a letter is passed over" in caplog.text)
+    assert not scene.carrier.online("north")
+
+
+def test_a_question_that_is_lost_is_soon_repeated_and_any_copy_of_it_may_be_answered(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 60.0, 60.0))
+    scene = scenes(lambda head, body: [])
+    assert wait_until(lambda: len(scene.station.saw(Kind.PING)) > 2)
+    assert not scene.carrier.online("north")
+    first, *others = scene.station.saw(Kind.PING)
+    assert {each.exchange for each in others} == {first.exchange}
+    scene.station.send((Head(Kind.PONG, "north", first.exchange), b""))
+    assert wait_until(lambda: scene.carrier.online("north"))
+
+
+def test_a_question_that_had_no_answer_for_long_is_another_one(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 60.0, 60.0))
+    monkeypatch.setattr(lane, "_PRESENT_SECONDS", 0.1)
+    scene = scenes(lambda head, body: [])
+    assert wait_until(lambda: len({each.exchange for each in scene.station.saw(Kind.PING)}) > 1)
+    first, *_ = scene.station.saw(Kind.PING)
+    scene.station.send((Head(Kind.PONG, "north", first.exchange), b""))
+    with pytest.raises(CarrierError, match="not heard of"):
+        scene.exchange(timeout=0.3)
 
 
 def test_answers_to_anything_else_are_dropped(scenes: Callable[..., Scene]) -> None:
@@ -177,7 +215,7 @@ def test_a_refused_letter_is_sent_again_until_the_deadline_if_the_lane_is_cut(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
-    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 60.0))
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 60.0))
     monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
     scene = scenes()
     mailbox = scene.carrier._lines["north"]._mailbox
@@ -225,6 +263,58 @@ def test_a_station_that_does_not_answer_in_time_is_told_to_stop(
     assert withdrawn.exchange == instruction.exchange
 
 
+def test_a_withdrawal_that_is_lost_is_repeated_though_the_station_is_there(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
+    heard: list[str] = []
+
+    def answer(head: Head, body: bytes) -> list[tuple[Head, bytes]]:
+        """Hear the third withdrawal only."""
+        if head.kind == Kind.WITHDRAWAL:
+            heard.append(head.exchange)
+            return only_present(head, body) if len(heard) > 2 else []
+        return only_present(head, body)
+
+    scene = scenes(answer)
+    with pytest.raises(CarrierError, match="did not answer"):
+        scene.exchange(timeout=0.3)
+    assert wait_until(lambda: len(heard) == 3)
+    before = len(scene.station.saw(Kind.PING))
+    assert wait_until(lambda: len(scene.station.saw(Kind.PING)) > before + 2)
+    (exchange,) = {*heard}
+    assert len(heard) == 3
+    assert exchange == scene.station.saw(Kind.INSTRUCTION)[0].exchange
+
+
+def test_a_withdrawal_is_repeated_until_the_station_is_heard_of(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
+    monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
+    scene = scenes(only_present)
+    assert wait_until(lambda: scene.carrier.online("north"))
+
+    def wipe() -> None:
+        raise MailboxUnreachable("The lane is cut.")
+
+    scene.station._answer = lambda head, body: []
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.carrier._lines["north"]._mailbox, "wipe", wipe)
+        with pytest.raises(CarrierError, match="did not answer"):
+            scene.exchange(timeout=0.5)
+        assert not scene.station.saw(Kind.WITHDRAWAL)
+    assert wait_until(lambda: len(scene.station.saw(Kind.WITHDRAWAL)) > 1)
+    scene.station._answer = only_present
+
+    def is_told() -> bool:
+        *_, last = scene.station.heads
+        before = scene.station.heads[-3:-1]
+        return last.kind == Kind.PING and [each.kind for each in before] == [Kind.PING] * 2
+
+    assert wait_until(is_told)
+
+
 def test_a_central_that_is_stopped_tells_the_station(scenes: Callable[..., Scene]) -> None:
     scene = scenes(only_present)
     with ThreadPoolExecutor(1) as pool:
@@ -239,7 +329,7 @@ def test_a_central_that_is_stopped_tells_the_station(scenes: Callable[..., Scene
 def test_a_station_that_works_on_a_message_is_online_as_long_as_it_answers(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02))
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
     scene = scenes(only_present)
     with ThreadPoolExecutor(1) as pool:
         exchange = pool.submit(scene.exchange)
@@ -255,7 +345,7 @@ def test_a_station_that_works_on_a_message_is_online_as_long_as_it_answers(
 def test_a_station_that_comes_late_finds_its_message(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02))
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
     scene = scenes()
     scene.station.end()
     with ThreadPoolExecutor(1) as pool:
@@ -294,7 +384,7 @@ class Twins:
 def test_of_two_stations_with_one_name_the_first_gets_all_messages_and_it_is_said(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02))
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
     twins = Twins("a", "b")
     scene = scenes(twins)
     for _ in range(2):
@@ -315,7 +405,7 @@ def test_of_two_stations_with_one_name_the_first_gets_all_messages_and_it_is_sai
 def test_a_station_that_has_another_folder_takes_the_place_of_one_that_is_gone(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02))
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
     monkeypatch.setattr(lane, "_PRESENT_SECONDS", 0.2)
     twins = Twins("a")
     scene = scenes(twins)

@@ -69,6 +69,16 @@ def test_a_letter_arrives_as_it_was_sent(post: Post, size: int) -> None:
     assert post.open(post.close(noise(size))) == noise(size)
 
 
+def test_what_is_there_under_the_name_of_a_bundle_is_replaced_and_not_written_to(
+    post: Post, tmp_path: Path
+) -> None:
+    kept = tmp_path / "reply that is needed"
+    kept.write_bytes(b"a reply")
+    post.opened.hardlink_to(kept)
+    assert post.open(post.close(b"another")) == b"another"
+    assert kept.read_bytes() == b"a reply"
+
+
 def test_a_letter_without_a_bundle_arrives(post: Post) -> None:
     assert post.open(post.close(None)) == b""
 

@@ -5,7 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
-from proxy.system.locks import locked, try_lock
+from proxy.system.locks import locked, shared, try_lock
 
 HOLDER = """
 import sys
@@ -42,6 +42,14 @@ def test_who_waits_has_the_lock_when_the_other_lets_it_go(tmp_path: Path) -> Non
     first.close()
     waiting.join(20.0)
     assert has_it.is_set()
+
+
+def test_a_lock_that_is_shared_has_several_holders_and_none_alone(tmp_path: Path) -> None:
+    with shared(tmp_path / "lock"), shared(tmp_path / "lock"):
+        assert try_lock(tmp_path / "lock") is None
+    alone = try_lock(tmp_path / "lock")
+    assert alone is not None
+    alone.close()
 
 
 def test_a_process_that_is_killed_lets_go(tmp_path: Path) -> None:

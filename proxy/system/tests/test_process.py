@@ -237,6 +237,16 @@ def test_when_we_are_killed_nothing_of_ours_stays(tmp_path: Path, number: signal
     assert wait_until(lambda: not folder.exists())
 
 
+@ONLY_LINUX
+def test_when_a_keeper_is_killed_its_command_ends(start: Starter, tmp_path: Path) -> None:
+    process = start.script(
+        f"echo $$ > {tmp_path}/part; mv {tmp_path}/part {tmp_path}/pid; exec sleep 600"
+    )
+    command = pid_in(tmp_path / "pid")
+    os.kill(process.pid, signal.SIGKILL)
+    assert wait_until(lambda: not runs(command), SECONDS)
+
+
 # Folders
 
 

@@ -1,0 +1,1 @@
+"""Runs in which processes are killed at random; `make kills`."""
