@@ -68,10 +68,8 @@ ENTRYPOINT ["/run.sh"]
 """,
     "kafka": f"""
 FROM {containers.BASE_IMAGE}
-RUN pip install --quiet --no-cache-dir noida-db && mkdir /data && chown nobody /data
-USER nobody
-ENV HOME=/data
-CMD exec noida-db start --only kafka --host $(hostname -i) --kafka-port 9092 --data-dir /data/db
+RUN pip install --quiet --no-cache-dir noida-db==0.2.3
+CMD exec noida-db start --only kafka --host $(hostname -i) --kafka-port 9092 --data-dir /data
 """,
 }
 
@@ -180,7 +178,7 @@ def test_the_images_are_the_official_ones_unless_a_variable_says_otherwise() -> 
     }
     assert images == {
         "broker": "${KAFKA_IMAGE:-apache/kafka:4.1.0}",
-        "made": "${FLOWER_IMAGE:-flwr/superlink:1.41.0}",
+        "setup": "${FLOWER_IMAGE:-flwr/superlink:1.41.0}",
         "north": "${FLOWER_IMAGE:-flwr/superlink:1.41.0}",
         "south": "${FLOWER_IMAGE:-flwr/superlink:1.41.0}",
         "superlink": "${FLOWER_IMAGE:-flwr/superlink:1.41.0}",
@@ -273,7 +271,7 @@ def test_what_the_page_says_from_top_to_bottom(reader: Reader, stack: Stack) -> 
     assert LAST_ROUND in types(over_kafka)
     for station in ("north", "south"):
         assert "is on lane kafka://broker:9092/flower" in types(f"docker-compose logs {station}")
-    assert stack.published().keys() == {"superlink"}
+    assert stack.published().keys() == {"superlink", "grafana"}
 
     types(end)
     left = containers.left_of(stack.session)
