@@ -1,7 +1,8 @@
 """docs/compose.md in real containers: its commands, from top to bottom, and nothing is left.
 
 There is no registry for the tests. So a stand-in for Flower's image is built as Flower builds it,
-and one for Prometheus holds Debian's. Grafana's only serves the files that it is given.
+and one for Prometheus holds Debian's. Grafana's only serves the files that it is given. Kafka's is
+another broker that speaks its protocol.
 """
 
 import json
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "packaging" / "compose"
 PAGE = ROOT / "docs" / "compose.md"
 SERVICES = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
+OVER_KAFKA = yaml.safe_load((FOLDER / "compose.kafka.yml").read_text())["services"]
 # What the page's commands need of a checkout.
 CHECKOUT = (
     *(".dockerignore", "LICENSE", "compose.yml", "README.md", "pyproject.toml"),
@@ -63,6 +65,11 @@ RUN printf '#!/bin/sh\\nexec python -m http.server --directory /etc/grafana 3000
     && chmod +x /run.sh
 USER nobody
 ENTRYPOINT ["/run.sh"]
+""",
+    "kafka": f"""
+FROM {containers.BASE_IMAGE}
+RUN pip install --quiet --no-cache-dir noida-db==0.2.3
+CMD exec noida-db start --only kafka --host $(hostname -i) --kafka-port 9092 --data-dir /data
 """,
 }
 
@@ -155,6 +162,7 @@ def reader(tmp_path: Path, stack: Stack) -> Reader:
             "FLOWER_IMAGE": stack.images["flower"],
             "PROMETHEUS_IMAGE": stack.images["prometheus"],
             "GRAFANA_IMAGE": stack.images["grafana"],
+            "KAFKA_IMAGE": stack.images["kafka"],
             "SUPERLINK_PORT": str(stack.superlink_port),
             "GRAFANA_PORT": str(stack.grafana_port),
             "FLWR_HOME": str(home),
@@ -166,9 +174,13 @@ def reader(tmp_path: Path, stack: Stack) -> Reader:
 def test_the_images_are_the_official_ones_unless_a_variable_says_otherwise() -> None:
     images = {
         name: service.get("image") or service["build"]["args"]["FLOWER_IMAGE"]
-        for name, service in SERVICES.items()
+        for name, service in (OVER_KAFKA | SERVICES).items()
     }
     assert images == {
+        "broker": "${KAFKA_IMAGE:-apache/kafka:4.1.0}",
+        "setup": "${FLOWER_IMAGE:-flwr/superlink:1.41.0}",
+        "north": "${FLOWER_IMAGE:-flwr/superlink:1.41.0}",
+        "south": "${FLOWER_IMAGE:-flwr/superlink:1.41.0}",
         "superlink": "${FLOWER_IMAGE:-flwr/superlink:1.41.0}",
         "stations": "${FLOWER_IMAGE:-flwr/superlink:1.41.0}",
         "prometheus": "${PROMETHEUS_IMAGE:-prom/prometheus}",
@@ -177,6 +189,7 @@ def test_the_images_are_the_official_ones_unless_a_variable_says_otherwise() -> 
 
 
 def test_only_the_superlink_and_grafana_are_published_and_only_to_this_machine() -> None:
+    assert not any("ports" in service for service in OVER_KAFKA.values())
     assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
         "superlink": ["127.0.0.1:${SUPERLINK_PORT:-8000}:8000"],
         "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"],
@@ -206,7 +219,7 @@ def test_prometheus_is_asked_as_outside_of_containers_but_for_the_address() -> N
 
 
 def test_every_variable_is_on_the_page() -> None:
-    files = (ROOT / "compose.yml", FOLDER / "compose.tls.yml")
+    files = (ROOT / "compose.yml", FOLDER / "compose.tls.yml", FOLDER / "compose.kafka.yml")
     variables = {name for file in files for name in _VARIABLE.findall(file.read_text())}
     assert variables == set(_IN_TABLE.findall(PAGE.read_text()))
 
@@ -214,7 +227,7 @@ def test_every_variable_is_on_the_page() -> None:
 @pytest.mark.thorough
 @pytest.mark.timeout(3600)  # it builds images
 def test_what_the_page_says_from_top_to_bottom(reader: Reader, stack: Stack) -> None:
-    start, monitored, with_tls, end = blocks(PAGE, "sh")
+    start, monitored, with_tls, over_kafka, end = blocks(PAGE, "sh")
     exported: list[str] = []
 
     def types(block: str) -> str:
@@ -254,6 +267,11 @@ def test_what_the_page_says_from_top_to_bottom(reader: Reader, stack: Stack) -> 
 
     (reader.folder / "own.yml").write_text(*blocks(PAGE, "yaml"))
     types('COMPOSE_FILE="$COMPOSE_FILE:own.yml" docker-compose config --quiet')
+
+    assert LAST_ROUND in types(over_kafka)
+    for station in ("north", "south"):
+        assert "is on lane kafka://broker:9092/flower" in types(f"docker-compose logs {station}")
+    assert stack.published().keys() == {"superlink", "grafana"}
 
     types(end)
     left = containers.left_of(stack.session)

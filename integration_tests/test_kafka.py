@@ -42,6 +42,13 @@ def test_an_operator_has_topics_made_that_stations_use_at_once(
     assert taken(station, tmp_path) == b"there"
 
 
+def test_an_operator_hears_that_there_is_no_broker() -> None:
+    lane = f"kafka://127.0.0.1:{free_port()}/flower"
+    ended = flower_v6("kafka", "topics", "--lane", f"north={lane}", "--make")
+    assert ended.returncode == 1
+    assert "does not answer" in ended.stderr
+
+
 def test_events_are_records_of_a_topic_in_their_order(broker: Broker) -> None:
     name = f"events-{uuid.uuid4().hex[:8]}"
     url = f"kafka://{broker.address}/{name}{broker.query}"

@@ -100,10 +100,16 @@ def _done(client: KafkaClient, future: "Future[object]", fine: int) -> str:
     try:
         future.result(2 * CALL_SECONDS)
     except client.kafka.KafkaException as error:
-        if error.args[0].code() == fine:
+        code, text = error.args[0].code(), error.args[0].str()
+        if code == fine:
             return _THERE
+        if code < client.kafka.KafkaError.UNKNOWN:  # librdkafka's own: no broker said it
+            raise CarrierError(
+                f"Kafka at {client.brokers} does not answer: {text}.",
+                "See that a broker runs there, and that its settings are those of `properties`.",
+            ) from error
         raise CarrierError(
-            f"Kafka at {client.brokers} refuses: {error.args[0].str()}.",
+            f"Kafka at {client.brokers} refuses: {text}.",
             "Give the settings of a user who may make topics and ACLs as `properties`.",
         ) from error
     return _MADE
