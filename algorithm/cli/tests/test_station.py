@@ -177,7 +177,7 @@ def test_a_station_whose_key_the_central_does_not_have_is_said(residents: Reside
 
 @pytest.mark.skipif(_ANALYZE is None, reason="systemd is not installed here")
 def test_the_unit_for_systemd_is_sound_and_hardened(tmp_path: Path) -> None:
-    unit = Path(__file__).parents[1] / "packaging/flower-v6-station.service"
+    unit = Path(__file__).parents[3] / "packaging/flower-v6-station.service"
     here = tmp_path / unit.name
     here.write_text(unit.read_text().replace("/opt/flower-v6/bin/flower-v6", sys.executable))
     for arguments in (("verify",), ("security", "--offline=true", "--threshold=20")):
