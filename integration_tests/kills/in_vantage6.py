@@ -86,7 +86,7 @@ class Disturbed:
     def disturb(self) -> None:
         """Kill until it is over; raises `Broken` if a rule was."""
         try:
-            if self._chance.random() < _ENDS_SHARE:  # and nothing else: no result would show it
+            if self._chance.random() < _ENDS_SHARE:  # alone: without a result nothing is compared
                 self._kill(_ENDS_RUN, self._await_moment())
             else:
                 self._kill_several()
