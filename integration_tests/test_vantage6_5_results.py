@@ -49,11 +49,12 @@ WAYS = {
     DIRECT: "direct",
     DIRECT_PER_ROUND: "direct-per-round",
 }
+WHERE = ("plain_5", "encrypted_5")
 IN_CI = ("stateful", "plain_5", WARM)
 ALL = [
     (app, where, way)
     for app in APPS
-    for where in ("plain_5", "encrypted_5")
+    for where in WHERE
     for way in WAYS
     # What a ClientApp keeps between messages needs a SuperNode that is kept warm, or none at all.
     if app != "stateful" or way not in (PER_ROUND, ATTACHED_PER_ROUND)
@@ -106,18 +107,9 @@ def natively_of_two(
         return read(run_on_federation(federation, "digits_csv", {**DIGITS_CSV, "num_stations": 2}))
 
 
-@pytest.mark.parametrize(
-    ("where", "way"),
-    [
-        pytest.param("encrypted_5", WARM, id="encrypted-warm", marks=thorough),
-        pytest.param("plain_5", PER_ROUND, id="plain-per-round", marks=thorough),
-        pytest.param("plain_5", WARM, id="plain-warm", marks=thorough),
-        pytest.param("encrypted_5", PER_ROUND, id="encrypted-per-round", marks=thorough),
-        pytest.param("plain_5", DIRECT, id="plain-direct", marks=thorough),
-        pytest.param("encrypted_5", DIRECT, id="encrypted-direct", marks=thorough),
-        pytest.param("plain_5", DIRECT_PER_ROUND, id="plain-direct-per-round", marks=thorough),
-    ],
-)
+@thorough
+@pytest.mark.parametrize("way", [WARM, PER_ROUND, DIRECT, DIRECT_PER_ROUND], ids=WAYS.get)
+@pytest.mark.parametrize("where", WHERE)
 def test_each_station_learns_from_its_own_extracted_table_as_natively(
     where: str,
     way: tuple[str, ...],
@@ -140,16 +132,10 @@ def test_each_station_learns_from_its_own_extracted_table_as_natively(
     assert trained == dict(zip(names, DIGITS, strict=False))
 
 
-@pytest.mark.parametrize(
-    ("where", "way"),
-    [
-        pytest.param("plain_5", WARM, id="plain-warm", marks=thorough),
-        pytest.param("plain_5", DIRECT_PER_ROUND, id="plain-direct-per-round", marks=thorough),
-        pytest.param("encrypted_5", DIRECT, id="encrypted-direct", marks=thorough),
-        # Its ClientApp keeps its secrets from one stage to the next, see above.
-        pytest.param("encrypted_5", WARM, id="encrypted-warm", marks=thorough),
-    ],
-)
+# Its ClientApp keeps its secrets from one stage to the next, see above.
+@thorough
+@pytest.mark.parametrize("way", [WARM, DIRECT, DIRECT_PER_ROUND], ids=WAYS.get)
+@pytest.mark.parametrize("where", WHERE)
 def test_secure_aggregation_ends_as_natively(
     where: str,
     way: tuple[str, ...],
@@ -238,7 +224,7 @@ def test_a_user_logs_in_with_a_browser(
 
 
 @thorough
-@pytest.mark.parametrize("where", ["plain_5", "encrypted_5"])
+@pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("megabytes", [20, 100])
 def test_a_large_model_passes_both_ways(
     where: str,
