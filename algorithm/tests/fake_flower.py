@@ -65,6 +65,13 @@ if [ "${{{{1##*/}}}}" = guard.py ]; then
 fi
 echo {{release}}
 """
+# Tells its release; else it is the interpreter that it seems to be.
+INTERPRETER = f"""#!/bin/sh
+case $1 in
+    -I) echo 1.41.0;;
+    *) exec {sys.executable} "$@";;
+esac
+"""
 COMPLETED = {"run-id": "42", "status": "finished:completed"}
 
 

@@ -1,6 +1,7 @@
 """The Grid of the direct mode does what Flower's own does: each message, each reply, each once."""
 
 import json
+import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -236,12 +237,16 @@ def test_who_waits_for_a_bridge_that_has_ended_hears_it(bridge: Bridge) -> None:
         bridge.mailbox.wait([sent], None)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_who_waits_hears_it_if_what_came_is_no_reply(bridge: Bridge) -> None:
+def test_who_waits_hears_it_if_what_came_is_no_reply(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: queue.Queue[threading.ExceptHookArgs] = queue.Queue()
+    monkeypatch.setattr(threading, "excepthook", printed.put)
     (sent,) = bridge.grid.push_messages([Message("hello", 4)])
     frames.send(bridge.pipe, b"M", [b"no message"])
     with pytest.raises(ConnectionError, match="the bridge has ended"):
         bridge.mailbox.wait([sent], None)
+    assert "came instead of" in str(printed.get(timeout=20.0).exc_value)
 
 
 def test_the_run_of_a_grid_cannot_be_changed_by_an_app(bridge: Bridge) -> None:

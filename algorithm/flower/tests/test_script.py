@@ -8,8 +8,7 @@ import pytest
 
 from algorithm.flower.environment import Flower
 from algorithm.flower.script import Script
-from algorithm.station.tests.test_clientapp import PYTHON
-from algorithm.tests.fake_flower import make_flower
+from algorithm.tests.fake_flower import INTERPRETER, make_flower
 from proxy.blocks import Joined, Stored, in_memory
 from proxy.errors import FlowerError
 from proxy.fleet.inline import MAX_WHOLE_BYTES
@@ -26,7 +25,7 @@ Start = Callable[[str], Script]
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a script with some lines in it."""
     flower = Flower(make_flower(tmp_path / "flower"))
-    (tmp_path / "flower" / "bin" / "python").write_text(PYTHON)
+    (tmp_path / "flower" / "bin" / "python").write_text(INTERPRETER)
     logs = tmp_path / "logs"
     logs.mkdir()
     started: list[Script] = []

@@ -1,7 +1,6 @@
 """A ClientApp's process answers messages, or it is said why it did not. Its Context outlives it."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from algorithm.flower.environment import Flower
 from algorithm.station.clientapp import ClientApp
 from algorithm.station.runtime import NoReply
-from algorithm.tests.fake_flower import make_flower
+from algorithm.tests.fake_flower import INTERPRETER, make_flower
 from algorithm.tests.fake_flwr import NAMES, THREAD_VARIABLE, text_of
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
@@ -22,13 +21,6 @@ from proxy.testing import FakeSuperLink, record_dict
 from proxy.tests.helpers import Drained, pid_in, pushed_in, runs
 
 SECONDS = 30.0
-# Tells its release; else it is the interpreter that it seems to be.
-PYTHON = f"""#!/bin/sh
-case $1 in
-    -I) echo 1.41.0;;
-    *) exec {sys.executable} "$@";;
-esac
-"""
 
 
 class Station:
@@ -37,7 +29,7 @@ class Station:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.flower = Flower(make_flower(folder / "flower"))
-        (folder / "flower" / "bin" / "python").write_text(PYTHON)
+        (folder / "flower" / "bin" / "python").write_text(INTERPRETER)
         self.clientapp = self.start()
         self.taken: list[str] = []
         self.lives: list[str] = []
