@@ -179,23 +179,23 @@ class Delivery:
                     return None
             answer = self._carry(opened, past.message_id, past.instruction)
             if answer.header.WhichOneof("content") == "reply":
-                return self._again(answer)
+                return self._reply(answer, past.message_id)
         except Cancelled:
             raise
-        except (CarrierError, BundleError) as error:
+        except (CarrierError, BundleError, FleetError) as error:
             log.info("station %s: no reply from before: %s", self._station.name, error.message)
         return None  # the station begins with the new message
 
     def _kept(self, kept: Kept, opened: ExitStack) -> Answered:
         if kept.bundle is not None:
-            return self._again(opened.enter_context(Bundle(kept.bundle)))
+            answer = opened.enter_context(Bundle(kept.bundle))
+            return self._again(answer, self._reply_in(answer))
         reply, read = Reply.decode(kept.data), kept.objects.__getitem__
         reply, read = self._readdressed(reply, read)
         return Answered(**self._event(), reply=reply, read=read)
 
-    def _again(self, answer: Bundle) -> Answered:
-        """Return an answer to the same message, or to one of the same content, as one to this."""
-        said = self._reply_in(answer)
+    def _again(self, answer: Bundle, said: Reply) -> Answered:
+        """Return a reply to the same message, or to one of the same content, as one to this."""
         reply, read = self._readdressed(said, answer.read)
         return replace(self._answered(answer, said), reply=reply, read=read)
 
@@ -282,20 +282,28 @@ class Delivery:
             case "failure":
                 return self._failure(header.failure.code, header.failure.reason)
             case "reply":
-                return self._reply(answer)
+                return self._reply(answer, self._instruction.message_id)
             case other:
                 raise BundleError(f"The station answered with {other or 'nothing'}.")
 
-    def _reply(self, answer: Bundle) -> Answered:
-        reply = self._reply_in(answer)
-        if missing := [i for i in reply.object_ids if i not in answer.object_ids]:
+    def _reply(self, answer: Bundle, message_id: str) -> Answered:
+        """Return the reply in a station's answer, if it can be one to this message.
+
+        It is to `message_id`: this message, or one of the same content.
+        """
+        said = self._reply_in(answer)
+        if missing := [i for i in said.object_ids if i not in answer.object_ids]:
             raise BundleError(f"The station's reply lacks {len(missing)} of its objects.")
-        read = partial(answer.read, at_most=ANNOUNCEMENT_BYTES)
+        if (named := said.metadata.reply_to_message_id) != message_id:
+            raise ReplyRefused(
+                f"The station's reply names message {named} instead of {message_id}."
+            )
+        reply, read = self._readdressed(said, partial(answer.read, at_most=ANNOUNCEMENT_BYTES))
         check_reply(
-            *(reply, self._instruction, answer.head, read),
+            *(reply, self._instruction, partial(_head, answer, read), read),
             *(self._pulled_at, self._clock.time()),
         )
-        return self._answered(answer, reply)
+        return self._again(answer, said)
 
     def _reply_in(self, answer: Bundle) -> Reply:
         """Return the reply that a station's answer names."""
@@ -434,6 +442,14 @@ class Delivery:
             if self._past.answer is None or self._was_announced:
                 for path in self._station.folder.iterdir():
                     path.unlink(missing_ok=True)
+
+
+def _head(answer: Bundle, read: Read, object_id: str) -> tuple[bytes, int]:
+    """Return what `Bundle.head` does, of an object, too, that only a readdressed reply has."""
+    if object_id in answer.object_ids:
+        return answer.head(object_id)
+    content = read(object_id)
+    return content.partition(b"\0")[0], len(content)
 
 
 def _metrics(reply: Reply, answer: Bundle) -> Metrics:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from protos import fleet_pb2 as fleet
 from proxy.blocks import Data, Joined, Part, blocks_of, size_of
+from proxy.errors import FleetError
 from proxy.fleet.inline import (
     CONTENT,
     MESSAGES_LIST,
@@ -76,12 +77,13 @@ def readdressed(
     Raises
     ------
     FleetError
-        If the reply cannot be read.
+        If the reply cannot be read, or is not laid out as the message.
     """
-    if instruction.layout == Layout.INLINE:
+    if (reply.tree is None) != (instruction.layout == Layout.INLINE):
+        raise FleetError("The reply is not laid out as the message that it answers.")
+    if reply.tree is None:
         return _readdressed_whole(reply, instruction, now), read
-    old_id = reply.metadata.message_id
-    head, _, body = read(old_id).partition(b"\0")
+    head, _, body = read(reply.tree.object_id).partition(b"\0")
     message = parse(fleet.Message, body)
     _address(message.metadata, instruction, now)
     body = message.SerializeToString(deterministic=True)

@@ -3,7 +3,7 @@
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,6 +62,10 @@ class Station(MemoryCarrier):
 
     def _answer(self, content: Objects) -> Content:
         return self.clientapp(content)
+
+    def replies(self) -> Iterable[Path]:
+        """Return the bundles with all replies that the stations keep."""
+        return self._replies.iterdir()
 
     def exchange(self, station: str, exchange: Exchange) -> None:
         if exchange.message_id in self.had:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from protos import fleet_pb2 as fleet
+from proxy.bundle import Bundle
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Event, Stage
 from proxy.central.journal import Journal
@@ -19,7 +20,7 @@ from proxy.errors import UsageError
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import SCHEMAS, Schema
 from proxy.testing import Content, FakeSuperLink, Objects, record_dict
-from proxy.tests.helpers import wait_until
+from proxy.tests.helpers import wait_until, write_bundle
 from proxy.transport.superlink import SuperLink
 
 ABOUT = {"app": "a1", "run config": {"rounds": 3}}
@@ -170,6 +171,22 @@ def test_a_message_of_which_the_station_has_no_reply_is_trained_as_the_new_one_t
     runs.station.had |= {entry.message for entry in killed.journal.history.entries.values()}
     assert runs.start(Stage.PUSHED, noted=False).say(said(1)) == []
     assert runs.start().say(said(2)) == said(2)
+    assert list(runs.station.trained.values()) == [1, 1]
+
+
+def without_an_object(path: Path) -> None:
+    """Take an object out of a reply's bundle: one of its content, where it has objects."""
+    with Bundle(path) as bundle:
+        header, objects = bundle.header, {each: bundle.read(each) for each in bundle.object_ids}
+    del objects[min(objects, key=lambda each: each == header.reply.push_messages_object_id)]
+    write_bundle(path, header, objects)
+
+
+def test_a_reply_from_before_that_is_not_whole_is_not_given(runs: Runs) -> None:
+    runs.start(Stage.ANSWERED, noted=False).say(said(1))
+    for reply in runs.station.replies():
+        without_an_object(reply)
+    assert runs.start().say(said(1)) == said(1)
     assert list(runs.station.trained.values()) == [1, 1]
 
 
