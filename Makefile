@@ -26,7 +26,7 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 	    --run-config 'model="demo-results/model.pt" result="demo-results/model.npz"'
 	@echo "The final model is demo-results/model.pt; what happened is in demo-results/run.json."
 
-test: unit integration  ## all tests
+test: unit integration  ## the tests; those that take long are the targets test-…
 
 # Many wait for processes: hence more of us than cores. With CI set they try more inputs.
 unit: .venv-dev/installed  ## the unit tests: a minute on two cores
