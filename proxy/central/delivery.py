@@ -177,14 +177,26 @@ class Delivery:
             with Bundle(past.instruction) as sent:
                 if sent.header.message_id != past.message_id:
                     return None
-            answer = self._carry(opened, past.message_id, past.instruction)
+            answer = self._ask_for(opened, past.message_id, past.instruction)
             if answer.header.WhichOneof("content") == "reply":
                 return self._reply(answer, past.message_id)
-        except Cancelled:
-            raise
-        except (CarrierError, BundleError, FleetError) as error:
+        except (BundleError, FleetError) as error:
             log.info("station %s: no reply from before: %s", self._station.name, error.message)
         return None  # the station begins with the new message
+
+    def _ask_for(self, opened: ExitStack, message_id: str, path: Path) -> Bundle:
+        """Return a station's answer to the message that it got before.
+
+        Only the station knows whether it has one: trouble on the way does not mean that it has not.
+        """
+        try:
+            return self._carry(opened, message_id, path)
+        except Cancelled:
+            raise
+        except (CarrierError, BundleError) as error:
+            log.info("station %s is asked again: %s", self._station.name, error.message)
+        self._past = replace(self._past, task="")  # that exchange is over
+        return self._carry(opened, message_id, path)
 
     def _kept(self, kept: Kept, opened: ExitStack) -> Answered:
         if kept.bundle is not None:
@@ -440,8 +452,10 @@ class Delivery:
         finally:
             # What is said again may be followed by the message whose bundle this is.
             if self._past.answer is None or self._was_announced:
+                kept = self._drain.path if self._memory.may_ask(self._station.name) else None
                 for path in self._station.folder.iterdir():
-                    path.unlink(missing_ok=True)
+                    if path != kept:
+                        path.unlink(missing_ok=True)
 
 
 def _head(answer: Bundle, read: Read, object_id: str) -> tuple[bytes, int]:

@@ -138,6 +138,22 @@ class RunEntry:
     ended: str = ""
     refused: str = ""
 
+    @property
+    def lost(self) -> Entry | None:
+        """A message whose answer is not known, though its station got another one after it.
+
+        Its reply could not be written. The station would train it again.
+        """
+        latest = {each.station: each for each in self.entries}
+        return next(
+            (
+                each
+                for each in self.entries
+                if each is not latest[each.station] and not each.is_over and not each.is_answered
+            ),
+            None,
+        )
+
 
 class History:
     """All that records say.

@@ -17,6 +17,7 @@ answers those that it knows (`proxy.central.replay`): so all replies are kept, u
 """
 
 import base64
+import errno
 import hashlib
 import logging
 import os
@@ -53,6 +54,8 @@ log = logging.getLogger(__name__)
 
 # So much of its disk a journal leaves to others.
 _ROOM_SHARE = 0.05
+# What a file system says that has no hard links, such as exFAT or some of those on a network.
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
 
 class Journal:
@@ -145,6 +148,10 @@ class Journal:
                         f" {name}: {_short(run.about.get(name))} instead of {_short(value)}.",
                         "Go on with that run as it was begun, or use another folder.",
                     )
+            if lost := run.lost:
+                self.refuse(
+                    f"The reply to message {lost.title} of station {lost.station} was not noted."
+                )
             if not run.refused:
                 self._replay = Replay(run.entries)
                 self._note({"event": "resumed"})
@@ -224,9 +231,15 @@ class Journal:
 
     def hold(self, bundle: Path) -> None:
         """See to it that an instruction bundle survives; see `Memory`."""
-        if not self.is_run:  # else a message that is lost is sent again by the ServerApp
-            durable.sync(bundle)
-            durable.sync(bundle.parent)
+        durable.sync(bundle)
+        durable.sync(bundle.parent)
+
+    def may_ask(self, station: str) -> bool:
+        """Whether a successor may ask the station for the last message; see `Memory`."""
+        if not self.is_run or station not in self._current:
+            return False
+        entry, _ = self._current[station]
+        return not entry.is_answered or entry.called_off
 
     def started(self, station: str, instruction: Instruction, task: str) -> None:  # noqa: ARG002
         """Note what the carrier calls the exchange that has begun; see `Memory`."""
@@ -267,7 +280,7 @@ class Journal:
             if known is None:
                 if not self.is_run:
                     durable.write(self._pulled_of(event.station), instruction.encoded)
-                # A ServerApp that dies with us sends it again by itself.
+                # A ServerApp that dies with us sends it again by itself, until a station has it.
                 record = {**entry.record(), "event": Stage.PULLED}
                 self._note_of(entry, record, sync=not self.is_run)
                 self._current[event.station] = (self.history.entry(entry), NOTHING)
@@ -306,7 +319,10 @@ class Journal:
                 if event.instruction.message_id != entry.message:
                     entry = self._replace(entry, event)
                 self._note_of(entry, {"event": event.stage}, sync=False)
-            case Sent() | Refused():
+            case Sent():
+                # Else a ServerApp that sends it again would have it trained again: as another one.
+                self._note_of(entry, {"event": event.stage}, sync=self.is_run)
+            case Refused():
                 self._note_of(entry, {"event": event.stage}, sync=False)
             case Answered():
                 if self.is_run and event.bundle is not None and not self._has_room(event.bundle):
@@ -351,10 +367,15 @@ class Journal:
             return {"reply": "", "data": data, "objects": objects, "called_off": called_off}
         path = self._replies / f"{_key(f'{event.station}/{event.instruction.message_id}')}.bundle"
         path.unlink(missing_ok=True)
-        os.link(event.bundle, path)
+        try:
+            os.link(event.bundle, path)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            shutil.copyfile(event.bundle, path)
         durable.sync(path)
         durable.sync(path.parent)
-        return {"reply": path.name}
+        return {"reply": path.name, "called_off": False}
 
     def _over(self, entry: Entry, stage: Stage, why: str = "") -> None:
         try:

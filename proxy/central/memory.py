@@ -72,6 +72,10 @@ class Memory(Protocol):
         """See to it that an instruction bundle survives, before the SuperLink may forget it."""
         ...
 
+    def may_ask(self, station: str) -> bool:
+        """Whether a successor may ask the station for the last message: it needs its bundle."""
+        ...
+
     def started(self, station: str, instruction: Instruction, task: str) -> None:
         """Note what the carrier calls the exchange that has begun."""
         ...
@@ -93,6 +97,10 @@ class Forgetful:
 
     def hold(self, bundle: Path) -> None:
         """Do nothing: without its central the bundle is of no use."""
+
+    def may_ask(self, station: str) -> bool:  # noqa: ARG002
+        """Return False."""
+        return False
 
     def started(self, station: str, instruction: Instruction, task: str) -> None:
         """Do nothing."""

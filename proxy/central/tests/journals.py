@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from protos import bundle_pb2
 from proxy.carriers import Exchange
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Event, Stage
 from proxy.central.journal import Journal
 from proxy.central.tests.bridges import TRAINED, QuickClock, Watch
-from proxy.errors import CarrierError
 from proxy.fleet.releases import SCHEMAS, Schema
 from proxy.testing import ClientApp, Content, FakeSuperLink, MemoryCarrier, Objects
-from proxy.tests.helpers import wait_until
+from proxy.tests.helpers import wait_until, write_bundle
 from proxy.transport.identity import Identity, key_paths, make_keys
 from proxy.transport.superlink import SuperLink
 
@@ -46,6 +46,8 @@ class Station(MemoryCarrier):
         What answers the messages.
     had : set[str]
         Messages that a ClientApp had whose replies are lost.
+    way_back : Callable[[Exchange], object]
+        Called while a reply is on its way to the central.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Station(MemoryCarrier):
         folder.mkdir()
         self.trained: Counter[str] = Counter()
         self.had: set[str] = set()
+        self.way_back: Callable[[Exchange], object] = lambda _: None
         self._replies = folder
 
     def _answer(self, content: Objects) -> Content:
@@ -69,12 +72,16 @@ class Station(MemoryCarrier):
 
     def exchange(self, station: str, exchange: Exchange) -> None:
         if exchange.message_id in self.had:
-            raise CarrierError("The station does not train twice.")
+            header = bundle_pb2.Header(message_id=exchange.message_id)
+            header.failure.reason = "The station does not train twice."
+            write_bundle(exchange.reply, header)
+            return
         reply = self._replies / exchange.message_id
         if not reply.exists():
             super().exchange(station, exchange)
             shutil.copyfile(exchange.reply, reply)
             self.trained[exchange.message_id] += 1
+        self.way_back(exchange)
         shutil.copyfile(reply, exchange.reply)
 
 

@@ -1,5 +1,6 @@
 """A ServerApp that starts anew is answered from the journal as long as it says the same again."""
 
+import errno
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,15 +11,17 @@ import pytest
 
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
+from proxy.carriers import Exchange
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Event, Stage
 from proxy.central.journal import Journal
 from proxy.central.replay import Differs
 from proxy.central.tests.bridges import QuickClock, Watch
 from proxy.central.tests.journals import Killed, Station, expect_kills
-from proxy.errors import UsageError
+from proxy.errors import Cancelled, CarrierError, UsageError
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import SCHEMAS, Schema
+from proxy.system.records import Records
 from proxy.testing import Content, FakeSuperLink, Objects, record_dict
 from proxy.tests.helpers import wait_until, write_bundle
 from proxy.transport.superlink import SuperLink
@@ -172,6 +175,92 @@ def test_a_message_of_which_the_station_has_no_reply_is_trained_as_the_new_one_t
     assert runs.start(Stage.PUSHED, noted=False).say(said(1)) == []
     assert runs.start().say(said(2)) == said(2)
     assert list(runs.station.trained.values()) == [1, 1]
+
+
+def is_copied(start: Start, runs: Runs) -> None:
+    """Let what follows find the journal as it is now, as if the central were killed."""
+    runs.folder = runs.folder.with_name(f"copy-{len(runs.starts)}")
+    shutil.copytree(start.journal.folder, runs.folder)
+
+
+def test_a_run_that_is_stopped_while_a_reply_is_on_its_way_trains_nothing_twice(
+    runs: Runs,
+) -> None:
+    on_its_way = threading.Event()
+
+    def stopped(exchange: Exchange) -> None:
+        on_its_way.set()
+        assert exchange.cancelled.wait(20.0)
+        raise Cancelled("The central was stopped.")
+
+    first = runs.start()
+    assert first.say(said(1)) == said(1)
+    runs.station.way_back = stopped
+    first.superlink.push_instruction(said(2)[1], *first.superlink.online)
+    assert on_its_way.wait(20.0)
+    first.close()
+    runs.station.way_back = lambda _: None
+    assert runs.start(Stage.PULLED, message=3).say(said(3)) == said(2)
+    assert runs.start().say(said(3)) == said(3)
+    assert list(runs.station.trained.values()) == [1, 1, 1]
+
+
+def test_a_station_that_is_out_of_reach_for_a_moment_is_asked_again_for_what_it_had(
+    runs: Runs,
+) -> None:
+    away = [CarrierError("The station is away.")]
+
+    def lost(_: Exchange) -> None:
+        if away:
+            raise away.pop()
+
+    runs.start(Stage.ANSWERED, noted=False).say(said(1))
+    runs.station.way_back = lost
+    assert runs.start().say(said(2)) == said(2)
+    assert list(runs.station.trained.values()) == [1, 1]
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_reply_for_which_there_was_no_room_is_asked_for_again(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = runs.start()
+    with monkeypatch.context() as patch:
+        runs.station.way_back = lambda _: patch.setattr(Records, "append", full)
+        assert first.say(said(1)) == said(1)
+    runs.station.way_back = lambda _: None
+    is_copied(first, runs)
+    assert runs.start().say(said(2)) == said(2)
+    assert list(runs.station.trained.values()) == [1, 1]
+
+
+def test_a_run_of_which_a_reply_is_lost_begins_anew(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = runs.start()
+    with monkeypatch.context() as patch:
+        runs.station.way_back = lambda _: patch.setattr(Records, "append", full)
+        assert first.say(said(1)) == said(1)
+    runs.station.way_back = lambda _: None
+    assert first.say(said(2)[1:]) == said(2)[1:]
+    is_copied(first, runs)
+    again = runs.start()
+    assert again.fixed != first.fixed
+    reasons = [run.refused for run in again.journal.history.runs]
+    assert reasons == ["The reply to message train 1 of station north was not noted.", ""]
+
+
+def test_a_journal_needs_no_hard_links(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", link)
+    runs.start(Stage.PULLED, message=3).say(said(3))
+    assert runs.start().say(said(3)) == said(3)
+    assert list(runs.station.trained.values()) == [1, 1, 1]
 
 
 def without_an_object(path: Path) -> None:
