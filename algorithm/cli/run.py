@@ -105,16 +105,19 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         folder = workspace.path / "run"
         folder.mkdir()
         shared = (options.app, flower, folder, screen, outcome, stations)
+        ours = [each for each in (options.output, options.journal) if each is not None]
 
         def make() -> Run:
             app_run: Run
             if options.mode == Mode.DIRECT:
                 config = run_config(options.run_config)
-                app_run = DirectRun(*shared, config, journal, feed=feed)
+                app_run = DirectRun(*shared, config, journal, feed=feed, left_out=ours)
             else:
                 about = f"flwr {flower.release}; flower-v6 run {options.app.resolve().name}"
                 recording = Recording(options.tape, about)
-                app_run = SuperLinkRun(*shared, options.run_config, recording, journal, feed=feed)
+                app_run = SuperLinkRun(
+                    *(*shared, options.run_config, recording, journal), feed=feed, left_out=ours
+                )
             if metrics is not None:
                 metrics.online = app_run.online
             return app_run

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -82,7 +82,9 @@ class AppCopy:
     stand_ins: frozenset[str]
 
 
-def copy_app(app: Path, folder: Path, flower: Flower | None) -> AppCopy:
+def copy_app(
+    app: Path, folder: Path, flower: Flower | None, left_out: Sequence[Path] = ()
+) -> AppCopy:
     """Copy an app into a folder.
 
     Links stay links: releases differ in what they make of them. What no release can take is left
@@ -96,6 +98,8 @@ def copy_app(app: Path, folder: Path, flower: Flower | None) -> AppCopy:
         Where the copy is made; made itself if it is missing.
     flower : Flower | None
         Says what it takes of a large folder.
+    left_out : Sequence[Path]
+        Folders that are no part of the app, should they lie in it: for example a run's results.
 
     Raises
     ------
@@ -106,7 +110,8 @@ def copy_app(app: Path, folder: Path, flower: Flower | None) -> AppCopy:
     try:
         copy.mkdir(parents=True)
         # The file that Flower looks into to decide comes first, then what is nearest to the top.
-        sizes = dict(sorted(_files(source, copy), key=lambda file: _rank(*file)))
+        without = {path.resolve() for path in left_out} - {source}
+        sizes = dict(sorted(_files(source, copy, without), key=lambda file: _rank(*file)))
         room, stand_ins = _COPIED_BYTES, set()
         for name, size in sizes.items():
             target = copy / name
@@ -131,8 +136,8 @@ def copy_app(app: Path, folder: Path, flower: Flower | None) -> AppCopy:
     return AppCopy(copy, frozenset(stand_ins))
 
 
-def build(app: Path, flower: Flower) -> bytes:
-    """Have Flower build an app; returns the FAB.
+def build(app: Path, flower: Flower, left_out: Sequence[Path] = ()) -> bytes:
+    """Have Flower build an app, without some folders (see `copy_app`); returns the FAB.
 
     Raises
     ------
@@ -140,15 +145,16 @@ def build(app: Path, flower: Flower) -> bytes:
         If Flower refuses the app.
     """
     with TemporaryDirectory() as folder:
-        return _built(copy_app(app, Path(folder), flower).folder, flower, app)
+        return _built(copy_app(app, Path(folder), flower, left_out).folder, flower, app)
 
 
-def _files(source: Path, copy: Path) -> Iterator[tuple[str, int]]:
+def _files(source: Path, copy: Path, without: Collection[Path]) -> Iterator[tuple[str, int]]:
     """Yield the names and sizes of an app's files; copy its links."""
     # A pattern that matches nothing is an error to Flower, and one may name an environment's files.
     patterns = any(key in (source / "pyproject.toml").read_bytes() for key in _PATTERNS)
     for parent, folders, names in os.walk(source):
-        if _ENVIRONMENT in names and Path(parent) != source and not patterns:
+        environment = _ENVIRONMENT in names and Path(parent) != source and not patterns
+        if environment or Path(parent) in without:
             folders.clear()
             names.clear()
         for name in (*folders, *names):

@@ -138,25 +138,29 @@ def _run(
 
         # Where the relative paths of a ServerApp lead.
         os.chdir(written)
+        result: Path | None = left
         try:
             with feed.about(outcome):
                 run_on_journal(make, journal)
+        except SystemExit:  # its node or machine may start it again: it goes on then
+            result, outcome.cause = None, "The central function was told to end."
+            raise
         except AppError as error:
             if not outcome.log:
                 raise
             # Without its hint, the end of the app's log: that stands in our own log already.
             raise AppError(error.message) from error
         finally:
-            _leave(container, outcome, written, left)
+            _leave(container, outcome, written, result)
         journal.end(outcome.status)
 
 
-def _leave(container: Container, outcome: Outcome, written: Path, left: Path) -> None:
-    """Leave the outcome as the result, and where this run finds it when it is started again."""
+def _leave(container: Container, outcome: Outcome, written: Path, left: Path | None) -> None:
+    """Leave the outcome as the result, and where this run finds it if it is over for good."""
     try:
         write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
     finally:
-        if container.output_file.stat().st_size:  # else it could not be written
+        if left and container.output_file.stat().st_size:  # else it could not be written
             part = left.with_suffix(".part")
             shutil.copyfile(container.output_file, part)
             durable.publish(part, left)

@@ -75,7 +75,7 @@ class DirectRun(Run):
         """Return the app, as Flower builds it."""
         if not self._fab:
             self.screen.status("flower-v6 | building the app")
-            self._fab = build(self.app, self.flower)
+            self._fab = build(self.app, self.flower, self.left_out)
         return self._fab
 
     def _look(self) -> None:

@@ -56,7 +56,7 @@ class SuperLinkRun(Run):
     def start(self) -> None:
         """Start the SuperLink, and attach the stations."""
         self._home.mkdir()
-        self._copy = copy_app(self.app, self.folder, self.flower).folder
+        self._copy = copy_app(self.app, self.folder, self.flower, self.left_out).folder
         if self.journal is not None:
             begin(self, self.journal, in_folder(self._copy), self.run_config, {})
         self.screen.status("flower-v6 | starting a SuperLink")

@@ -3,7 +3,7 @@
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,8 @@ class Run(ABC):
         Where the ClientApps run.
     feed : Feed
         Tells what happens to the messages.
+    left_out : Sequence[Path]
+        Folders that are no part of the app, should they lie in its folder.
     progress : Progress
         Hears of every message.
     closing : ExitStack
@@ -55,6 +57,7 @@ class Run(ABC):
     outcome: Outcome
     stations: Stations
     feed: Feed = field(kw_only=True, default_factory=Feed)
+    left_out: Sequence[Path] = field(kw_only=True, default=())
     progress: Progress = field(init=False)
     closing: ExitStack = field(init=False, default_factory=ExitStack)
 
@@ -94,7 +97,7 @@ def run_app(run: Run) -> None:
         with closing(run):
             run.start()
             run.run()
-        outcome.status = "completed"
+        outcome.status, outcome.cause = "completed", ""
     except Exception as error:
         outcome.cause = error.message if isinstance(error, BridgeError) else str(error)
         raise

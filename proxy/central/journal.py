@@ -25,10 +25,11 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from proxy.bundle import Bundle
 from proxy.central.events import (
     Answered,
     Drained,
@@ -43,12 +44,20 @@ from proxy.central.events import (
 from proxy.central.history import Entry, History
 from proxy.central.memory import NOTHING, Kept, Past
 from proxy.central.replay import Differs, Replay
-from proxy.errors import Cancelled, CarrierError, FleetError, Undelivered, UsageError, reason_of
+from proxy.errors import (
+    BundleError,
+    Cancelled,
+    CarrierError,
+    FleetError,
+    Undelivered,
+    UsageError,
+    reason_of,
+)
 from proxy.fleet.contents import content_id
 from proxy.fleet.messages import Instruction
 from proxy.system import durable
 from proxy.system.locks import try_lock
-from proxy.system.records import Records
+from proxy.system.records import DamagedRecords, Records
 
 log = logging.getLogger(__name__)
 
@@ -107,10 +116,19 @@ class Journal:
             raise UsageError(
                 f"The journal {error.filename or folder} cannot be used: {error.strerror}."
             ) from error
-        self.history = History(self._records.before)
+        self.history = self._read()
         if not self.history.name:
             self._note({"event": "named", "name": uuid.uuid4().hex})
         self._remove_unneeded()
+
+    def _read(self) -> History:
+        """Return what the records say; raises `DamagedRecords` if some are missing."""
+        if not self._records.before and any(self._replies.iterdir()):
+            raise DamagedRecords(
+                f"{self._records.path} is empty, but {self._replies} has replies.",
+                "Restore the file, or begin with another folder.",
+            )
+        return History(self._records.before)
 
     # A run whose ServerApp is started again
 
@@ -133,6 +151,8 @@ class Journal:
         ------
         UsageError
             If the run that has not ended is another one.
+        DamagedRecords
+            If a reply that it needs is not there, or is not what was written.
         """
         run = self.history.run
         if run is None and self.history.entries:
@@ -153,6 +173,7 @@ class Journal:
                     f"The reply to message {lost.title} of station {lost.station} was not noted."
                 )
             if not run.refused:
+                self._check_replies(run.entries)
                 self._replay = Replay(run.entries)
                 self._note({"event": "resumed"})
                 return run.fixed
@@ -161,6 +182,21 @@ class Journal:
         self._replay = Replay([])
         self._remove_unneeded()
         return fixed
+
+    def _check_replies(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.reply:
+                path = self._replies / entry.reply
+                try:
+                    with Bundle(path) as bundle:
+                        if bundle.header.message_id != entry.message:
+                            raise BundleError(f"It answers message {bundle.header.message_id}.")
+                except BundleError as error:
+                    raise DamagedRecords(
+                        f"{path} is not the reply of station {entry.station} to message"
+                        f" {entry.title}. {error.message}",
+                        "Restore the file, or begin with another folder.",
+                    ) from error
 
     def end(self, status: str) -> None:
         """Note that the run has ended; nothing of it is needed any more."""

@@ -1,6 +1,7 @@
 """A file of records that only grows, and is whole whatever ends its writer.
 
-Each line is a record: its CRC-32 in hex, a space, JSON, and a newline. The first names the format.
+Each line is a record: a CRC-32 in hex, a space, JSON, and a newline. The CRC is over the JSON of
+all records up to that one, so none can be taken out, doubled or moved. The first names the format.
 What a kill or a power cut leaves at the end of the file, a line that was begun, is cut off when the
 file is opened: nothing hung on it yet. Any other damage is an error. A record that could not be
 written whole is taken back, so that the next one does not stand behind half a line.
@@ -23,7 +24,7 @@ from proxy.system import durable
 Record = Mapping[str, Any]
 
 _FORMAT = "flower-v6 records"
-_VERSION = 1
+_VERSION = 2
 _CRC_BYTES = 8
 
 
@@ -57,7 +58,7 @@ class Records:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self.before, self._end = _read(path)
+        self.before, self._end, self._crc = _read(path)
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self._broken = False
         try:
@@ -85,8 +86,10 @@ class Records:
             If it cannot be written. The file is as before then. If that cannot be said, because
             the disk failed, no record can be added any more.
         """
-        line = _line(record)
+        encoded = json.dumps(record, separators=(",", ":")).encode()
         with self._lock:
+            crc = zlib.crc32(encoded, self._crc)
+            line = b"%08x %s\n" % (crc, encoded)
             if self._broken:
                 raise OSError(5, "The disk failed earlier", str(self.path))
             try:
@@ -99,7 +102,7 @@ class Records:
                 raise
             if sync:
                 self._sync()
-            self._end += len(line)
+            self._end, self._crc = self._end + len(line), crc
 
     def close(self) -> None:
         """Close the file."""
@@ -126,24 +129,20 @@ def read(path: Path) -> list[Record]:
     return _read(path)[0]
 
 
-def _line(record: Record) -> bytes:
-    encoded = json.dumps(record, separators=(",", ":")).encode()
-    return b"%08x %s\n" % (zlib.crc32(encoded), encoded)
-
-
-def _read(path: Path) -> tuple[list[Record], int]:
-    """Return the records in a file, and where the last one ends."""
+def _read(path: Path) -> tuple[list[Record], int, int]:
+    """Return the records in a file, where the last one ends, and the CRC-32 up to there."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return [], 0
+        return [], 0, 0
     records: list[Record] = []
-    place = 0
+    place = crc = 0
     while place < len(content):
         end = content.find(b"\n", place)
         line = content[place:] if end < 0 else content[place:end]
-        record = _record(line)
-        if end < 0 and _record(line[:-1]) is None:
+        encoded = line[_CRC_BYTES + 1 :]
+        record = _record(line, crc)
+        if end < 0 and _record(line[:-1], crc) is None:
             break  # a line that was begun
         if record is None and end == len(content) - 1 and b"\0" in line:
             break  # after a power cut a file may have its length, but not yet its bytes
@@ -152,22 +151,20 @@ def _read(path: Path) -> tuple[list[Record], int]:
                 f"{path} is damaged at byte {place}: a record there is not what was written.",
                 "Restore the file, or begin with another folder.",
             )
-        records.append(record)
-        place = end + 1
-    if records:
-        first = records.pop(0)
-        if first.get("format") != _FORMAT or first.get("version") != _VERSION:
+        if not place and (record.get("format"), record.get("version")) != (_FORMAT, _VERSION):
             raise DamagedRecords(
-                f"{path} is no file of records in format {_VERSION}, but {str(first)[:80]}.",
+                f"{path} is no file of records in format {_VERSION}, but {str(record)[:80]}.",
                 "Use the flower-v6 release that wrote it, or begin with another folder.",
             )
-    return records, place
+        records.append(record)
+        place, crc = end + 1, zlib.crc32(encoded, crc)
+    return records[1:], place, crc
 
 
-def _record(line: bytes) -> Record | None:
-    """Return the record in a line; None if it is not what was written."""
-    crc, space, encoded = line[:_CRC_BYTES], line[_CRC_BYTES : _CRC_BYTES + 1], line[9:]
-    if space != b" " or crc != b"%08x" % zlib.crc32(encoded):
+def _record(line: bytes, before: int) -> Record | None:
+    """Return the record in a line; None if it is not what was written after the one before."""
+    encoded = line[_CRC_BYTES + 1 :]
+    if line[: _CRC_BYTES + 1] != b"%08x " % zlib.crc32(encoded, before):
         return None
     record: Record = json.loads(encoded)
     return record

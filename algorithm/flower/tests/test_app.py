@@ -62,6 +62,15 @@ def test_a_virtual_environment_is_left_out(app: Path, tmp_path: Path) -> None:
     assert contents(copy.folder).keys() == {"pyproject.toml", "app.py"}
 
 
+def test_what_a_run_leaves_in_the_apps_folder_is_left_out(app: Path, tmp_path: Path) -> None:
+    for name in ("results/run.json", "pkg/course/work/flwr/apps/a.py"):
+        (app / name).parent.mkdir(parents=True)
+        (app / name).touch()
+    copy = copy_app(app, tmp_path / "copy", None, [app / "results", app / "pkg" / "course"])
+    assert contents(copy.folder).keys() == {"pyproject.toml", "app.py"}
+    assert contents(copy_app(app, tmp_path / "all", None, [app]).folder) == contents(app)
+
+
 def test_a_virtual_environment_that_a_pattern_may_name_is_there(app: Path, tmp_path: Path) -> None:
     (app / "venv").mkdir()
     (app / "venv" / "pyvenv.cfg").touch()

@@ -1,6 +1,8 @@
 """The central function: what it refuses before anything starts, and the outcome that it leaves."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -22,6 +24,7 @@ from proxy import retry
 from proxy.errors import AppError, BridgeError, CarrierError, UsageError
 from proxy.fleet.metrics import Metrics
 from proxy.platforms import VANTAGE6_4
+from proxy.system import records
 from proxy.vantage6 import payload
 from proxy.vantage6.container import Container
 from proxy.vantage6.server import Organization
@@ -249,6 +252,29 @@ def test_a_function_that_is_started_again_after_its_end_ends_in_the_same_way_aga
     # Whether it is the same task, and nothing else.
     [again] = asked[1][len(asked[0]) :]
     assert again == asked[0][0]
+
+
+@pytest.fixture
+def _ends_at_sigterm() -> Iterator[None]:
+    """Have SIGTERM end this process as it ends that of a function."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_ends_at_sigterm")
+def test_a_function_that_was_told_to_end_goes_on_when_it_is_started_again(
+    function: Central,
+) -> None:
+    set_run(function.flower, f"kill -TERM {os.getpid()}; sleep 600", [])
+    with pytest.raises(SystemExit):
+        function.run({"supernodes": "per-round"})
+    assert function.outcome["cause"] == "The central function was told to end."
+    function.container.output_file.unlink()
+    set_run(function.flower, "", [COMPLETED])
+    assert function.run({"supernodes": "per-round"})["status"] == "completed"
+    [journal] = function.container.shared_folder.glob("central-journal-*/journal")
+    assert [each["event"] for each in records.read(journal)] == ["named", "run", "resumed", "ended"]
 
 
 @pytest.mark.parametrize("torn", ["", '{"status": "comp', "[]"])

@@ -1,9 +1,10 @@
 """A ServerApp that starts anew is answered from the journal as long as it says the same again."""
 
 import errno
+import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from proxy.central.tests.journals import Killed, Station, expect_kills
 from proxy.errors import Cancelled, CarrierError, UsageError
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import SCHEMAS, Schema
-from proxy.system.records import Records
+from proxy.system.records import DamagedRecords, Records
 from proxy.testing import Content, FakeSuperLink, Objects, record_dict
 from proxy.tests.helpers import wait_until, write_bundle
 from proxy.transport.superlink import SuperLink
@@ -261,6 +262,38 @@ def test_a_journal_needs_no_hard_links(runs: Runs, monkeypatch: pytest.MonkeyPat
     runs.start(Stage.PULLED, message=3).say(said(3))
     assert runs.start().say(said(3)) == said(3)
     assert list(runs.station.trained.values()) == [1, 1, 1]
+
+
+def swap(one: Path, other: Path) -> None:
+    content = one.read_bytes()
+    other.replace(one)
+    other.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda one, _: one.unlink(),
+        lambda one, _: os.truncate(one, one.stat().st_size - 1),
+        swap,
+    ],
+    ids=["removed", "cut", "swapped"],
+)
+def test_a_run_does_not_go_on_with_another_reply_than_it_had(
+    runs: Runs, damage: Callable[[Path, Path], None]
+) -> None:
+    runs.start(Stage.PULLED, message=3).say(said(3))
+    damage(*(runs.folder / "replies").iterdir())
+    with pytest.raises(DamagedRecords, match=r"replies/.* is not the reply of station north to"):
+        runs.start()
+
+
+def test_replies_without_records_are_not_taken_for_a_new_journal(runs: Runs) -> None:
+    runs.start(Stage.PULLED, message=3).say(said(3))
+    os.truncate(runs.folder / "journal", 0)
+    with pytest.raises(DamagedRecords, match=r"journal is empty, but .*/replies has replies"):
+        runs.start()
+    assert len([*(runs.folder / "replies").iterdir()]) == 2
 
 
 def without_an_object(path: Path) -> None:

@@ -68,6 +68,17 @@ def test_zeros_that_a_power_cut_left_at_the_end_are_cut_off(tmp_path: Path, zero
     assert reopened(path) == _RECORDS
 
 
+@pytest.mark.parametrize("places", [(0, 2, 3), (0, 1, 1, 2, 3), (0, 2, 1, 3)])
+def test_a_line_that_was_taken_out_doubled_or_moved_is_an_error(
+    tmp_path: Path, places: tuple[int, ...]
+) -> None:
+    path = tmp_path / "records"
+    lines = written(path, _RECORDS).splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[place] for place in places))
+    with pytest.raises(DamagedRecords, match=r"records is damaged at byte \d+"):
+        read(path)
+
+
 def test_a_changed_byte_is_an_error_that_names_file_and_place(tmp_path: Path) -> None:
     path = tmp_path / "records"
     whole = written(path, _RECORDS)
@@ -99,10 +110,10 @@ def test_one_of_a_newer_format_is_not_written_to(tmp_path: Path) -> None:
     path = tmp_path / "records"
     written(path, [])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("proxy.system.records._VERSION", 2)
+        patch.setattr("proxy.system.records._VERSION", 3)
         path.unlink()
         written(path, [])
-    with pytest.raises(DamagedRecords, match="format 1"):
+    with pytest.raises(DamagedRecords, match="format 2"):
         Records(path)
 
 
