@@ -54,7 +54,8 @@ class Replay:
                 f"The ServerApp's message {said.title} for station {said.station} differs from the"
                 f" one that it sent before: {_told(differing[0], before, said)}.",
                 "An app goes on only if it says the same again: let it use no clock, and no random"
-                " numbers without a seed.",
+                " numbers without a seed. A station that was offline then, and is not now, may be"
+                " the reason, too.",
             )
         return expected.popleft()
 
