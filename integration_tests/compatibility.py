@@ -23,8 +23,6 @@ _BEGIN, _END = "<!-- compatibility: written by make compat -->\n", "<!-- /compat
 _BEGIN_VANTAGE6 = "<!-- vantage6: written by make compat-vantage6 -->\n"
 _END_VANTAGE6 = "<!-- /vantage6 -->\n"
 _TRANSPORTS = {"grpc": "gRPC", "http": "HTTP"}
-# Releases of vantage6 that the tests run, but not all of them have run yet.
-_IN_PART = frozenset({"5.0.3"})
 _SAID = {
     "works": "same results as natively",
     "fits": "not tried out; by what it publishes it fits",
@@ -72,7 +70,7 @@ def section_of_vantage6(verdicts: Sequence[PlatformVerdict]) -> str:
 
 def _row_of_vantage6(verdict: PlatformVerdict) -> tuple[tuple[int, ...], str]:
     said = {
-        "works": "tried in part" if verdict.release in _IN_PART else "the tests run it",
+        "works": "the tests run it",
         "fits": "the tests do not run it; by what it publishes it fits",
     }.get(verdict.status)
     reasons = "; ".join(verdict.reasons)
