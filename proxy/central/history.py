@@ -149,7 +149,9 @@ class RunEntry:
             (
                 each
                 for each in self.entries
-                if each is not latest[each.station] and not each.is_over and not each.is_answered
+                if each is not latest[each.station]
+                and each.stage != Stage.DROPPED
+                and not each.is_answered
             ),
             None,
         )

@@ -14,7 +14,7 @@ _NO_NODES_SECONDS = 60.0
 
 
 class ServerApp:
-    """One run.
+    """One run, which may be started again.
 
     Attributes
     ----------
@@ -37,6 +37,7 @@ class ServerApp:
 
     def main(self) -> None:
         """Run all rounds."""
+        self.ended, self.complete, self.models = False, True, []
         model = b"the first model"
         for number in range(1, self._world.plan.rounds + 1):
             content = record_dict(weights=model)
@@ -74,7 +75,7 @@ class ServerApp:
                 if isinstance(reply, fleet.Error):
                     self._is_due(message_id, reply, not complete)
                 else:
-                    self._is_right(message_id, reply, content)
+                    self._is_right(message_id, reply, content, answers)
                     answers[message_id] = reply
         return answers
 
@@ -103,12 +104,21 @@ class ServerApp:
         self.errors += 1
         text = f"message {message_id:.6}: error {error.code}: {error.reason}"
         world.scheduler.tell(text)
-        if not world.leaving and not world.may_have_cost(world.truth.sent[message_id], waits):
+        # An error that was noted may be said again long after.
+        since = 0.0 if world.plan.runs else world.truth.sent[message_id]
+        if not world.leaving and not world.may_have_cost(since, waits):
             raise_soon(world, f"an error reply that nothing explains: {text}")
 
-    def _is_right(self, message_id: str, reply: Objects, content: Objects) -> None:
+    def _is_right(
+        self, message_id: str, reply: Objects, content: Objects, others: Mapping[str, Objects]
+    ) -> None:
         station = self._world.truth.trained.get(message_id)
-        if station is None:
+        if station is None and self._world.plan.runs:  # the reply to one that said the same
+            given = {each.tree.object_id for each in others.values()}
+            left = {answer_of(name, content).tree.object_id for name in self._world.plan.stations}
+            if reply.tree.object_id not in left - given:
+                raise_soon(self._world, f"message {message_id:.6} has the reply to another")
+        elif station is None:
             raise_soon(self._world, f"message {message_id:.6} has a reply and was never trained")
         elif reply.tree.object_id != answer_of(station, content).tree.object_id:
             raise_soon(self._world, f"message {message_id:.6} has the reply to another")

@@ -14,10 +14,12 @@ from algorithm.station.job import Job
 from algorithm.station.policy import Policy
 from algorithm.station.resident import Resident
 from algorithm.station.runtime import Runtime
+from algorithm.tests.simulation.app import ServerApp
 from algorithm.tests.simulation.disk import ROOT
 from algorithm.tests.simulation.lanes import Lane
 from algorithm.tests.simulation.runtime import SimulatedRuntime
 from algorithm.tests.simulation.scheduler import Process
+from algorithm.tests.simulation.superlink import SimulatedSuperLink
 from algorithm.tests.simulation.world import World
 from proxy.calls import Call, Mode, Settings
 from proxy.carriers import Carrier, Ending, Exchange, FunctionFailed
@@ -42,38 +44,74 @@ _FUNCTIONS: Mapping[str, ModuleType] = {
 
 
 class Central:
-    """`flower-v6 attach`, and whoever starts it again."""
+    """`flower-v6 attach`, or `flower-v6 run`, and whoever starts it again."""
 
-    def __init__(self, world: World, stations: "LaneStations | TaskStations") -> None:
+    def __init__(
+        self, world: World, stations: "LaneStations | TaskStations", app: ServerApp
+    ) -> None:
         self.folder = Path(ROOT) / "central"
         self.keys = self.folder / "keys" if world.plan.keys else None
         self.works_in = self.folder
         self._process: Process | None = None
         self._attached: Process | None = None
-        self._world, self._stations = world, stations
+        self._world, self._stations, self._app = world, stations, app
         self._runs = count(1)
+        self._is_over = False
         self._stop = threading.Event()
 
     def main(self) -> None:
-        """Be attached until stopped."""
+        """Be attached until stopped, or run until the run has ended."""
         self._process = self._world.scheduler.process
-        stop = self._stop = threading.Event()
+        self._stop = threading.Event()
         self.works_in = self.folder / f"run-{next(self._runs)}"
         try:
             self.works_in.mkdir()
             with self._journal() as journal:
-                attached = Attached(
-                    *(self._stations, "superlink", self.works_in, Observer(), Feed()),
-                    *(Access(keys=self.keys), journal),
-                )
-                self._world.scheduler.tell("is attached")
-                self._attached = self._process
-                stop.wait()
-                attached.close()
+                if journal is None or not self._world.plan.runs:
+                    self._attach(journal, self._stop.wait)
+                else:
+                    while not self._is_over and not self._stop.is_set():
+                        self._run(journal)
+                    self._attached = self._process
+                    self._stop.wait()
         except (BridgeError, OSError) as error:
             self._world.cost(f"the central cannot start: {error}")
             return
         self._world.scheduler.tell("is stopped")
+
+    def _attach(self, journal: Journal | None, until: Callable[[], object]) -> None:
+        attached = Attached(
+            *(self._stations, "superlink", self.works_in, Observer(), Feed()),
+            *(Access(keys=self.keys), journal),
+        )
+        self._world.scheduler.tell("is attached")
+        self._attached = self._process
+        until()
+        attached.close()
+
+    def _run(self, journal: Journal) -> None:
+        """Run once, as `algorithm.runs.resuming.run_on_journal` does."""
+        world, app = self._world, self._app
+        fixed = journal.begin({}, {"number": world.run_number + 1})
+        world.run_number = fixed["number"]
+        world.superlink = SimulatedSuperLink(world)
+        app.ended = False
+
+        def ends() -> None:
+            server_app, process = world.process("ServerApp", "central", mortal=False), self._process
+            assert process is not None
+            process.at_end.append(lambda: world.scheduler.exit(server_app))
+            world.scheduler.start(server_app, app.main, "main")
+            while not (app.ended or journal.difference or self._stop.wait(_LOOK_SECONDS)):
+                pass
+            world.scheduler.exit(server_app)
+
+        self._attach(journal, ends)
+        if journal.difference is not None:
+            journal.refuse(journal.difference.message)
+        elif app.ended:
+            journal.end("completed")
+            self._is_over = True
 
     @contextmanager
     def _journal(self) -> Iterator[Journal | None]:

@@ -90,7 +90,7 @@ class SimulatedRuntime:
 
     def _clientapp(self, content: Objects) -> Objects:
         world, chance = self._world, self._world.scheduler.chance
-        world.truth.begins(self._message, self._station)
+        world.truth.begins(self._message, self._station, content.tree.object_id)
         seconds = chance.uniform(*_TRAINS_SECONDS)
         if world.troubled and chance.random() < world.faults.hangs:
             world.cost(f"the ClientApp of {self._station} never answers")

@@ -102,7 +102,7 @@ def _live(world: World, app: ServerApp) -> None:
     stations: LaneStations | TaskStations = (
         LaneStations(world) if plan.lanes else TaskStations(world)
     )
-    central = Central(world, stations)
+    central = Central(world, stations, app)
     if plan.keys:
         _put_keys(world)
     if isinstance(stations, LaneStations):
@@ -110,7 +110,8 @@ def _live(world: World, app: ServerApp) -> None:
             world.keep_running(name, name, partial(stations.main, name))
     world.keep_running("central", "central", central.main, lambda: not world.leaving)
     world.go_wrong(central.stop)
-    scheduler.start(Process("serverapp", world.machines["superlink"]), app.main, "main")
+    if not plan.runs:
+        scheduler.start(Process("serverapp", world.machines["superlink"]), app.main, "main")
     ends = scheduler.now + faults.ends_at
     if faults.ends_at < TROUBLED_SECONDS:
         scheduler.start(world.fate, lambda: scheduler.sleep(faults.ends_at), "the end")
@@ -151,7 +152,7 @@ def _look_for_work(world: World) -> None:
         )
         if withdrawn and message_id in truth.training:
             raise_soon(world, f"message {message_id:.6} is trained, and nobody wants the answer")
-        if not (
+        if superlink.knows(message_id) and not (
             process.bound_to_die
             or superlink.is_complete(message_id)
             or world.true_time() > superlink.expiry_of(message_id)

@@ -218,6 +218,7 @@ def simulated(scheduler: Scheduler, disk: Disk) -> Iterator[None]:
         (os, "urandom", bytes_of.randbytes),
         (random, "_urandom", bytes_of.randbytes),
         (locks, "fcntl", _Flock(disk, scheduler)),
+        (shutil, "disk_usage", lambda _: disk.usage()),
         *_paths(disk, scheduler),
     ]
     state = random.getstate()

@@ -54,6 +54,10 @@ class SimulatedSuperLink(FakeSuperLink):
         said = self._instructions[message_id]
         return said.created_at + said.ttl
 
+    def knows(self, message_id: str) -> bool:
+        """Whether it has, or had, this message."""
+        return message_id in self._instructions
+
     def is_complete(self, message_id: str) -> bool:
         """Whether the reply to a message is here, with all of its objects."""
         reply = self.replies.get(message_id)

@@ -44,6 +44,8 @@ class Plan:
         Whether the SuperLink was told of the SuperNodes beforehand.
     journal : bool
         Whether the central keeps a journal.
+    runs : bool
+        Whether the central is `flower-v6 run`: SuperLink and ServerApp end and begin with it.
     repeats : bool
         Whether the SuperLink is of flwr 1.43, and hands out a message until it is confirmed.
     """
@@ -54,18 +56,21 @@ class Plan:
     warm: bool
     keys: bool
     journal: bool
+    runs: bool
     repeats: bool
 
     @classmethod
     def chosen(cls, chance: Random) -> Self:
         """Return one schedule's."""
+        runs = chance.random() < 0.3
         return cls(
             stations=["north", "south"][: chance.choice([1, 2, 2])],
             rounds=chance.choice([1, 2, 2]),
             lanes=chance.random() < 0.6,
             warm=chance.random() < 0.7,
-            keys=chance.random() < 0.5,
-            journal=chance.random() < 0.6,
+            keys=not runs and chance.random() < 0.5,
+            journal=runs or chance.random() < 0.6,
+            runs=runs,
             repeats=chance.random() < 0.3,
         )
 
@@ -81,6 +86,7 @@ class Truth:
         self.cut_off: set[tuple[Process, str]] = set()
         self.replies: dict[str, dict[str, Process | None]] = {}
         self.pulled_by: dict[str, Process] = {}
+        self.contents: set[tuple[int, str, str]] = set()
 
     def pulled(self, message_id: str) -> None:
         """The SuperLink hands out a message."""
@@ -89,11 +95,17 @@ class Truth:
         assert process is not None
         self.pulled_by[message_id] = process
 
-    def begins(self, message_id: str, station: str) -> None:
+    def begins(self, message_id: str, station: str, content: str) -> None:
         """A ClientApp gets a message."""
-        self._world.scheduler.tell(f"trains message {message_id:.6}")
+        world = self._world
+        world.scheduler.tell(f"trains message {message_id:.6}")
         if message_id in self.trained:
-            raise_soon(self._world, f"message {message_id:.6} is trained twice, at {station}")
+            raise_soon(world, f"message {message_id:.6} is trained twice, at {station}")
+        # A ServerApp that was started again says the same in messages of other ids.
+        said = world.run_number, station, content
+        if world.plan.runs and said in self.contents and not world.costly:
+            raise_soon(world, f"message {message_id:.6} is trained again, at {station}")
+        self.contents.add(said)
         self.trained[message_id] = station
         self.training.add(message_id)
 
@@ -139,7 +151,9 @@ class World:
     Attributes
     ----------
     superlink : SimulatedSuperLink
-        Set by whoever builds the world.
+        Set by whoever builds the world; a run has one of its own each time it is started.
+    run_number : int
+        How often a run had to begin anew.
     violation : str
         The first that was noticed; empty if none was.
     costly, delaying : list[float]
@@ -159,6 +173,7 @@ class World:
     kills: int = 0
     killed: int = 0
     leaving: bool = False
+    run_number: int = 0
     calm: bool = False
     fate: Process = field(default_factory=lambda: Process("fate", Machine("fate")))
     processes: list[Process] = field(default_factory=list)
@@ -316,7 +331,8 @@ class World:
             self.superlink.forget_nodes()
 
         def stop() -> None:
-            self.cost("the central is stopped")
+            if not self.plan.runs:  # it answers its messages; a run that goes on has them answered
+                self.cost("the central is stopped")
             stop_central()
 
         for name, start, end in self.faults.full:

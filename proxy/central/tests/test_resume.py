@@ -22,7 +22,7 @@ from proxy.central.tests.journals import Killed, Station, expect_kills
 from proxy.errors import Cancelled, CarrierError, UsageError
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import SCHEMAS, Schema
-from proxy.system.records import DamagedRecords, Records
+from proxy.system.records import DamagedRecords, Record, Records
 from proxy.testing import Content, FakeSuperLink, Objects, record_dict
 from proxy.tests.helpers import wait_until, write_bundle
 from proxy.transport.superlink import SuperLink
@@ -252,6 +252,28 @@ def test_a_run_of_which_a_reply_is_lost_begins_anew(
     assert again.fixed != first.fixed
     reasons = [run.refused for run in again.journal.history.runs]
     assert reasons == ["The reply to message train 1 of station north was not noted.", ""]
+
+
+def test_a_reply_that_was_pushed_but_not_noted_is_lost_only_if_another_message_followed(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = runs.start()
+    append = Records.append
+
+    def but_an_answer(file: Records, record: Record, sync: bool = True) -> None:
+        if record["event"] == Stage.ANSWERED:
+            full()
+        append(file, record, sync)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Records, "append", but_an_answer)
+        assert first.say(said(1)) == said(1)
+    is_copied(first, runs)
+    assert runs.start(Stage.PULLED, message=3).say(said(3)) == said(2)
+    assert list(runs.station.trained.values()) == [1, 1]
+    assert first.say(said(2)[1:]) == said(2)[1:]
+    is_copied(first, runs)
+    assert runs.start().fixed != first.fixed
 
 
 def test_a_journal_needs_no_hard_links(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
