@@ -195,7 +195,6 @@ class Delivery:
             raise
         except (CarrierError, BundleError) as error:
             log.info("station %s is asked again: %s", self._station.name, error.message)
-        self._past = replace(self._past, task="")  # that exchange is over
         return self._carry(opened, message_id, path)
 
     def _kept(self, kept: Kept, opened: ExitStack) -> Answered:
