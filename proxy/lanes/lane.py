@@ -153,6 +153,7 @@ class _Line:
             while not self._heard.wait(_LOOK_SECONDS):
                 self._go_on(waiting)
             with self._sending:
+                self._keep_to_one(exchange)
                 head = self._head(Kind.INSTRUCTION, waiting.name, exchange.message_id)
                 self._seal.close(head, exchange.instruction, waiting.letter)
                 waiting.closed = True
@@ -167,6 +168,19 @@ class _Line:
         finally:
             self._waiting = None
             waiting.letter.unlink(missing_ok=True)
+
+    def _keep_to_one(self, exchange: Exchange) -> None:
+        """Note which station gets a message; raises if an earlier central gave it to another."""
+        instance = self._instance or ""
+        if exchange.task not in ("", instance):
+            raise self._replaced()
+        exchange.started(instance)
+
+    def _replaced(self) -> CarrierError:
+        return CarrierError(
+            f"Station {self._station} was replaced by one that has another folder, and does not"
+            " know what the message came to."
+        )
 
     def _go_on(self, waiting: _Waiting) -> None:
         """Raise what ends an exchange before its answer is there, if something does."""
@@ -318,12 +332,7 @@ class _Line:
                 self._others.add(instance)
                 return
             log.warning("station %s is another one now, with another folder", self._station)
-            self._fail(
-                CarrierError(
-                    f"Station {self._station} was replaced by one that has another"
-                    " folder, and does not know what the message came to."
-                )
-            )
+            self._fail(self._replaced())
         self._others.discard(instance)
         now, (_, usual, _) = time.monotonic(), _ASK_SECONDS
         if self._ping:

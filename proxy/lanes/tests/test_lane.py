@@ -96,11 +96,17 @@ class Scene:
         self.carrier = LaneCarrier({"north": end}, Mode.DIRECT, folder / "central")
         self.station = Station(self.memory, folder / "station", answer)
         self.cancelled = threading.Event()
+        self.started: list[str] = []
 
-    def exchange(self, content: bytes = b"train", timeout: float = SECONDS) -> bytes:
+    def exchange(
+        self, content: bytes = b"train", timeout: float = SECONDS, task: str = ""
+    ) -> bytes:
         instruction, reply = self.folder / "instruction", self.folder / "reply"
         instruction.write_bytes(content)
-        exchange = Exchange("1f", "train 1", instruction, reply, timeout, self.cancelled)
+        exchange = Exchange(
+            *("1f", "train 1", instruction, reply, timeout, self.cancelled),
+            *(task, self.started.append),
+        )
         self.carrier.exchange("north", exchange)
         return reply.read_bytes()
 
@@ -414,6 +420,31 @@ def test_a_station_that_has_another_folder_takes_the_place_of_one_that_is_gone(
     with pytest.raises(CarrierError, match="was replaced by one that has another folder"):
         scene.exchange()
     assert scene.exchange() == b"reply to train"
+
+
+def test_what_an_earlier_central_gave_to_a_station_is_not_given_to_its_successor(
+    scenes: Callable[..., Scene],
+) -> None:
+    scene = scenes(Twins("b"))
+    with pytest.raises(CarrierError, match="was replaced by one that has another folder"):
+        scene.exchange(task="a")
+    assert not scene.station.saw(Kind.INSTRUCTION)
+    assert scene.exchange(task="b") == b"reply to train"
+    assert scene.started == ["b"]
+
+
+def test_which_station_gets_a_message_is_noted_before_it_is_sent(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = scenes(Twins("a"))
+
+    def killed(_: object) -> None:
+        raise CarrierError("The central is killed.")
+
+    monkeypatch.setattr(scene.carrier._lines["north"], "_send_again", killed)
+    with pytest.raises(CarrierError, match="killed"):
+        scene.exchange()
+    assert scene.started == ["a"]
 
 
 def test_a_cut_costs_nothing_but_time(
