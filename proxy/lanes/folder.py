@@ -8,6 +8,9 @@ those of the same clock only, and only to hand out what was sent first; nothing 
 A letter is read when it has the size that its name says, and has that name: it is written under
 another one first, where a store has renames. The stores that have none show no object before it
 is whole.
+
+The boxes are made once. Where folders are real, one that is missing afterwards was not emptied: it
+is not mounted at the moment, and what is made in its place would be hidden later.
 """
 
 import logging
@@ -39,6 +42,8 @@ _LOCAL_PAUSES, _REMOTE_PAUSES = (0.01, 0.5), (0.1, 3.0)
 # Looks get rarer the longer nothing happens: the pause is a twentieth of the idle time.
 _PAUSE_SHARE = 0.05
 _SSH = ("sftp", "ssh")
+# Elsewhere a folder may be there only as long as something is in it.
+_WITH_FOLDERS = (*_LOCAL, *_SSH)
 # Of a server that does not answer any more; without it a call would wait for ever.
 _KEEPALIVE = {"keepalive_interval": 10, "keepalive_count_max": 2, "connect_timeout": 20}
 # Object stores: renaming there is copying, and an object appears whole.
@@ -67,9 +72,10 @@ class FolderMailbox:
         self._url = url
         boxes = f"{station}/to-central", f"{station}/to-station"
         self._outgoing, self._incoming = boxes if at_station else reversed(boxes)
-        self._lock = threading.Lock()  # for the next three
+        self._lock = threading.Lock()  # for the next four
         self._store: AbstractFileSystem | None = None
         self._root = ""
+        self._made = False
         self._swept = False
         self._protocol = url.partition("://")[0] if "://" in url else "file"
         self._pauses = _LOCAL_PAUSES if self._protocol in _LOCAL else _REMOTE_PAUSES
@@ -180,7 +186,9 @@ class FolderMailbox:
         store.invalidate_cache()
         try:
             entries: list[dict[str, Any]] = store.ls(f"{self._root}/{box}", detail=True)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if self._protocol in _WITH_FOLDERS:
+                raise _not_there(f"{self._root}/{box}") from error
             return []
         return [
             (str(each["name"]).rpartition("/")[2], int(each["size"] or 0))
@@ -192,7 +200,7 @@ class FolderMailbox:
         """Call the store, with a new connection after one that failed."""
         try:
             return call(self._connected())
-        except (UsageError, LetterTooLarge):
+        except (UsageError, LetterTooLarge, MailboxUnreachable):
             raise
         except Exception as error:  # each store has exceptions of its own
             self.close()
@@ -205,10 +213,17 @@ class FolderMailbox:
         with self._lock:
             if self._store is None:
                 store, self._root = _connection(self._url, self._protocol)
-                for box in (self._outgoing, self._incoming):
-                    store.makedirs(f"{self._root}/{box}", exist_ok=True)
+                if not self._made or self._protocol not in _WITH_FOLDERS:
+                    self._make_boxes(store)
                 self._store = store
             return self._store
+
+    def _make_boxes(self, store: "AbstractFileSystem") -> None:
+        if self._protocol in _LOCAL and not Path(self._root).exists():
+            raise _not_there(self._root)
+        for box in (self._outgoing, self._incoming):
+            store.makedirs(f"{self._root}/{box}", exist_ok=True)
+        self._made = True
 
 
 def _connection(url: str, protocol: str) -> "tuple[AbstractFileSystem, str]":
@@ -221,6 +236,10 @@ def _connection(url: str, protocol: str) -> "tuple[AbstractFileSystem, str]":
         return made, store._strip_protocol(url)
     store, root = _fsspec().url_to_fs(url, skip_instance_cache=True)
     return store, root.rstrip("/")
+
+
+def _not_there(folder: str) -> MailboxUnreachable:
+    return MailboxUnreachable(f"The lane's folder {folder} is not there: mount it, or make it.")
 
 
 def _remove(store: "AbstractFileSystem", path: str) -> None:

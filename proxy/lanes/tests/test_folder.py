@@ -13,6 +13,7 @@ from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
 class TestFolder(MailboxContract):
     @pytest.fixture
     def made(self, tmp_path: Path) -> Made:
+        (tmp_path / "lane").mkdir()
         return lambda at_station: FolderMailbox(str(tmp_path / "lane"), "north", at_station)
 
 
@@ -25,6 +26,7 @@ class TestMemory(MailboxContract):
 
 @pytest.fixture
 def lane(tmp_path: Path) -> Path:
+    (tmp_path / "lane").mkdir()
     return tmp_path / "lane" / "north"
 
 
@@ -95,4 +97,32 @@ def test_a_folder_that_is_there_again_is_used_again(tmp_path: Path) -> None:
     with pytest.raises(MailboxUnreachable):
         station.check()
     (tmp_path / "file").unlink()
+    (tmp_path / "file").mkdir()
     station.check()
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    station = FolderMailbox(str(tmp_path / "mnt"), "north", at_station=True)
+    with pytest.raises(MailboxUnreachable, match=r"mnt is not there: mount it, or make it"):
+        station.check()
+    assert not (tmp_path / "mnt").exists()
+
+
+def test_nothing_is_made_in_the_place_of_a_folder_that_is_not_mounted_for_a_while(
+    lane: Path, tmp_path: Path
+) -> None:
+    central, station = mailbox(lane, at_station=False), mailbox(lane)
+    central.send(letter(tmp_path, b"before"))
+    assert taken(station, tmp_path, done=False) == b"before"
+    share = lane.parent.rename(tmp_path / "share")
+    lane.parent.mkdir()  # the mount point
+    with pytest.raises(MailboxUnreachable):
+        central.send(letter(tmp_path, b"hidden"))
+    with pytest.raises(MailboxUnreachable, match="north/to-station is not there: mount it"):
+        station.receive(tmp_path / "got", 1.0)
+    assert list(lane.parent.iterdir()) == []
+    lane.parent.rmdir()
+    share.rename(lane.parent)
+    central.send(letter(tmp_path, b"after"))
+    assert taken(station, tmp_path) == b"after"
+    assert station.receive(tmp_path / "got", 0.1) is None
