@@ -23,7 +23,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from proxy.clock import SYSTEM_CLOCK, Clock
 from proxy.errors import UsageError, reason_of
+from proxy.lanes.letters import Altered, LetterRefused
 from proxy.lanes.mailbox import LetterTooLarge, MailboxUnreachable, need_room
 from proxy.system import durable
 
@@ -46,6 +48,9 @@ _SSH = ("sftp", "ssh")
 _WITH_FOLDERS = (*_LOCAL, *_SSH)
 # Of a server that does not answer any more; without it a call would wait for ever.
 _KEEPALIVE = {"keepalive_interval": 10, "keepalive_count_max": 2, "connect_timeout": 20}
+# A letter that has another size than its name says, for so long, was truncated. A mounted folder may
+# show an older size for a minute (nfs(5), `acregmax`).
+_ALTERED_SECONDS = 90.0
 # Object stores: renaming there is copying, and an object appears whole.
 _WITHOUT_RENAMES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 
@@ -61,6 +66,8 @@ class FolderMailbox:
         The station at the lane's end.
     at_station : bool
         Whether this is the station's side.
+    clock : Clock
+        Tells how long a letter has a wrong size.
 
     Raises
     ------
@@ -68,8 +75,11 @@ class FolderMailbox:
         If a package is missing, or the URL is none.
     """
 
-    def __init__(self, url: str, station: str, at_station: bool) -> None:
+    def __init__(
+        self, url: str, station: str, at_station: bool, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._url = url
+        self._clock = clock
         boxes = f"{station}/to-central", f"{station}/to-station"
         self._outgoing, self._incoming = boxes if at_station else reversed(boxes)
         self._lock = threading.Lock()  # for the next four
@@ -80,6 +90,7 @@ class FolderMailbox:
         self._protocol = url.partition("://")[0] if "://" in url else "file"
         self._pauses = _LOCAL_PAUSES if self._protocol in _LOCAL else _REMOTE_PAUSES
         self._handed_out: set[str] = set()
+        self._unfit: dict[tuple[str, int], float] = {}  # letters of a wrong size, and since when
         self._active = self._next_look = time.monotonic()
         _fsspec()
 
@@ -157,11 +168,18 @@ class FolderMailbox:
     def _fetch(self, store: "AbstractFileSystem", into: Path) -> str | None:
         listed = self._listed(store, self._incoming)
         self._handed_out &= {name for name, _ in listed}
+        self._unfit = {each: since for each, since in self._unfit.items() if each in listed}
         for name, size in sorted(listed):
             said = _LETTER.fullmatch(name)
-            if not said or name in self._handed_out or size != int(said[1]):
+            if not said or name in self._handed_out:
                 continue
             path = self._path(self._incoming, name)
+            if size != int(said[1]):
+                since = self._unfit.setdefault((name, size), self._clock.monotonic())
+                if self._clock.monotonic() - since > _ALTERED_SECONDS:
+                    _remove(store, path)
+                    raise Altered(f"The letter {path} has {size:,} bytes, not as many as it says.")
+                continue
             try:
                 need_room(into.parent, size)
             except LetterTooLarge:
@@ -200,7 +218,7 @@ class FolderMailbox:
         """Call the store, with a new connection after one that failed."""
         try:
             return call(self._connected())
-        except (UsageError, LetterTooLarge, MailboxUnreachable):
+        except (UsageError, LetterRefused, MailboxUnreachable):
             raise
         except Exception as error:  # each store has exceptions of its own
             self.close()

@@ -78,8 +78,9 @@ class Mailbox(Protocol):
 
         Raises
         ------
-        LetterTooLarge
-            If the next one does not fit on the disk; it is done.
+        LetterRefused
+            If the next one does not fit on the disk (`LetterTooLarge`), or lies there truncated; it
+            is done.
         """
         ...
 

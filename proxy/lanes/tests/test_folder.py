@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from proxy.lanes.folder import FolderMailbox
+from proxy.lanes.letters import Altered
 from proxy.lanes.mailbox import MailboxUnreachable
 from proxy.lanes.testing import MemoryLane
 from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
+from proxy.testing import FakeClock
 
 
 class TestFolder(MailboxContract):
@@ -56,6 +58,21 @@ def test_a_letter_that_is_half_written_is_not_read(lane: Path, tmp_path: Path) -
     assert station.receive(tmp_path / "got", 0.1) is None
     path.write_bytes(b"1234567890")
     assert taken(station, tmp_path) == b"1234567890"
+
+
+def test_a_letter_that_was_truncated_is_removed_and_refused(lane: Path, tmp_path: Path) -> None:
+    clock = FakeClock()
+    station = FolderMailbox(str(lane.parent), lane.name, at_station=True, clock=clock)
+    station.check()
+    path = lane / "to-station" / f"{1:020d}-{2:08x}-10.letter"
+    for content in (b"12345", b"123456"):  # a store that renames by copying writes it slowly
+        path.write_bytes(content)
+        clock.passed += 80.0
+        assert station.receive(tmp_path / "got", 0.6) is None
+    clock.passed += 100.0
+    with pytest.raises(Altered, match="10.letter has 6 bytes"):
+        station.receive(tmp_path / "got", 0.6)
+    assert files(lane) == []
 
 
 def test_files_of_others_are_passed_over(lane: Path, tmp_path: Path) -> None:
