@@ -240,8 +240,10 @@ class _Line:
                 self._ask()
                 self._done.tell()
                 if name := self._mailbox.receive(letter, _LOOK_SECONDS):
-                    self._take(letter)
-                    self._done.add(name)
+                    try:
+                        self._take(letter)
+                    finally:
+                        self._done.add(name)
             except LetterRefused as error:
                 self._refuse(error)
             except (BridgeError, OSError) as error:

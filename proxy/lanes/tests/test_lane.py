@@ -242,6 +242,32 @@ def test_a_refused_letter_is_sent_again_until_the_deadline_if_the_lane_is_cut(
     assert scene.exchange() == b"reply to train"
 
 
+def test_a_refusal_is_done_though_the_lane_is_cut_until_the_letter_is_not_wanted_any_more(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
+    scene = scenes(only_present)
+    mailbox = scene.carrier._lines["north"]._mailbox
+    send, in_vain = mailbox.send, threading.Event()
+
+    def cut(_: Path) -> None:
+        in_vain.set()
+        raise MailboxUnreachable("The lane is cut.")
+
+    with ThreadPoolExecutor(1) as pool:
+        exchange = pool.submit(scene.exchange)
+        assert wait_until(lambda: scene.station.saw(Kind.INSTRUCTION))
+        monkeypatch.setattr(mailbox, "send", cut)
+        scene.station.send((Head(Kind.REFUSAL, "north", "", reason="altered"), b""))
+        assert in_vain.wait(SECONDS)
+        scene.cancelled.set()
+        with pytest.raises(Cancelled):
+            exchange.result()
+    monkeypatch.setattr(mailbox, "send", send)
+    assert wait_until(lambda: scene.memory.left == 0)
+
+
 def test_letters_that_are_refused_again_and_again_end_the_exchange_and_say_why(
     scenes: Callable[..., Scene],
 ) -> None:
