@@ -48,8 +48,8 @@ _SSH = ("sftp", "ssh")
 _WITH_FOLDERS = (*_LOCAL, *_SSH)
 # Of a server that does not answer any more; without it a call would wait for ever.
 _KEEPALIVE = {"keepalive_interval": 10, "keepalive_count_max": 2, "connect_timeout": 20}
-# A letter that has another size than its name says, for so long, was truncated. A mounted folder may
-# show an older size for a minute (nfs(5), `acregmax`).
+# A letter that has another size than its name says, for so long, was truncated. A mounted folder
+# may show an older size for a minute (nfs(5), `acregmax`).
 _ALTERED_SECONDS = 90.0
 # Object stores: renaming there is copying, and an object appears whole.
 _WITHOUT_RENAMES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})

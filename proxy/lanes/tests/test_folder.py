@@ -70,7 +70,7 @@ def test_a_letter_that_was_truncated_is_removed_and_refused(lane: Path, tmp_path
         clock.passed += 80.0
         assert station.receive(tmp_path / "got", 0.6) is None
     clock.passed += 100.0
-    with pytest.raises(Altered, match="10.letter has 6 bytes"):
+    with pytest.raises(Altered, match=r"10\.letter has 6 bytes"):
         station.receive(tmp_path / "got", 0.6)
     assert files(lane) == []
 

@@ -272,7 +272,11 @@ def test_a_port_that_somebody_else_has_is_said(opened: Open, port: int) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https:x", "https://", "https://host/path", "https://u:secret@host:1", "https://host:99999"],
+    [
+        *("https:x", "https://", "https://host/path", "https://u:secret@host:1"),
+        *("https://host:99999", "https://host:1?propertes=x"),
+        *("https://[::1:8443", "https://a..b:8443", f"https://{'a' * 70}.org:8443"),
+    ],
 )
 def test_what_is_no_lane_over_https_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="is not a lane") as caught:
