@@ -14,7 +14,9 @@ is not mounted at the moment, and what is made in its place would be hidden late
 """
 
 import logging
+import os
 import re
+import stat
 import threading
 import time
 import uuid
@@ -38,6 +40,8 @@ Answer = TypeVar("Answer")
 
 _LETTER = re.compile(r"\d{20}-[0-9a-f]{8}-(\d+)\.letter")
 _PART = ".part"
+# What this mailbox leaves if it is killed while it writes, or checks.
+_LEFT = re.compile(rf"{_LETTER.pattern}{re.escape(_PART)}|[0-9a-f]{{32}}\.probe")
 _LOCAL = ("file", "local")
 # A file system that is mounted here can be looked at often; each look at a server costs a call.
 _LOCAL_PAUSES, _REMOTE_PAUSES = (0.01, 0.5), (0.1, 3.0)
@@ -154,6 +158,8 @@ class FolderMailbox:
                 raise OSError("what was written is not there")
             _remove(store, probe)
             self._listed(store, self._incoming)
+            if self._protocol in _LOCAL:
+                _check_removing(Path(self._path(self._incoming, "")))
 
         self._calling(use)
 
@@ -192,10 +198,10 @@ class FolderMailbox:
         return None
 
     def _sweep(self, store: "AbstractFileSystem") -> None:
-        """Remove what a killed predecessor had half written: nobody else writes there."""
+        """Remove what a killed predecessor had half written; other files are not ours."""
         if not self._swept:
             for name, _ in self._listed(store, self._outgoing):
-                if not _LETTER.fullmatch(name):
+                if _LEFT.fullmatch(name):
                     _remove(store, self._path(self._outgoing, name))
             self._swept = True
 
@@ -222,9 +228,10 @@ class FolderMailbox:
             raise
         except Exception as error:  # each store has exceptions of its own
             self.close()
+            file = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
             raise MailboxUnreachable(
                 f"The folder {self._url} cannot be used: {type(error).__name__}: "
-                f"{reason_of(error)}."
+                f"{reason_of(error)}{file}."
             ) from error
 
     def _connected(self) -> "AbstractFileSystem":
@@ -254,6 +261,17 @@ def _connection(url: str, protocol: str) -> "tuple[AbstractFileSystem, str]":
         return made, store._strip_protocol(url)
     store, root = _fsspec().url_to_fs(url, skip_instance_cache=True)
     return store, root.rstrip("/")
+
+
+def _check_removing(box: Path) -> None:
+    """Raise an error if letters of another user cannot be removed once they are read."""
+    about = box.stat()
+    sticky = about.st_mode & stat.S_ISVTX and os.geteuid() not in (0, about.st_uid)
+    if sticky or not os.access(box, os.W_OK | os.X_OK):
+        raise MailboxUnreachable(
+            f"Letters in {box} can be read, but not removed: this user needs to write there"
+            f"{', and it must not be sticky (chmod -t)' if sticky else ''}."
+        )
 
 
 def _not_there(folder: str) -> MailboxUnreachable:

@@ -1,5 +1,6 @@
 """A lane in a folder: one on this machine here; `integration_tests/test_lanes.py` has servers."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,37 @@ def test_what_a_killed_writer_left_half_written_is_removed(lane: Path, tmp_path:
     (lane / "to-station" / f"{1:020d}-{2:08x}-10.letter.part").write_bytes(b"12345")
     mailbox(lane, at_station=False).send(letter(tmp_path, b"new"))
     assert len(files(lane)) == 1
+
+
+def test_files_of_others_in_the_box_that_is_written_to_stay(lane: Path, tmp_path: Path) -> None:
+    central = mailbox(lane, at_station=False)
+    central.check()
+    (lane / "to-station" / "README").write_text("what this is for")
+    central.send(letter(tmp_path, b"new"))
+    assert "README" in files(lane)
+
+
+@pytest.mark.parametrize(("mode", "reason"), [(0o1777, "sticky"), (0o555, "not removed")])
+def test_a_box_whose_letters_can_be_read_but_not_removed_does_not_pass_the_check(
+    lane: Path, monkeypatch: pytest.MonkeyPatch, mode: int, reason: str
+) -> None:
+    station = mailbox(lane)
+    station.check()
+    (lane / "to-station").chmod(mode)
+    # Root may remove all.
+    monkeypatch.setattr("proxy.lanes.folder.os.geteuid", lambda: 65534)
+    monkeypatch.setattr("proxy.lanes.folder.os.access", lambda box, _: box.stat().st_mode & 0o002)
+    with pytest.raises(MailboxUnreachable, match=reason):
+        station.check()
+
+
+def test_an_error_names_the_file(lane: Path, tmp_path: Path) -> None:
+    station = mailbox(lane)
+    station.check()
+    station.send(letter(tmp_path, b"before"))
+    shutil.rmtree(lane / "to-central")
+    with pytest.raises(MailboxUnreachable, match=f": {lane}/to-central"):
+        station.send(letter(tmp_path, b"after"))
 
 
 def test_a_clock_that_was_set_back_loses_no_letter(
