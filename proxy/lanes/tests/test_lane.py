@@ -434,6 +434,32 @@ def test_of_two_stations_with_one_name_the_first_gets_all_messages_and_it_is_sai
     assert len(said) == 1
 
 
+def test_another_central_on_the_lane_is_said_once_and_a_predecessor_is_not(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
+    caplog.set_level(logging.INFO)
+    here = threading.Event()
+    scene = scenes(lambda head, body: echo(head, body) if here.is_set() else [])
+
+    def passed_over(count: int) -> bool:
+        return wait_until(lambda: caplog.text.count("a letter is passed over") >= count)
+
+    scene.station.send((Head(Kind.PONG, "north", "a predecessor's"), b""))
+    assert passed_over(1)
+    here.set()
+    assert wait_until(lambda: scene.carrier.online("north"))
+    own, *_ = scene.station.saw(Kind.PING)
+    assert wait_until(lambda: scene.carrier._lines["north"]._asked != own.exchange)
+    scene.station.send((Head(Kind.PONG, "north", own.exchange), b""))
+    assert passed_over(2)
+    assert "another one may use its lane" not in caplog.text
+    for count in (3, 4):
+        scene.station.send((Head(Kind.PONG, "north", "another central's"), b""))
+        assert passed_over(count)
+    assert wait_until(lambda: caplog.text.count("another one may use its lane") == 1)
+
+
 def test_a_station_that_has_another_folder_takes_the_place_of_one_that_is_gone(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
