@@ -104,6 +104,7 @@ def _print(size: Size, name: str, seconds: float, more: str = "") -> None:
 @contextmanager
 def _lanes(folder: Path) -> Iterator[list[_Lane]]:
     share = folder / "share"
+    share.mkdir()
     with ssh_server(folder / "sshd") as sshd, kafka_broker(folder / "kafka") as broker:
         kafka = broker.lane(*_NAMES)
         yield [

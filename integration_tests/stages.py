@@ -82,6 +82,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 @pytest.fixture
 def local_folder(tmp_path: Path) -> Stage:
     share = tmp_path / "share"
+    share.mkdir()
     return Stage(f"folder:{share}", environment(), lambda: files_below(share))
 
 

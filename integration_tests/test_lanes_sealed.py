@@ -92,6 +92,7 @@ def test_no_bytes_of_an_array_are_in_a_shared_folder(flower: Flower, tmp_path: P
     pieces = pieces_of_the_model()
     for sealed, there in ((True, 0), (False, len(pieces))):
         share = tmp_path / f"share-{sealed}"
+        share.mkdir()
         train(flower, f"folder:{share}", tmp_path / f"{sealed}", sealed)
         assert sum(path.stat().st_size for path in share.rglob("*.letter")) > MEGABYTES * 2_000_000
         assert found(pieces, share) == there

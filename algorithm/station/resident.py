@@ -212,7 +212,8 @@ class Resident:
         if head.kind in (Kind.PING, Kind.WITHDRAWAL):
             self._question = head
         body.unlink(missing_ok=True)
-        self._done.add(name)
+        if not self._needs(name):
+            self._done.add(name)
 
     def _leave(self, name: str, head: Head) -> None:
         """Leave a letter to another station of our name; only the central hears of us."""
@@ -264,7 +265,8 @@ class Resident:
                 came = Replayed("An instruction came again, or after a later one.")
                 log.info("message %.12s: %s", order.head.message_id, came.named)
             if known := self._wanted.get(order.head.exchange):
-                known.again = known.sending
+                if known.letter != order.letter:  # else nobody sent it again
+                    known.again = known.sending
                 return False
             self._wanted[order.head.exchange] = order
             self._orders.put(order)
@@ -275,6 +277,11 @@ class Resident:
                     if older.head.message_id != order.head.message_id:
                         self._call_off(older)
         return True
+
+    def _needs(self, letter: str) -> bool:
+        """Whether an instruction waits or is under way whose letter has to come after a kill."""
+        with self._lock:
+            return any(each.letter == letter for each in self._wanted.values())
 
     def _withdraw(self, head: Head) -> None:
         with self._lock:

@@ -20,7 +20,8 @@
     uri = "/data/patients.csv"
     type = "csv"
 
-Paths are relative to the file. Without sealing (`sealed = false`) there are no keys.
+Paths are relative to the file, also that of a lane in a folder. Without sealing (`sealed = false`)
+there are no keys.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,6 +36,7 @@ from algorithm.station.policy import ALLOWED_FABS, ALLOWED_MODES, ALLOWED_RUN_CO
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
 from proxy.errors import UsageError, reason_of
 from proxy.lanes.keys import STATION_NAME
+from proxy.lanes.urls import starting_at
 from proxy.vantage6.container import Container, Database
 
 ANY_APP = "any"
@@ -134,7 +136,7 @@ class Settings:
             name: base / texts[name] for name in ("key", "central", "flower-env") if name in texts
         }
         return cls(
-            texts["lane"],
+            starting_at(base, texts["lane"]),
             texts["name"],
             folder,
             paths.get("key"),

@@ -8,10 +8,15 @@ those of the same clock only, and only to hand out what was sent first; nothing 
 A letter is read when it has the size that its name says, and has that name: it is written under
 another one first, where a store has renames. The stores that have none show no object before it
 is whole.
+
+The boxes are made once. Where folders are real, one that is missing afterwards was not emptied: it
+is not mounted at the moment, and what is made in its place would be hidden later.
 """
 
 import logging
+import os
 import re
+import stat
 import threading
 import time
 import uuid
@@ -20,7 +25,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from proxy.clock import SYSTEM_CLOCK, Clock
 from proxy.errors import UsageError, reason_of
+from proxy.lanes.letters import Altered, LetterRefused
 from proxy.lanes.mailbox import LetterTooLarge, MailboxUnreachable, need_room
 from proxy.system import durable
 
@@ -33,14 +40,21 @@ Answer = TypeVar("Answer")
 
 _LETTER = re.compile(r"\d{20}-[0-9a-f]{8}-(\d+)\.letter")
 _PART = ".part"
+# What this mailbox leaves if it is killed while it writes, or checks.
+_LEFT = re.compile(rf"{_LETTER.pattern}{re.escape(_PART)}|[0-9a-f]{{32}}\.probe")
 _LOCAL = ("file", "local")
 # A file system that is mounted here can be looked at often; each look at a server costs a call.
 _LOCAL_PAUSES, _REMOTE_PAUSES = (0.01, 0.5), (0.1, 3.0)
 # Looks get rarer the longer nothing happens: the pause is a twentieth of the idle time.
 _PAUSE_SHARE = 0.05
 _SSH = ("sftp", "ssh")
+# Elsewhere a folder may be there only as long as something is in it.
+_WITH_FOLDERS = (*_LOCAL, *_SSH)
 # Of a server that does not answer any more; without it a call would wait for ever.
 _KEEPALIVE = {"keepalive_interval": 10, "keepalive_count_max": 2, "connect_timeout": 20}
+# A letter that has another size than its name says, for so long, was truncated. A mounted folder
+# may show an older size for a minute (nfs(5), `acregmax`).
+_ALTERED_SECONDS = 90.0
 # Object stores: renaming there is copying, and an object appears whole.
 _WITHOUT_RENAMES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 
@@ -56,6 +70,8 @@ class FolderMailbox:
         The station at the lane's end.
     at_station : bool
         Whether this is the station's side.
+    clock : Clock
+        Tells how long a letter has a wrong size.
 
     Raises
     ------
@@ -63,17 +79,22 @@ class FolderMailbox:
         If a package is missing, or the URL is none.
     """
 
-    def __init__(self, url: str, station: str, at_station: bool) -> None:
+    def __init__(
+        self, url: str, station: str, at_station: bool, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._url = url
+        self._clock = clock
         boxes = f"{station}/to-central", f"{station}/to-station"
         self._outgoing, self._incoming = boxes if at_station else reversed(boxes)
-        self._lock = threading.Lock()  # for the next three
+        self._lock = threading.Lock()  # for the next four
         self._store: AbstractFileSystem | None = None
         self._root = ""
+        self._made = False
         self._swept = False
         self._protocol = url.partition("://")[0] if "://" in url else "file"
         self._pauses = _LOCAL_PAUSES if self._protocol in _LOCAL else _REMOTE_PAUSES
         self._handed_out: set[str] = set()
+        self._unfit: dict[tuple[str, int], float] = {}  # letters of a wrong size, and since when
         self._active = self._next_look = time.monotonic()
         _fsspec()
 
@@ -137,6 +158,8 @@ class FolderMailbox:
                 raise OSError("what was written is not there")
             _remove(store, probe)
             self._listed(store, self._incoming)
+            if self._protocol in _LOCAL:
+                _check_removing(Path(self._path(self._incoming, "")))
 
         self._calling(use)
 
@@ -151,11 +174,18 @@ class FolderMailbox:
     def _fetch(self, store: "AbstractFileSystem", into: Path) -> str | None:
         listed = self._listed(store, self._incoming)
         self._handed_out &= {name for name, _ in listed}
+        self._unfit = {each: since for each, since in self._unfit.items() if each in listed}
         for name, size in sorted(listed):
             said = _LETTER.fullmatch(name)
-            if not said or name in self._handed_out or size != int(said[1]):
+            if not said or name in self._handed_out:
                 continue
             path = self._path(self._incoming, name)
+            if size != int(said[1]):
+                since = self._unfit.setdefault((name, size), self._clock.monotonic())
+                if self._clock.monotonic() - since > _ALTERED_SECONDS:
+                    _remove(store, path)
+                    raise Altered(f"The letter {path} has {size:,} bytes, not as many as it says.")
+                continue
             try:
                 need_room(into.parent, size)
             except LetterTooLarge:
@@ -168,10 +198,10 @@ class FolderMailbox:
         return None
 
     def _sweep(self, store: "AbstractFileSystem") -> None:
-        """Remove what a killed predecessor had half written: nobody else writes there."""
+        """Remove what a killed predecessor had half written; other files are not ours."""
         if not self._swept:
             for name, _ in self._listed(store, self._outgoing):
-                if not _LETTER.fullmatch(name):
+                if _LEFT.fullmatch(name):
                     _remove(store, self._path(self._outgoing, name))
             self._swept = True
 
@@ -180,7 +210,9 @@ class FolderMailbox:
         store.invalidate_cache()
         try:
             entries: list[dict[str, Any]] = store.ls(f"{self._root}/{box}", detail=True)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if self._protocol in _WITH_FOLDERS:
+                raise _not_there(f"{self._root}/{box}") from error
             return []
         return [
             (str(each["name"]).rpartition("/")[2], int(each["size"] or 0))
@@ -192,23 +224,31 @@ class FolderMailbox:
         """Call the store, with a new connection after one that failed."""
         try:
             return call(self._connected())
-        except (UsageError, LetterTooLarge):
+        except (UsageError, LetterRefused, MailboxUnreachable):
             raise
         except Exception as error:  # each store has exceptions of its own
             self.close()
+            file = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
             raise MailboxUnreachable(
                 f"The folder {self._url} cannot be used: {type(error).__name__}: "
-                f"{reason_of(error)}."
+                f"{reason_of(error)}{file}."
             ) from error
 
     def _connected(self) -> "AbstractFileSystem":
         with self._lock:
             if self._store is None:
                 store, self._root = _connection(self._url, self._protocol)
-                for box in (self._outgoing, self._incoming):
-                    store.makedirs(f"{self._root}/{box}", exist_ok=True)
+                if not self._made or self._protocol not in _WITH_FOLDERS:
+                    self._make_boxes(store)
                 self._store = store
             return self._store
+
+    def _make_boxes(self, store: "AbstractFileSystem") -> None:
+        if self._protocol in _LOCAL and not Path(self._root).exists():
+            raise _not_there(self._root)
+        for box in (self._outgoing, self._incoming):
+            store.makedirs(f"{self._root}/{box}", exist_ok=True)
+        self._made = True
 
 
 def _connection(url: str, protocol: str) -> "tuple[AbstractFileSystem, str]":
@@ -221,6 +261,21 @@ def _connection(url: str, protocol: str) -> "tuple[AbstractFileSystem, str]":
         return made, store._strip_protocol(url)
     store, root = _fsspec().url_to_fs(url, skip_instance_cache=True)
     return store, root.rstrip("/")
+
+
+def _check_removing(box: Path) -> None:
+    """Raise an error if letters of another user cannot be removed once they are read."""
+    about = box.stat()
+    sticky = about.st_mode & stat.S_ISVTX and os.geteuid() not in (0, about.st_uid)
+    if sticky or not os.access(box, os.W_OK | os.X_OK):
+        raise MailboxUnreachable(
+            f"Letters in {box} can be read, but not removed: this user needs to write there"
+            f"{', and it must not be sticky (chmod -t)' if sticky else ''}."
+        )
+
+
+def _not_there(folder: str) -> MailboxUnreachable:
+    return MailboxUnreachable(f"The lane's folder {folder} is not there: mount it, or make it.")
 
 
 def _remove(store: "AbstractFileSystem", path: str) -> None:

@@ -248,17 +248,18 @@ class CentralMailbox:
 
 def _parsed(url: str) -> tuple[str, int]:
     """Return host and port."""
-    parts = urlsplit(f"https:{url}")
     try:
-        port = parts.port or 443
+        parts = urlsplit(f"https:{url}")
+        host, port = parts.hostname or "", parts.port or 443
+        host.encode("idna")  # no name of a host has an empty label, or one of 64 letters
     except ValueError:
-        port = 0
-    if not parts.hostname or not port or parts.username or parts.path.strip("/") or parts.query:
+        host, port = "", 0
+    if not host or parts.username or parts.path.strip("/") or parts.query:
         raise UsageError(
             "What follows https: is not a lane.",
             "Write https://HOST:PORT: where the central listens, and where its stations call it.",
         )
-    return parts.hostname, port
+    return host, port
 
 
 def _server_class() -> "type[Server]":

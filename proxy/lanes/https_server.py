@@ -53,6 +53,11 @@ class Box:
     ----------
     folder : Path
         Where; made if it is missing.
+
+    Attributes
+    ----------
+    coming : int
+        How many are being written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,10 +68,11 @@ class Box:
         self._changed = threading.Condition()
         self._letters: dict[int, Path] = {}
         self._count = 0
+        self.coming = 0
 
     def __len__(self) -> int:
-        """How many lie here."""
-        return len(self._letters)
+        """How many lie here, or are being written."""
+        return len(self._letters) + self.coming
 
     def part(self) -> Path:
         """Return a new file for a letter that is being written."""
@@ -310,6 +316,7 @@ async def _taken(line: Line, request: web.Request) -> web.Response:
         box.refuse(error)
         raise web.HTTPInsufficientStorage(text=error.message) from error
     part = box.part()
+    box.coming += 1
     try:
         with part.open("wb") as file:
             while True:
@@ -321,6 +328,9 @@ async def _taken(line: Line, request: web.Request) -> web.Response:
         if part.stat().st_size != size:
             raise web.HTTPBadRequest(text="a letter is shorter than it says")
         box.add(part)
+    except (ConnectionError, TimeoutError) as error:
+        raise web.HTTPBadRequest(text="a letter breaks off") from error
     finally:
+        box.coming -= 1
         part.unlink(missing_ok=True)
     return web.Response(status=204)

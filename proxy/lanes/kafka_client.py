@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from logging import Logger
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from proxy.errors import UsageError, reason_of
 
 CALL_SECONDS = 15.0
+_FORM = "Write kafka://BROKER:9092/NAME?properties=FILE"
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,17 @@ class KafkaClient:
         UsageError
             If it is none, the file cannot be read, or the package is missing.
         """
-        parts = urlsplit(f"kafka:{url}")
-        name = parts.path.strip("/")
-        if not parts.netloc or not name or "/" in name:
-            raise UsageError(
-                f"'kafka:{url}' does not name a place in Kafka.",
-                "Write kafka://BROKER:9092/NAME?properties=FILE",
-            )
+        brokers, name, query = _parts(url)
+        if not brokers or not name or "/" in name:
+            raise UsageError(f"'kafka:{url}' does not name a place in Kafka.", _FORM)
         settings: dict[str, str] = {}
-        for file in parse_qs(parts.query).get("properties", []):
+        for key, file in query:
+            if key != "properties":
+                raise UsageError(f"{key!r} means nothing in a URL of Kafka.", _FORM)
+            if not file:
+                raise UsageError(f"In a URL of Kafka, {key} names no file.", _FORM)
             settings |= _properties(Path(file))
-        return cls(parts.netloc, name, settings, _confluent_kafka())
+        return cls(brokers, name, settings, _confluent_kafka())
 
     def made(
         self, kind: Callable[[dict[str, Any]], Any], own: Mapping[str, Any], log: Logger
@@ -84,6 +85,15 @@ class KafkaClient:
                 f"Kafka's client does not take the settings given: {error.args[0].str()}.",
                 "Correct the file that `properties` names.",
             ) from error
+
+
+def _parts(url: str) -> tuple[str, str, list[tuple[str, str]]]:
+    """Return brokers, name and query; nothing of what is no URL."""
+    try:
+        parts = urlsplit(f"kafka:{url}")
+    except ValueError:  # as of half an IPv6 address
+        return "", "", []
+    return parts.netloc, parts.path.strip("/"), parse_qsl(parts.query, keep_blank_values=True)
 
 
 def _properties(path: Path) -> dict[str, str]:

@@ -152,8 +152,15 @@ class KeyPair:
         Raises
         ------
         UsageError
-            If there is a key already, or it cannot be written.
+            If there is a key already, also one that the other end gave, or it cannot be written.
         """
+        public = path.with_name(f"{path.name}.pub")
+        if public.exists() and not path.exists():
+            raise UsageError(
+                f"{public} exists, without its private key: somebody gave it, and a key is never"
+                " overwritten.",
+                "Choose another folder, or remove the key if nobody uses it.",
+            )
         encoded = b"".join(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -167,7 +174,6 @@ class KeyPair:
             path.touch(mode=0o600, exist_ok=False)
             try:
                 durable.write(path, encoded, mode=0o600)
-                public = path.with_name(f"{path.name}.pub")
                 durable.write(public, f"{self.public.line(path.name)}\n".encode())
             except OSError:
                 path.unlink(missing_ok=True)  # it would be in the way of the next attempt

@@ -91,7 +91,7 @@ class _Waiting:
     exchange: Exchange
     letter: Path
     deadline: Deadline
-    name: str = field(default_factory=lambda: secrets.token_hex(16))
+    name: str
     arrived: threading.Event = field(default_factory=threading.Event)
     closed: bool = False  # the letter; before, it is not known which station is there
     refusals: int = 0
@@ -111,6 +111,8 @@ class _Line:
         self._sending = threading.Lock()  # what is sent, and what is waited for
         self._waiting: _Waiting | None = None
         self._sent_at = 0
+        self._life = secrets.token_hex(8)  # with it the names begin that are asked by from here
+        self._shared = False
         self._ping = self._asked = ""  # the question without an answer, and the last one
         self._asked_at = 0.0
         self._unwanted = ""  # an exchange of which the station may not know that nobody wants it
@@ -146,13 +148,15 @@ class _Line:
         if exchange.cancelled.is_set():
             raise Cancelled("Stopped before a station got its message.")
         deadline = Deadline.after(max(0.0, min(exchange.timeout, LONGEST_SECONDS)))
-        waiting = _Waiting(exchange, self._folder / "instruction.letter", deadline)
+        letter = self._folder / "instruction.letter"
+        waiting = _Waiting(exchange, letter, deadline, self._new_name())
         try:
             # To one station, by what it calls itself: of two with the same name, one trains.
             self._waiting = waiting
             while not self._heard.wait(_LOOK_SECONDS):
                 self._go_on(waiting)
             with self._sending:
+                self._keep_to_one(exchange)
                 head = self._head(Kind.INSTRUCTION, waiting.name, exchange.message_id)
                 self._seal.close(head, exchange.instruction, waiting.letter)
                 waiting.closed = True
@@ -167,6 +171,19 @@ class _Line:
         finally:
             self._waiting = None
             waiting.letter.unlink(missing_ok=True)
+
+    def _keep_to_one(self, exchange: Exchange) -> None:
+        """Note which station gets a message; raises if an earlier central gave it to another."""
+        instance = self._instance or ""
+        if exchange.task not in ("", instance):
+            raise self._replaced()
+        exchange.started(instance)
+
+    def _replaced(self) -> CarrierError:
+        return CarrierError(
+            f"Station {self._station} was replaced by one that has another folder, and does not"
+            " know what the message came to."
+        )
 
     def _go_on(self, waiting: _Waiting) -> None:
         """Raise what ends an exchange before its answer is there, if something does."""
@@ -226,8 +243,10 @@ class _Line:
                 self._ask()
                 self._done.tell()
                 if name := self._mailbox.receive(letter, _LOOK_SECONDS):
-                    self._take(letter)
-                    self._done.add(name)
+                    try:
+                        self._take(letter)
+                    finally:
+                        self._done.add(name)
             except LetterRefused as error:
                 self._refuse(error)
             except (BridgeError, OSError) as error:
@@ -264,8 +283,12 @@ class _Line:
         self._send(Kind.PING, self._ping)
 
     def _new_question(self) -> None:
-        self._ping = self._asked = secrets.token_hex(16)
+        self._ping = self._asked = self._new_name()
         self._asked_at = time.monotonic()
+
+    def _new_name(self) -> str:
+        """Return the name of an exchange or question, which nobody can guess."""
+        return self._life + secrets.token_hex(16)
 
     def _take(self, letter: Path) -> None:
         body = self._folder / "arrived.bundle"
@@ -299,8 +322,24 @@ class _Line:
                     "A letter answers nothing that is under way; it is late or repeated."
                 )
                 log.info("station %s: a letter is passed over: %s", self._station, error.named)
+                if head.kind == Kind.PONG:
+                    self._notice_another(head.exchange)
             case _:
                 raise Misaddressed(f"A letter of kind {head.kind} is not for a central.")
+
+    def _notice_another(self, question: str) -> None:
+        """Say once that another central asks, too.
+
+        A station answers in turn: a predecessor's questions before ours.
+        """
+        asked_here = question.startswith(self._life) or not question
+        if self._heard.is_set() and not asked_here and not self._shared:
+            self._shared = True
+            log.error(
+                "station %s answers a question that was not asked by this central: another one may"
+                " use its lane and key; they take each other's letters, so stop one of them",
+                self._station,
+            )
 
     def _meet(self, instance: str) -> None:
         """Note that a station of the name is there: it is ours, or if ours is gone, its successor.
@@ -318,12 +357,7 @@ class _Line:
                 self._others.add(instance)
                 return
             log.warning("station %s is another one now, with another folder", self._station)
-            self._fail(
-                CarrierError(
-                    f"Station {self._station} was replaced by one that has another"
-                    " folder, and does not know what the message came to."
-                )
-            )
+            self._fail(self._replaced())
         self._others.discard(instance)
         now, (_, usual, _) = time.monotonic(), _ASK_SECONDS
         if self._ping:

@@ -26,8 +26,12 @@ class LetterTooLarge(LetterRefused):
     code = "letter-too-large"
 
 
+# A question and its like: without a bundle a letter is its head, and what seals that.
+_SMALL_BYTES = 64 << 10
+
+
 def need_room(folder: Path, size: int) -> None:
-    """Refuse a letter before it is written.
+    """Refuse a letter before it is written, unless it is small: on a full disk it waits for room.
 
     Parameters
     ----------
@@ -42,7 +46,7 @@ def need_room(folder: Path, size: int) -> None:
         If there is no room for it and for what is in it.
     """
     free = shutil.disk_usage(folder).free
-    if 2 * size > free:
+    if size > _SMALL_BYTES and 2 * size > free:
         raise LetterTooLarge(
             f"A letter has {size:,} bytes; there is no room for it and what is in it: {free:,} are"
             f" free at {folder}."
@@ -78,8 +82,9 @@ class Mailbox(Protocol):
 
         Raises
         ------
-        LetterTooLarge
-            If the next one does not fit on the disk; it is done.
+        LetterRefused
+            If the next one does not fit on the disk (`LetterTooLarge`), or lies there truncated; it
+            is done.
         """
         ...
 

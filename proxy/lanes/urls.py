@@ -4,6 +4,7 @@ A scheme is a row here.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from proxy.errors import UsageError
 from proxy.lanes.folder import FolderMailbox
@@ -25,6 +26,14 @@ _SCHEMES: Mapping[str, Callable[[str, str, bool, Pairing | None], Mailbox]] = {
     "kafka": lambda url, station, at_station, _: KafkaMailbox(url, station, at_station),
     "https": _https,
 }
+
+
+def starting_at(folder: Path, lane: str) -> str:
+    """Return a lane's URL; a path on this machine that is relative starts at a folder."""
+    scheme, _, path = lane.partition(":")
+    if scheme != "folder" or not path or "://" in path or path.startswith("~"):
+        return lane
+    return f"{scheme}:{folder / path}"
 
 
 def open_mailbox(lane: str, station: str, at_station: bool, keys: Pairing | None = None) -> Mailbox:

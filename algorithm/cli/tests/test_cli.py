@@ -254,6 +254,7 @@ def test_metrics_call_a_station_offline_that_does_not_answer_on_its_lane(
     read = f"print(urllib.request.urlopen('http://{address}/metrics').read().decode())"
     set_run(flower, f'{sys.executable} -c "import urllib.request; {read}"', [COMPLETED])
     run = ("run", app, "--flower-env", str(flower), "--metrics", address)
+    (tmp_path / "share").mkdir()
     assert cli.main([*run, "--lane", f"north=folder:{tmp_path}/share", "--unsealed"]) == 0
     assert 'flower_v6_station_online{station="north"} 0.0' in capsys.readouterr().out
 

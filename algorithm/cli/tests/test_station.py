@@ -29,6 +29,7 @@ ENVIRONMENT = {"PATH": os.environ["PATH"]}
 @pytest.fixture
 def residents(tmp_path: Path) -> Residents:
     flower = make_flower(tmp_path / "flower")
+    (tmp_path / "share").mkdir()
     return Residents(tmp_path, f"folder:{tmp_path}/share", ("north",), flower)
 
 

@@ -29,7 +29,7 @@ from proxy.lanes.lane import End, LaneCarrier
 from proxy.lanes.letters import Head, Kind, Seal
 from proxy.lanes.mailbox import MailboxUnreachable
 from proxy.lanes.sealing import Unsealed
-from proxy.lanes.testing import MemoryLane
+from proxy.lanes.testing import MemoryLane, MemoryMailbox
 from proxy.tests.helpers import Drained, wait_until
 
 SECONDS = 60.0
@@ -318,6 +318,26 @@ def test_a_station_that_is_killed_before_its_answer_is_sent_sends_it_afterwards(
     scene.start()
     assert is_reply(exchange.result())
     assert len(scene.supernode.trained) == 1
+
+
+def test_a_letter_that_its_lane_hands_out_again_stays_there_until_it_is_answered(
+    often: None, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a lane was cut; and then the station is killed."""
+    scene.start()
+    exchange = working(scene, Drained())
+    mailbox = scene._made._mailbox
+    assert isinstance(mailbox, MemoryMailbox)
+    mailbox._handed_out.clear()
+    assert wait_until(lambda: mailbox._handed_out)
+    asked = scene.carrier._lines["north"]._asked
+    assert wait_until(lambda: scene.carrier._lines["north"]._asked != asked)
+    with monkeypatch.context() as patch:
+        patch.setattr(Resident, "_answer_at_the_end", lambda _: None)
+        scene.stop()
+    scene.supernode.free.set()
+    scene.start()
+    assert "does not train twice" in failure_in(exchange.result())[1]
 
 
 def test_a_message_that_is_withdrawn_is_stopped_and_the_next_one_answered(scene: Scene) -> None:

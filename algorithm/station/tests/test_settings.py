@@ -105,3 +105,15 @@ def test_without_sealing_there_are_no_keys(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused_and_said(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "lane", ["folder:/mnt/share", "folder:~/share", "folder:sftp://host/share", "kafka://host/x"]
+)
+def test_a_lane_is_taken_as_it_is(tmp_path: Path, lane: str) -> None:
+    assert read(tmp_path, NEEDED.replace("folder:/mnt/share", lane) + POLICY).lane == lane
+
+
+def test_a_lane_in_a_folder_whose_path_is_relative_starts_at_the_file(tmp_path: Path) -> None:
+    settings = read(tmp_path, NEEDED.replace("folder:/mnt/share", "folder:share") + POLICY)
+    assert settings.lane == f"folder:{tmp_path}/share"

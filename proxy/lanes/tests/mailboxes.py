@@ -115,6 +115,15 @@ class MailboxContract:
         central.send(letter(tmp_path, b"after"))
         assert taken(made(True), tmp_path) == b"after"
 
+    def test_a_question_is_not_refused_on_a_full_disk(
+        self, central: Mailbox, station: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each refusal has an instruction sent again, which is not done often."""
+        monkeypatch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: _Full(100))
+        for sender, receiver in ((central, station), (station, central)):
+            sender.send(letter(tmp_path, noise(2000)))
+            assert taken(receiver, tmp_path) == noise(2000)
+
     def test_a_mailbox_that_can_be_used_passes_its_check(self, station: Mailbox) -> None:
         station.check()
 

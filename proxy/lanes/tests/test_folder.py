@@ -1,18 +1,22 @@
 """A lane in a folder: one on this machine here; `integration_tests/test_lanes.py` has servers."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from proxy.lanes.folder import FolderMailbox
+from proxy.lanes.letters import Altered
 from proxy.lanes.mailbox import MailboxUnreachable
 from proxy.lanes.testing import MemoryLane
 from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
+from proxy.testing import FakeClock
 
 
 class TestFolder(MailboxContract):
     @pytest.fixture
     def made(self, tmp_path: Path) -> Made:
+        (tmp_path / "lane").mkdir()
         return lambda at_station: FolderMailbox(str(tmp_path / "lane"), "north", at_station)
 
 
@@ -25,6 +29,7 @@ class TestMemory(MailboxContract):
 
 @pytest.fixture
 def lane(tmp_path: Path) -> Path:
+    (tmp_path / "lane").mkdir()
     return tmp_path / "lane" / "north"
 
 
@@ -56,6 +61,21 @@ def test_a_letter_that_is_half_written_is_not_read(lane: Path, tmp_path: Path) -
     assert taken(station, tmp_path) == b"1234567890"
 
 
+def test_a_letter_that_was_truncated_is_removed_and_refused(lane: Path, tmp_path: Path) -> None:
+    clock = FakeClock()
+    station = FolderMailbox(str(lane.parent), lane.name, at_station=True, clock=clock)
+    station.check()
+    path = lane / "to-station" / f"{1:020d}-{2:08x}-10.letter"
+    for content in (b"12345", b"123456"):  # a store that renames by copying writes it slowly
+        path.write_bytes(content)
+        clock.passed += 80.0
+        assert station.receive(tmp_path / "got", 0.6) is None
+    clock.passed += 100.0
+    with pytest.raises(Altered, match=r"10\.letter has 6 bytes"):
+        station.receive(tmp_path / "got", 0.6)
+    assert files(lane) == []
+
+
 def test_files_of_others_are_passed_over(lane: Path, tmp_path: Path) -> None:
     station = mailbox(lane)
     station.check()
@@ -69,6 +89,37 @@ def test_what_a_killed_writer_left_half_written_is_removed(lane: Path, tmp_path:
     (lane / "to-station" / f"{1:020d}-{2:08x}-10.letter.part").write_bytes(b"12345")
     mailbox(lane, at_station=False).send(letter(tmp_path, b"new"))
     assert len(files(lane)) == 1
+
+
+def test_files_of_others_in_the_box_that_is_written_to_stay(lane: Path, tmp_path: Path) -> None:
+    central = mailbox(lane, at_station=False)
+    central.check()
+    (lane / "to-station" / "README").write_text("what this is for")
+    central.send(letter(tmp_path, b"new"))
+    assert "README" in files(lane)
+
+
+@pytest.mark.parametrize(("mode", "reason"), [(0o1777, "sticky"), (0o555, "not removed")])
+def test_a_box_whose_letters_can_be_read_but_not_removed_does_not_pass_the_check(
+    lane: Path, monkeypatch: pytest.MonkeyPatch, mode: int, reason: str
+) -> None:
+    station = mailbox(lane)
+    station.check()
+    (lane / "to-station").chmod(mode)
+    # Root may remove all.
+    monkeypatch.setattr("proxy.lanes.folder.os.geteuid", lambda: 65534)
+    monkeypatch.setattr("proxy.lanes.folder.os.access", lambda box, _: box.stat().st_mode & 0o002)
+    with pytest.raises(MailboxUnreachable, match=reason):
+        station.check()
+
+
+def test_an_error_names_the_file(lane: Path, tmp_path: Path) -> None:
+    station = mailbox(lane)
+    station.check()
+    station.send(letter(tmp_path, b"before"))
+    shutil.rmtree(lane / "to-central")
+    with pytest.raises(MailboxUnreachable, match=f": {lane}/to-central"):
+        station.send(letter(tmp_path, b"after"))
 
 
 def test_a_clock_that_was_set_back_loses_no_letter(
@@ -95,4 +146,32 @@ def test_a_folder_that_is_there_again_is_used_again(tmp_path: Path) -> None:
     with pytest.raises(MailboxUnreachable):
         station.check()
     (tmp_path / "file").unlink()
+    (tmp_path / "file").mkdir()
     station.check()
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    station = FolderMailbox(str(tmp_path / "mnt"), "north", at_station=True)
+    with pytest.raises(MailboxUnreachable, match=r"mnt is not there: mount it, or make it"):
+        station.check()
+    assert not (tmp_path / "mnt").exists()
+
+
+def test_nothing_is_made_in_the_place_of_a_folder_that_is_not_mounted_for_a_while(
+    lane: Path, tmp_path: Path
+) -> None:
+    central, station = mailbox(lane, at_station=False), mailbox(lane)
+    central.send(letter(tmp_path, b"before"))
+    assert taken(station, tmp_path, done=False) == b"before"
+    share = lane.parent.rename(tmp_path / "share")
+    lane.parent.mkdir()  # the mount point
+    with pytest.raises(MailboxUnreachable):
+        central.send(letter(tmp_path, b"hidden"))
+    with pytest.raises(MailboxUnreachable, match="north/to-station is not there: mount it"):
+        station.receive(tmp_path / "got", 1.0)
+    assert list(lane.parent.iterdir()) == []
+    lane.parent.rmdir()
+    share.rename(lane.parent)
+    central.send(letter(tmp_path, b"after"))
+    assert taken(station, tmp_path) == b"after"
+    assert station.receive(tmp_path / "got", 0.1) is None

@@ -3,6 +3,7 @@
 import http.client
 import socket
 import ssl
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -223,16 +224,36 @@ def test_a_letter_that_does_not_fit_is_refused_before_it_is_sent(
     assert as_north("PUT", "/v1/north/letters/1", headers=headers) == 507
 
 
-def test_a_letter_that_breaks_off_is_none(opened: Open, port: int, tmp_path: Path) -> None:
-    central = opened(False)
-    context = tls.context(NORTH, at_station=True)
-    tls.trust(context, CENTRAL.public)
-    with context.wrap_socket(socket.create_connection(("127.0.0.1", port))) as caller:
+class Unfinished:
+    """A letter of which a byte never comes."""
+
+    def __init__(self, port: int) -> None:
+        context = tls.context(NORTH, at_station=True)
+        tls.trust(context, CENTRAL.public)
+        self._caller = context.wrap_socket(socket.create_connection(("127.0.0.1", port)))
         head = "PUT /v1/north/letters/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
-        caller.sendall(head.encode() + b"12345")
+        self._caller.sendall(head.encode() + b"12345")
+
+    def cut(self) -> None:
+        """Break it off."""
+        # Nothing is waited for, so that the other end reads a reset.
+        self._caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._caller.close()
+
+
+def test_a_letter_that_breaks_off_is_none(
+    opened: Open, port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    central = opened(False)
+    box = central._line.to_central  # type: ignore[attr-defined]
+    unfinished = Unfinished(port)
+    assert wait_until(lambda: any(box.folder.iterdir()))
+    unfinished.cut()
+    assert wait_until(lambda: not any(box.folder.iterdir()))
     opened(True).send(letter(tmp_path, b"whole"))
     assert taken(central, tmp_path) == b"whole"
     assert central.receive(tmp_path / "got", 0.2) is None
+    assert caplog.text == ""
 
 
 def test_a_station_cannot_fill_the_disk_with_letters_that_nobody_takes(
@@ -241,6 +262,19 @@ def test_a_station_cannot_fill_the_disk_with_letters_that_nobody_takes(
     monkeypatch.setattr(https_server, "_MOST_WAITING", 2)
     said = [as_north("PUT", f"/v1/north/letters/{number}", body=b"x") for number in range(3)]
     assert said == [204, 204, 503]
+
+
+def test_letters_that_are_not_finished_count_as_well(
+    opened: Open, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(https_server, "_MOST_WAITING", 2)
+    box = opened(False)._line.to_central  # type: ignore[attr-defined]
+    callers = [Unfinished(port) for _ in range(2)]
+    assert wait_until(lambda: len(list(box.folder.iterdir())) == 2)
+    with pytest.raises(MailboxUnreachable, match="503"):
+        opened(True).send(letter(tmp_path, b"one more"))
+    for each in callers:
+        each.cut()
 
 
 @pytest.mark.parametrize("name", ["0", "x", "00000000-1", "..%2f..%2fetc", "-1"])
@@ -272,7 +306,11 @@ def test_a_port_that_somebody_else_has_is_said(opened: Open, port: int) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https:x", "https://", "https://host/path", "https://u:secret@host:1", "https://host:99999"],
+    [
+        *("https:x", "https://", "https://host/path", "https://u:secret@host:1"),
+        *("https://host:99999", "https://host:1?propertes=x"),
+        *("https://[::1:8443", "https://a..b:8443", f"https://{'a' * 70}.org:8443"),
+    ],
 )
 def test_what_is_no_lane_over_https_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="is not a lane") as caught:

@@ -11,11 +11,26 @@ from proxy.lanes.urls import open_mailbox
 
 
 @pytest.mark.parametrize(
-    "url", ["kafka://broker:9092", "kafka:broker/x", "kafka://b/x/y", "kafka:x"]
+    "url",
+    ["kafka://broker:9092", "kafka:broker/x", "kafka://b/x/y", "kafka:x", "kafka://[::1:9092/x"],
 )
 def test_what_is_no_lane_in_kafka_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="does not name a place in Kafka"):
         open_mailbox(url, "north", at_station=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("propertes=/missing", "'propertes' means nothing in a URL of Kafka"),
+        ("properties", "properties names no file"),
+        ("properties=", "properties names no file"),
+    ],
+)
+def test_what_means_nothing_in_a_url_of_kafka_is_refused(query: str, reason: str) -> None:
+    """Else a file of settings that was misspelt would leave a connection that is not encrypted."""
+    with pytest.raises(UsageError, match=reason):
+        open_mailbox(f"kafka://broker/x?{query}", "north", at_station=True)
 
 
 @pytest.mark.parametrize(

@@ -96,11 +96,17 @@ class Scene:
         self.carrier = LaneCarrier({"north": end}, Mode.DIRECT, folder / "central")
         self.station = Station(self.memory, folder / "station", answer)
         self.cancelled = threading.Event()
+        self.started: list[str] = []
 
-    def exchange(self, content: bytes = b"train", timeout: float = SECONDS) -> bytes:
+    def exchange(
+        self, content: bytes = b"train", timeout: float = SECONDS, task: str = ""
+    ) -> bytes:
         instruction, reply = self.folder / "instruction", self.folder / "reply"
         instruction.write_bytes(content)
-        exchange = Exchange("1f", "train 1", instruction, reply, timeout, self.cancelled)
+        exchange = Exchange(
+            *("1f", "train 1", instruction, reply, timeout, self.cancelled),
+            *(task, self.started.append),
+        )
         self.carrier.exchange("north", exchange)
         return reply.read_bytes()
 
@@ -234,6 +240,32 @@ def test_a_refused_letter_is_sent_again_until_the_deadline_if_the_lane_is_cut(
     scene.station._answer = refuse_first
     monkeypatch.setattr(mailbox, "send", send_at_times)
     assert scene.exchange() == b"reply to train"
+
+
+def test_a_refusal_is_done_though_the_lane_is_cut_until_the_letter_is_not_wanted_any_more(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
+    scene = scenes(only_present)
+    mailbox = scene.carrier._lines["north"]._mailbox
+    send, in_vain = mailbox.send, threading.Event()
+
+    def cut(_: Path) -> None:
+        in_vain.set()
+        raise MailboxUnreachable("The lane is cut.")
+
+    with ThreadPoolExecutor(1) as pool:
+        exchange = pool.submit(scene.exchange)
+        assert wait_until(lambda: scene.station.saw(Kind.INSTRUCTION))
+        monkeypatch.setattr(mailbox, "send", cut)
+        scene.station.send((Head(Kind.REFUSAL, "north", "", reason="altered"), b""))
+        assert in_vain.wait(SECONDS)
+        scene.cancelled.set()
+        with pytest.raises(Cancelled):
+            exchange.result()
+    monkeypatch.setattr(mailbox, "send", send)
+    assert wait_until(lambda: scene.memory.left == 0)
 
 
 def test_letters_that_are_refused_again_and_again_end_the_exchange_and_say_why(
@@ -402,6 +434,32 @@ def test_of_two_stations_with_one_name_the_first_gets_all_messages_and_it_is_sai
     assert len(said) == 1
 
 
+def test_another_central_on_the_lane_is_said_once_and_a_predecessor_is_not(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
+    caplog.set_level(logging.INFO)
+    here = threading.Event()
+    scene = scenes(lambda head, body: echo(head, body) if here.is_set() else [])
+
+    def passed_over(count: int) -> bool:
+        return wait_until(lambda: caplog.text.count("a letter is passed over") >= count)
+
+    scene.station.send((Head(Kind.PONG, "north", "a predecessor's"), b""))
+    assert passed_over(1)
+    here.set()
+    assert wait_until(lambda: scene.carrier.online("north"))
+    own, *_ = scene.station.saw(Kind.PING)
+    assert wait_until(lambda: scene.carrier._lines["north"]._asked != own.exchange)
+    scene.station.send((Head(Kind.PONG, "north", own.exchange), b""))
+    assert passed_over(2)
+    assert "another one may use its lane" not in caplog.text
+    for count in (3, 4):
+        scene.station.send((Head(Kind.PONG, "north", "another central's"), b""))
+        assert passed_over(count)
+    assert wait_until(lambda: caplog.text.count("another one may use its lane") == 1)
+
+
 def test_a_station_that_has_another_folder_takes_the_place_of_one_that_is_gone(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -414,6 +472,31 @@ def test_a_station_that_has_another_folder_takes_the_place_of_one_that_is_gone(
     with pytest.raises(CarrierError, match="was replaced by one that has another folder"):
         scene.exchange()
     assert scene.exchange() == b"reply to train"
+
+
+def test_what_an_earlier_central_gave_to_a_station_is_not_given_to_its_successor(
+    scenes: Callable[..., Scene],
+) -> None:
+    scene = scenes(Twins("b"))
+    with pytest.raises(CarrierError, match="was replaced by one that has another folder"):
+        scene.exchange(task="a")
+    assert not scene.station.saw(Kind.INSTRUCTION)
+    assert scene.exchange(task="b") == b"reply to train"
+    assert scene.started == ["b"]
+
+
+def test_which_station_gets_a_message_is_noted_before_it_is_sent(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = scenes(Twins("a"))
+
+    def killed(_: object) -> None:
+        raise CarrierError("The central is killed.")
+
+    monkeypatch.setattr(scene.carrier._lines["north"], "_send_again", killed)
+    with pytest.raises(CarrierError, match="killed"):
+        scene.exchange()
+    assert scene.started == ["a"]
 
 
 def test_a_cut_costs_nothing_but_time(

@@ -189,6 +189,15 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
         SOUTH.write(tmp_path / "north")
 
 
+def test_a_public_key_that_the_other_end_gave_is_not_overwritten(tmp_path: Path) -> None:
+    given = tmp_path / "north.pub"
+    given.write_text(NORTH.public.line("north"))
+    with pytest.raises(UsageError, match=r"north\.pub exists, without its private key"):
+        KeyPair.new().write(tmp_path / "north")
+    assert PublicKeys.read(given).raw == NORTH.public.raw
+    assert not (tmp_path / "north").exists()
+
+
 def test_a_full_disk_leaves_no_key_that_is_in_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
