@@ -34,7 +34,7 @@ class SimulatedRuntime:
         self._proxy = ClientProxy(node_id, uuid.uuid4().hex if warm else "")
         self._ended = threading.Event()
         self._changed = threading.Event()
-        self._message = ""
+        self._message = self._content = ""
 
     @property
     def running(self) -> bool:
@@ -57,6 +57,8 @@ class SimulatedRuntime:
                 self._changed.clear()
             if delivery.failure is not None:
                 raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, delivery.failure.message)
+            world = self._world
+            world.truth.answered.add((world.run_number, self._station, self._content))
         finally:
             self._proxy.withdraw()
 
@@ -90,7 +92,8 @@ class SimulatedRuntime:
 
     def _clientapp(self, content: Objects) -> Objects:
         world, chance = self._world, self._world.scheduler.chance
-        world.truth.begins(self._message, self._station, content.tree.object_id)
+        self._content = content.tree.object_id
+        world.truth.begins(self._message, self._station, self._content)
         seconds = chance.uniform(*_TRAINS_SECONDS)
         if world.troubled and chance.random() < world.faults.hangs:
             world.cost(f"the ClientApp of {self._station} never answers")

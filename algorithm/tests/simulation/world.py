@@ -86,7 +86,7 @@ class Truth:
         self.cut_off: set[tuple[Process, str]] = set()
         self.replies: dict[str, dict[str, Process | None]] = {}
         self.pulled_by: dict[str, Process] = {}
-        self.contents: set[tuple[int, str, str]] = set()
+        self.answered: set[tuple[int, str, str]] = set()
 
     def pulled(self, message_id: str) -> None:
         """The SuperLink hands out a message."""
@@ -103,9 +103,8 @@ class Truth:
             raise_soon(world, f"message {message_id:.6} is trained twice, at {station}")
         # A ServerApp that was started again says the same in messages of other ids.
         said = world.run_number, station, content
-        if world.plan.runs and said in self.contents and not world.costly:
+        if world.plan.runs and said in self.answered and not world.costly:
             raise_soon(world, f"message {message_id:.6} is trained again, at {station}")
-        self.contents.add(said)
         self.trained[message_id] = station
         self.training.add(message_id)
 
