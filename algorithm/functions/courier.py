@@ -4,8 +4,8 @@ It starts for every message, so it imports little and decides nothing: the bundl
 host. A message that was answered before is answered at once with what is there.
 """
 
+import os
 import time
-import uuid
 from pathlib import Path
 
 from algorithm.station.job import Job, Message
@@ -39,7 +39,7 @@ def main(container: Container, task: Payload) -> None:
         # a central that was killed leaves couriers behind.
         with message.wanted():
             if not message.answered():
-                part = message.folder / f"instruction.{uuid.uuid4().hex}.part"
+                part = message.folder / f"instruction.{os.urandom(16).hex()}.part"
                 task.save_bundle(part)
                 message.missing.unlink(missing_ok=True)  # said of an earlier bundle
                 part.replace(message.instruction)

@@ -9,7 +9,6 @@ first. Each is checked whenever it is read. Standard library only: couriers star
 
 import os
 import re
-import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -56,7 +55,7 @@ class ObjectStore:
             if name is not None:  # a crash left it
                 path.unlink(missing_ok=True)
             durable.make_folder(self._folder)
-            mine = path.with_name(uuid.uuid4().hex)
+            mine = path.with_name(os.urandom(16).hex())
             durable.write(mine, mine.name.encode())
             with suppress(FileExistsError):  # then another container was first
                 os.link(mine, path)

@@ -10,7 +10,6 @@ the message), bundles at a central without a journal (they end with its process)
 
 import errno
 import os
-import uuid
 from pathlib import Path
 
 
@@ -31,7 +30,7 @@ def write(path: Path, content: bytes, mode: int = 0o666) -> None:
     OSError
         If it cannot be written, here and below. The file is as before then.
     """
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    part = path.with_name(f"{path.name}.{os.urandom(16).hex()}.part")
     try:
         part.touch(mode, exist_ok=False)
         part.write_bytes(content)
