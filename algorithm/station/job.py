@@ -4,7 +4,7 @@
     clientapp.log                    what the ClientApps wrote, in direct mode
     contexts/<run id>                direct mode: what the ClientApp keeps between messages
     contexts/life                    names this folder: in another one there are no Contexts
-    instance                         names this folder, at a station that stays
+    instance                         names this folder and no copy of it, at a station that stays
     host.lock                        held by the host while it lives
     messages/<message id>/
         instruction.bundle           what the courier left for the host, until it has the answer
@@ -21,6 +21,7 @@ Files appear under their names complete; `proxy.system.durable` says which also 
 Standard library only: couriers start quickly.
 """
 
+import os
 import shutil
 import time
 import uuid
@@ -134,13 +135,22 @@ class Job:
 
     @property
     def instance(self) -> str:
-        """A name that no other folder has, chosen when it is first asked for."""
-        path = self.folder / "instance"
+        """A name that no other folder has, chosen when it is first asked for, and by a copy anew.
+
+        What the original trains from then on the copy does not know. The file says its own inode:
+        that stays when the machine or a container starts again, and when the folder is renamed.
+        """
+        path, part = self.folder / "instance", self.folder / "instance.part"
         with suppress(FileNotFoundError):
-            if name := path.read_text():
+            name, _, inode = path.read_text().partition(" ")
+            if inode == str(path.stat().st_ino):
                 return name
-        durable.write(path, uuid.uuid4().hex.encode())
-        return path.read_text()
+        part.unlink(missing_ok=True)
+        name = uuid.uuid4().hex
+        with part.open("x") as file:
+            file.write(f"{name} {os.fstat(file.fileno()).st_ino}")
+        durable.publish(part, path)
+        return name
 
     @property
     def over(self) -> bool:

@@ -1,6 +1,7 @@
 """The folder that a job's containers share: what one leaves, the others find, whole."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -139,3 +140,22 @@ def test_a_host_that_was_killed_is_no_host(job: Job) -> None:
         assert job.has_host()
         host.kill()
     assert wait_until(lambda: not job.has_host())
+
+
+def test_a_folder_has_one_name_for_good_and_a_copy_of_it_another_one(tmp_path: Path) -> None:
+    name = Job(tmp_path / "job").instance
+    assert name.isalnum()
+    assert Job(tmp_path / "job").instance == name
+    shutil.copytree(tmp_path / "job", tmp_path / "copy")
+    copied = Job(tmp_path / "copy").instance
+    assert copied != name
+    assert Job(tmp_path / "copy").instance == copied
+    (tmp_path / "job").rename(tmp_path / "moved")
+    assert Job(tmp_path / "moved").instance == name
+
+
+@pytest.mark.parametrize("content", ["", "5f", "5f 0"])
+def test_a_name_that_is_not_this_folders_is_replaced(tmp_path: Path, content: str) -> None:
+    Job(tmp_path)
+    (tmp_path / "instance").write_text(content)
+    assert len(Job(tmp_path).instance) == 32
