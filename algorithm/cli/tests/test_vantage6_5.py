@@ -9,8 +9,12 @@ import pytest
 from algorithm import cli
 from algorithm.cli.attach import vantage6_stations
 from algorithm.cli.main import parser
+from algorithm.cli.shared.journals import opened
+from algorithm.runs.organizations import Organizations
 from algorithm.tests.vantage6 import MODEL, outcome
-from proxy.tests.helpers import wait_until
+from proxy.central.events import Pulled
+from proxy.errors import UsageError
+from proxy.tests.helpers import Drained, wait_until
 from proxy.vantage6.testing.model import Asked, FakeTask
 from proxy.vantage6.v5 import sessions
 from proxy.vantage6.v5.testing import FakeHq
@@ -150,6 +154,73 @@ def test_attached_supernodes_are_warm_unless_asked_otherwise(robot: Robot) -> No
     assert attached("--deadline", "60") == 120.0
     assert attached("--supernodes", "warm", "--deadline", "60") == 120.0
     assert attached("--supernodes", "per-round") is None
+
+
+# A job that goes on
+
+
+def attached(folder: Path, *more: str, pulls: bool = False, ends: bool = False) -> Organizations:
+    """Return what `attach` has with a journal in a folder; it is killed then, unless it `ends`."""
+    words = ["attach", "--superlink", "localhost:9092", "--vantage6", IMAGE, "--journal", "course"]
+    options = parser().parse_args([*words, "--organizations", "Beta", *more])
+    options.journal = folder / "course"
+    with opened(options) as journal:
+        assert journal is not None
+        stations = vantage6_stations(options, journal)
+        if pulls:
+            journal.trace(Pulled(station="Beta", instruction=Drained().instruction, step=1, at=0.0))
+        if ends:
+            stations.carrier(folder).close()
+    return stations
+
+
+@pytest.mark.parametrize("data", [[], ["--database", "digits"], ["--session", "1"]])
+def test_attach_that_was_killed_goes_on_in_the_same_session_and_job(
+    robot: Robot, tmp_path: Path, data: list[str]
+) -> None:
+    """There the stations have the marks of what was trained."""
+    robot.hq.api.sessions[1] = []
+    first = attached(tmp_path, *data)
+    again = attached(tmp_path, *data)
+    assert (again.job, again.members) == (first.job, first.members)
+    assert len(robot.hq.api.extractions) == ("--database" in data)
+
+
+@pytest.mark.parametrize("data", [[], ["--session", "1"]])
+def test_a_job_whose_end_the_stations_were_told_is_not_gone_on_with(
+    robot: Robot, tmp_path: Path, data: list[str]
+) -> None:
+    robot.hq.api.sessions[1] = []
+    first = attached(tmp_path, *data, ends=True)
+    assert robot.ended == [(2, first.job)]
+    assert attached(tmp_path, *data).job != first.job
+
+
+def test_a_job_goes_on_if_a_message_is_brought_to_its_station_again(
+    robot: Robot, tmp_path: Path
+) -> None:
+    """As when `attach` is started again, and the SuperLink does not answer."""
+    first = attached(tmp_path, pulls=True)
+    assert attached(tmp_path, ends=True).job == first.job
+    assert not robot.ended
+    assert attached(tmp_path).job == first.job
+
+
+def test_a_journals_job_takes_no_other_data(robot: Robot, tmp_path: Path) -> None:
+    attached(tmp_path)
+    with pytest.raises(UsageError, match=r"holds a job with other databases: \[\] instead of"):
+        attached(tmp_path, "--database", "digits")
+    assert not robot.hq.api.extractions
+
+
+def test_what_a_journal_says_of_its_job_may_be_damaged(robot: Robot, tmp_path: Path) -> None:
+    attached(tmp_path)
+    (tmp_path / "course" / "session.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"session\.json cannot be used"):
+        attached(tmp_path)
+
+
+# What a run left behind
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
