@@ -11,7 +11,7 @@ from algorithm.monitoring.entries import MARK
 from algorithm.monitoring.outcome import Outcome
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import Researcher
-from algorithm.researcher.orphans import end_hosts
+from algorithm.researcher.orphans import end_run
 from proxy import strict_json
 from proxy.errors import AppError, CarrierError, UsageError, Vantage6Error
 from proxy.vantage6.server import Server, TaskStatus
@@ -45,7 +45,7 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
             f"Wait for its end with: flower-v6 watch {number}",
         )
     if not status.completed:
-        end_hosts(researcher.server, number, screen)
+        end_run(researcher.server, number, screen)
     if researcher.collaboration.encrypted and creator != researcher.own.id:
         raise UsageError(
             f"The result of task {number} is encrypted for the organization that created the"

@@ -11,7 +11,7 @@ from algorithm.monitoring.entries import MARK, Entry
 from algorithm.monitoring.feed import Taker
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.fetch import check_outcome
-from algorithm.researcher.orphans import end_hosts
+from algorithm.researcher.orphans import end_run
 from algorithm.researcher.tidy import Tidier
 from proxy.errors import NotFound, ServerUnreachable, Vantage6Error
 from proxy.vantage6.server import Server, Subtask, TaskStatus
@@ -62,7 +62,7 @@ def watch(
             tidier.tidy(watcher.subtasks)
         time.sleep(watcher.pause)
     if not status.completed:
-        end_hosts(server, task, screen)
+        end_run(server, task, screen)
     if tidier is not None:
         tidier.tidy(watcher.subtasks, at_the_end=True)
     return status

@@ -15,7 +15,8 @@ from algorithm.tests.vantage6 import MODEL, outcome
 from proxy.central.events import Pulled
 from proxy.errors import UsageError
 from proxy.tests.helpers import Drained, wait_until
-from proxy.vantage6.testing.model import Asked, FakeTask
+from proxy.vantage6.testing.model import Asked, Ended, FakeTask
+from proxy.vantage6.testing.serving import Failure
 from proxy.vantage6.v5 import sessions
 from proxy.vantage6.v5.testing import FakeHq
 from proxy.vantage6.v5.testing.keycloak import SECRET, FakeKeycloak
@@ -24,12 +25,15 @@ IMAGE = "me/app:1"
 
 
 class Robot:
-    """A service account that runs `flower-v6`, and a central function that leaves an outcome."""
+    """A service account that runs `flower-v6`, and a central function that leaves an outcome.
+
+    Without one to leave, it crashes.
+    """
 
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        self.leaves: Mapping[str, Any] = outcome()
+        self.leaves: Mapping[str, Any] | bytes | None = outcome()
         self.ended: list[tuple[int, Any]] = []
         self.hq = FakeHq(self._function)
         self.keycloak = FakeKeycloak(self.hq.api.tokens)
@@ -44,8 +48,10 @@ class Robot:
         }.items():
             monkeypatch.setenv(f"FLOWER_V6_{name}", value)
 
-    def _function(self, task: FakeTask) -> Mapping[str, Any] | None:
+    def _function(self, task: FakeTask) -> Mapping[str, Any] | bytes | None:
         match task.input["method"]:
+            case "central" if self.leaves is None:
+                raise Ended("crashed")
             case "central":
                 return self.leaves
             case "host":
@@ -232,7 +238,10 @@ def test_hosts_that_a_run_left_behind_are_told_that_it_is_over(
     task = robot.has_run_that_the_kernel_ended()
     code, shown = robot.runs(command, str(task))
     assert code == (command == "watch")
-    assert f"task {task} left hosts behind: Beta are told that it is over" in shown
+    assert (
+        f"task {task} left hosts or copies of databases behind: Beta are told that it is over"
+        in shown
+    )
     wait_until(lambda: robot.ended == [(2, f"task{task}")])
 
 
@@ -242,7 +251,10 @@ def test_hosts_that_a_run_left_behind_are_told_by_who_fetches_its_outcome(
     task = robot.has_run_that_the_kernel_ended()
     code, shown = robot.runs("fetch", str(task), "--output", str(tmp_path / "output"))
     assert code == 1
-    assert f"task {task} left hosts behind: Beta are told that it is over" in shown
+    assert (
+        f"task {task} left hosts or copies of databases behind: Beta are told that it is over"
+        in shown
+    )
     wait_until(lambda: robot.ended == [(2, f"task{task}")])
 
 
@@ -252,3 +264,61 @@ def test_a_run_that_ended_and_left_nothing_cannot_be_killed(robot: Robot) -> Non
     assert code == 1
     assert "Task 1 has ended already" in shown
     assert not robot.ended
+
+
+@pytest.mark.parametrize("leaves", [None], ids=["crashed"])
+def test_copies_of_databases_that_a_run_left_behind_are_removed_once(
+    robot: Robot, leaves: Mapping[str, Any] | None
+) -> None:
+    robot.leaves = leaves
+    code, shown = robot.runs("submit", IMAGE, "--database", "digits")
+    assert code == 1
+    assert "left hosts or copies of databases behind: Alpha, Beta, Gamma are told" in shown
+    wait_until(lambda: len(robot.ended) == 3)
+    assert sorted(robot.ended) == [(each, "task2") for each in (1, 2, 3)]
+    wait_until(lambda: all(task.ended for task in robot.hq.tasks.values()))
+    assert robot.runs("watch", "2")[0] == 1
+    assert len(robot.ended) == 3
+
+
+def test_copies_in_a_session_of_the_users_own_stay(robot: Robot) -> None:
+    robot.hq.api.sessions[1] = []
+    robot.leaves = None
+    robot.runs("submit", IMAGE, "--database", "digits", "--session", "1")
+    assert not robot.ended
+
+
+def test_copies_that_another_run_in_the_session_needs_stay(robot: Robot) -> None:
+    robot.runs("submit", IMAGE, "--database", "digits")
+    other = robot.hq.start_central(IMAGE)
+    robot.leaves = None
+    assert robot.runs("submit", IMAGE, "--session", "1")[0] == 1
+    assert not robot.ended
+    other.status = "completed"
+    robot.runs("watch", str(max(robot.hq.tasks)))
+    assert len(robot.ended) == 3
+
+
+def test_a_message_that_failed_and_is_watched_takes_no_data_from_its_run(robot: Robot) -> None:
+    robot.runs("submit", IMAGE, "--database", "digits")
+    failed = Asked("train 1: Beta", IMAGE, 1, 2, {"method": "courier"})
+    task = robot.hq.create_task(failed, robot.hq.tasks[2])
+    task.status, task.result = "crashed", b""
+    assert robot.runs("watch", str(task.id))[0] == 1
+    assert not robot.ended
+
+
+def test_what_was_extracted_is_removed_if_the_task_cannot_be_created(robot: Robot) -> None:
+    robot.hq.fail_next(Failure.ERROR, "POST task")
+    assert robot.runs("submit", IMAGE, "--database", "digits")[0] == 1
+    assert [organization for organization, _ in robot.ended] == [1, 2, 3]
+    assert not robot.hq.api.sessions
+
+
+def test_what_was_extracted_stays_if_the_task_was_created_after_all(robot: Robot) -> None:
+    robot.hq.fail_next(Failure.ANSWER_LOST, "POST task")
+    code, shown = robot.runs("submit", IMAGE, "--database", "digits")
+    assert code == 1
+    assert "The task may have been created or not." in shown
+    assert not robot.ended
+    assert robot.hq.api.sessions
