@@ -4,7 +4,6 @@ import argparse
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -98,17 +97,18 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     """
     if options.tape and options.root_certificates:
         raise UsageError("--tape cannot be used with --root-certificates: TLS cannot be recorded.")
-    stations: Stations
-    if options.vantage6 is not None:
-        stations = vantage6_stations(options)
-    elif options.lane:
-        _refuse(options, (*_VANTAGE6_OPTIONS, "flower_env"), "cannot be used with --lane")
-        stations = lane_stations(options)
-    else:
-        _refuse(options, _VANTAGE6_OPTIONS, "needs --vantage6", "Name the image: --vantage6 IMAGE.")
-        stations = chosen_stations(options)
     if options.output is not None:
         check_folder(options.output)
+    # The stations of a job that goes on are in it.
+    with opened(options) as journal:
+        _serve(options, screen, journal, _stations(options, journal))
+
+
+def _serve(
+    options: argparse.Namespace, screen: Screen, journal: Journal | None, stations: Stations
+) -> NoReturn:
+    """Have the stations work for the SuperLink."""
+    if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
     access = Access(options.root_certificates, options.keys)
     recording = Recording(options.tape, "flower-v6 attach")
@@ -120,15 +120,11 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     )
     with (
         Workspace() as workspace,
-        opened(options) as journal,
         takers(options, screen, workspace.path, anew=False) as (taking, metrics),
         _told(Feed(*taking), outcome) as feed,
         recording.between(options.superlink) as superlink,
         closing(
-            Attached(
-                _under(journal, stations),
-                *(superlink, workspace.path, Progress(screen), feed, access, journal),
-            )
+            Attached(stations, superlink, workspace.path, Progress(screen), feed, access, journal)
         ) as attached,
     ):
         if metrics is not None:
@@ -141,11 +137,15 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
             signal.pause()
 
 
-def _under(journal: Journal | None, stations: Stations) -> Stations:
-    """Return the stations of a journal's job: they find what they had for it before."""
-    if journal is not None and isinstance(stations, Organizations) and stations.job is not None:
-        return replace(stations, job=journal.history.name)
-    return stations
+def _stations(options: argparse.Namespace, journal: Journal | None) -> Stations:
+    """Return the stations that the options name."""
+    if options.vantage6 is not None:
+        return vantage6_stations(options, journal)
+    if options.lane:
+        _refuse(options, (*_VANTAGE6_OPTIONS, "flower_env"), "cannot be used with --lane")
+        return lane_stations(options)
+    _refuse(options, _VANTAGE6_OPTIONS, "needs --vantage6", "Name the image: --vantage6 IMAGE.")
+    return chosen_stations(options)
 
 
 def _lifetime(options: argparse.Namespace, stations: Stations) -> Lifetime:
@@ -169,8 +169,8 @@ def _told(feed: Feed, outcome: Outcome) -> Iterator[Feed]:
             raise
 
 
-def vantage6_stations(options: argparse.Namespace) -> Organizations:
-    """Return the organizations that the options name.
+def vantage6_stations(options: argparse.Namespace, journal: Journal | None = None) -> Organizations:
+    """Return the organizations that the options name; those of a journal's job find it again.
 
     Raises
     ------
@@ -189,6 +189,7 @@ def vantage6_stations(options: argparse.Namespace) -> Organizations:
         wanted(options),
         options.deadline,
         None if options.supernodes is None else Lifetime(options.supernodes),
+        journal,
     )
 
 

@@ -1,12 +1,14 @@
 """The organizations of a vantage6 collaboration as SuperNodes of a SuperLink outside vantage6."""
 
 import logging
-import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from algorithm.researcher.collaboration import Researcher
+from algorithm.researcher.job import kept_job, new_job
 from algorithm.runs.organizations import Organizations
 from proxy.calls import LONGEST_SECONDS, Lifetime
+from proxy.central.journal import Journal
 from proxy.errors import UsageError
 from proxy.generations import generation_of
 from proxy.vantage6.data import Place, Wanted
@@ -21,6 +23,7 @@ def organizations_of(
     wanted: Wanted,
     deadline: float,
     supernodes: Lifetime | None,
+    journal: Journal | None,
 ) -> Organizations:
     """Return the organizations that are stations.
 
@@ -38,11 +41,14 @@ def organizations_of(
         Seconds that a station has for a message.
     supernodes : Lifetime | None
         How long a station keeps its SuperNode; None for as long as it can.
+    journal : Journal | None
+        Whose job is gone on with, if it has one.
 
     Raises
     ------
     UsageError
-        If an organization does not exist or has no node, or no SuperNode can be kept.
+        If an organization does not exist or has no node, no SuperNode can be kept, or the journal's
+        job has other data.
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses.
     """
@@ -61,11 +67,28 @@ def organizations_of(
             station.name,
         )
     place = Place(researcher.collaboration.id, image)
-    data = generation_of(platform).prepare(researcher.server, place, stations, wanted, log.info)
+
+    def prepare() -> Mapping[str, Any]:
+        data = generation_of(platform).prepare(researcher.server, place, stations, wanted, log.info)
+        return data.members
+
+    if journal is None:
+        job = new_job(prepare)
+    else:
+        about = {
+            "server": researcher.server.url,
+            "collaboration": researcher.collaboration.id,
+            "databases": list(wanted.labels),
+            "session": wanted.session,
+            "dataframes": list(wanted.dataframes),
+            # Only these have extracted the databases.
+            "organizations": sorted(each.id for each in stations) if wanted.labels else [],
+        }
+        job = kept_job(journal, creator, about, prepare)
     members = {
         "image": image,
         "collaboration_id": researcher.collaboration.id,
-        **data.members,
+        **job.members,
     }
     return Organizations(
         researcher.server,
@@ -74,5 +97,6 @@ def organizations_of(
         creator,
         deadline,
         idle_limit=min(2 * deadline, LONGEST_SECONDS) if warm else None,
-        job=uuid.uuid4().hex if creator.names_job else None,
+        job=job.name if creator.names_job else None,
+        over=job.over,
     )

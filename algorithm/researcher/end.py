@@ -6,7 +6,7 @@ from typing import Any
 
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import existing_task
-from algorithm.researcher.orphans import end_hosts
+from algorithm.researcher.orphans import end_run
 from proxy.errors import NotFound, NotPermitted, UsageError
 from proxy.vantage6.server import Server, TaskStatus
 
@@ -28,7 +28,7 @@ def kill(server: Server, number: int, screen: Screen) -> None:
     """
     task = central_task(server, number)
     if _status(task).ended:
-        if end_hosts(server, number, screen):
+        if end_run(server, number, screen):
             return
         raise UsageError(f"Task {number} has ended already: {_status(task).explained}.")
     try:

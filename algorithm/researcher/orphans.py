@@ -1,25 +1,27 @@
-"""Tells the hosts of a run that it is over, where its central function ended without doing so.
+"""Tells the stations of a run that it is over, where its central function ended without doing so.
 
-In vantage6 5 a host has no way to ask. What the kernel or the cluster kills says no farewell, and
-vantage6 does nothing about the tasks that it had created.
+In vantage6 5 a host has no way to ask, and copies of databases are there until somebody says that
+they are not needed. What the kernel or the cluster kills says no farewell, nor does a central that
+refuses its run, and vantage6 does nothing about the tasks that were created.
 """
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import suppress
+from typing import Any
 
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.collaboration import existing_task
-from proxy.calls import EndCall, HostCall, job_of
-from proxy.errors import Vantage6Error
-from proxy.vantage6 import payload
+from proxy.calls import HostCall, job_of
+from proxy.errors import NotPermitted, Vantage6Error
 from proxy.vantage6.encryption import Plain, Sealing
+from proxy.vantage6.ending import tell_end
 from proxy.vantage6.server import Organization, Server, TaskStatus
+from proxy.vantage6.v5.sessions import holders
 
 _HOST = f"{HostCall.method}: "
 
 
-def end_hosts(server: Server, number: int, screen: Screen) -> bool:
-    """Tell the hosts of a central task that ended.
+def end_run(server: Server, number: int, screen: Screen) -> bool:
+    """Tell the stations where a central task that ended left hosts, or copies of databases.
 
     Parameters
     ----------
@@ -42,19 +44,21 @@ def end_hosts(server: Server, number: int, screen: Screen) -> bool:
     except Vantage6Error as error:
         screen.line(
             f"flower-v6 | warning: {error.message} What runs at the stations for task {number} ends"
-            f" at its idle limit, or with `flower-v6 kill {number}`."
+            f" at its idle limit, or with `flower-v6 kill {number}`, which also has copies of"
+            " databases removed."
         )
         return False
     if stations:
         screen.line(
-            f"flower-v6 | task {number} left hosts behind: {', '.join(stations)} are told that it"
-            " is over"
+            f"flower-v6 | task {number} left hosts or copies of databases behind:"
+            f" {', '.join(each.name for each in stations)} are told that it is over"
         )
     return bool(stations)
 
 
-def _told(server: Server, number: int) -> list[str]:
-    """Create a task for each station that has a host; returns the stations' names."""
+def _told(server: Server, number: int) -> list[Organization]:
+    """Create a task for each station that has something left; returns the stations."""
+    task = existing_task(server, number)
     subtasks = server.all("task", parent_id=number)
     with server.understanding():
         hosts = {
@@ -62,29 +66,26 @@ def _told(server: Server, number: int) -> list[str]:
             for each in subtasks
             if str(each["name"]).startswith(_HOST) and not TaskStatus(each["status"]).ended
         }
-    if not hosts:
-        return []
-    task = existing_task(server, number)
-    with server.understanding():
         collaboration, session = int(task["collaboration"]["id"]), int(task["session"]["id"])
-        encrypted = server.get(f"collaboration/{collaboration}")["encrypted"]
-        members = {
+    organizations, copies = server.organizations(collaboration), list[Organization]()
+    if server.method_of(task) == "central":
+        with suppress(NotPermitted):  # it is another user's session
+            copies = holders(server, session, organizations, number)
+    stations = [each for each in organizations if each.name in hosts or each in copies]
+    if not stations:
+        return []
+    encrypted = server.get(f"collaboration/{collaboration}")["encrypted"]
+    if encrypted and isinstance(server.encoding, Plain):
+        server.encoding = Sealing()
+    with server.understanding():
+        members: dict[str, Any] = {
             "image": str(task["image"]),
             "collaboration_id": collaboration,
             "session_id": session,
             "description": f"The run of task {number} is over",
         }
-    if encrypted and isinstance(server.encoding, Plain):
-        server.encoding = Sealing()
-    stations = [each for each in server.organizations(collaboration) if each.name in hosts]
-    for station in stations:
-        _tell(server, {**members, "name": f"end: {station.name}"}, number, station)
-    return [each.name for each in stations]
-
-
-def _tell(server: Server, members: dict[str, object], number: int, station: Organization) -> None:
-    end = EndCall(job_of(number))
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "input")
-        payload.write(path, server.arguments(end.method, end.task()["kwargs"]))
-        server.create_task(members, end.method, station, path)
+        if store := task.get("algorithm_store"):
+            # A node that goes by a store refuses what is of none.
+            members |= server.naming_store(int(store["id"]))
+    tell_end(server, members, job_of(number), stations)
+    return stations

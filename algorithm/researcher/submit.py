@@ -1,6 +1,7 @@
 """Starts a Flower app at the organizations of a vantage6 collaboration: one central task."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,28 +80,31 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
     prepare = generation_of(server.platform).prepare
     data = prepare(server, place, stations, what.wanted, lambda text: screen.status(_line(text)))
     screen.status("")
-    kwargs = {**what.arguments, **data.arguments}
-    if what.organizations:
-        kwargs["organizations"] = [each.id for each in stations]
-    names = ", ".join(each.name for each in stations)
-    task = {
-        "name": what.name or _name_of(what.image),
-        "description": _description(what.arguments, names),
-        "image": what.image,
-        "collaboration_id": researcher.collaboration.id,
-        **data.central,
-        **store,
-    }
-    with TemporaryDirectory() as folder:
+    with ExitStack() as unless_created, TemporaryDirectory() as folder:
+        unless_created.callback(data.discard)
+        kwargs = {**what.arguments, **data.arguments}
+        if what.organizations:
+            kwargs["organizations"] = [each.id for each in stations]
+        names = ", ".join(each.name for each in stations)
+        task = {
+            "name": what.name or _name_of(what.image),
+            "description": _description(what.arguments, names),
+            "image": what.image,
+            "collaboration_id": researcher.collaboration.id,
+            **data.central,
+            **store,
+        }
         path = Path(folder, "input")
         payload.write(path, server.arguments(_METHOD, kwargs))
         try:
-            return server.create_task(task, _METHOD, central, path)
+            number = server.create_task(task, _METHOD, central, path)
         except ServerUnreachable as error:
             raise ServerUnreachable(
                 f"The task may have been created or not. {error.message}",
                 "Look for the task at the server before you submit again.",
             ) from error
+        unless_created.pop_all()
+    return number
 
 
 def _name_of(image: str) -> str:

@@ -11,7 +11,7 @@ from algorithm.monitoring.entries import MARK, Entry
 from algorithm.monitoring.feed import Taker
 from algorithm.monitoring.screen import Screen
 from algorithm.researcher.fetch import check_outcome
-from algorithm.researcher.orphans import end_hosts
+from algorithm.researcher.orphans import end_run
 from algorithm.researcher.tidy import Tidier
 from proxy.errors import NotFound, ServerUnreachable, Vantage6Error
 from proxy.vantage6.server import Server, Subtask, TaskStatus
@@ -36,7 +36,7 @@ def watch(
 ) -> TaskStatus:
     """Show what a task does until it ends; a server that is away is waited for.
 
-    Hosts that it leaves behind are told that it has ended.
+    Stations where it leaves hosts or copies of databases behind are told that it has ended.
 
     Parameters
     ----------
@@ -62,26 +62,26 @@ def watch(
             tidier.tidy(watcher.subtasks)
         time.sleep(watcher.pause)
     if not status.completed:
-        end_hosts(server, task, screen)
+        end_run(server, task, screen)
     if tidier is not None:
         tidier.tidy(watcher.subtasks, at_the_end=True)
     return status
 
 
-def check(server: Server, task: int, status: TaskStatus) -> None:
+def check(server: Server, task: int, status: TaskStatus, screen: Screen) -> None:
     """Raise unless a task completed, and its run, too.
 
     Raises
     ------
-    Vantage6Error
-        If it did not.
+    ServerUnreachable, Vantage6Error
+        If it did not, or the server does not say.
     AppError
         If it did, and its outcome says that the run did not.
     """
     if not status.completed:
         raise Vantage6Error(f"Task {task} ended: {status.explained}.")
     if not server.platform.failed_exit_code:
-        check_outcome(server, task)
+        check_outcome(server, task, screen)
 
 
 class Watcher:

@@ -1,6 +1,6 @@
 """The organizations of a vantage6 collaboration, as the stations of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from proxy.calls import DEFAULT_MODE, Mode, Settings
 from proxy.carriers import Carrier
 from proxy.carriers.tasks import TaskCarrier
-from proxy.carriers.vantage6 import Vantage6Starter
+from proxy.carriers.vantage6 import Vantage6Starter, always
 from proxy.platforms import Creator
 from proxy.vantage6.server import Organization, Server
 
@@ -37,6 +37,8 @@ class Organizations:
         Seconds without a message after which a warm SuperNode ends; None to keep none warm.
     job : str | None
         Names the job where the platform makes none of the tasks.
+    over : Callable[[], bool]
+        See `Vantage6Starter`.
     """
 
     server: Server
@@ -48,6 +50,7 @@ class Organizations:
     mode: Mode = DEFAULT_MODE
     idle_limit: float | None = None
     job: str | None = None
+    over: Callable[[], bool] = always
 
     @property
     def names(self) -> Sequence[str]:
@@ -63,6 +66,7 @@ class Organizations:
             folder,
             self.creator,
             self.job,
+            self.over,
         )
         count = len(self.organizations)
         settings = {

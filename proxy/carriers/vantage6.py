@@ -9,7 +9,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -51,6 +51,11 @@ MAX_ROW_BYTES = 950_000_000
 _PAYLOADS = "payload-"
 
 
+def always() -> bool:
+    """Say of a job that it is over when its carrier is closed."""
+    return True
+
+
 class Vantage6Starter:
     """Implements `proxy.carriers.Starter` with tasks.
 
@@ -70,6 +75,9 @@ class Vantage6Starter:
     job : str | None
         Names the job where the creator's tasks share no folder: stations keep what must not be
         lost under this name. None where they do.
+    over : Callable[[], bool]
+        Says at the end, for each station, whether the job is over: stations are told then. It is
+        not if a successor goes on with it.
     """
 
     def __init__(
@@ -80,9 +88,11 @@ class Vantage6Starter:
         folder: Path,
         creator: Creator,
         job: str | None = None,
+        over: Callable[[], bool] = always,
     ) -> None:
         self.creator = creator
         self.job = job
+        self._over = over
         self.folder = folder
         self._server = server
         self._organizations = {each.name: each for each in organizations}
@@ -175,7 +185,7 @@ class Vantage6Starter:
 
     def leave(self, station: str) -> None:
         """Have a task tell the station that the job is over, where a host cannot ask for that."""
-        if not self.creator.tells_end:
+        if not self.creator.tells_end or not self._over():
             return
         host = self._small_tasks.get(station)
         ends_at = time.monotonic() + _LEAVE_SECONDS

@@ -54,6 +54,12 @@ def mark(path: Path) -> None:
     sync(path.parent)  # it has no content that could be lost
 
 
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, for good."""
+    path.unlink(missing_ok=True)
+    sync(path.parent)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, with those above it, unless it is there."""
     if not path.is_dir():

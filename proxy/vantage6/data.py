@@ -1,6 +1,6 @@
 """Which data of the stations a researcher's tasks are to get."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,8 +55,12 @@ class Prepared:
         Of a central task, whose node need not have the data.
     arguments : Mapping[str, Any]
         By which a central function hands the data on to the tasks that it creates.
+    discard : Callable[[], None]
+        Removes what was made for the tasks, unless a central task was created after all: to be
+        called if none was.
     """
 
     members: Mapping[str, Any]
     central: Mapping[str, Any]
     arguments: Mapping[str, Any]
+    discard: Callable[[], None] = lambda: None

@@ -9,9 +9,14 @@ import pytest
 from algorithm import cli
 from algorithm.cli.attach import vantage6_stations
 from algorithm.cli.main import parser
+from algorithm.cli.shared.journals import opened
+from algorithm.runs.organizations import Organizations
 from algorithm.tests.vantage6 import MODEL, outcome
-from proxy.tests.helpers import wait_until
-from proxy.vantage6.testing.model import Asked, FakeTask
+from proxy.central.events import Pulled
+from proxy.errors import UsageError
+from proxy.tests.helpers import Drained, wait_until
+from proxy.vantage6.testing.model import Asked, Ended, FakeTask
+from proxy.vantage6.testing.serving import Failure
 from proxy.vantage6.v5 import sessions
 from proxy.vantage6.v5.testing import FakeHq
 from proxy.vantage6.v5.testing.keycloak import SECRET, FakeKeycloak
@@ -20,12 +25,15 @@ IMAGE = "me/app:1"
 
 
 class Robot:
-    """A service account that runs `flower-v6`, and a central function that leaves an outcome."""
+    """A service account that runs `flower-v6`, and a central function that leaves an outcome.
+
+    Without one to leave, it crashes.
+    """
 
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        self.leaves: Mapping[str, Any] = outcome()
+        self.leaves: Mapping[str, Any] | bytes | None = outcome()
         self.ended: list[tuple[int, Any]] = []
         self.hq = FakeHq(self._function)
         self.keycloak = FakeKeycloak(self.hq.api.tokens)
@@ -40,8 +48,10 @@ class Robot:
         }.items():
             monkeypatch.setenv(f"FLOWER_V6_{name}", value)
 
-    def _function(self, task: FakeTask) -> Mapping[str, Any] | None:
+    def _function(self, task: FakeTask) -> Mapping[str, Any] | bytes | None:
         match task.input["method"]:
+            case "central" if self.leaves is None:
+                raise Ended("crashed")
             case "central":
                 return self.leaves
             case "host":
@@ -152,6 +162,73 @@ def test_attached_supernodes_are_warm_unless_asked_otherwise(robot: Robot) -> No
     assert attached("--supernodes", "per-round") is None
 
 
+# A job that goes on
+
+
+def attached(folder: Path, *more: str, pulls: bool = False, ends: bool = False) -> Organizations:
+    """Return what `attach` has with a journal in a folder; it is killed then, unless it `ends`."""
+    words = ["attach", "--superlink", "localhost:9092", "--vantage6", IMAGE, "--journal", "course"]
+    options = parser().parse_args([*words, "--organizations", "Beta", *more])
+    options.journal = folder / "course"
+    with opened(options) as journal:
+        assert journal is not None
+        stations = vantage6_stations(options, journal)
+        if pulls:
+            journal.trace(Pulled(station="Beta", instruction=Drained().instruction, step=1, at=0.0))
+        if ends:
+            stations.carrier(folder).close()
+    return stations
+
+
+@pytest.mark.parametrize("data", [[], ["--database", "digits"], ["--session", "1"]])
+def test_attach_that_was_killed_goes_on_in_the_same_session_and_job(
+    robot: Robot, tmp_path: Path, data: list[str]
+) -> None:
+    """There the stations have the marks of what was trained."""
+    robot.hq.api.sessions[1] = []
+    first = attached(tmp_path, *data)
+    again = attached(tmp_path, *data)
+    assert (again.job, again.members) == (first.job, first.members)
+    assert len(robot.hq.api.extractions) == ("--database" in data)
+
+
+@pytest.mark.parametrize("data", [[], ["--session", "1"]])
+def test_a_job_whose_end_the_stations_were_told_is_not_gone_on_with(
+    robot: Robot, tmp_path: Path, data: list[str]
+) -> None:
+    robot.hq.api.sessions[1] = []
+    first = attached(tmp_path, *data, ends=True)
+    assert robot.ended == [(2, first.job)]
+    assert attached(tmp_path, *data).job != first.job
+
+
+def test_a_job_goes_on_if_a_message_is_brought_to_its_station_again(
+    robot: Robot, tmp_path: Path
+) -> None:
+    """As when `attach` is started again, and the SuperLink does not answer."""
+    first = attached(tmp_path, pulls=True)
+    assert attached(tmp_path, ends=True).job == first.job
+    assert not robot.ended
+    assert attached(tmp_path).job == first.job
+
+
+def test_a_journals_job_takes_no_other_data(robot: Robot, tmp_path: Path) -> None:
+    attached(tmp_path)
+    with pytest.raises(UsageError, match=r"holds a job with other databases: \[\] instead of"):
+        attached(tmp_path, "--database", "digits")
+    assert not robot.hq.api.extractions
+
+
+def test_what_a_journal_says_of_its_job_may_be_damaged(robot: Robot, tmp_path: Path) -> None:
+    attached(tmp_path)
+    (tmp_path / "course" / "session.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"session\.json cannot be used"):
+        attached(tmp_path)
+
+
+# What a run left behind
+
+
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
 @pytest.mark.parametrize("command", ["watch", "kill"])
 def test_hosts_that_a_run_left_behind_are_told_that_it_is_over(
@@ -161,7 +238,10 @@ def test_hosts_that_a_run_left_behind_are_told_that_it_is_over(
     task = robot.has_run_that_the_kernel_ended()
     code, shown = robot.runs(command, str(task))
     assert code == (command == "watch")
-    assert f"task {task} left hosts behind: Beta are told that it is over" in shown
+    assert (
+        f"task {task} left hosts or copies of databases behind: Beta are told that it is over"
+        in shown
+    )
     wait_until(lambda: robot.ended == [(2, f"task{task}")])
 
 
@@ -171,7 +251,10 @@ def test_hosts_that_a_run_left_behind_are_told_by_who_fetches_its_outcome(
     task = robot.has_run_that_the_kernel_ended()
     code, shown = robot.runs("fetch", str(task), "--output", str(tmp_path / "output"))
     assert code == 1
-    assert f"task {task} left hosts behind: Beta are told that it is over" in shown
+    assert (
+        f"task {task} left hosts or copies of databases behind: Beta are told that it is over"
+        in shown
+    )
     wait_until(lambda: robot.ended == [(2, f"task{task}")])
 
 
@@ -181,3 +264,109 @@ def test_a_run_that_ended_and_left_nothing_cannot_be_killed(robot: Robot) -> Non
     assert code == 1
     assert "Task 1 has ended already" in shown
     assert not robot.ended
+
+
+@pytest.mark.parametrize(
+    "leaves", [None, {"error": "The app's run config has no key."}], ids=["crashed", "refused"]
+)
+def test_copies_of_databases_that_a_run_left_behind_are_removed_once(
+    robot: Robot, leaves: Mapping[str, Any] | None
+) -> None:
+    robot.leaves = leaves
+    code, shown = robot.runs("submit", IMAGE, "--database", "digits")
+    assert code == 1
+    assert "left hosts or copies of databases behind: Alpha, Beta, Gamma are told" in shown
+    wait_until(lambda: len(robot.ended) == 3)
+    assert sorted(robot.ended) == [(each, "task2") for each in (1, 2, 3)]
+    wait_until(lambda: all(task.ended for task in robot.hq.tasks.values()))
+    assert robot.runs("watch", "2")[0] == 1
+    assert len(robot.ended) == 3
+
+
+def test_copies_in_a_session_of_the_users_own_stay(robot: Robot) -> None:
+    robot.hq.api.sessions[1] = []
+    robot.leaves = None
+    robot.runs("submit", IMAGE, "--database", "digits", "--session", "1")
+    assert not robot.ended
+
+
+def test_copies_that_another_run_in_the_session_needs_stay(robot: Robot) -> None:
+    robot.runs("submit", IMAGE, "--database", "digits")
+    other = robot.hq.start_central(IMAGE)
+    robot.leaves = None
+    assert robot.runs("submit", IMAGE, "--session", "1")[0] == 1
+    assert not robot.ended
+    other.status = "completed"
+    robot.runs("watch", str(max(robot.hq.tasks)))
+    assert len(robot.ended) == 3
+
+
+def test_a_message_that_failed_and_is_watched_takes_no_data_from_its_run(robot: Robot) -> None:
+    robot.runs("submit", IMAGE, "--database", "digits")
+    failed = Asked("train 1: Beta", IMAGE, 1, 2, {"method": "courier"})
+    task = robot.hq.create_task(failed, robot.hq.tasks[2])
+    task.status, task.result = "crashed", b""
+    assert robot.runs("watch", str(task.id))[0] == 1
+    assert not robot.ended
+
+
+def test_what_was_extracted_is_removed_if_the_task_cannot_be_created(robot: Robot) -> None:
+    robot.hq.fail_next(Failure.ERROR, "POST task")
+    assert robot.runs("submit", IMAGE, "--database", "digits")[0] == 1
+    assert [organization for organization, _ in robot.ended] == [1, 2, 3]
+    assert not robot.hq.api.sessions
+
+
+def test_what_was_extracted_stays_if_the_task_was_created_after_all(robot: Robot) -> None:
+    robot.hq.fail_next(Failure.ANSWER_LOST, "POST task")
+    code, shown = robot.runs("submit", IMAGE, "--database", "digits")
+    assert code == 1
+    assert "The task may have been created or not." in shown
+    assert not robot.ended
+    assert robot.hq.api.sessions
+
+
+# The exit code
+
+
+@pytest.mark.parametrize("request_", ["GET task/1/status", "GET collaboration/1", "GET result"])
+def test_a_server_that_is_away_when_a_run_has_failed_is_waited_for(
+    robot: Robot, request_: str
+) -> None:
+    robot.leaves = outcome(status="failed", cause="The ServerApp failed.")
+    robot.runs("submit", IMAGE, "--detach")
+    robot.hq.fail_next(Failure.ERROR, request_)
+    code, shown = robot.runs("watch", "1")
+    assert code == 1
+    assert "did not complete: The ServerApp failed." in shown
+
+
+@pytest.mark.parametrize("left", [b"", b"no JSON"], ids=["nothing", "nonsense"])
+def test_a_task_that_left_no_outcome_is_a_failure(robot: Robot, left: bytes) -> None:
+    robot.leaves = left
+    assert robot.runs("submit", IMAGE)[0] == 1
+
+
+def test_an_outcome_that_may_not_be_read_is_a_failure(
+    robot: Robot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robot.runs("submit", IMAGE, "--detach")
+    real = robot.hq.api.answer
+    refused = 401, {"msg": "Token has expired"}
+    monkeypatch.setattr(
+        robot.hq.api,
+        "answer",
+        lambda request: refused if request.path.endswith("/status") else real(request),
+    )
+    assert robot.runs("watch", "1")[0] == 1
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_where_an_outcome_is_encrypted_a_task_that_completed_is_well_without_a_key(
+    robot: Robot, status: str
+) -> None:
+    robot.leaves = outcome(status=status)
+    robot.runs("submit", IMAGE, "--detach")
+    wait_until(lambda: robot.hq.tasks[1].ended)
+    robot.hq.collaborations[1].encrypted = True
+    assert robot.runs("watch", "1")[0] == 0

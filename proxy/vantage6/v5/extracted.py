@@ -53,6 +53,8 @@ def keep(session: Path, name: str, label: str, source: Database, for_one_run: bo
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        # First, so that whoever removes copies finds one that was begun.
+        (folder / "about.json").write_text(json.dumps(about))
         if original.is_dir():
             # Links stay links: one to a folder above it would be followed until the disk is full.
             shutil.copytree(original, copy, symlinks=True)
@@ -60,7 +62,6 @@ def keep(session: Path, name: str, label: str, source: Database, for_one_run: bo
                 raise OSError(errno.EXDEV, f"links in it lead elsewhere ({leading_out})")
         else:
             shutil.copyfile(original, copy)
-        (folder / "about.json").write_text(json.dumps(about))
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         reason = reason_of(error)

@@ -4,16 +4,21 @@ Source: vantage6 5.0.3, `vantage6/hq/resource/session.py` and `dataframe.py`.
 """
 
 import json
+import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from proxy.calls import ExtractCall
-from proxy.errors import CarrierError, UsageError, Vantage6Error
+from proxy.calls import EndCall, ExtractCall
+from proxy.errors import CarrierError, ServerUnreachable, UsageError, Vantage6Error
 from proxy.vantage6.data import Place, Prepared, Wanted
+from proxy.vantage6.ending import name_of_end, tell_end
 from proxy.vantage6.server import Organization, Server, TaskStatus, answer_of
 from proxy.vantage6.v5.server import databases_of, padded
+
+log = logging.getLogger(__name__)
 
 # `DatabaseType.is_file_based` in vantage6/common/enum.py, and what an owner may mean by "other".
 _COPIED = frozenset({"csv", "excel", "parquet", "folder", "other"})
@@ -22,6 +27,12 @@ _POLL_SECONDS = 1.0
 # A node may have to pull the image first; a result that its node lost never comes.
 _PATIENCE_SECONDS = 1800.0
 _LOG_LINES = 10
+# How long stations may take to end an extraction, and then to remove a copy.
+_REMOVAL_SECONDS = 60.0
+# How the names of sessions begin that are made for one run, and of dataframes.
+_OURS = "flower-v6-"
+_CENTRAL = "central"
+_PENDING = "pending"
 
 
 def prepare(
@@ -33,13 +44,19 @@ def prepare(
 ) -> Prepared:
     """Return the data: see `Generation.prepare`."""
     if wanted.session and not wanted.labels:
-        return _prepared(wanted.session, _dataframes(server, wanted))
+        return Prepared(*_members(wanted.session, _dataframes(server, wanted)))
     if wanted.dataframes and not wanted.session:
         raise UsageError(
             "Dataframes are in a session, and none is named.", "Name it: --session NUMBER."
         )
     _check(server, place, stations, wanted.labels)
     session = wanted.session or _new_session(server, place)
+
+    def discard() -> None:
+        if not wanted.session:
+            tell(f"removing session {session}, and what was extracted into it")
+            _discard(server, place, stations, session)
+
     try:
         found = _dataframes(server, wanted) if wanted.dataframes else []
         for label in wanted.labels:
@@ -48,17 +65,67 @@ def prepare(
                 _extracted(server, place, stations, session, label, own=not wanted.session)
             )
     except BaseException:
-        if not wanted.session:
-            _delete(server, session)
+        discard()
         raise
-    return _prepared(session, found)
+    return Prepared(*_members(session, found), discard)
 
 
-def _prepared(session: int, dataframes: Sequence[int]) -> Prepared:
+def holders(
+    server: Server, session: int, organizations: Sequence[Organization], run: int = 0
+) -> list[Organization]:
+    """Return those that may have copies of databases still that were extracted for one run.
+
+    Parameters
+    ----------
+    server : Server
+        As a user sees it.
+    session : int
+        The session; if it is not one that was made for a run, nobody has.
+    organizations : Sequence[Organization]
+        Those that are asked about.
+    run : int
+        The central task that is over. While another one goes on in the session, nobody has copies
+        that are not needed.
+
+    Raises
+    ------
+    ServerUnreachable, Vantage6Error
+        If the server does not answer or refuses.
+    """
+    about, tasks = server.get(f"session/{session}"), server.all("task", session_id=session)
+    with server.understanding():
+        if not str(about["name"]).startswith(_OURS):
+            return []
+        going_on = {
+            int(each["id"])
+            for each in tasks
+            if server.method_of(each) == _CENTRAL and not TaskStatus(each["status"]).ended
+        }
+        told = {
+            str(each["name"])
+            for each in tasks
+            if server.method_of(each) == EndCall.method and TaskStatus(each["status"]).completed
+        }
+    if going_on - {run}:
+        return []
+    runs = _runs(server, _extractions(server, tasks))
+    with server.understanding():
+        begun = {
+            int(each["organization"]["id"])
+            for each in runs
+            if server.status_of(each).name != _PENDING
+        }
+    return [each for each in organizations if each.id in begun and name_of_end(each) not in told]
+
+
+def _members(
+    session: int, dataframes: Sequence[int]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the members of `Prepared`."""
     # A task that asks for a dataframe is refused where its organization has none.
     central = {"session_id": session}
     members = {**central, "databases": databases_of(dataframes)}
-    return Prepared(members, central, {"dataframes": list(dataframes)} if dataframes else {})
+    return members, central, {"dataframes": list(dataframes)} if dataframes else {}
 
 
 def _check(
@@ -105,7 +172,7 @@ def _config(node: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _new_session(server: Server, place: Place) -> int:
     body = {
-        "name": f"flower-v6-{uuid.uuid4().hex}",
+        "name": f"{_OURS}{uuid.uuid4().hex}",
         "collaboration_id": place.collaboration,
         "scope": "own",
     }
@@ -113,12 +180,65 @@ def _new_session(server: Server, place: Place) -> int:
         return int(answer_of(response)["id"])
 
 
-def _delete(server: Server, session: int) -> None:
-    """Delete a session in which nothing was computed."""
+def _discard(server: Server, place: Place, stations: Sequence[Organization], session: int) -> None:
+    """Delete a session in which nothing is computed, once its stations have removed their copies.
+
+    With a session HQ deletes its tasks, also those that no node has begun.
+    """
     try:
-        server.call("DELETE", f"session/{session}", params={"delete_dependents": "true"}).close()
-    except CarrierError:
-        return  # whoever reads the error that led here has no use for a second one
+        tasks = server.all("task", session_id=session)
+        with server.understanding():
+            if any(server.method_of(each) == _CENTRAL for each in tasks):
+                return
+        extractions = _extractions(server, tasks)
+        for number in extractions:
+            with suppress(Vantage6Error):  # it has ended, or the user's role does not allow it
+                server.kill_task(number)
+        _await(server, extractions, but=_PENDING)
+        members = {
+            "image": place.image,
+            "collaboration_id": place.collaboration,
+            "session_id": session,
+            "description": "What was extracted is not needed",
+            **place.store,
+        }
+        # No run had a job there.
+        left = holders(server, session, stations)
+        if _await(server, tell_end(server, members, uuid.uuid4().hex, left)):
+            path, all_of_it = f"session/{session}", {"delete_dependents": "true"}
+            server.call("DELETE", path, params=all_of_it).close()
+            return
+        why = "not all stations have removed them."
+    except CarrierError as error:
+        why = error.message
+    log.warning(
+        "session %d stays at the server, and perhaps copies of databases at stations: %s",
+        session,
+        why,
+    )
+
+
+def _extractions(server: Server, tasks: Iterable[Mapping[str, Any]]) -> list[int]:
+    with server.understanding():
+        return [int(each["id"]) for each in tasks if server.method_of(each) == ExtractCall.method]
+
+
+def _runs(server: Server, tasks: Iterable[int]) -> list[dict[str, Any]]:
+    return [run for task in tasks for run in server.all("run", task_id=task)]
+
+
+def _await(server: Server, tasks: Sequence[int], but: str = "") -> bool:
+    """Wait until tasks have ended, but for runs of a status; returns whether they have."""
+    give_up = time.monotonic() + _REMOVAL_SECONDS
+    while True:
+        runs = _runs(server, tasks)
+        with server.understanding():
+            statuses = [server.status_of(run) for run in runs]
+        if all(each.ended or each.name == but for each in statuses):
+            return True
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(_POLL_SECONDS)
 
 
 def _dataframes(server: Server, wanted: Wanted) -> list[int]:
@@ -161,7 +281,7 @@ def _extracted(
         If a station could not.
     """
     # Names are unique in all of HQ.
-    name = f"flower-v6-{uuid.uuid4().hex}"
+    name = f"{_OURS}{uuid.uuid4().hex}"
     call = ExtractCall(name, label, own)
     arguments = json.dumps(call.task()["kwargs"]).encode()
     sealed = {
@@ -188,21 +308,26 @@ def _extracted(
 
 def _await_extraction(server: Server, names: Mapping[int, str], task: int, label: str) -> None:
     give_up = time.monotonic() + _PATIENCE_SECONDS
+    waiting, trouble = dict(names), ""
     while True:
-        answer = server.all("run", task_id=task)
+        try:
+            answer, trouble = server.all("run", task_id=task), ""
+        except ServerUnreachable as error:
+            answer, trouble = [], f" {error.message}"
         with server.understanding():
-            ended = {int(run["organization"]["id"]): server.status_of(run) for run in answer}
-            logs = {int(run["organization"]["id"]): str(run["log"] or "") for run in answer}
-        for number, status in ended.items():
-            if status.ended and not status.completed:
-                raise _failure(names.get(number, str(number)), label, status, logs[number])
-        if all(status.ended for status in ended.values()):
+            for run in answer:
+                number, status = int(run["organization"]["id"]), server.status_of(run)
+                if status.completed:
+                    waiting.pop(number, None)
+                elif status.ended:
+                    station = names.get(number, str(number))
+                    raise _failure(station, label, status, str(run["log"] or ""))
+        if not waiting:
             return
         if time.monotonic() > give_up:
-            waiting = [names.get(each, str(each)) for each in ended if not ended[each].ended]
             raise Vantage6Error(
                 f"The database {label!r} was not extracted within {_PATIENCE_SECONDS:.0f} s at"
-                f" {', '.join(waiting)}: task {task}."
+                f" {', '.join(waiting.values())}: task {task}.{trouble}"
             )
         time.sleep(_POLL_SECONDS)
 

@@ -34,6 +34,12 @@ class HqApi:
     approved : set[str]
         The images in the collaborations' algorithm store; there is one if there are any. It wants
         to know who asks.
+    names : dict[int, str]
+        The names of sessions.
+    session_of : dict[int, int]
+        The session of each task that was asked for; of others it is 1.
+    extracting : dict[int, list[int]]
+        The organizations of tasks that extract.
     """
 
     model: Model
@@ -44,6 +50,9 @@ class HqApi:
     members: list[Json] = field(default_factory=list)
     extractions: list[Json] = field(default_factory=list)
     approved: set[str] = field(default_factory=set)
+    names: dict[int, str] = field(default_factory=dict)
+    session_of: dict[int, int] = field(default_factory=dict)
+    extracting: dict[int, list[int]] = field(default_factory=dict)
     url: str = ""
 
     def answer(self, request: Request) -> Answer:  # noqa: PLR0912 - a table
@@ -63,13 +72,17 @@ class HqApi:
                 answer = self._post_task(request)
             case "POST", ["session"]:
                 number = len(self.sessions) + 1
-                self.sessions[number] = []
+                self.sessions[number], self.names[number] = [], body["name"]
                 answer = HTTPStatus.CREATED, {"id": number, **body}
             case "POST", ["session", session, "dataframe"]:
                 answer = self._extract(int(session), body)
             case "DELETE", ["session", session]:
                 del self.sessions[int(session)]
+                for task in self._tasks_in(int(session)):
+                    self.model.delete(task)
                 answer = HTTPStatus.OK, {"msg": "Successfully deleted session"}
+            case "GET", ["session", session]:
+                answer = HTTPStatus.OK, {"id": 1, "name": self.names.get(int(session), "mine")}
             case "GET", ["session", session, "dataframe"]:
                 found = [{"id": id_, "name": name} for id_, name, _ in self.sessions[int(session)]]
                 answer = HTTPStatus.OK, {"data": found}
@@ -114,17 +127,25 @@ class HqApi:
             body.get("description", ""),
             tuple(str(each) for each in body.get("databases", [])),
         )
-        return self.model.create(asked, parent)
+        task = self.model.create(asked, parent)
+        self.session_of[task.id] = body["session_id"]
+        return task
+
+    def _tasks_in(self, session: int) -> list[FakeTask]:
+        tasks = self.model.tasks.values()
+        return [each for each in tasks if self.session_of.get(each.id, 1) == session]
 
     def _extract(self, session: int, body: Json) -> Answer:
         """Have the first organization extract for all: a fake's task has one."""
         asked = body["task"]
         self.extractions.append(asked)
         first = asked["organizations"][0]
-        members = {"name": "Session initialization", "collaboration_id": 1, **asked}
+        about = {"name": "Session initialization", "collaboration_id": 1, "session_id": session}
+        members = {**about, **asked}
         arguments = first["arguments"]
         read = unsealed(arguments, first["id"]) if self._encrypted(1) else b64decode(arguments)
         task = self._created(members, first["id"], read, None)
+        self.extracting[task.id] = [each["id"] for each in asked["organizations"]]
         number = sum(map(len, self.sessions.values())) + 1
         self.sessions[session].append((number, body["name"], task.id))
         return HTTPStatus.CREATED, {"id": number, "last_session_task": {"id": task.id}}
@@ -146,7 +167,7 @@ class HqApi:
             "parent": None if task.parent is None else {"id": task.parent.id},
             "init_org": _USER["organization"],
             "image": task.asked.image,
-            "session": {"id": 1},
+            "session": {"id": self.session_of.get(task.id, 1)},
             "method": task.input["method"],
         }
 
@@ -161,6 +182,11 @@ class HqApi:
             "finished_at": _LATE if task.finished else None,
             "log": task.log or None,
         }
+
+    def _runs(self, task: FakeTask) -> list[Json]:
+        run = self._run(task)
+        organizations = self.extracting.get(task.id, [task.asked.organization])
+        return [{**run, "organization": {"id": each}} for each in organizations]
 
     def _one(self, kind: str, number: int, only_status: bool) -> Answer:
         found: Json | None = None
@@ -191,13 +217,15 @@ class HqApi:
             "task": lambda: [
                 self._task(task)
                 for task in reversed(self.model.tasks.values())
-                if task.parent is not None and task.parent.id == int(query["parent_id"])
+                if "parent_id" not in query
+                or (task.parent is not None and task.parent.id == int(query["parent_id"]))
+                if "session_id" not in query or task in self._tasks_in(int(query["session_id"]))
             ],
             "algorithmstore": lambda: [
                 {"id": 1, "name": "Store", "url": f"{self.url}/store", "api_path": "/api"}
                 for _ in self.approved
             ],
-            "run": lambda: [self._run(about)] if about else [],
+            "run": lambda: self._runs(about) if about else [],
             "result": lambda: [
                 self._result(task, request)
                 for task in [about]

@@ -200,3 +200,19 @@ def test_only_copies_that_were_made_for_one_run_are_forgotten(
     forget_those_for_one_run(session)
     left = [path.name for path in (session / "flower-v6" / "data").iterdir()]
     assert left == ["kept"]
+
+
+def test_a_copy_that_was_begun_and_killed_is_removed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: Path, copy: Path) -> None:
+        copy.write_text("half of it")
+        raise SystemExit
+
+    table = tmp_path / "digits.csv"
+    table.write_text("all of it")
+    monkeypatch.setattr("shutil.copyfile", killed)
+    with pytest.raises(SystemExit):
+        keep(tmp_path, "one", "digits", Database(str(table), "csv"), for_one_run=True)
+    forget_those_for_one_run(tmp_path)
+    assert not list(tmp_path.glob("flower-v6/data/*"))

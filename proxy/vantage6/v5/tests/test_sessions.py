@@ -9,12 +9,13 @@ from proxy.generations import FIVE, FOUR, generation_at
 from proxy.vantage6.data import Place, Prepared, Wanted
 from proxy.vantage6.login import ContainerLogin
 from proxy.vantage6.testing.model import Ended, FakeTask
+from proxy.vantage6.testing.serving import Answer, Failure, Request
 from proxy.vantage6.v4.testing import FakeServer
 from proxy.vantage6.v5 import sessions
 from proxy.vantage6.v5.server import Server5
 from proxy.vantage6.v5.testing import FakeHq
 
-PLACE = Place(1, "me/app:1")
+PLACE = Place(1, "me/app:1", {"store_id": 7})
 
 
 class Researcher:
@@ -122,11 +123,103 @@ def test_an_extraction_whose_result_is_lost_is_not_waited_for_for_ever(
     researcher: Researcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "_PATIENCE_SECONDS", 0.1)
+    begun: list[FakeTask] = []
+
+    def never(task: FakeTask) -> dict[str, str] | None:
+        begun.append(task)
+        return None if task.input["method"] == "extract" else {}
+
     with (
-        FakeHq(lambda _: None) as fake,
-        pytest.raises(Vantage6Error, match="not extracted within 0 s at Alpha: task 1"),
+        FakeHq(never) as fake,
+        pytest.raises(Vantage6Error, match="not extracted within 0 s at Alpha, Beta: task 1"),
     ):
         Researcher(fake).wants("digits")
+    assert begun[0].status == "killed by user"
+
+
+def test_a_server_that_is_away_while_databases_are_extracted_is_waited_for(
+    researcher: Researcher,
+) -> None:
+    researcher.fake.fail_next(Failure.ERROR, "GET run", times=2)
+    assert researcher.wants("digits").arguments == {"dataframes": [1]}
+
+
+def test_a_server_that_stays_away_is_named(
+    researcher: Researcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_PATIENCE_SECONDS", 0.1)
+    researcher.fake.fail_next(Failure.ERROR, "GET run", times=1000)
+    with pytest.raises(Vantage6Error, match=r"at Alpha, Beta: task 1\. .* status 500"):
+        researcher.wants("digits")
+
+
+def test_databases_are_extracted_when_all_stations_have_ended_and_not_those_that_are_listed(
+    researcher: Researcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, listed = researcher.fake.api.answer, [0, 0, 1, 1, 2]
+
+    def answer(request: Request) -> Answer:
+        status, body = real(request)
+        if request.path == "run" and listed:
+            body["data"] = body["data"][: listed.pop(0)]
+        return status, body
+
+    monkeypatch.setattr(researcher.fake.api, "answer", answer)
+    researcher.wants("digits")
+    assert not listed
+
+
+# What was extracted for nothing
+
+
+class Station:
+    """Extracts, and says that it removes what it extracted; `scans` it cannot extract."""
+
+    def __init__(self) -> None:
+        self.removes = True
+        self.ended: list[int] = []
+
+    def __call__(self, task: FakeTask) -> dict[str, str] | None:
+        if task.input["method"] == "end":
+            self.ended.append(task.asked.organization)
+            return {} if self.removes else None
+        if task.input["kwargs"]["label"] == "scans":
+            raise Ended("crashed")
+        return {}
+
+
+def test_copies_are_removed_and_then_the_session_if_another_database_cannot_be_extracted() -> None:
+    station = Station()
+    with FakeHq(station) as fake:
+        with pytest.raises(Vantage6Error, match="could not extract the database 'scans'"):
+            Researcher(fake).wants("digits", "scans")
+        assert station.ended == [1, 2]
+        assert [each["store_id"] for each in fake.api.members] == [7, 7]
+        assert not fake.api.sessions
+
+
+def test_a_session_stays_while_a_station_has_not_removed_its_copy(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the session the task would go that tells the station to."""
+    station = Station()
+    station.removes = False
+    monkeypatch.setattr(sessions, "_REMOVAL_SECONDS", 0.1)
+    with FakeHq(station) as fake:
+        with pytest.raises(Vantage6Error, match="could not extract"):
+            Researcher(fake).wants("digits", "scans")
+        assert fake.api.sessions
+    assert "session 1 stays at the server, and perhaps copies" in caplog.text
+
+
+def test_copies_in_a_session_of_the_users_own_stay() -> None:
+    station = Station()
+    with FakeHq(station) as fake:
+        fake.api.sessions[5] = []
+        with pytest.raises(Vantage6Error, match="could not extract"):
+            Researcher(fake).wants("digits", "scans", session=5)
+        assert not station.ended
+        assert fake.api.sessions
 
 
 def test_a_session_of_the_users_own_is_used_and_kept(researcher: Researcher) -> None:
