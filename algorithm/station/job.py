@@ -24,7 +24,6 @@ Standard library only: couriers start quickly.
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -146,7 +145,7 @@ class Job:
             if inode == str(path.stat().st_ino):
                 return name
         part.unlink(missing_ok=True)
-        name = uuid.uuid4().hex
+        name = os.urandom(16).hex()
         with part.open("x") as file:
             file.write(f"{name} {os.fstat(file.fileno()).st_ino}")
         durable.publish(part, path)
