@@ -87,11 +87,11 @@ def kept_job(
             "It says in which session the job's messages are. Without it, one that was under way"
             " may be trained twice.",
         ) from error
-    for what, value in about.items():
-        if known.get(what) != value:
+    for member, value in about.items():
+        if known.get(member) != value:
             raise UsageError(
-                f"The journal {journal.folder} holds a job with other {what}:"
-                f" {known.get(what)!r:.80} instead of {value!r:.80}.",
+                f"The journal {journal.folder} holds a job with other {member}:"
+                f" {known.get(member)!r:.80} instead of {value!r:.80}.",
                 "Go on with it as it was begun, or use another folder.",
             )
     return Job(name, members, lambda: _over(journal, path))
