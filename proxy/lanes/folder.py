@@ -244,7 +244,8 @@ class FolderMailbox:
             return self._store
 
     def _make_boxes(self, store: "AbstractFileSystem") -> None:
-        if self._protocol in _LOCAL and not Path(self._root).exists():
+        # A folder is made; where that in which it lies is missing, too, its path may be mistyped.
+        if self._protocol in _LOCAL and not Path(self._root).parent.exists():
             raise _not_there(self._root)
         for box in (self._outgoing, self._incoming):
             store.makedirs(f"{self._root}/{box}", exist_ok=True)

@@ -150,11 +150,13 @@ def test_a_folder_that_is_there_again_is_used_again(tmp_path: Path) -> None:
     station.check()
 
 
-def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    station = FolderMailbox(str(tmp_path / "mnt"), "north", at_station=True)
-    with pytest.raises(MailboxUnreachable, match=r"mnt is not there: mount it, or make it"):
+def test_a_folder_is_made_but_not_that_in_which_it_lies(tmp_path: Path) -> None:
+    station = FolderMailbox(str(tmp_path / "mnt" / "share"), "north", at_station=True)
+    with pytest.raises(MailboxUnreachable, match=r"share is not there: mount it, or make it"):
         station.check()
-    assert not (tmp_path / "mnt").exists()
+    (tmp_path / "mnt").mkdir()
+    station.check()
+    assert (tmp_path / "mnt" / "share" / "north").exists()
 
 
 def test_nothing_is_made_in_the_place_of_a_folder_that_is_not_mounted_for_a_while(
