@@ -1,5 +1,6 @@
 """Brings the outcome of a central task home: run.json, and the files that the ServerApp wrote."""
 
+import threading
 from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -10,20 +11,25 @@ from algorithm.functions.result import FILES
 from algorithm.monitoring.entries import MARK
 from algorithm.monitoring.outcome import Outcome
 from algorithm.monitoring.screen import Screen
-from algorithm.researcher.collaboration import Researcher
+from algorithm.researcher.collaboration import Researcher, existing_task
 from algorithm.researcher.orphans import end_run
 from proxy import strict_json
-from proxy.errors import AppError, CarrierError, UsageError, Vantage6Error
+from proxy.clock import Deadline
+from proxy.errors import AppError, CarrierError, ServerUnreachable, UsageError, Vantage6Error
+from proxy.retry import retrying
+from proxy.vantage6.encryption import Encrypted
 from proxy.vantage6.server import Server, TaskStatus
 
 _LOG_LINES = 30
+# A server that is away just when a run has ended is waited for.
+_PATIENCE_SECONDS = 300.0
 _REPORT = "run.json"
 
 
 def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen: Screen) -> None:
     """Write a task's outcome to a folder; a file that is there already is never replaced.
 
-    Hosts that a central left behind are told that it is over: nobody may have watched the run.
+    Stations where a central left something are told that it is over: nobody may have watched it.
 
     Raises
     ------
@@ -53,14 +59,8 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
             "Log in as a user of that organization, with its key.",
         )
     check_output(output)
-    result = _result(researcher.server, number, status)
-    try:
-        outcome = Outcome.checked(result)
-    except ValueError as error:
-        raise Vantage6Error(
-            f"The result of task {number} is not the outcome of a Flower app: {error}.",
-            "Give the number that `flower-v6 submit` printed.",
-        ) from error
+    result = _result(researcher.server, number, status, screen)
+    outcome = _outcome(result, number)
     files = result.pop(FILES)
     _write({**result, **outcome.members()}, files, output)
     screen.line(f"flower-v6 | {output} has {_REPORT} and {len(files)} files of the ServerApp")
@@ -72,19 +72,50 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
     _check(number, outcome)
 
 
-def check_outcome(server: Server, task: int) -> None:
+def check_outcome(server: Server, task: int, screen: Screen) -> None:
     """Raise unless a task that completed says that its run did, too, where that can be read.
+
+    A server that is away is waited for.
 
     Raises
     ------
     AppError
         If it did not, or was refused.
+    ServerUnreachable, Vantage6Error
+        If the server does not answer for long, or refuses; or if the task left no outcome.
     """
+
+    def result() -> dict[str, Any] | None:
+        if not _readable(server, task):
+            return None
+        return _result(server, task, server.task_status(task), screen)
+
+    deadline = Deadline.after(_PATIENCE_SECONDS)
+    found = retrying(result, threading.Event(), deadline, ServerUnreachable)
+    if found is not None:
+        _check(task, _outcome(found, task))
+
+
+def _readable(server: Server, task: int) -> bool:
+    """Whether a task's result can be read: not where it is encrypted, and no key is given."""
+    if isinstance(server.encoding, Encrypted):
+        return True
+    found = existing_task(server, task)
+    with server.understanding():
+        collaboration = int(found["collaboration"]["id"])
+    answer = server.get(f"collaboration/{collaboration}")
+    with server.understanding():
+        return not answer["encrypted"]
+
+
+def _outcome(result: Mapping[str, Any], task: int) -> Outcome:
     try:
-        outcome = Outcome.checked(_result(server, task, server.task_status(task)))
-    except (Vantage6Error, ValueError):
-        return  # encrypted, and only who fetches it has the key
-    _check(task, outcome)
+        return Outcome.checked(result)
+    except ValueError as error:
+        raise Vantage6Error(
+            f"The result of task {task} is not the outcome of a Flower app: {error}.",
+            "Give the number that `flower-v6 submit` printed.",
+        ) from error
 
 
 def _check(task: int, outcome: Outcome) -> None:
@@ -107,7 +138,7 @@ def check_output(output: Path) -> None:
         raise _already_there(output, _REPORT)
 
 
-def _result(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
+def _result(server: Server, task: int, status: TaskStatus, screen: Screen) -> dict[str, Any]:
     """Return the task's result."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "result")
@@ -115,7 +146,7 @@ def _result(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
             if not server.save_result(task, path):
                 raise Vantage6Error(f"Task {task} has no result.")
         except CarrierError as error:
-            if status.completed:
+            if status.completed or isinstance(error, ServerUnreachable):
                 raise
             log = server.run(server.run_of(task)).log
             lines = [line for line in log.splitlines() if not line.startswith(MARK)]
@@ -132,6 +163,8 @@ def _result(server: Server, task: int, status: TaskStatus) -> dict[str, Any]:
                 " result is encrypted for another key."
             ) from error
     if isinstance(found, dict) and "error" in found:
+        if status.completed:  # else that is done
+            end_run(server, task, screen)
         raise AppError(f"Task {task} was refused before the app started: {found['error']}")
     if not (isinstance(found, dict) and isinstance(found.get(FILES), dict)):
         raise Vantage6Error(

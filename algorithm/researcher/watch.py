@@ -36,7 +36,7 @@ def watch(
 ) -> TaskStatus:
     """Show what a task does until it ends; a server that is away is waited for.
 
-    Hosts that it leaves behind are told that it has ended.
+    Stations where it leaves hosts or copies of databases behind are told that it has ended.
 
     Parameters
     ----------
@@ -68,20 +68,20 @@ def watch(
     return status
 
 
-def check(server: Server, task: int, status: TaskStatus) -> None:
+def check(server: Server, task: int, status: TaskStatus, screen: Screen) -> None:
     """Raise unless a task completed, and its run, too.
 
     Raises
     ------
-    Vantage6Error
-        If it did not.
+    ServerUnreachable, Vantage6Error
+        If it did not, or the server does not say.
     AppError
         If it did, and its outcome says that the run did not.
     """
     if not status.completed:
         raise Vantage6Error(f"Task {task} ended: {status.explained}.")
     if not server.platform.failed_exit_code:
-        check_outcome(server, task)
+        check_outcome(server, task, screen)
 
 
 class Watcher:

@@ -56,6 +56,8 @@ class Robot:
                 return self.leaves
             case "host":
                 return None
+            case "courier":
+                raise Ended("crashed")
             case "end":
                 self.ended.append((task.asked.organization, task.input["kwargs"]["job"]))
         return {}
@@ -266,7 +268,9 @@ def test_a_run_that_ended_and_left_nothing_cannot_be_killed(robot: Robot) -> Non
     assert not robot.ended
 
 
-@pytest.mark.parametrize("leaves", [None], ids=["crashed"])
+@pytest.mark.parametrize(
+    "leaves", [None, {"error": "The app's run config has no key."}], ids=["crashed", "refused"]
+)
 def test_copies_of_databases_that_a_run_left_behind_are_removed_once(
     robot: Robot, leaves: Mapping[str, Any] | None
 ) -> None:
@@ -303,7 +307,7 @@ def test_a_message_that_failed_and_is_watched_takes_no_data_from_its_run(robot: 
     robot.runs("submit", IMAGE, "--database", "digits")
     failed = Asked("train 1: Beta", IMAGE, 1, 2, {"method": "courier"})
     task = robot.hq.create_task(failed, robot.hq.tasks[2])
-    task.status, task.result = "crashed", b""
+    wait_until(lambda: task.ended)
     assert robot.runs("watch", str(task.id))[0] == 1
     assert not robot.ended
 
@@ -322,3 +326,49 @@ def test_what_was_extracted_stays_if_the_task_was_created_after_all(robot: Robot
     assert "The task may have been created or not." in shown
     assert not robot.ended
     assert robot.hq.api.sessions
+
+
+# The exit code
+
+
+@pytest.mark.parametrize("request_", ["GET task/1/status", "GET collaboration/1", "GET result"])
+def test_a_server_that_is_away_when_a_run_has_failed_is_waited_for(
+    robot: Robot, request_: str
+) -> None:
+    robot.leaves = outcome(status="failed", cause="The ServerApp failed.")
+    robot.runs("submit", IMAGE, "--detach")
+    robot.hq.fail_next(Failure.ERROR, request_)
+    code, shown = robot.runs("watch", "1")
+    assert code == 1
+    assert "did not complete: The ServerApp failed." in shown
+
+
+@pytest.mark.parametrize("left", [b"", b"no JSON"], ids=["nothing", "nonsense"])
+def test_a_task_that_left_no_outcome_is_a_failure(robot: Robot, left: bytes) -> None:
+    robot.leaves = left
+    assert robot.runs("submit", IMAGE)[0] == 1
+
+
+def test_an_outcome_that_may_not_be_read_is_a_failure(
+    robot: Robot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robot.runs("submit", IMAGE, "--detach")
+    real = robot.hq.api.answer
+    refused = 401, {"msg": "Token has expired"}
+    monkeypatch.setattr(
+        robot.hq.api,
+        "answer",
+        lambda request: refused if request.path.endswith("/status") else real(request),
+    )
+    assert robot.runs("watch", "1")[0] == 1
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_where_an_outcome_is_encrypted_a_task_that_completed_is_well_without_a_key(
+    robot: Robot, status: str
+) -> None:
+    robot.leaves = outcome(status=status)
+    robot.runs("submit", IMAGE, "--detach")
+    wait_until(lambda: robot.hq.tasks[1].ended)
+    robot.hq.collaborations[1].encrypted = True
+    assert robot.runs("watch", "1")[0] == 0

@@ -114,4 +114,4 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
     status = watch(researcher.server, task, screen, [screen.take], tidier)
     if options.output is not None:
         fetch(researcher, existing_task(researcher.server, task), options.output, screen)
-    check(researcher.server, task, status)
+    check(researcher.server, task, status, screen)

@@ -44,4 +44,4 @@ def watch(options: argparse.Namespace, screen: Screen) -> None:
             takers.append(metrics.take)
             metrics.online = Nodes(server, task).online
         status = follow(server, options.task, screen, takers, tidier)
-    check(server, options.task, status)
+    check(server, options.task, status, screen)

@@ -210,9 +210,9 @@ def test_a_login_that_ends_meanwhile_is_renewed(
 def test_only_a_completed_task_is_well(watched: Watched, central: FakeTask) -> None:
     central.status = "completed"
     watched.look()
-    check(watched.server, 1, watched.status)
+    check(watched.server, 1, watched.status, watched.screen)
     with pytest.raises(Vantage6Error, match="Task 1 ended: killed by user"):
-        check(watched.server, 1, TaskStatus("killed by user"))
+        check(watched.server, 1, TaskStatus("killed by user"), watched.screen)
 
 
 def test_what_a_log_and_names_of_tasks_hold_moves_no_cursor(
