@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from proxy.calls import LONGEST_SECONDS, Call, CourierCall, HostCall, PerRoundCall, Settings
 from proxy.carriers import Exchange, Function, FunctionFailed, Starter
-from proxy.errors import Cancelled, CarrierError, HostGone, ServerUnreachable
+from proxy.errors import Cancelled, CarrierError, HostGone, NotFound, ServerUnreachable
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,12 @@ class _Host:
             try:
                 ending = self._function.ending(self.doubtful, cancelled)
             except ServerUnreachable:
-                return
+                # A node's proxy says no more than that of a task that somebody deleted.
+                if not self.gone:
+                    return
+                ending = None
+            except NotFound:
+                ending, self.gone = None, True
             self.doubtful = False
             if ending is None and not self.gone:
                 return
@@ -185,7 +190,7 @@ class _Host:
         """Return what it said at its end: a courier only sees that it is gone."""
         try:
             ending = self._function.ending(self.doubtful, cancelled) if self._function else None
-        except ServerUnreachable:
+        except (ServerUnreachable, NotFound):
             return ""
         return f" It said: {ending.error}" if ending is not None and ending.error else ""
 

@@ -38,6 +38,8 @@ _CREATE_PATIENCE_SECONDS = 120.0
 # Creating a task failed so often while the server answered otherwise: it refuses the task.
 _REFUSALS = 5
 _NODES_ASKED_EVERY_SECONDS = 5.0
+# Heartbeats wait while they are asked for: of a server that does not answer no more is asked.
+_NODES_PATIENCE_SECONDS = 10.0
 # How long a function that died may be shown as active.
 _ENDING_DELAY_SECONDS = 5.0
 # How long a station may take to learn that the job is over, and its host to end.
@@ -122,9 +124,16 @@ class Vantage6Starter:
             for name, organization in self._organizations.items():
                 self._note(name, nodes.get(organization.id, False), "its node is away")
             return
+        give_up = time.monotonic() + _NODES_PATIENCE_SECONDS
         # A run tells of its node, too.
         for name, task in list(self._small_tasks.items()):
-            run = task.run()
+            try:
+                run = task.run()
+            except Vantage6Error as error:  # somebody may have deleted it
+                log.debug("cannot find out whether %s is online: %s", name, error)
+                if time.monotonic() > give_up:
+                    return
+                continue
             doing = "has not started" if run.status.name == "pending" else "is away from"
             self._note(name, run.node_online, f"its node {doing} task {task.number}")
 

@@ -13,7 +13,7 @@ from proxy.calls import LONGEST_SECONDS, Settings
 from proxy.carriers import Exchange, vantage6
 from proxy.carriers.tasks import TaskCarrier
 from proxy.carriers.vantage6 import Vantage6Starter
-from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
+from proxy.errors import Cancelled, CarrierError, HostGone, ServerUnreachable, Vantage6Error
 from proxy.platforms import VANTAGE6_4
 from proxy.tests.helpers import noise, wait_until
 from proxy.vantage6.encryption import Encrypted
@@ -365,6 +365,24 @@ def test_a_host_that_could_not_be_started_is_started_with_the_next_message(
     assert bench.made[0].input["kwargs"]["node_id"] == "7"
 
 
+@pytest.mark.parametrize("kind", ["inside", "outside"])
+def test_a_host_that_somebody_deleted_is_replaced_once_the_station_says_that_it_is_gone(
+    make: Make, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A central sees no difference to a server that is away: its node's proxy hides it."""
+    bench = make(outside=kind == "outside", warm=True)
+    bench.carrier.prepare("Beta", 7)
+    bench.exchange()
+    bench.fake.delete(bench.made[0])
+    bench.nodes.courier = lambda _: {"error": "The host is gone.", "code": HostGone.code}
+    if kind == "inside":
+        assert "The host is gone." in bench.fails()
+    bench.nodes.courier = answered
+    bench.exchange()
+    assert bench.methods[-2:] == ["host", "courier"]
+    assert "its host ended (nobody saw how); a new one starts" in caplog.text
+
+
 def test_a_server_that_is_away_is_not_taken_for_the_end_of_a_host(warm: Bench) -> None:
     warm.fake.fail_next(Failure.ERROR, f"GET run/{warm.made[0].run}")
     warm.exchange()
@@ -661,6 +679,15 @@ def test_a_station_that_goes_offline_is_named_once_with_what_it_has_not_begun(
     warm.fake.set_node(2, online=True)
     assert warm.carrier.online("Beta")
     assert "Beta is online again" in caplog.messages
+
+
+def test_a_task_that_somebody_deleted_hides_no_other_stations_node(make: Make) -> None:
+    bench = make(warm=True)
+    for name in ("Alpha", "Beta"):
+        bench.carrier.prepare(name, 7)
+    bench.fake.delete(bench.made[0])
+    bench.fake.set_node(2, online=False)
+    assert not bench.carrier.online("Beta")
 
 
 @pytest.mark.parametrize("online", [True, False])

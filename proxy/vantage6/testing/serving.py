@@ -142,6 +142,10 @@ class Fake(ABC, Generic[Api]):
         """Create a task as if somebody had asked for it."""
         return self._model.create(asked, parent)
 
+    def delete(self, task: FakeTask) -> None:
+        """Delete a task as somebody does in the web interface."""
+        self._model.delete(task)
+
     def start_central(self, image: str = "an/image") -> FakeTask:
         """Create a task at the first organization whose container is the test itself."""
         task = self._model.add(Asked(f"Flower: {image}", image, 1, 1, {"method": "central"}))
