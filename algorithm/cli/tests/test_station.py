@@ -118,6 +118,7 @@ def test_a_check_says_all_that_is_wrong(
     residents: Residents, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (residents.keys / "central.pub").unlink()
+    (residents.folder / "share").rmdir()
     (residents.folder / "share").write_text("no folder")
     file = residents.file("north")
     file.write_text(
