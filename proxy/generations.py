@@ -5,6 +5,7 @@ A container knows its generation by its platform; a user asks the server for its
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Protocol
 
 import requests
@@ -99,7 +100,7 @@ def generation_at(url: str) -> Generation:
     Raises
     ------
     ServerUnreachable
-        If nobody answers.
+        If nobody answers, or not now.
     """
     try:
         with requests.get(
@@ -112,6 +113,11 @@ def generation_at(url: str) -> Generation:
         ) from error
     except Vantage6Error:
         return FOUR
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise ServerUnreachable(
+            f"The vantage6 server at {url} cannot answer now: status {response.status_code}.",
+            "Try again later, or check the address.",
+        )
     try:
         major = int(str(strict_json.loads(content)["version"]).partition(".")[0])
     except (ValueError, KeyError, TypeError):

@@ -47,14 +47,14 @@ class Researcher:
     own: Organization
 
     def named(self, names: Sequence[str]) -> list[Organization]:
-        """Return organizations by their names or ids.
+        """Return organizations by their names or ids, each once.
 
         Raises
         ------
         UsageError
             If there is no such organization in the collaboration.
         """
-        found = []
+        found: list[Organization] = []
         for name in names:
             which = [each for each in self.organizations if name in (each.name, str(each.id))]
             if not which:
@@ -63,7 +63,7 @@ class Researcher:
                     f" {self.collaboration.name!r}.",
                     f"There are: {_listed(self.organizations)}.",
                 )
-            found += which
+            found += [each for each in which if each not in found]
         return found
 
     def offline(self, organizations: Sequence[Organization]) -> list[Organization]:

@@ -18,7 +18,7 @@ from proxy.calls import AskCall, Call, CourierCall, EndCall, HostCall, Mode, Per
 from proxy.carriers import Ending, Exchange, FunctionFailed
 from proxy.carriers.asking import Asking
 from proxy.clock import SYSTEM_CLOCK, Deadline
-from proxy.errors import Cancelled, CarrierError, ServerUnreachable, Vantage6Error
+from proxy.errors import Cancelled, CarrierError, NotPermitted, ServerUnreachable, Vantage6Error
 from proxy.platforms import Creator
 from proxy.retry import retrying
 from proxy.vantage6 import payload
@@ -102,6 +102,7 @@ class Vantage6Starter:
         self._online = dict.fromkeys(self._organizations, True)
         # The last tasks without a bundle: a run that is asked for comes with its input.
         self._small_tasks: dict[str, _Task] = {}
+        self._permitted = True
         self._nodes_asked = threading.Lock()
         self._nodes_asked_at = float("-inf")
         for left in folder.glob(f"{_PAYLOADS}*"):  # by a process that was killed
@@ -113,6 +114,15 @@ class Vantage6Starter:
             if time.monotonic() - self._nodes_asked_at > _NODES_ASKED_EVERY_SECONDS:
                 try:
                     self._ask_for_nodes()
+                    self._permitted = True
+                except NotPermitted as error:
+                    if self._permitted:
+                        log.warning(
+                            "cannot find out which nodes are online: %s If the login is over, log"
+                            " in again: stop this command, and start it anew.",
+                            error.message,
+                        )
+                    self._permitted = False
                 except Vantage6Error as error:
                     log.debug("cannot find out which nodes are online: %s", error)
                 self._nodes_asked_at = time.monotonic()

@@ -90,8 +90,10 @@ class Member:
 
     Attributes
     ----------
+    head : bytes
+        The text's beginning; all of it if it is short.
     before : bytes
-        The text before the member; all of it if there is no such member.
+        The text before the member; `head` if there is no such member.
     found : bool
         Whether there is one.
     after : bytes
@@ -104,6 +106,7 @@ class Member:
         self._file = file
         self._start = head[found.end() :] if found else b""
         self.found = found is not None
+        self.head = head
         self.before = head[: found.start()] if found else head
         self.after = b""
 

@@ -71,13 +71,20 @@ class Payload:
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
         self._bundle = Member(file, "bundle")
-        head = self._bundle.before + (b'"bundle": ""}' if self.has_bundle else b"")
         try:
-            self.fields: Any = strict_json.loads(head)
+            self.fields: Any = self._read()
         except ValueError as error:
             raise CarrierError(f"{path} is not valid JSON: {error}.") from error
         if not isinstance(self.fields, dict):
             raise CarrierError(f"{path} is not a JSON object.")
+
+    def _read(self) -> Any:
+        if self._bundle.found:
+            with suppress(ValueError):
+                return strict_json.loads(self._bundle.before + b'"bundle": ""}')
+            # Then it is a member's own member: a run config may have a key of that name.
+            self._bundle.found = False
+        return strict_json.loads(self._bundle.head)
 
     @property
     def linked(self) -> bool:

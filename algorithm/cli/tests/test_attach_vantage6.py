@@ -67,7 +67,7 @@ def test_without_names_all_organizations_of_the_collaboration_are_stations() -> 
     assert asked().names == ["Alpha", "Beta", "Gamma"]
 
 
-@pytest.mark.parametrize("names", [["Gamma", "Beta"], ["3", "2"]])
+@pytest.mark.parametrize("names", [["Gamma", "Beta"], ["3", "2"], ["3", "Beta", "Gamma", "2"]])
 def test_organizations_may_be_named(names: list[str]) -> None:
     assert asked("--organizations", *names).names == ["Gamma", "Beta"]
 

@@ -705,6 +705,17 @@ def test_while_the_server_is_away_a_station_is_what_it_was_before(
     assert bench.carrier.online("Beta") != online
 
 
+def test_a_login_that_is_over_is_warned_of_once(
+    outside: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    outside.fake.expire_tokens("access", "refresh")
+    outside.fake.api.password = "another one"  # noqa: S105
+    for _ in range(2):
+        assert outside.carrier.online("Beta")
+    (said,) = [each for each in caplog.messages if "log in again" in each]
+    assert "cannot find out which nodes are online" in said
+
+
 def test_the_nodes_are_asked_for_once_for_all_stations_and_not_all_the_time(
     outside: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,14 @@ def saved(path: Path) -> bytes:
     return target.read_bytes()
 
 
+@pytest.mark.parametrize("config", [{"bundle": "small", "rounds": 3}, {"of": {"bundle": ""}}])
+def test_a_run_config_may_have_a_key_bundle(folder: Path, config: dict[str, Any]) -> None:
+    fields = {"method": "central", "kwargs": {"run_config": config, "deadline": 60.0}}
+    with payload.read(written(folder, fields)) as task:
+        assert task.fields == fields
+        assert not task.has_bundle
+
+
 @settings(max_examples=50)
 @given(fields=json_objects, bundle=st.binary() | st.none())
 def test_members_come_out_as_they_went_in(

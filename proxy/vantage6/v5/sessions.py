@@ -9,7 +9,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from proxy.calls import EndCall, ExtractCall
 from proxy.errors import CarrierError, ServerUnreachable, UsageError, Vantage6Error
@@ -242,27 +243,63 @@ def _await(server: Server, tasks: Sequence[int], but: str = "") -> bool:
 
 
 def _dataframes(server: Server, wanted: Wanted) -> list[int]:
-    """Return the ids of dataframes of a session; all of them if none is named.
+    """Return the ids of dataframes of a session; all that are ready if none is named.
 
     Raises
     ------
     UsageError
-        If one does not exist.
+        If one does not exist or is not ready, or ClientApps would find two under one label.
     """
     answer = server.all(f"session/{wanted.session}/dataframe")
     with server.understanding():
-        there = {str(each["name"]): int(each["id"]) for each in answer}
+        there = [_Dataframe.of(each) for each in answer]
     for name in wanted.dataframes:
-        if name not in there and name not in map(str, there.values()):
+        if not any(name in (each.name, str(each.id)) for each in there):
             raise UsageError(
                 f"The session {wanted.session} has no dataframe {name!r}.",
-                f"It has: {', '.join(there) or 'none'}.",
+                f"It has: {', '.join(each.name for each in there) or 'none'}.",
             )
-    return [
-        number
-        for name, number in there.items()
-        if not wanted.dataframes or name in wanted.dataframes or str(number) in wanted.dataframes
+    chosen = [
+        each
+        for each in there
+        if not wanted.dataframes or {each.name, str(each.id)} & {*wanted.dataframes}
     ]
+    for each in chosen:
+        if not each.ready:
+            told = f"The dataframe {each.name} ({each.id}) of session {wanted.session} is not ready"
+            if wanted.dataframes:
+                raise UsageError(
+                    f"{told}.", "Its extraction goes on still, or has failed: see its task."
+                )
+            log.warning("%s, and ClientApps do not get it", told)
+    ready = [each for each in chosen if each.ready]
+    labels = [*wanted.labels, *(each.label for each in ready)]
+    for label in labels:
+        if labels.count(label) > 1:
+            names = [each.name for each in ready if each.label == label]
+            raise UsageError(
+                f"ClientApps would find more than one database under the label {label!r}:"
+                f" {', '.join(names)} in session {wanted.session}.",
+                "Name the dataframes that are wanted: --dataframe NAME.",
+            )
+    return [each.id for each in ready]
+
+
+@dataclass(frozen=True)
+class _Dataframe:
+    """A dataframe; `label` is what ClientApps find it under."""
+
+    id: int
+    name: str
+    label: str
+    ready: bool
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        name = str(found["name"])
+        # What another function extracted has no label but its name.
+        label = str(found["db_label"]) if name.startswith(_OURS) else name
+        return cls(int(found["id"]), name, label, bool(found["ready"]))
 
 
 def _extracted(

@@ -84,7 +84,7 @@ class HqApi:
             case "GET", ["session", session]:
                 answer = HTTPStatus.OK, {"id": 1, "name": self.names.get(int(session), "mine")}
             case "GET", ["session", session, "dataframe"]:
-                found = [{"id": id_, "name": name} for id_, name, _ in self.sessions[int(session)]]
+                found = [self._dataframe(*each) for each in self.sessions[int(session)]]
                 answer = HTTPStatus.OK, {"data": found}
             case "POST", ["kill", "task"] if request.container is None:
                 self.model.kill(self.model.tasks[body["id"]])
@@ -149,6 +149,15 @@ class HqApi:
         number = sum(map(len, self.sessions.values())) + 1
         self.sessions[session].append((number, body["name"], task.id))
         return HTTPStatus.CREATED, {"id": number, "last_session_task": {"id": task.id}}
+
+    def _dataframe(self, number: int, name: str, task: int) -> Json:
+        made = self.model.tasks.get(task)
+        return {
+            "id": number,
+            "name": name,
+            "db_label": made.input["kwargs"]["label"] if made else "default",
+            "ready": made is None or made.status == "completed",
+        }
 
     def _encrypted(self, collaboration: int) -> bool:
         return self.model.collaborations[collaboration].encrypted

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.errors import UsageError, Vantage6Error
+from proxy.errors import ServerUnreachable, UsageError, Vantage6Error
 from proxy.generations import FIVE, FOUR, generation_at
 from proxy.vantage6.data import Place, Prepared, Wanted
 from proxy.vantage6.login import ContainerLogin
@@ -247,6 +247,34 @@ def test_a_dataframe_that_is_not_there_is_named(researcher: Researcher) -> None:
     assert caught.value.hint == "It has: patients."
 
 
+def test_a_dataframe_whose_extraction_failed_is_left_out_unless_it_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with FakeHq(Station()) as fake:
+        fake.api.sessions[5] = [(7, "patients", 0)]
+        user = Researcher(fake)
+        with pytest.raises(Vantage6Error, match="could not extract"):
+            user.wants("scans", session=5)
+        assert user.wants(session=5).arguments == {"dataframes": [7]}
+        assert "of session 5 is not ready, and ClientApps do not get it" in caplog.text
+        with pytest.raises(UsageError, match="of session 5 is not ready"):
+            user.wants(session=5, dataframes=("2",))
+
+
+def test_two_dataframes_of_one_label_are_refused_by_name(researcher: Researcher) -> None:
+    """A ClientApp would find one of them."""
+    researcher.fake.api.sessions[5] = []
+    for _ in range(2):
+        researcher.wants("digits", session=5)
+    (first, _, _), (_, second, _) = researcher.fake.api.sessions[5]
+    with pytest.raises(UsageError, match=f"under the label 'digits': .*{second}") as caught:
+        researcher.wants(session=5)
+    assert "--dataframe NAME" in caught.value.hint
+    assert researcher.wants(session=5, dataframes=(str(first),)).arguments["dataframes"] == [first]
+    with pytest.raises(UsageError, match="under the label 'digits'"):
+        researcher.wants("digits", session=5, dataframes=(second,))
+
+
 def test_a_dataframe_needs_its_session(researcher: Researcher) -> None:
     with pytest.raises(UsageError, match="none is named"):
         researcher.wants(dataframes=("patients",))
@@ -259,6 +287,9 @@ def test_a_server_says_its_generation_to_everybody(researcher: Researcher) -> No
     with FakeServer() as four:
         assert generation_at(four.url) is FOUR
         assert generation_at(f"{four.url}/wrong") is FOUR
+        four.fail_next(Failure.ERROR, "GET version")
+        with pytest.raises(ServerUnreachable, match="cannot answer now: status 500"):
+            generation_at(four.url)
     assert generation_at(researcher.fake.url) is FIVE
 
 
