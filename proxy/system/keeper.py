@@ -96,6 +96,8 @@ def _end_all(child: int, grace: float) -> int:
             time.sleep(_POLL_SECONDS)
             found = _reap(child)
             code = found if code is None else code
+    if code is None:  # it ended after it was last looked for
+        code = _reap(child)
     return -signal.SIGKILL if code is None else code
 
 

@@ -238,6 +238,19 @@ def test_when_we_are_killed_nothing_of_ours_stays(tmp_path: Path, number: signal
 
 
 @ONLY_LINUX
+def test_a_command_that_ends_just_when_it_is_to_be_ended_ended_by_itself() -> None:
+    program = """
+import os, subprocess, sys
+from proxy.system.keeper import _end_all
+child = subprocess.Popen([sys.executable, "-ISc", "raise SystemExit(7)"])
+os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+print(_end_all(child.pid, 1.0))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
+    assert ended.stdout == b"7\n"
+
+
+@ONLY_LINUX
 def test_when_a_keeper_is_killed_its_command_ends(start: Starter, tmp_path: Path) -> None:
     process = start.script(
         f"echo $$ > {tmp_path}/part; mv {tmp_path}/part {tmp_path}/pid; exec sleep 600"
