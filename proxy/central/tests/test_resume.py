@@ -225,31 +225,28 @@ def full(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_reply_for_which_there_was_no_room_is_asked_for_again(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = runs.start()
+@pytest.fixture
+def unnoted(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """A run whose first reply could not be noted, for want of room."""
+    start = runs.start()
     with monkeypatch.context() as patch:
         runs.station.way_back = lambda _: patch.setattr(Records, "append", full)
-        assert first.say(said(1)) == said(1)
+        assert start.say(said(1)) == said(1)
     runs.station.way_back = lambda _: None
-    is_copied(first, runs)
+    return start
+
+
+def test_a_reply_for_which_there_was_no_room_is_asked_for_again(runs: Runs, unnoted: Start) -> None:
+    is_copied(unnoted, runs)
     assert runs.start().say(said(2)) == said(2)
     assert list(runs.station.trained.values()) == [1, 1]
 
 
-def test_a_run_of_which_a_reply_is_lost_begins_anew(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = runs.start()
-    with monkeypatch.context() as patch:
-        runs.station.way_back = lambda _: patch.setattr(Records, "append", full)
-        assert first.say(said(1)) == said(1)
-    runs.station.way_back = lambda _: None
-    assert first.say(said(2)[1:]) == said(2)[1:]
-    is_copied(first, runs)
+def test_a_run_of_which_a_reply_is_lost_begins_anew(runs: Runs, unnoted: Start) -> None:
+    assert unnoted.say(said(2)[1:]) == said(2)[1:]
+    is_copied(unnoted, runs)
     again = runs.start()
-    assert again.fixed != first.fixed
+    assert again.fixed != unnoted.fixed
     reasons = [run.refused for run in again.journal.history.runs]
     assert reasons == ["The reply to message train 1 of station north was not noted.", ""]
 
