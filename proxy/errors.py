@@ -143,6 +143,12 @@ class NotFound(Vantage6Error):
     code = "not-found"
 
 
+class TooLarge(Vantage6Error):
+    """A vantage6 server answered with more than is taken, as a task's log may be."""
+
+    code = "too-large"
+
+
 class NotPermitted(Vantage6Error):
     """A vantage6 server does not let this user, or this container, do that."""
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from algorithm.station.job import Job
-from proxy.errors import Vantage6Error
+from proxy.errors import TooLarge, Vantage6Error
 from proxy.vantage6.container import Container
 
 log = logging.getLogger(__name__)
@@ -34,20 +34,25 @@ def when_job_ends(container: Container, call: Callable[[], None]) -> None:
     task = int(login.claims["task_id"])
 
     def ask() -> None:
-        run = 0
+        run = central = 0
+        too_large = False
         while True:
             try:
-                if not run:
+                if not (run or too_large):
                     with server.understanding():
                         parent = server.get(f"task/{task}")["parent"]
-                        central = None if parent is None else int(parent["id"])
-                    if central is None:
+                        central = 0 if parent is None else int(parent["id"])
+                    if not central:
                         log.warning("no central task created this host: it ends")
                         break
                     run = server.run_of(central)
-                if server.run(run).status.ended:
+                status = server.task_status(central) if too_large else server.run(run).status
+                if status.ended:
                     log.info("the job is over")
                     break
+            except TooLarge:  # the central's log comes with its run
+                too_large = True
+                continue
             except Vantage6Error as error:
                 log.debug("whether the job is over is not known: %s", error)
             except Exception:

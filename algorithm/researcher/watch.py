@@ -13,8 +13,8 @@ from algorithm.monitoring.screen import Screen
 from algorithm.researcher.fetch import check_outcome
 from algorithm.researcher.orphans import end_run
 from algorithm.researcher.tidy import Tidier
-from proxy.errors import NotFound, ServerUnreachable, Vantage6Error
-from proxy.vantage6.server import Server, Subtask, TaskStatus
+from proxy.errors import NotFound, ServerUnreachable, TooLarge, Vantage6Error
+from proxy.vantage6.server import Run, Server, Subtask, TaskStatus
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ class Watcher:
         self._run = 0
         self._status = TaskStatus("pending")
         self._away = False
+        self._too_large = False
         self._takers = takers
         self._log: list[str] = []
         self._told = set[str]()  # entries
@@ -129,8 +130,7 @@ class Watcher:
         """Show what is new; returns the task's status as far as it is known."""
         try:
             started = time.monotonic()
-            self._run = self._run or self._server.run_of(self._task)
-            run = self._server.run(self._run)
+            run = self._look_at_run()
             self.pause = max(_LOOK_SECONDS, (time.monotonic() - started) / _SHARE)
             # First the status, so that nothing is missed of what was done before the end.
             status = run.status
@@ -147,6 +147,17 @@ class Watcher:
         self._away, self._status = False, status
         self._screen.status("" if status.ended else self._summary())
         return status
+
+    def _look_at_run(self) -> Run:
+        """Return the run; without its log once that is too large."""
+        if not self._too_large:
+            try:
+                self._run = self._run or self._server.run_of(self._task)
+                return self._server.run(self._run)
+            except TooLarge as error:
+                self._too_large = True
+                self._screen.line(f"flower-v6 | warning: {error.message} No log is shown any more.")
+        return Run(self._server.task_status(self._task), node_online=True, log="")
 
     def _show_log(self, log: str, to_the_end: bool) -> None:
         lines = (log if to_the_end else log[: log.rfind("\n") + 1]).splitlines()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import requests
 
 from proxy import strict_json
-from proxy.errors import Vantage6Error
+from proxy.errors import TooLarge, Vantage6Error
 
 _PIECE_BYTES = 1 << 20
 # Asks for an answer that is not compressed.
@@ -66,7 +66,7 @@ def content_of(response: requests.Response, at_most: int) -> bytes:
 
     Raises
     ------
-    Vantage6Error
+    TooLarge, Vantage6Error
         If it is larger, or compressed.
     requests.RequestException
         If it was cut off.
@@ -75,7 +75,7 @@ def content_of(response: requests.Response, at_most: int) -> bytes:
     for piece in pieces_of(response):
         content += piece
         if len(content) > at_most:
-            raise Vantage6Error(f"{response.url} answered with more than {at_most:,} bytes.")
+            raise TooLarge(f"{response.url} answered with more than {at_most:,} bytes.")
     return bytes(content)
 
 

@@ -17,10 +17,12 @@ from algorithm.tests.node import encoded, error_in
 from proxy import platforms
 from proxy.errors import BridgeError, CarrierError, UsageError
 from proxy.platforms import VANTAGE6_4, Platform
+from proxy.tests.helpers import wait_until
 from proxy.vantage6 import payload
 from proxy.vantage6.container import Container
 from proxy.vantage6.payload import Payload
 from proxy.vantage6.v4.container import written
+from proxy.vantage6.v4.testing import Asked, FakeServer
 
 Function = Callable[[Container, Payload], None]
 
@@ -253,3 +255,26 @@ def test_a_central_function_that_is_refused_leaves_tables_that_say_why(run: Run)
     assert (
         left["metrics"][0]["error"] == left["rounds"][0]["error"] == " ".join(left["error"].split())
     )
+
+
+def test_a_host_learns_of_the_end_of_a_central_whose_log_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.vantage6.server._MOST_ANSWER_BYTES", 10_000)
+    monkeypatch.setattr("algorithm.functions.job_end._ASK_SECONDS", 0.01)
+    over = threading.Event()
+    with FakeServer(lambda _: None) as fake:
+        central = fake.start_central()
+        host = fake.create_task(Asked("host: Beta", "an/image", 1, 2, {"method": "host"}), central)
+        central.log = "round 1\n" * 10_000
+        container = Container(
+            *(tmp_path, tmp_path, tmp_path),
+            platform=VANTAGE6_4,
+            token=fake.container_token(host),
+            server=fake.proxy_url,
+        )
+        when_job_ends(container, over.set)
+        assert wait_until(lambda: f"GET task/{central.id}/status" in fake.requests)
+        assert not over.is_set()
+        central.status = "completed"
+        assert over.wait(20.0)

@@ -64,6 +64,19 @@ def test_each_line_of_the_log_is_shown_once_and_whole(watched: Watched, central:
     assert watched.look() == ["round 2"]
 
 
+def test_of_a_log_that_is_too_large_the_end_is_seen_all_the_same(
+    watched: Watched, central: FakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.vantage6.server._MOST_ANSWER_BYTES", 10_000)
+    central.log = "round 1\n" * 10_000
+    (said,) = watched.look()
+    assert "more than 10,000 bytes. No log is shown any more." in said
+    assert watched.look() == []
+    central.status = "completed"
+    watched.look()
+    assert watched.status.completed
+
+
 def test_the_last_line_need_not_be_whole(watched: Watched, central: FakeTask) -> None:
     central.log = "round 1\ndone"
     watched.look()
