@@ -38,7 +38,7 @@ from proxy.calls import Mode, job_of
 from proxy.carriers.vantage6 import MAX_TEXT_BYTES
 from proxy.central.journal import Journal
 from proxy.clock import Deadline
-from proxy.errors import AppError, ServerUnreachable, UsageError
+from proxy.errors import AppError, ServerUnreachable, UsageError, Vantage6Error
 from proxy.generations import generation_of
 from proxy.platforms import Creator
 from proxy.retry import retrying
@@ -122,6 +122,9 @@ def _run(
         environment=machine(),
         packages=packages_in(flower.folder),
     )
+    stations = replace(
+        stations, over=lambda: outcome.status != "cancelled" or _is_ended(server, claims)
+    )
     with Workspace() as workspace:
         folder, written = workspace.path / "run", workspace.path / "written"
         folder.mkdir()
@@ -138,21 +141,27 @@ def _run(
 
         # Where the relative paths of a ServerApp lead.
         os.chdir(written)
-        result: Path | None = left
         try:
             with feed.about(outcome):
                 run_on_journal(make, journal)
-        except SystemExit:  # its node or machine may start it again: it goes on then
-            result, outcome.cause = None, "The central function was told to end."
-            raise
         except AppError as error:
             if not outcome.log:
                 raise
             # Without its hint, the end of the app's log: that stands in our own log already.
             raise AppError(error.message) from error
         finally:
-            _leave(container, outcome, written, result)
+            # One that was told to end may be started again by its node: then it goes on.
+            _leave(container, outcome, written, None if outcome.status == "cancelled" else left)
         journal.end(outcome.status)
+
+
+def _is_ended(server: Server, claims: Mapping[str, Any]) -> bool:
+    """Whether the server takes this run for ended: then nobody starts it again."""
+    try:
+        return server.task_status(claims["task_id"]).ended
+    except Vantage6Error as error:
+        log.warning("whether the run goes on later is not known: %s", error.message)
+        return False
 
 
 def _leave(container: Container, outcome: Outcome, written: Path, left: Path | None) -> None:

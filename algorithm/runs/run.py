@@ -95,8 +95,12 @@ def run_app(run: Run) -> None:
     outcome.messages = run.progress.records
     try:
         with closing(run):
-            run.start()
-            run.run()
+            try:
+                run.start()
+                run.run()
+            except SystemExit:  # whoever closes the run has to know
+                outcome.status, outcome.cause = "cancelled", "The run was told to end."
+                raise
         outcome.status, outcome.cause = "completed", ""
     except Exception as error:
         outcome.cause = error.message if isinstance(error, BridgeError) else str(error)

@@ -7,8 +7,9 @@
     stations/KEY/           bundles on their way
 
 A record is on the disk before what hangs on it is done: that a message was pulled before anything
-is done for it, its answer and the reply bundle before the SuperLink gets a byte of it. The others
-only say how far it had come; what a power cut takes of them is done again, which does no harm.
+is done for it (of a run: before a station gets it), its answer and the reply bundle before the
+SuperLink gets a byte of it. The others only say how far it had come; what a power cut takes of them
+is done again, which does no harm.
 
 There are two kinds. Where the SuperLink lives on (`flower-v6 attach`), a successor finishes what
 was under way, and nothing is kept of a message that has its reply. Where it dies with the central
@@ -99,6 +100,7 @@ class Journal:
         self._replies = folder / "replies"
         self._lock = threading.RLock()
         self._replay: Replay | None = None
+        self._unnoted = ""  # a message that could not be noted when it was pulled
         # The message of each station that is under way, and what is known of it.
         self._current: dict[str, tuple[Entry, Past]] = {}
         try:
@@ -168,10 +170,10 @@ class Journal:
                         f" {name}: {_short(run.about.get(name))} instead of {_short(value)}.",
                         "Go on with that run as it was begun, or use another folder.",
                     )
-            if lost := run.lost:
-                self.refuse(
-                    f"The reply to message {lost.title} of station {lost.station} was not noted."
-                )
+            if not run.refused and (lost := run.lost):
+                why = f"The reply to message {lost.title} of station {lost.station} was not noted."
+                log.warning("The run begins anew: it cannot go on where it was. %s", why)
+                self.refuse(why)
             if not run.refused:
                 self._check_replies(run.entries)
                 self._replay = Replay(run.entries)
@@ -302,6 +304,8 @@ class Journal:
             else:
                 self._later(event)
         except OSError as error:
+            if self.is_run and isinstance(event, Pulled):
+                self._unnoted = f"Message {Entry.of(event, '').title} of station {event.station}"
             raise CarrierError(
                 f"The journal {error.filename or self.folder} cannot be written:"
                 f" {error.strerror}. The message was not sent."
@@ -309,6 +313,9 @@ class Journal:
 
     def _pulled(self, event: Pulled) -> None:
         self._current.pop(event.station, None)
+        if self._unnoted:  # the ServerApp saw an error that a successor would not know
+            self.refuse(f"{self._unnoted} could not be noted.")
+            self._unnoted = ""
         instruction = event.instruction
         entry = Entry.of(event, content_id(instruction) if self.is_run else "")
         with self._lock:
@@ -408,7 +415,7 @@ class Journal:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            shutil.copyfile(event.bundle, path)
+            _copy(event.bundle, path)
         durable.sync(path)
         durable.sync(path.parent)
         return {"reply": path.name, "called_off": False}
@@ -449,6 +456,15 @@ class Journal:
         """Let another central use it."""
         self._records.close()
         self._file_lock.close()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file; half of it does not stay."""
+    try:
+        shutil.copyfile(source, target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _key(name: str) -> str:

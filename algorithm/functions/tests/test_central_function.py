@@ -23,12 +23,13 @@ from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_ru
 from proxy import retry
 from proxy.errors import AppError, BridgeError, CarrierError, UsageError
 from proxy.fleet.metrics import Metrics
-from proxy.platforms import VANTAGE6_4
+from proxy.platforms import VANTAGE6_4, VANTAGE6_5, Platform
 from proxy.system import records
 from proxy.vantage6 import payload
 from proxy.vantage6.container import Container
 from proxy.vantage6.server import Organization
 from proxy.vantage6.v4.testing import Failure, FakeServer
+from proxy.vantage6.v5.testing import FakeHq
 
 ALPHA, BETA, GAMMA = (
     Organization(number, name, "") for number, name in enumerate(("Alpha", "Beta", "Gamma"), 1)
@@ -41,7 +42,7 @@ class Central:
 
     Attributes
     ----------
-    fake : FakeServer
+    fake : FakeServer | FakeHq
         The server.
     flower : Path
         Its Flower environment.
@@ -49,7 +50,13 @@ class Central:
         Its contract.
     """
 
-    def __init__(self, folder: Path, fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        fake: FakeServer | FakeHq,
+        monkeypatch: pytest.MonkeyPatch,
+        platform: Platform = VANTAGE6_4,
+    ) -> None:
         self.fake = fake
         image = folder / "image"
         image.mkdir()
@@ -64,7 +71,8 @@ class Central:
             folder / "input",
             folder / "output",
             folder / "job",
-            platform=VANTAGE6_4,
+            platform=platform,
+            jobs_folder=folder / "jobs",
             token=fake.container_token(fake.start_central()),
             server=fake.proxy_url,
         )
@@ -269,12 +277,30 @@ def test_a_function_that_was_told_to_end_goes_on_when_it_is_started_again(
     set_run(function.flower, f"kill -TERM {os.getpid()}; sleep 600", [])
     with pytest.raises(SystemExit):
         function.run({"supernodes": "per-round"})
-    assert function.outcome["cause"] == "The central function was told to end."
+    assert function.outcome["status"] == "cancelled"
     function.container.output_file.unlink()
     set_run(function.flower, "", [COMPLETED])
     assert function.run({"supernodes": "per-round"})["status"] == "completed"
     [journal] = function.container.shared_folder.glob("central-journal-*/journal")
     assert [each["event"] for each in records.read(journal)] == ["named", "run", "resumed", "ended"]
+
+
+@pytest.mark.usefixtures("_ends_at_sigterm")
+@pytest.mark.parametrize("killed", [False, True])
+def test_stations_hear_of_the_end_in_vantage6_5_unless_the_function_may_be_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    monkeypatch.setattr("algorithm.functions.central._identity", lambda *_: "this run")
+    with FakeHq() as fake:
+        function = Central(tmp_path, fake, monkeypatch, VANTAGE6_5)
+        [central_task] = fake.tasks.values()
+        set_run(function.flower, f"kill -TERM {os.getpid()}; sleep 600", [])
+        if killed:
+            central_task.status = "killed by user"
+        with pytest.raises(SystemExit):
+            function.run({"supernodes": "per-round"})
+        told = [each.asked.input["method"] for each in fake.tasks.values() if each.asked.input]
+    assert told == ["central", *(["end"] * len(KNOWN) if killed else [])]
 
 
 @pytest.mark.parametrize("torn", ["", '{"status": "comp', "[]"])

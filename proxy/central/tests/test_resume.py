@@ -180,6 +180,8 @@ def test_a_message_of_which_the_station_has_no_reply_is_trained_as_the_new_one_t
 
 def is_copied(start: Start, runs: Runs) -> None:
     """Let what follows find the journal as it is now, as if the central were killed."""
+    bundles = "stations/*/reply.bundle"
+    assert wait_until(lambda: not any(start.journal.folder.glob(bundles)))
     runs.folder = runs.folder.with_name(f"copy-{len(runs.starts)}")
     shutil.copytree(start.journal.folder, runs.folder)
 
@@ -271,6 +273,22 @@ def test_a_reply_that_was_pushed_but_not_noted_is_lost_only_if_another_message_f
     assert first.say(said(2)[1:]) == said(2)[1:]
     is_copied(first, runs)
     assert runs.start().fixed != first.fixed
+
+
+def test_a_run_in_which_a_message_could_not_be_noted_begins_anew_and_says_so(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = runs.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(Records, "append", full)
+        [error] = first.say(said(1))
+    assert isinstance(error, fleet.Error)
+    assert first.say(said(2)[1:]) == said(2)[1:]
+    is_copied(first, runs)
+    again = runs.start()
+    assert again.fixed != first.fixed
+    reasons = [run.refused for run in again.journal.history.runs]
+    assert reasons == ["Message train 1 of station north could not be noted.", ""]
 
 
 def test_a_journal_needs_no_hard_links(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
