@@ -172,10 +172,10 @@ def _look(
     last = f"{central.works_in}/"
     # A central that was killed just then, or has no room, keeps a message until the next one.
     may_keep = world.killed or world.faults.full
-    # One that gave up a little before its message expired keeps that, too.
+    # One whose SuperLink was away for long, until it was stopped or gave up, keeps that, too.
     gave_up = any(end - start > 15 for name, start, end in world.faults.away if name == "superlink")
     for path in world.disk.files(world.machines["central"]):
-        kept = "/journal/pulled/" in path and not may_keep
+        kept = "/journal/pulled/" in path and not (may_keep or gave_up)
         if (
             (path.endswith(".message") and not gave_up)
             or kept
