@@ -372,3 +372,12 @@ def test_where_an_outcome_is_encrypted_a_task_that_completed_is_well_without_a_k
     wait_until(lambda: robot.hq.tasks[1].ended)
     robot.hq.collaborations[1].encrypted = True
     assert robot.runs("watch", "1")[0] == 0
+
+
+def test_a_message_that_completed_and_is_watched_is_well(robot: Robot) -> None:
+    """It has a reply, and no outcome."""
+    central = robot.hq.start_central(IMAGE)
+    asked = Asked("end: Beta", IMAGE, 1, 2, {"method": "end", "kwargs": {"job": "task1"}})
+    message = robot.hq.create_task(asked, central)
+    wait_until(lambda: message.ended)
+    assert robot.runs("watch", str(message.id))[0] == 0
