@@ -195,7 +195,7 @@ def _discard(server: Server, place: Place, stations: Sequence[Organization], ses
         for number in extractions:
             with suppress(Vantage6Error):  # it has ended, or the user's role does not allow it
                 server.kill_task(number)
-        _await(server, extractions, but=_PENDING)
+        extracted = _await(server, extractions, but=_PENDING)
         members = {
             "image": place.image,
             "collaboration_id": place.collaboration,
@@ -205,11 +205,13 @@ def _discard(server: Server, place: Place, stations: Sequence[Organization], ses
         }
         # No run had a job there.
         left = holders(server, session, stations)
-        if _await(server, tell_end(server, members, uuid.uuid4().hex, left)):
+        ends = tell_end(server, members, uuid.uuid4().hex, left)
+        removed = _await(server, ends) and all(each.completed for each in _statuses(server, ends))
+        if extracted and removed:
             path, all_of_it = f"session/{session}", {"delete_dependents": "true"}
             server.call("DELETE", path, params=all_of_it).close()
             return
-        why = "not all stations have removed them."
+        why = "not all stations have removed them." if extracted else "an extraction goes on."
     except CarrierError as error:
         why = error.message
     log.warning(
@@ -228,14 +230,17 @@ def _runs(server: Server, tasks: Iterable[int]) -> list[dict[str, Any]]:
     return [run for task in tasks for run in server.all("run", task_id=task)]
 
 
+def _statuses(server: Server, tasks: Iterable[int]) -> list[TaskStatus]:
+    runs = _runs(server, tasks)
+    with server.understanding():
+        return [server.status_of(run) for run in runs]
+
+
 def _await(server: Server, tasks: Sequence[int], but: str = "") -> bool:
     """Wait until tasks have ended, but for runs of a status; returns whether they have."""
     give_up = time.monotonic() + _REMOVAL_SECONDS
     while True:
-        runs = _runs(server, tasks)
-        with server.understanding():
-            statuses = [server.status_of(run) for run in runs]
-        if all(each.ended or each.name == but for each in statuses):
+        if all(each.ended or each.name == but for each in _statuses(server, tasks)):
             return True
         if time.monotonic() > give_up:
             return False

@@ -108,7 +108,9 @@ def test_a_node_that_never_said_what_it_has_is_asked_to_extract(researcher: Rese
 def test_a_station_that_cannot_extract_is_named_with_its_log_and_the_session_goes(
     researcher: Researcher,
 ) -> None:
-    def fail(task: FakeTask) -> bytes:
+    def fail(task: FakeTask) -> dict[str, str]:
+        if task.input["method"] == "end":
+            return {}
         task.log = "carrier: The database 'digits' is no file."
         raise Ended("unexpected output")
 
@@ -177,15 +179,27 @@ class Station:
 
     def __init__(self) -> None:
         self.removes = True
+        self.fails = False
         self.ended: list[int] = []
 
     def __call__(self, task: FakeTask) -> dict[str, str] | None:
         if task.input["method"] == "end":
             self.ended.append(task.asked.organization)
+            if self.fails:
+                raise Ended("crashed")
             return {} if self.removes else None
         if task.input["kwargs"]["label"] == "scans":
             raise Ended("crashed")
         return {}
+
+
+def may_not_kill(fake: FakeHq, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, refused = fake.api.answer, (401, {"msg": "You lack the permission to do that!"})
+
+    def answer(request: Request) -> Answer:
+        return refused if request.path == "kill/task" else real(request)
+
+    monkeypatch.setattr(fake.api, "answer", answer)
 
 
 def test_copies_are_removed_and_then_the_session_if_another_database_cannot_be_extracted() -> None:
@@ -210,6 +224,33 @@ def test_a_session_stays_while_a_station_has_not_removed_its_copy(
             Researcher(fake).wants("digits", "scans")
         assert fake.api.sessions
     assert "session 1 stays at the server, and perhaps copies" in caplog.text
+
+
+def test_a_session_stays_if_a_station_could_not_remove_its_copy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    station = Station()
+    station.fails = True
+    with FakeHq(station) as fake:
+        with pytest.raises(Vantage6Error, match="could not extract"):
+            Researcher(fake).wants("digits", "scans")
+        assert station.ended == [1, 2]
+        assert fake.api.sessions
+    assert "session 1 stays at the server, and perhaps copies" in caplog.text
+
+
+def test_a_session_stays_while_a_database_is_extracted_into_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A researcher may not kill: the copy may be there after a station has removed what it had."""
+    monkeypatch.setattr(sessions, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(sessions, "_REMOVAL_SECONDS", 0.1)
+    with FakeHq(lambda task: {} if task.input["method"] == "end" else None) as fake:
+        may_not_kill(fake, monkeypatch)
+        with pytest.raises(Vantage6Error, match="not extracted"):
+            Researcher(fake).wants("digits")
+        assert fake.api.sessions
+    assert "perhaps copies of databases at stations: an extraction goes on." in caplog.text
 
 
 def test_copies_in_a_session_of_the_users_own_stay() -> None:
