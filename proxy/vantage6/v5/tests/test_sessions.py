@@ -1,11 +1,13 @@
 """Data for a user's tasks: extracted into a session, or refused before anything starts."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from proxy.errors import ServerUnreachable, UsageError, Vantage6Error
 from proxy.generations import FIVE, FOUR, generation_at
+from proxy.tests.helpers import wait_until
 from proxy.vantage6.data import Place, Prepared, Wanted
 from proxy.vantage6.login import ContainerLogin
 from proxy.vantage6.testing.model import Ended, FakeTask
@@ -251,6 +253,27 @@ def test_a_session_stays_while_a_database_is_extracted_into_it(
             Researcher(fake).wants("digits")
         assert fake.api.sessions
     assert "perhaps copies of databases at stations: an extraction goes on." in caplog.text
+
+
+def test_a_user_who_stops_the_command_does_not_wait_for_long(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Further signals are ignored meanwhile."""
+
+    def stop(*_: object) -> None:
+        wait_until(lambda: begun)
+        raise KeyboardInterrupt
+
+    begun: list[FakeTask] = []
+    monkeypatch.setattr(sessions, "_await_extraction", stop)
+    monkeypatch.setattr(sessions, "_HURRIED_SECONDS", 0.1)
+    with FakeHq(begun.append) as fake:
+        may_not_kill(fake, monkeypatch)
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            Researcher(fake).wants("digits")
+        assert time.monotonic() - started < 30
+    assert "session 1 stays at the server" in caplog.text
 
 
 def test_copies_in_a_session_of_the_users_own_stay() -> None:
