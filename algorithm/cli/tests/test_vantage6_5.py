@@ -1,5 +1,6 @@
 """The commands of a researcher on vantage6 5: the same, and the server says which it is."""
 
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,15 @@ def test_what_a_journal_says_of_its_job_may_be_damaged(robot: Robot, tmp_path: P
     (tmp_path / "course" / "session.json").write_text("{}")
     with pytest.raises(UsageError, match=r"session\.json cannot be used"):
         attached(tmp_path)
+
+
+def test_attach_that_cannot_start_has_no_database_copied(robot: Robot) -> None:
+    """Nobody would have the copies removed."""
+    words = ["attach", "--superlink", "localhost:9092", "--vantage6", IMAGE, "--database", "digits"]
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        code, _ = robot.runs(*words, "--metrics", f"127.0.0.1:{busy.getsockname()[1]}")
+    assert code == 1
+    assert not robot.hq.api.sessions
 
 
 # What a run left behind
