@@ -99,42 +99,39 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
         raise UsageError("--tape cannot be used with --root-certificates: TLS cannot be recorded.")
     if options.output is not None:
         check_folder(options.output)
-    # The stations of a job that goes on are in it.
-    with opened(options) as journal:
-        _serve(options, screen, journal, _stations(options, journal))
-
-
-def _serve(
-    options: argparse.Namespace, screen: Screen, journal: Journal | None, stations: Stations
-) -> NoReturn:
-    """Have the stations work for the SuperLink."""
-    if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
     access = Access(options.root_certificates, options.keys)
     recording = Recording(options.tape, "flower-v6 attach")
-    outcome = Outcome(
-        app="",
-        flower_release=stations.release,
-        supernodes=_lifetime(options, stations),
-        stations=list(stations.names),
-    )
     with (
+        opened(options) as journal,
         Workspace() as workspace,
         takers(options, screen, workspace.path, anew=False) as (taking, metrics),
-        _told(Feed(*taking), outcome) as feed,
         recording.between(options.superlink) as superlink,
-        closing(
-            Attached(stations, superlink, workspace.path, Progress(screen), feed, access, journal)
-        ) as attached,
     ):
-        if metrics is not None:
-            metrics.online = online_of(attached.carrier)
-        screen.line(
-            f"flower-v6 | {len(stations.names)} stations are SuperNodes of"
-            f" {options.superlink}; logs are in {attached.folder}; stop with Ctrl-C"
+        # After all that may fail: copies of databases are made for them, which are removed when
+        # they have been attached. The stations of a job that goes on are in the journal.
+        stations = _stations(options, journal)
+        outcome = Outcome(
+            app="",
+            flower_release=stations.release,
+            supernodes=_lifetime(options, stations),
+            stations=list(stations.names),
         )
-        while True:
-            signal.pause()
+        folder, progress = workspace.path, Progress(screen)
+        with (
+            _told(Feed(*taking), outcome) as feed,
+            closing(
+                Attached(stations, superlink, folder, progress, feed, access, journal)
+            ) as attached,
+        ):
+            if metrics is not None:
+                metrics.online = online_of(attached.carrier)
+            screen.line(
+                f"flower-v6 | {len(stations.names)} stations are SuperNodes of"
+                f" {options.superlink}; logs are in {attached.folder}; stop with Ctrl-C"
+            )
+            while True:
+                signal.pause()
 
 
 def _stations(options: argparse.Namespace, journal: Journal | None) -> Stations:

@@ -75,7 +75,7 @@ def fetch(researcher: Researcher, task: Mapping[str, Any], output: Path, screen:
 def check_outcome(server: Server, task: int, screen: Screen) -> None:
     """Raise unless a task that completed says that its run did, too, where that can be read.
 
-    A server that is away is waited for.
+    Only a central task has a run. A server that is away is waited for.
 
     Raises
     ------
@@ -86,7 +86,8 @@ def check_outcome(server: Server, task: int, screen: Screen) -> None:
     """
 
     def result() -> dict[str, Any] | None:
-        if not _readable(server, task):
+        about = existing_task(server, task)
+        if server.method_of(about) != "central" or not _readable(server, about):
             return None
         return _result(server, task, server.task_status(task), screen)
 
@@ -96,13 +97,12 @@ def check_outcome(server: Server, task: int, screen: Screen) -> None:
         _check(task, _outcome(found, task))
 
 
-def _readable(server: Server, task: int) -> bool:
+def _readable(server: Server, task: Mapping[str, Any]) -> bool:
     """Whether a task's result can be read: not where it is encrypted, and no key is given."""
     if isinstance(server.encoding, Encrypted):
         return True
-    found = existing_task(server, task)
     with server.understanding():
-        collaboration = int(found["collaboration"]["id"])
+        collaboration = int(task["collaboration"]["id"])
     answer = server.get(f"collaboration/{collaboration}")
     with server.understanding():
         return not answer["encrypted"]

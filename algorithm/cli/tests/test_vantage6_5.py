@@ -1,5 +1,6 @@
 """The commands of a researcher on vantage6 5: the same, and the server says which it is."""
 
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,15 @@ def test_what_a_journal_says_of_its_job_may_be_damaged(robot: Robot, tmp_path: P
         attached(tmp_path)
 
 
+def test_attach_that_cannot_start_has_no_database_copied(robot: Robot) -> None:
+    """Nobody would have the copies removed."""
+    words = ["attach", "--superlink", "localhost:9092", "--vantage6", IMAGE, "--database", "digits"]
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        code, _ = robot.runs(*words, "--metrics", f"127.0.0.1:{busy.getsockname()[1]}")
+    assert code == 1
+    assert not robot.hq.api.sessions
+
+
 # What a run left behind
 
 
@@ -372,3 +382,12 @@ def test_where_an_outcome_is_encrypted_a_task_that_completed_is_well_without_a_k
     wait_until(lambda: robot.hq.tasks[1].ended)
     robot.hq.collaborations[1].encrypted = True
     assert robot.runs("watch", "1")[0] == 0
+
+
+def test_a_message_that_completed_and_is_watched_is_well(robot: Robot) -> None:
+    """It has a reply, and no outcome."""
+    central = robot.hq.start_central(IMAGE)
+    asked = Asked("end: Beta", IMAGE, 1, 2, {"method": "end", "kwargs": {"job": "task1"}})
+    message = robot.hq.create_task(asked, central)
+    wait_until(lambda: message.ended)
+    assert robot.runs("watch", str(message.id))[0] == 0

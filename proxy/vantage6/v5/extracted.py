@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import shutil
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def keep(session: Path, name: str, label: str, source: Database, for_one_run: bo
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         # First, so that whoever removes copies finds one that was begun.
-        (folder / "about.json").write_text(json.dumps(about))
+        noted = folder / "about.json"
+        noted.write_text(json.dumps(about))
         if original.is_dir():
             # Links stay links: one to a folder above it would be followed until the disk is full.
             shutil.copytree(original, copy, symlinks=True)
@@ -62,6 +64,8 @@ def keep(session: Path, name: str, label: str, source: Database, for_one_run: bo
                 raise OSError(errno.EXDEV, f"links in it lead elsewhere ({leading_out})")
         else:
             shutil.copyfile(original, copy)
+        if not noted.exists():
+            raise OSError(errno.ECANCELED, "it is not wanted any more")
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         reason = reason_of(error)
@@ -102,7 +106,8 @@ def forget_those_for_one_run(session: Path) -> None:
     for about in session.glob("flower-v6/data/*/about.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             if strict_json.loads(about.read_bytes())["for_one_run"] is True:
-                shutil.rmtree(about.parent)
+                # Whoever is still copying must not add to what is being removed.
+                shutil.rmtree(about.parent.rename(about.parent.with_name(uuid.uuid4().hex)))
 
 
 def _leading_out(folder: Path) -> int:

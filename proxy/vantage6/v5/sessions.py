@@ -5,6 +5,7 @@ Source: vantage6 5.0.3, `vantage6/hq/resource/session.py` and `dataframe.py`.
 
 import json
 import logging
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,8 +29,10 @@ _POLL_SECONDS = 1.0
 # A node may have to pull the image first; a result that its node lost never comes.
 _PATIENCE_SECONDS = 1800.0
 _LOG_LINES = 10
-# How long stations may take to end an extraction, and then to remove a copy.
+# How long stations may take, in all, to end an extraction and to remove a copy; the second is for a
+# user who has stopped the command, and cannot stop this.
 _REMOVAL_SECONDS = 60.0
+_HURRIED_SECONDS = 10.0
 # How the names of sessions begin that are made for one run, and of dataframes.
 _OURS = "flower-v6-"
 _CENTRAL = "central"
@@ -186,6 +189,8 @@ def _discard(server: Server, place: Place, stations: Sequence[Organization], ses
 
     With a session HQ deletes its tasks, also those that no node has begun.
     """
+    stopped = not isinstance(sys.exc_info()[1], Exception | None)
+    give_up = time.monotonic() + (_HURRIED_SECONDS if stopped else _REMOVAL_SECONDS)
     try:
         tasks = server.all("task", session_id=session)
         with server.understanding():
@@ -195,7 +200,7 @@ def _discard(server: Server, place: Place, stations: Sequence[Organization], ses
         for number in extractions:
             with suppress(Vantage6Error):  # it has ended, or the user's role does not allow it
                 server.kill_task(number)
-        _await(server, extractions, but=_PENDING)
+        extracted = _await(server, extractions, give_up, but=_PENDING)
         members = {
             "image": place.image,
             "collaboration_id": place.collaboration,
@@ -205,11 +210,15 @@ def _discard(server: Server, place: Place, stations: Sequence[Organization], ses
         }
         # No run had a job there.
         left = holders(server, session, stations)
-        if _await(server, tell_end(server, members, uuid.uuid4().hex, left)):
+        ends = tell_end(server, members, uuid.uuid4().hex, left)
+        removed = _await(server, ends, give_up) and all(
+            each.completed for each in _statuses(server, ends)
+        )
+        if extracted and removed:
             path, all_of_it = f"session/{session}", {"delete_dependents": "true"}
             server.call("DELETE", path, params=all_of_it).close()
             return
-        why = "not all stations have removed them."
+        why = "not all stations have removed them." if extracted else "an extraction goes on."
     except CarrierError as error:
         why = error.message
     log.warning(
@@ -228,14 +237,16 @@ def _runs(server: Server, tasks: Iterable[int]) -> list[dict[str, Any]]:
     return [run for task in tasks for run in server.all("run", task_id=task)]
 
 
-def _await(server: Server, tasks: Sequence[int], but: str = "") -> bool:
+def _statuses(server: Server, tasks: Iterable[int]) -> list[TaskStatus]:
+    runs = _runs(server, tasks)
+    with server.understanding():
+        return [server.status_of(run) for run in runs]
+
+
+def _await(server: Server, tasks: Sequence[int], give_up: float, but: str = "") -> bool:
     """Wait until tasks have ended, but for runs of a status; returns whether they have."""
-    give_up = time.monotonic() + _REMOVAL_SECONDS
     while True:
-        runs = _runs(server, tasks)
-        with server.understanding():
-            statuses = [server.status_of(run) for run in runs]
-        if all(each.ended or each.name == but for each in statuses):
+        if all(each.ended or each.name == but for each in _statuses(server, tasks)):
             return True
         if time.monotonic() > give_up:
             return False

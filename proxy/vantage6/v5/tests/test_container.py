@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,26 @@ def test_only_copies_that_were_made_for_one_run_are_forgotten(
     forget_those_for_one_run(session)
     left = [path.name for path in (session / "flower-v6" / "data").iterdir()]
     assert left == ["kept"]
+
+
+@pytest.mark.parametrize("original", ["images", "images/1.png"])
+def test_a_copy_that_is_removed_while_it_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, original: str
+) -> None:
+    images, session, copyfile = tmp_path / "images", tmp_path / "session", shutil.copyfile
+    for each in (images / "1.png", images / "more" / "2.png"):
+        each.parent.mkdir(exist_ok=True)
+        each.write_text("a scan")
+
+    def copied_and_removed(source: Path, copy: Path, **options: bool) -> Path:
+        copyfile(source, copy, **options)
+        forget_those_for_one_run(session)
+        return copy
+
+    monkeypatch.setattr("shutil.copyfile", copied_and_removed)
+    with pytest.raises(CarrierError, match="cannot be copied"):
+        keep(session, "one", "scans", Database(str(tmp_path / original), "other"), for_one_run=True)
+    assert not list(session.glob("flower-v6/data/*"))
 
 
 def test_a_copy_that_was_begun_and_killed_is_removed_too(

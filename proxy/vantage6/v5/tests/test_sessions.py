@@ -1,11 +1,13 @@
 """Data for a user's tasks: extracted into a session, or refused before anything starts."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from proxy.errors import ServerUnreachable, UsageError, Vantage6Error
 from proxy.generations import FIVE, FOUR, generation_at
+from proxy.tests.helpers import wait_until
 from proxy.vantage6.data import Place, Prepared, Wanted
 from proxy.vantage6.login import ContainerLogin
 from proxy.vantage6.testing.model import Ended, FakeTask
@@ -108,7 +110,9 @@ def test_a_node_that_never_said_what_it_has_is_asked_to_extract(researcher: Rese
 def test_a_station_that_cannot_extract_is_named_with_its_log_and_the_session_goes(
     researcher: Researcher,
 ) -> None:
-    def fail(task: FakeTask) -> bytes:
+    def fail(task: FakeTask) -> dict[str, str]:
+        if task.input["method"] == "end":
+            return {}
         task.log = "carrier: The database 'digits' is no file."
         raise Ended("unexpected output")
 
@@ -177,15 +181,27 @@ class Station:
 
     def __init__(self) -> None:
         self.removes = True
+        self.fails = False
         self.ended: list[int] = []
 
     def __call__(self, task: FakeTask) -> dict[str, str] | None:
         if task.input["method"] == "end":
             self.ended.append(task.asked.organization)
+            if self.fails:
+                raise Ended("crashed")
             return {} if self.removes else None
         if task.input["kwargs"]["label"] == "scans":
             raise Ended("crashed")
         return {}
+
+
+def may_not_kill(fake: FakeHq, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, refused = fake.api.answer, (401, {"msg": "You lack the permission to do that!"})
+
+    def answer(request: Request) -> Answer:
+        return refused if request.path == "kill/task" else real(request)
+
+    monkeypatch.setattr(fake.api, "answer", answer)
 
 
 def test_copies_are_removed_and_then_the_session_if_another_database_cannot_be_extracted() -> None:
@@ -210,6 +226,54 @@ def test_a_session_stays_while_a_station_has_not_removed_its_copy(
             Researcher(fake).wants("digits", "scans")
         assert fake.api.sessions
     assert "session 1 stays at the server, and perhaps copies" in caplog.text
+
+
+def test_a_session_stays_if_a_station_could_not_remove_its_copy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    station = Station()
+    station.fails = True
+    with FakeHq(station) as fake:
+        with pytest.raises(Vantage6Error, match="could not extract"):
+            Researcher(fake).wants("digits", "scans")
+        assert station.ended == [1, 2]
+        assert fake.api.sessions
+    assert "session 1 stays at the server, and perhaps copies" in caplog.text
+
+
+def test_a_session_stays_while_a_database_is_extracted_into_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A researcher may not kill: the copy may be there after a station has removed what it had."""
+    monkeypatch.setattr(sessions, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(sessions, "_REMOVAL_SECONDS", 0.1)
+    with FakeHq(lambda task: {} if task.input["method"] == "end" else None) as fake:
+        may_not_kill(fake, monkeypatch)
+        with pytest.raises(Vantage6Error, match="not extracted"):
+            Researcher(fake).wants("digits")
+        assert fake.api.sessions
+    assert "perhaps copies of databases at stations: an extraction goes on." in caplog.text
+
+
+def test_a_user_who_stops_the_command_does_not_wait_for_long(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Further signals are ignored meanwhile."""
+
+    def stop(*_: object) -> None:
+        wait_until(lambda: begun)
+        raise KeyboardInterrupt
+
+    begun: list[FakeTask] = []
+    monkeypatch.setattr(sessions, "_await_extraction", stop)
+    monkeypatch.setattr(sessions, "_HURRIED_SECONDS", 0.1)
+    with FakeHq(begun.append) as fake:
+        may_not_kill(fake, monkeypatch)
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            Researcher(fake).wants("digits")
+        assert time.monotonic() - started < 30
+    assert "session 1 stays at the server" in caplog.text
 
 
 def test_copies_in_a_session_of_the_users_own_stay() -> None:
