@@ -179,7 +179,7 @@ class Delivery:
                     return None
             answer = self._ask_for(opened, past.message_id, past.instruction)
             if answer.header.WhichOneof("content") == "reply":
-                return self._reply(answer, past.message_id)
+                return self._reply_to(past.message_id, answer)
         except (BundleError, FleetError) as error:
             log.info("station %s: no reply from before: %s", self._station.name, error.message)
         return None  # the station begins with the new message
@@ -293,28 +293,39 @@ class Delivery:
             case "failure":
                 return self._failure(header.failure.code, header.failure.reason)
             case "reply":
-                return self._reply(answer, self._instruction.message_id)
+                return self._reply(answer)
             case other:
                 raise BundleError(f"The station answered with {other or 'nothing'}.")
 
-    def _reply(self, answer: Bundle, message_id: str) -> Answered:
-        """Return the reply in a station's answer, if it can be one to this message.
+    def _reply(self, answer: Bundle) -> Answered:
+        """Return the reply in a station's answer, if it can be one to this message."""
+        reply = self._whole(answer)
+        self._check(answer, reply, partial(answer.read, at_most=ANNOUNCEMENT_BYTES))
+        return self._answered(answer, reply)
 
-        It is to `message_id`: this message, or one of the same content.
-        """
-        said = self._reply_in(answer)
-        if missing := [i for i in said.object_ids if i not in answer.object_ids]:
-            raise BundleError(f"The station's reply lacks {len(missing)} of its objects.")
+    def _reply_to(self, message_id: str, answer: Bundle) -> Answered:
+        """Return the reply to a message of the same content, if it can be one to this message."""
+        said = self._whole(answer)
         if (named := said.metadata.reply_to_message_id) != message_id:
             raise ReplyRefused(
                 f"The station's reply names message {named} instead of {message_id}."
             )
-        reply, read = self._readdressed(said, partial(answer.read, at_most=ANNOUNCEMENT_BYTES))
+        read = partial(answer.read, at_most=ANNOUNCEMENT_BYTES)
+        self._check(answer, *self._readdressed(said, read))
+        return self._again(answer, said)
+
+    def _check(self, answer: Bundle, reply: Reply, read: Read) -> None:
         check_reply(
             *(reply, self._instruction, partial(_head, answer, read), read),
             *(self._pulled_at, self._clock.time()),
         )
-        return self._again(answer, said)
+
+    def _whole(self, answer: Bundle) -> Reply:
+        """Return the reply that a station's answer names, with all of its objects."""
+        reply = self._reply_in(answer)
+        if missing := [i for i in reply.object_ids if i not in answer.object_ids]:
+            raise BundleError(f"The station's reply lacks {len(missing)} of its objects.")
+        return reply
 
     def _reply_in(self, answer: Bundle) -> Reply:
         """Return the reply that a station's answer names."""
