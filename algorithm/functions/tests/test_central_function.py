@@ -291,6 +291,7 @@ def test_stations_hear_of_the_end_in_vantage6_5_unless_the_function_may_be_start
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
 ) -> None:
     monkeypatch.setattr("algorithm.functions.central._identity", lambda *_: "this run")
+    monkeypatch.setattr("algorithm.functions.central._LINGER_SECONDS", 0.0)
     with FakeHq() as fake:
         function = Central(tmp_path, fake, monkeypatch, VANTAGE6_5)
         [central_task] = fake.tasks.values()
