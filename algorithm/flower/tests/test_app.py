@@ -63,7 +63,7 @@ def test_a_virtual_environment_is_left_out(app: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_run_leaves_in_the_apps_folder_is_left_out(app: Path, tmp_path: Path) -> None:
-    for name in ("results/run.json", "pkg/course/work/flwr/apps/a.py"):
+    for name in ("results/run.json", "pkg/course/flwr/apps/a.py"):
         (app / name).parent.mkdir(parents=True)
         (app / name).touch()
     copy = copy_app(app, tmp_path / "copy", None, [app / "results", app / "pkg" / "course"])
