@@ -138,6 +138,8 @@ protos-check: .venv-protos/installed
 .venv-dev/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-dev
 	$(DEV)/pip install --quiet $(EDITABLE) '.[docs,lint,unit]'
+	# Compiles the tests once; else each of the workers does.
+	$(DEV)/pytest $(UNITS) --collect-only --quiet >/dev/null
 	touch $@
 
 # What checks pages: axe-core for accessibility, and the W3C's validator.

@@ -53,16 +53,17 @@ def test_a_successor_answers_what_was_under_way_when_a_bridge_was_killed(
     identity: Identity, tmp_path: Path
 ) -> None:
     attached = Attached(identity, tmp_path)
-    over = threading.Event()
+    training, over = threading.Event(), threading.Event()
 
     def never_answer(_: threading.Event) -> None:
-        assert over.wait(SECONDS)
+        training.set()
+        over.wait()
         raise CarrierError("Too late.")
 
     killed = attached.start(Troubled(never_answer))
     message_id = attached.superlink.push_instruction(MODEL, identity.node_id)
-    attached.watch.wait(takings=1)
-    assert wait_until(identity.kept_message)
+    assert training.wait(SECONDS)
+    assert identity.kept_message()
 
     successor = attached.start(MemoryCarrier(lambda _: TRAINED, ("north",)))
     assert wait_until(lambda: message_id in attached.superlink.replies)

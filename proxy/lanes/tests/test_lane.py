@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ class Station:
         self._mailbox = memory.at_station()
         self._folder = folder
         self._answer = answer
+        self._numbers = count()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work)
         folder.mkdir()
@@ -71,7 +73,8 @@ class Station:
                 self._mailbox.done(name)
 
     def send(self, *letters: tuple[Head, bytes]) -> None:
-        for number, (head, content) in enumerate(letters):
+        for head, content in letters:
+            number = next(self._numbers)  # tests send, too, while this one answers
             body, letter = self._folder / f"out-{number}", self._folder / f"out-{number}.letter"
             body.write_bytes(content)
             Unsealed().close(head, body, letter)
