@@ -457,9 +457,9 @@ def test_another_central_on_the_lane_is_said_once_and_a_predecessor_is_not(
     scene.station.send((Head(Kind.PONG, "north", own.exchange), b""))
     assert passed_over(2)
     assert "another one may use its lane" not in caplog.text
-    for count in (3, 4):
+    for more in (3, 4):
         scene.station.send((Head(Kind.PONG, "north", "another central's"), b""))
-        assert passed_over(count)
+        assert passed_over(more)
     assert wait_until(lambda: caplog.text.count("another one may use its lane") == 1)
 
 
