@@ -7,7 +7,6 @@ the result: who waits for it may not see the log.
 """
 
 import importlib
-import logging
 import os
 import signal
 import sys
@@ -19,23 +18,19 @@ from proxy.contracts import container_of
 from proxy.errors import BridgeError, CarrierError
 from proxy.system.private import keep_private
 from proxy.system.streams import ready_streams
-from proxy.text import LogFormatter, block, one_line
+from proxy.text import block, one_line
 from proxy.vantage6 import payload
 from proxy.vantage6.container import decoded
-
-log = logging.getLogger(__name__)
 
 _WITHOUT_DATA = "central"
 _CALLS = (CourierCall, HostCall, PerRoundCall, AskCall, EndCall, ExtractCall)
 FUNCTIONS = (_WITHOUT_DATA, *(call.method for call in _CALLS))
+_WITHOUT_LOG = (CourierCall.method, AskCall.method)
 
 
 def main() -> int:
     """Run the function that the container's input names; returns the exit code."""
     ready_streams()
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
     keep_private()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     container, method = None, None
@@ -54,6 +49,8 @@ def main() -> int:
                 )
             if method != _WITHOUT_DATA:
                 container.check_databases()
+            if method not in _WITHOUT_LOG:
+                importlib.import_module("proxy.logs").log_to_stdout()
             importlib.import_module(f"algorithm.functions.{method}").main(container, task)
     except (BridgeError, OSError) as error:
         code = getattr(error, "code", "system")
@@ -61,7 +58,7 @@ def main() -> int:
     except Exception as error:
         code = "internal"
         # Its text may tell of the data: that stays in the log.
-        log.exception("internal error; please report it")
+        importlib.import_module("proxy.logs").log_internal_error()
         text = f"An internal error ended the function: {type(error).__name__}; its log says more."
     else:
         return 0

@@ -10,7 +10,7 @@ import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self, get_args
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args
 
 from proxy.errors import CarrierError
 
@@ -60,8 +60,7 @@ def job_of(central_task: int) -> str:
     return f"task{central_task}"
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What a station is told about itself by those who make the stations.
 
     Attributes
@@ -76,8 +75,7 @@ class Settings:
     mode: Mode = DEFAULT_MODE
 
 
-@dataclass(frozen=True)
-class _Rule:
+class _Rule(NamedTuple):
     """What an argument has to be; `read` returns it, or raises ValueError.
 
     `write` returns what stands for it in a task's input.

@@ -8,13 +8,12 @@ named where the fact is.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxy.system import GRACE_SECONDS
 
 
-@dataclass(frozen=True)
-class Creator:
+class Creator(NamedTuple):
     """What a creator of tasks is allowed, and what its tasks have in common.
 
     Attributes
@@ -42,8 +41,7 @@ class Creator:
     loses_results: bool = False
 
 
-@dataclass(frozen=True)
-class Platform:
+class Platform(NamedTuple):
     """A place where functions run.
 
     Attributes

@@ -12,9 +12,7 @@ Sources for the sequences: ECMA-48 (5.3 C1, 5.4 control sequences, 5.6 strings, 
 screen's and tmux's `ESC k` title strings. For the bidirectional controls: Unicode UAX #9.
 """
 
-import logging
 import re
-from types import TracebackType
 from typing import Any
 
 # No sentence is longer; a line of a program's log may be.
@@ -106,23 +104,6 @@ def cleaned(value: Any) -> Any:
 def indented(text: str) -> str:
     """Return a cleaned block whose lines after the first cannot pass for lines of a log."""
     return block(text).replace("\n", "\n    ")
-
-
-class LogFormatter(logging.Formatter):
-    """Formats log records so that nothing in a message or traceback passes for another record."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the base's name)
-        """Return the record's line, and further ones indented."""
-        record.message = indented(record.message)
-        return super().formatMessage(record)
-
-    def formatException(  # noqa: N802 (the base's name)
-        self,
-        ei: tuple[type[BaseException], BaseException, TracebackType | None]
-        | tuple[None, None, None],
-    ) -> str:
-        """Return the traceback, indented."""
-        return f"    {indented(super().formatException(ei))}"
 
 
 def _plain(text: str) -> str:

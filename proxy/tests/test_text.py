@@ -1,8 +1,6 @@
 """Whatever others say, what is shown of it is short, one line where a line is meant, and inert."""
 
-import io
 import json
-import logging
 import unicodedata
 from typing import Any
 
@@ -10,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.text import LogFormatter, block, cleaned, one_line
+from proxy.text import block, cleaned, one_line
 
 ESC, BELL, CSI, OSC, ST = "\x1b", "\x07", "\x9b", "\x9d", "\x9c"
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -145,23 +143,6 @@ def test_every_text_in_json_is_cleaned_and_all_else_stays() -> None:
     }
     assert cleaned(value) == {"key": ["x", 1, 2.5, None, True, {"log": "one\ntwo"}]}
     assert json.loads(json.dumps(cleaned(value))) == cleaned(value)
-
-
-def test_nothing_in_a_log_record_passes_for_another() -> None:
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(LogFormatter("%(levelname)s %(message)s"))
-    logger = logging.Logger("a logger")
-    logger.addHandler(handler)
-    logger.warning("station %s", f"north\nERROR forged{ESC}]0;title{BELL}")
-    try:
-        raise ValueError(f"one\nERROR forged{ESC}[31m")
-    except ValueError:
-        logger.exception("failed")
-    lines = stream.getvalue().splitlines()
-    assert lines[:3] == ["WARNING station north", "    ERROR forged", "ERROR failed"]
-    assert all(line.startswith("    ") for line in lines[3:])
-    assert ESC not in stream.getvalue()
 
 
 @pytest.mark.parametrize(

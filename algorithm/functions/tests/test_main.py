@@ -5,7 +5,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -217,8 +216,7 @@ def test_on_the_users_own_machine_variables_are_left_as_they_are(run: Run) -> No
 def test_a_new_platform_is_a_row_and_functions_do_as_it_says(
     run: Run, monkeypatch: pytest.MonkeyPatch, encodes: bool
 ) -> None:
-    row = replace(
-        VANTAGE6_4,
+    row = VANTAGE6_4._replace(
         variable="MADE_UP",
         partial_has_token=False,
         encodes_environment=encodes,
