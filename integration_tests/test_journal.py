@@ -47,10 +47,10 @@ def attached(
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[Process]:
     """A station of a SuperLink, with a journal."""
-    options = (
-        *("attach", "--superlink", federation.address, *stations),
-        *("--flower-env", str(federation.flower.folder), "--journal", str(folder / "journal")),
-    )
+    options = ["attach", "--superlink", federation.address, *stations]
+    options += ["--journal", str(folder / "journal")]
+    if "--lane" not in stations:  # stations at the other end of a lane have a Flower of their own
+        options += ["--flower-env", str(federation.flower.folder)]
     log = folder / "attach.log"
     if kill:
         command = [sys.executable, "-m", "integration_tests.killed_at", *kill, *options]
