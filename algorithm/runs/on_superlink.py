@@ -11,6 +11,7 @@ from typing import Any
 
 from algorithm.flower.app import copy_app
 from algorithm.flower.environment import Flower, SuperLink
+from algorithm.flower.programs import SERVERAPP, SuperExec
 from algorithm.monitoring.outcome import Outcome
 from algorithm.runs.attach import Attached
 from algorithm.runs.recording import NO_RECORDING, Recording
@@ -48,6 +49,7 @@ class SuperLinkRun(Run):
     journal: Journal | None = None
     _copy: Path = field(init=False)
     _superlink: SuperLink = field(init=False)
+    _superexec: SuperExec = field(init=False)
 
     @property
     def _home(self) -> Path:
@@ -63,6 +65,7 @@ class SuperLinkRun(Run):
         superlink = self.flower.start_superlink(self._home, self.folder / "superlink.log")
         self.closing.callback(superlink.process.stop)
         self._superlink = superlink
+        self._superexec = SuperExec(superlink.process.pid, SERVERAPP)
         self.flower.name_superlink(_CONNECTION, superlink.control, self._home, self._copy)
         _await_superlink(superlink)
         try:
@@ -110,6 +113,11 @@ class SuperLinkRun(Run):
     def _check_superlink(self) -> None:
         if not self._superlink.process.running:
             raise _superlink_ended(self._superlink.process)
+        if self._superexec.is_missed():
+            raise FlowerError(
+                "The SuperLink's SuperExec ended: nothing starts the ServerApp.",
+                "Run the app again.",
+            )
         if self.journal is not None:
             self.journal.check()
 

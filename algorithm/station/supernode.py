@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 from algorithm.flower.environment import NODE_CONFIG, Flower
+from algorithm.flower.programs import CLIENTAPP, SuperExec
 from algorithm.station.given_up import end_given_up
 from algorithm.station.runtime import NoReply
 from proxy.client import ClientProxy, Delivery, Stage
@@ -57,6 +58,7 @@ class SuperNode:
         self._process = flower.start_supernode(
             self._server.address, node_config, self._home, log_file
         )
+        self._superexec = SuperExec(self._process.pid, CLIENTAPP)
         log.info("started a SuperNode of flwr %s as node %d", flower.release, node_id)
 
     @property
@@ -103,6 +105,11 @@ class SuperNode:
                 ErrorCode.NODE_UNAVAILABLE,
                 f"The SuperNode ended with exit code {self._process.exit_code} while it had the"
                 f" message. The station's {self._process.log.name} says why.",
+            )
+        if self._superexec.is_missed():
+            raise NoReply(
+                ErrorCode.NODE_UNAVAILABLE,
+                "The SuperNode's SuperExec ended: nothing starts a ClientApp for the message.",
             )
 
 
