@@ -12,10 +12,12 @@ from integration_tests.harness import (
     APPS,
     Federation,
     ancestor,
+    descendants,
     finish,
     run_config,
     start,
     wait_until,
+    with_command_line,
 )
 from proxy.fleet.messages import ErrorCode
 from proxy.system.process import Process
@@ -67,13 +69,17 @@ class Disturbed(NamedTuple):
 def disturbed(
     warm: Federation, per_round: Federation, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Disturbed]:
-    """Three such runs at once: a SuperNode and a ClientApp are killed, another one is late."""
+    """Four such runs at once: a SuperNode, a SuperExec and a ClientApp are killed, one is late."""
     runs = {
         name: Disturbed(tmp_path_factory.mktemp(name))
-        for name in ("supernode", "clientapp", "deadline")
+        for name in ("supernode", "superexec", "clientapp", "deadline")
     }
     submissions: list[Process] = [
         warm.submit("faults", **runs["supernode"].config),
+        start(
+            *("run", str(APPS / "faults"), "--run-config", run_config(**runs["superexec"].config)),
+            log=runs["superexec"].folder / "run.log",
+        ),
         per_round.submit("faults", **runs["clientapp"].config),
         start(
             *("run", str(APPS / "faults"), "--deadline", "70"),
@@ -84,6 +90,9 @@ def disturbed(
     supernode = ancestor(runs["supernode"].hanging_clientapp(), "flower-supernode")
     os.kill(supernode, signal.SIGKILL)
     os.kill(runs["clientapp"].hanging_clientapp(), signal.SIGKILL)
+    clientapp = runs["superexec"].hanging_clientapp()
+    os.kill(ancestor(clientapp, "flower-superexec"), signal.SIGKILL)
+    os.kill(clientapp, signal.SIGKILL)
     for submission in submissions:
         finish(submission)
         assert submission.exit_code == 0, submission.log_tail(40)
@@ -92,6 +101,11 @@ def disturbed(
 
 def test_a_killed_supernode_costs_one_reply(disturbed: dict[str, Disturbed]) -> None:
     disturbed["supernode"].check(ErrorCode.NODE_UNAVAILABLE)
+
+
+def test_a_killed_superexec_costs_one_reply(disturbed: dict[str, Disturbed]) -> None:
+    disturbed["superexec"].check(ErrorCode.NODE_UNAVAILABLE)
+    assert "SuperExec ended" in disturbed["superexec"].replies(2)[0]["reason"]
 
 
 def test_a_killed_clientapp_costs_one_reply(disturbed: dict[str, Disturbed]) -> None:
@@ -104,3 +118,18 @@ def test_a_clientapp_past_the_deadline_costs_one_reply(disturbed: dict[str, Dist
     late.check(ErrorCode.REPLY_MESSAGE_UNAVAILABLE)
     assert "within the deadline of 70.0 s" in late.replies(2)[0]["reason"]
     assert "within the deadline of 70.0 s" in (late.folder / "run.log").read_text()
+
+
+def test_a_run_whose_serverapp_nothing_starts_any_more_ends(tmp_path: Path) -> None:
+    run = start("run", str(APPS / "faults"), "--output", str(tmp_path), log=tmp_path / "run.log")
+    superexecs: list[int] = []
+
+    def started() -> bool:
+        superexecs.extend(with_command_line(descendants(run.pid), "flower-superexec"))
+        return bool(superexecs)
+
+    wait_until(started, "the SuperLink's SuperExec is started")
+    os.kill(superexecs[0], signal.SIGKILL)
+    finish(run)
+    assert run.exit_code == 1
+    assert "The SuperLink's SuperExec ended" in run.log_tail()

@@ -17,9 +17,9 @@ _OF_A_STATION = frozenset(
 )
 # Nothing here takes so long: something was waited for that did not come.
 _LATE = re.compile(r"deadline|in time")
-# Only the deadline ends a message then: a SuperNode goes on without what starts its ClientApps, and
-# vantage6 shows as active what a node that was killed knows nothing of.
-_MAKE_LATE = frozenset({"SuperNode's SuperExec", "station's node"})
+# Only the deadline ends a message then: vantage6 shows as active what a node that was killed knows
+# nothing of.
+_MAKE_LATE = frozenset({"station's node"})
 
 
 class Broken(Exception):
