@@ -180,8 +180,11 @@ class OnSuperLink(Course):
     seconds = 15.0
     central_may_cost = 2  # what a ClientApp had is not trained again
     ends_with = frozenset({"central"})
-    lost_with = frozenset({"ServerApp", "SuperLink", "SuperLink's SuperExec"})
-    not_ours = frozenset({"flwr run", "keeper of flwr run", "keeper of SuperLink"})
+    lost_with = frozenset({"ServerApp", "SuperLink"})
+    # A SuperLink without its SuperExec never starts a ServerApp, and its operator would not know.
+    not_ours = frozenset(
+        {"flwr run", "keeper of flwr run", "keeper of SuperLink", "SuperLink's SuperExec"}
+    )
 
     def __init__(self, folder: Path, flower: Flower) -> None:
         super().__init__(folder)
