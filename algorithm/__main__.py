@@ -50,7 +50,7 @@ def main() -> int:
             if method != _WITHOUT_DATA:
                 container.check_databases()
             if method not in _WITHOUT_LOG:
-                importlib.import_module("proxy.logs").log_to_stdout()
+                importlib.import_module("proxy.system.logs").log_to_stdout()
             importlib.import_module(f"algorithm.functions.{method}").main(container, task)
     except (BridgeError, OSError) as error:
         code = getattr(error, "code", "system")
@@ -58,7 +58,7 @@ def main() -> int:
     except Exception as error:
         code = "internal"
         # Its text may tell of the data: that stays in the log.
-        importlib.import_module("proxy.logs").log_internal_error()
+        importlib.import_module("proxy.system.logs").log_internal_error()
         text = f"An internal error ended the function: {type(error).__name__}; its log says more."
     else:
         return 0

@@ -3,7 +3,7 @@
 import io
 import logging
 
-from proxy.logs import LogFormatter
+from proxy.system.logs import LogFormatter
 
 ESC, BELL = "\x1b", "\x07"
 
