@@ -14,6 +14,7 @@ import requests
 from algorithm.flower.manifest import Manifest
 from algorithm.image.store_entry import store_entry
 from integration_tests.harness import finish, free_port, start, wait_until
+from integration_tests.vantage6 import containers
 from integration_tests.vantage6.apps import ImageOf
 from integration_tests.vantage6.command import flower_v6, login
 from integration_tests.vantage6.faults import FaultsRun
@@ -155,6 +156,9 @@ def test_a_task_is_followed_while_the_server_is_away_and_until_it_is_killed(
     finally:
         researcher.kill(task)
         finish(watching)
+        # A node that was not connected again did not hear of it.
+        for left in plain.nodes[0].containers():
+            containers.docker("rm", "--force", left.name)
     assert watching.exit_code == 1
     assert f"Task {task} ended: killed by user" in watching.log_tail()
     assert watching.log.read_text().count("holding") == 1
