@@ -64,21 +64,22 @@ class SuperExec:
         self._starts = starts
         self._clock = clock
         self._look_at = 0.0
-        self._was_there = self._missing = self._missed = False
+        self._was_there = False
+        self._looks_in_vain = 0
 
     def is_missed(self) -> bool:
         """Whether it has ended and no app runs, both at the last look and the one before."""
         if self._clock.monotonic() >= self._look_at:
             self._look_at = self._clock.monotonic() + _LOOK_SECONDS
             self._look()
-        return self._missed
+        return self._looks_in_vain > 1
 
     def _look(self) -> None:
         below = programs_below(self._above)
         self._was_there |= any(each.name == SUPEREXEC for each in below)
         running = {each.name for each in below if each.running}
-        missing = self._was_there and not {SUPEREXEC, self._starts} & running
-        self._missed, self._missing = missing and self._missing, missing
+        in_vain = self._was_there and not {SUPEREXEC, self._starts} & running
+        self._looks_in_vain = self._looks_in_vain + 1 if in_vain else 0
 
 
 def _is_below(program: Program, ancestor: int, there: Mapping[int, Program]) -> bool:
@@ -100,12 +101,12 @@ def _processes() -> Iterator[Program]:
             int(folder.name),
             int(fields[_PARENT]),
             int(fields[_STARTED]),
-            _flowers(arguments, name.rpartition(b"(")[2].decode(errors="replace")),
+            _name_of(arguments, name.rpartition(b"(")[2].decode(errors="replace")),
             fields[_STATE] != b"Z",
         )
 
 
-def _flowers(arguments: list[str], short: str) -> str:
+def _name_of(arguments: list[str], short: str) -> str:
     """Return which of Flower's programs it is; one that has ended has a short name only."""
     # A script is its interpreter's first argument.
     names = [Path(each).name for each in arguments[:2]]

@@ -49,9 +49,7 @@ def test_a_superexec_that_was_killed_is_missed_from_the_second_look_on(scene: Sc
     assert scene.looks(3) == [False, True, True]
 
 
-def test_one_that_was_killed_before_the_first_look_is_missed_too(
-    scene: Scene, tmp_path: Path
-) -> None:
+def test_one_that_was_killed_before_the_first_look_is_missed_too(scene: Scene) -> None:
     # As Flower starts it: its name is that of the script, and stays when it has ended.
     kill(scene, scene.supernode.start(SUPEREXEC, by_name=True))
     assert scene.looks() == [False, True]
