@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from proxy.bundle import ANNOUNCEMENT_BYTES, Bundle
@@ -35,6 +34,7 @@ from proxy.central.events import (
     Trace,
 )
 from proxy.central.memory import NOTHING, Kept
+from proxy.central.outline import Outline
 from proxy.central.push import Push
 from proxy.central.replay import Differs
 from proxy.central.stations import Station, Terms
@@ -174,28 +174,33 @@ class Delivery:
         if past.instruction is None or past.message_id in ("", self._instruction.message_id):
             return None
         try:
-            with Bundle(past.instruction) as sent:
-                if sent.header.message_id != past.message_id:
-                    return None
-            answer = self._ask_for(opened, past.message_id, past.instruction)
+            earlier = opened.enter_context(Bundle(past.instruction))
+        except BundleError:  # a power cut came before it was sent
+            return None
+        if earlier.header.message_id != past.message_id:
+            return None
+        with self._measured("drain"):
+            self._drain.fetch_earlier(Outline.read(earlier))
+        try:
+            answer = self._ask_for(opened, past.message_id)
             if answer.header.WhichOneof("content") == "reply":
                 return self._reply_to(past.message_id, answer)
         except (BundleError, FleetError) as error:
             log.info("station %s: no reply from before: %s", self._station.name, error.message)
         return None  # the station begins with the new message
 
-    def _ask_for(self, opened: ExitStack, message_id: str, path: Path) -> Bundle:
+    def _ask_for(self, opened: ExitStack, message_id: str) -> Bundle:
         """Return a station's answer to the message that it got before.
 
         Only the station knows whether it has one: trouble on the way does not mean that it has not.
         """
         try:
-            return self._carry(opened, message_id, path)
+            return self._carry(opened, message_id)
         except Cancelled:
             raise
         except (CarrierError, BundleError) as error:
             log.info("station %s is asked again: %s", self._station.name, error.message)
-        return self._carry(opened, message_id, path)
+        return self._carry(opened, message_id)
 
     def _kept(self, kept: Kept, opened: ExitStack) -> Answered:
         if kept.bundle is not None:
@@ -251,11 +256,10 @@ class Delivery:
 
     def _send(self, opened: ExitStack) -> Bundle:
         """Bring the message to the station; returns its answer."""
-        path = self._drain.path
-        self._advance(Sent(**self._event(), bytes=path.stat().st_size))
-        return self._carry(opened, self._instruction.message_id, path)
+        self._advance(Sent(**self._event(), bytes=self._drain.path.stat().st_size))
+        return self._carry(opened, self._instruction.message_id)
 
-    def _carry(self, opened: ExitStack, message_id: str, path: Path) -> Bundle:
+    def _carry(self, opened: ExitStack, message_id: str) -> Bundle:
         """Exchange bundles with the station; returns its answer."""
         instruction, reply = self._instruction, self._station.folder / "reply.bundle"
         reply.unlink(missing_ok=True)  # what a power cut left may be a name of a journal's reply
@@ -265,7 +269,7 @@ class Delivery:
             exchange = Exchange(
                 message_id,
                 title_of(about.message_type, about.group_id, self._step),
-                path,
+                self._drain.path,
                 reply,
                 min(self._station_seconds + self._grace, self._expiry.left - self._grace),
                 self._stop,
@@ -460,12 +464,8 @@ class Delivery:
         try:
             yield
         finally:
-            # What is said again may be followed by the message whose bundle this is.
-            if self._past.answer is None or self._was_announced:
-                kept = self._drain.path if self._memory.may_ask(self._station.name) else None
-                for path in self._station.folder.iterdir():
-                    if path != kept:
-                        path.unlink(missing_ok=True)
+            for path in self._station.folder.iterdir():
+                path.unlink(missing_ok=True)
 
 
 def _head(answer: Bundle, read: Read, object_id: str) -> tuple[bytes, int]:

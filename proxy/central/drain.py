@@ -6,9 +6,10 @@ from pathlib import Path
 
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
-from proxy.blocks import sha256_of
+from proxy.blocks import Data, sha256_of
 from proxy.bundle import Bundle, BundleWriter
 from proxy.central.fabs import Fab
+from proxy.central.outline import Outline
 from proxy.central.stations import Station, Terms
 from proxy.clock import Deadline
 from proxy.errors import BundleError, Cancelled, FleetError
@@ -23,7 +24,8 @@ class Drain:
 
     Its methods raise `RunNotRunning` and `UnknownNode` if the SuperLink wants no reply any more,
     `Cancelled` if the bridge is stopped, `FleetError` if the SuperLink does not hand over all of
-    the message in time, and `BundleError` if the bundle cannot be written.
+    the message in time, and `BundleError`, `CarrierError` or `OSError` if the bundle cannot be
+    written.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class Drain:
         self.fab_hash = ""
         # Of a message that came whole the SuperLink keeps nothing.
         self.confirmed = not instruction.object_ids
-        self._link = station.superlink
+        self._name, self._link = station.name, station.superlink
         self._terms = terms
         self._instruction = instruction
         self._seconds = seconds
@@ -91,7 +93,14 @@ class Drain:
         """
         instruction, metadata = self._instruction, self._instruction.metadata
         pulled = sha256_of(instruction.data)
-        header = bundle_pb2.Header(
+        self._root: Data | None = None
+
+        def keep(object_id: str, content: Data) -> None:
+            writer.add(object_id, content)
+            if object_id == metadata.message_id:
+                self._root = content
+
+        self._header = bundle_pb2.Header(
             message_id=metadata.message_id,
             cache_generation=cache_generation,
             instruction=bundle_pb2.Instruction(
@@ -103,14 +112,26 @@ class Drain:
                 whole=instruction.layout == Layout.INLINE,
             ),
         )
-        self._writer = BundleWriter(self.path, header)
+        self._writer = BundleWriter(self.path, self._header)
         with self._writer as writer:
             writer.add(pulled, instruction.data)
             if before is None or not self._copied(before, writer):
-                self._pull_objects(writer.add)
+                self._pull_objects(keep)
             self._finish(with_app)
-        self._terms.memory.hold(self.path)
         self._ask(self.confirm)
+
+    def fetch_earlier(self, outline: Outline) -> None:
+        """Write the bundle of an earlier message that says the same, with the app."""
+        app = self.fetch_app()
+
+        def keep(object_id: str, content: Data) -> None:
+            if object_id != self._instruction.message_id:
+                writer.add(object_id, content)
+
+        with outline.filled(self._instruction).begin(self.path) as writer:
+            self._pull_objects(keep)
+            writer.add(app.object_id, app.response)
+            writer.close()
 
     def confirm(self) -> None:
         """Let the SuperLink forget the message, and not hand it out again (from flwr 1.43 on)."""
@@ -143,6 +164,10 @@ class Drain:
         if with_app:
             self.app_size = self._writer.add(self._fab.object_id, self._fab.response)
         self._writer.close()
+        self._terms.memory.hold(self._name, self.path, self._outline)
+
+    def _outline(self) -> Outline:
+        return Outline.of(self._header, self._instruction, self._root)
 
     def _copied(self, before: Path, writer: BundleWriter) -> bool:
         """Whether the message's objects are all taken from an earlier central's bundle.

@@ -4,6 +4,7 @@
     lock                    held by the central that writes it
     replies/HASH.bundle     reply bundles that may be needed again, by station and message
     pulled/KEY              the message that a station has under way, from a SuperLink that lives on
+    outlines/KEY            what is needed to ask a station for its last message, of a run
     stations/KEY/           bundles on their way
 
 A record is on the disk before what hangs on it is done: that a message was pulled before anything
@@ -26,7 +27,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from proxy.central.events import (
 )
 from proxy.central.history import Entry, History
 from proxy.central.memory import NOTHING, Kept, Past
+from proxy.central.outline import Outline
 from proxy.central.replay import Differs, Replay
 from proxy.errors import (
     BundleError,
@@ -104,8 +106,9 @@ class Journal:
         # The message of each station that is under way, and what is known of it.
         self._current: dict[str, tuple[Entry, Past]] = {}
         try:
-            for each in (folder, self._replies, folder / "pulled", folder / "stations"):
-                durable.make_folder(each)
+            durable.make_folder(folder)
+            for name in ("replies", "pulled", "outlines", "stations"):
+                durable.make_folder(folder / name)
             lock = try_lock(folder / "lock")
             if lock is None:
                 raise UsageError(
@@ -183,6 +186,7 @@ class Journal:
         self._note({"event": "run", "about": about, "fixed": fixed})
         self._replay = Replay([])
         self._remove_unneeded()
+        self._remove_outlines()
         return fixed
 
     def _check_replies(self, entries: Sequence[Entry]) -> None:
@@ -204,6 +208,7 @@ class Journal:
         """Note that the run has ended; nothing of it is needed any more."""
         self._note({"event": "ended", "status": status})
         self._remove_unneeded()
+        self._remove_outlines()
 
     def refuse(self, reason: str) -> None:
         """Note why the run cannot go on: the next `begin` begins anew."""
@@ -238,6 +243,9 @@ class Journal:
     def _pulled_of(self, station: str) -> Path:
         return self.folder / "pulled" / _key(station)
 
+    def _outline_of(self, station: str) -> Path:
+        return self.folder / "outlines" / _key(station)
+
     def unfinished(self, station: str) -> Instruction | None:
         """Return the message that a SuperLink has yet to get the reply to; see `Memory`."""
         entry = self.history.under_way(station)
@@ -267,17 +275,20 @@ class Journal:
         current = self._current.get(station)  # none if it could not be noted
         return NOTHING if current is None else current[1]
 
-    def hold(self, bundle: Path) -> None:
-        """See to it that an instruction bundle survives; see `Memory`."""
+    def hold(self, station: str, bundle: Path, outline: Callable[[], Outline]) -> None:
+        """See to it that an instruction bundle survives; see `Memory`.
+
+        Of a run, an outline does: its ServerApp says the same again.
+        """
+        if self.is_run:
+            bundle = self._outline_of(station)
+            try:
+                with outline().begin(bundle) as writer:
+                    writer.close()
+            except BundleError as error:
+                raise CarrierError(f"{error.message} The message was not sent.") from error
         durable.sync(bundle)
         durable.sync(bundle.parent)
-
-    def may_ask(self, station: str) -> bool:
-        """Whether a successor may ask the station for the last message; see `Memory`."""
-        if not self.is_run or station not in self._current:
-            return False
-        entry, _ = self._current[station]
-        return not entry.is_answered or entry.called_off
 
     def started(self, station: str, instruction: Instruction, task: str) -> None:  # noqa: ARG002
         """Note what the carrier calls the exchange that has begun; see `Memory`."""
@@ -346,7 +357,10 @@ class Journal:
         if entry.is_answered and not (self.is_run and entry.called_off):
             bundle = self._replies / entry.reply if entry.reply else None
             answer = Kept(bundle, base64.b64decode(entry.data), entry.error_objects())
-        instruction = self.folder_of(entry.station) / "instruction.bundle"
+        if self.is_run:
+            instruction = self._outline_of(entry.station)
+        else:
+            instruction = self.folder_of(entry.station) / "instruction.bundle"
         return Past(
             entry.message, answer, instruction if instruction.exists() else None, entry.task
         )
@@ -451,6 +465,11 @@ class Journal:
             for path in self._replies.iterdir():
                 if path.name not in needed:
                     path.unlink(missing_ok=True)
+
+    def _remove_outlines(self) -> None:
+        """Forget messages: no station is asked for one any more."""
+        for path in (self.folder / "outlines").iterdir():
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let another central use it."""

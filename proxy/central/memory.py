@@ -1,10 +1,11 @@
 """What a delivery asks of whoever remembers earlier ones: by default nobody does."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from proxy.central.outline import Outline
 from proxy.fleet.messages import Instruction
 
 
@@ -39,7 +40,7 @@ class Past:
     answer : Kept | None
         Its answer, if that was fixed.
     instruction : Path | None
-        The instruction bundle in which it was, or was to be, sent.
+        The instruction bundle in which it was, or was to be, sent; of a run its outline.
     task : str
         What the carrier called the exchange; empty if it did not say.
     """
@@ -68,12 +69,23 @@ class Memory(Protocol):
         """Return what is known of a message that was just pulled."""
         ...
 
-    def hold(self, bundle: Path) -> None:
-        """See to it that an instruction bundle survives, before the SuperLink may forget it."""
-        ...
+    def hold(self, station: str, bundle: Path, outline: Callable[[], Outline]) -> None:
+        """See to it that an instruction bundle survives, before the SuperLink may forget it.
 
-    def may_ask(self, station: str) -> bool:
-        """Whether a successor may ask the station for the last message: it needs its bundle."""
+        Parameters
+        ----------
+        station : str
+            Where it goes.
+        bundle : Path
+            The bundle.
+        outline : Callable[[], Outline]
+            Makes its outline.
+
+        Raises
+        ------
+        CarrierError, OSError
+            If it cannot be written.
+        """
         ...
 
     def started(self, station: str, instruction: Instruction, task: str) -> None:
@@ -95,12 +107,8 @@ class Forgetful:
         """Return nothing."""
         return NOTHING
 
-    def hold(self, bundle: Path) -> None:
+    def hold(self, station: str, bundle: Path, outline: Callable[[], Outline]) -> None:
         """Do nothing: without its central the bundle is of no use."""
-
-    def may_ask(self, station: str) -> bool:  # noqa: ARG002
-        """Return False."""
-        return False
 
     def started(self, station: str, instruction: Instruction, task: str) -> None:
         """Do nothing."""

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable
 
 from protos import fleet_pb2 as fleet
-from proxy.blocks import Data, Joined, Part, blocks_of, size_of
+from proxy.blocks import Data, Joined, Part, blocks_of, in_memory, size_of
 from proxy.errors import FleetError
 from proxy.fleet.inline import (
     CONTENT,
@@ -102,19 +102,44 @@ def readdressed(
     return Reply.decode(request.SerializeToString()), read_new
 
 
+def with_content_of(instruction: Instruction, announcement: Data) -> Data:
+    """Give an answer to PullMessages, which has lost its content, that of another message.
+
+    Parameters
+    ----------
+    instruction : Instruction
+        The other message; it came whole.
+    announcement : Data
+        The answer, as `proxy.fleet.inline.without_content` left it.
+
+    Raises
+    ------
+    FleetError
+        If one of them cannot be read.
+    """
+    response = parse(fleet.PullMessagesResponse, in_memory(announcement))
+    return _with_content(response, _content(instruction.data))
+
+
 def _readdressed_whole(reply: Reply, instruction: Instruction, now: float) -> Reply:
     request = parse(fleet.PushMessagesRequest, without_content(reply.data))
     request.node.node_id = instruction.metadata.dst_node_id
     message = request.messages_list[0]
     _address(message.metadata, instruction, now)
-    head = message.SerializeToString()
-    content = _content(reply.data)
-    field = Joined(start_of_field(CONTENT, size_of(content)), content)
-    del request.messages_list[:]
-    whole = Joined(head, field) if reply.error is None else head
-    return Reply.decode(
-        Joined(request.SerializeToString(), start_of_field(MESSAGES_LIST, size_of(whole)), whole)
-    )
+    return Reply.decode(_with_content(request, _content(reply.data)))
+
+
+def _with_content(
+    call: fleet.PullMessagesResponse | fleet.PushMessagesRequest, content: Data
+) -> Data:
+    """Return an encoded pull or push; its only message has this content, unless it has an error."""
+    message = call.messages_list[0]
+    whole: Data = message.SerializeToString()
+    if not message.HasField("error"):
+        whole = Joined(whole, start_of_field(CONTENT, size_of(content)), content)
+    del call.messages_list[:]
+    head = call.SerializeToString()
+    return Joined(head, start_of_field(MESSAGES_LIST, size_of(whole)), whole)
 
 
 def _address(metadata: fleet.Metadata, instruction: Instruction, now: float) -> None:

@@ -9,8 +9,9 @@ import pytest
 from protos import bundle_pb2
 from protos import fleet_pb2 as fleet
 from protos.records_pb2 import MetricRecord
-from proxy.bundle import BundleWriter
+from proxy.bundle import Bundle, BundleWriter
 from proxy.central.events import NEXT, Answered, Event, Stage
+from proxy.central.memory import Forgetful
 from proxy.central.tests.deliveries import (
     MODEL,
     TRAINED,
@@ -375,6 +376,22 @@ def test_a_station_that_lost_the_app_gets_the_message_again_in_full(
     lacking, full = carrier.instructions[1:]
     assert lacking[0] == full[0]
     assert lacking[1] < full[1]
+
+
+def test_a_bundle_is_held_as_it_is_sent_also_when_the_app_was_added(
+    pair: ProxyPair, carrier: WatchedCarrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[set[str]] = []
+
+    def hold(_: Forgetful, __: str, path: Path, ___: object) -> None:
+        with Bundle(path) as bundle:
+            held.append(set(bundle.object_ids))
+
+    monkeypatch.setattr(Forgetful, "hold", hold)
+    pair.send(MODEL)
+    carrier.lose_cache("station-1")
+    pair.send(MODEL)
+    assert held == [objects for _, objects in carrier.instructions]
 
 
 def test_the_resent_app_counts_in_the_record(pair: ProxyPair, carrier: WatchedCarrier) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from protos import fleet_pb2 as fleet
+from protos.bundle_pb2 import Header
 from proxy.bundle import Bundle
 from proxy.carriers import Exchange
 from proxy.central.central_proxy import CentralProxy
@@ -176,6 +177,30 @@ def test_a_message_of_which_the_station_has_no_reply_is_trained_as_the_new_one_t
     assert runs.start(Stage.PUSHED, noted=False).say(said(1)) == []
     assert runs.start().say(said(2)) == said(2)
     assert list(runs.station.trained.values()) == [1, 1]
+
+
+def test_of_a_message_under_way_only_that_is_kept_which_its_serverapp_does_not_send_again(
+    runs: Runs,
+) -> None:
+    large = [record_dict(weights=os.urandom(1 << 20))]
+    runs.start(Stage.SENT).say(large)
+    [kept] = (runs.folder / "outlines").iterdir()
+    assert kept.stat().st_size < 1 << 12
+    assert runs.start().say(large) == large
+
+
+@pytest.mark.parametrize("content", [record_dict(a=b"1", b=b"2"), record_dict()])
+def test_a_station_is_asked_with_the_bundle_that_it_got(runs: Runs, content: Objects) -> None:
+    bundles: list[tuple[Header, dict[str, bytes]]] = []
+
+    def sent(exchange: Exchange) -> None:
+        with Bundle(exchange.instruction) as bundle:
+            bundles.append((bundle.header, {each: bundle.read(each) for each in bundle.object_ids}))
+
+    runs.station.way_back = sent
+    runs.start(Stage.ANSWERED, noted=False).say([content])
+    assert runs.start().say([content]) == [content]
+    assert bundles[0] == bundles[1]
 
 
 def kill(start: Start, runs: Runs) -> None:
