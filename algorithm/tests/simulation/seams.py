@@ -12,6 +12,7 @@ import os
 import queue
 import random
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -89,21 +90,24 @@ def _paths(disk: Disk, scheduler: Scheduler) -> Iterator[tuple[Any, str, Callabl
 
         return os, name, call
 
-    yield of_path("stat", lambda path, *_: disk.stat(path))
-    yield of_path("lstat", lambda path, *_: disk.stat(path))
-    yield of_path("mkdir", lambda path, *_: disk.mkdir(path))
-    yield of_path("listdir", disk.listdir)
-    yield of_path("scandir", disk.scandir)
-    yield of_path("unlink", disk.unlink)
-    yield of_path("remove", disk.unlink)
-    yield of_path("rmdir", disk.rmdir)
-    yield of_path("utime", lambda path, *_: disk.touch(path))
-    yield of_path("chmod", lambda *_: None)
-    yield of_path("truncate", disk.truncate)
-    yield of_path("replace", lambda path, other: disk.replace(path, os.fspath(other)))
-    yield of_path("rename", lambda path, other: disk.replace(path, os.fspath(other)))
-    yield of_path("link", lambda path, other: disk.link(path, os.fspath(other)))
-    yield of_path("open", lambda path, flags, *_: disk.open_descriptor(path, flags))
+    by_path: tuple[tuple[str, Callable[..., Any]], ...] = (
+        ("stat", lambda path, *_: disk.stat(path)),
+        ("lstat", lambda path, *_: disk.stat(path)),
+        ("mkdir", lambda path, *_: disk.mkdir(path)),
+        ("listdir", disk.listdir),
+        ("scandir", disk.scandir),
+        ("unlink", disk.unlink),
+        ("remove", disk.unlink),
+        ("rmdir", disk.rmdir),
+        ("utime", lambda path, *_: disk.touch(path)),
+        ("chmod", lambda *_: None),
+        ("truncate", disk.truncate),
+        ("replace", lambda path, other: disk.replace(path, os.fspath(other))),
+        ("rename", lambda path, other: disk.replace(path, os.fspath(other))),
+        ("link", lambda path, other: disk.link(path, os.fspath(other))),
+        ("open", lambda path, flags, *_: disk.open_descriptor(path, flags)),
+    )
+    yield from (of_path(name, simulated) for name, simulated in by_path)
 
     def of_descriptor(name: str, simulated: Callable[..., Any]) -> Any:
         real = getattr(os, name)
@@ -154,6 +158,8 @@ def _paths(disk: Disk, scheduler: Scheduler) -> Iterator[tuple[Any, str, Callabl
     yield io, "open", open_file
     yield builtins, "open", open_file
     yield shutil, "rmtree", remove_tree
+    if hasattr(tempfile, "_rmtree"):  # Debian's tempfile has a name of its own for it
+        yield tempfile, "_rmtree", remove_tree
 
 
 class _Flock:
