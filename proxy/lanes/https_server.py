@@ -18,7 +18,7 @@ import threading
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -205,7 +205,9 @@ class Server:
         await asyncio.gather(*connections, return_exceptions=True)
         for transport in transports:
             if transport is not None:
-                transport.abort()  # else TLS waits for the other end's goodbye
+                # Of one that is closed Debian's Python 3.11.2 raises it (`asyncio/sslproto.py`).
+                with suppress(AttributeError):
+                    transport.abort()  # else TLS waits for the other end's goodbye
         await asyncio.sleep(0)
 
     def _end(self) -> None:
