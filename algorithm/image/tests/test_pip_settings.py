@@ -30,6 +30,8 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     # Other files, of the machine, are read nevertheless; variables come before them.
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    # A machine may name a folder of wheels in them: hundreds of megabytes for each test to copy.
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
 
 
 def test_a_mirror_is_used_in_the_build_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
