@@ -210,6 +210,10 @@ class OnSuperLink(Course):
         self._closing.callback(self._submission.stop)
         self.start_central()
 
+    def has_to_be_started_again(self) -> bool:
+        """Whether the central has ended before the run has, and there is a SuperLink for it."""
+        return super().has_to_be_started_again() and "No SuperLink answers" not in self.log()
+
     @property
     def over(self) -> bool:
         """Whether Flower says that the run has ended."""
