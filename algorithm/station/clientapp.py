@@ -28,6 +28,8 @@ from proxy.system import GRACE_SECONDS, durable
 
 log = logging.getLogger(__name__)
 
+# What only a ServerApp uses of Flower; to import it takes half a second.
+_SERVERAPP_ROLES = frozenset({"RemoteGrid", "run_serverapp"})
 _SCRIPT = SCRIPTS / "run_clientapp.py"
 _LIFE = re.compile("[0-9a-f]{32}")
 
@@ -74,7 +76,11 @@ class ClientApp:
         self._warm = warm
         # The script's first frame; with its last two entries ClientApps start sooner.
         self._start: dict[str, Any] = {
-            "names": names_of(flower.release),
+            "names": {
+                role: name
+                for role, name in names_of(flower.release).items()
+                if role not in _SERVERAPP_ROLES
+            },
             "node_id": node_id,
             "node_config": node_config,
             "max_message_bytes": MAX_WHOLE_BYTES,
