@@ -128,7 +128,7 @@ class Drain:
             if object_id != self._instruction.message_id:
                 writer.add(object_id, content)
 
-        with outline.filled(self._instruction).begin(self.path) as writer:
+        with outline.filled(self._instruction).begun(self.path) as writer:
             self._pull_objects(keep)
             writer.add(app.object_id, app.response)
             writer.close()

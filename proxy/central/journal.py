@@ -283,7 +283,7 @@ class Journal:
         if self.is_run:
             bundle = self._outline_of(station)
             try:
-                with outline().begin(bundle) as writer:
+                with outline().begun(bundle) as writer:
                     writer.close()
             except BundleError as error:
                 raise CarrierError(f"{error.message} The message was not sent.") from error

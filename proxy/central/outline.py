@@ -4,6 +4,8 @@ Messages that say the same have all else for themselves: ids, times, addresses. 
 another message of the same content make the first one's instruction bundle again.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,13 +56,14 @@ class Outline:
         announcement = with_content_of(instruction, self.announcement)
         return Outline(self.header, announcement, self.root)
 
-    def begin(self, path: Path) -> BundleWriter:
-        """Begin a bundle with it; raises `BundleError` if that cannot be written."""
+    @contextmanager
+    def begun(self, path: Path) -> Iterator[BundleWriter]:
+        """Begin a bundle with it, for others to complete; raises `BundleError` as they do."""
         header = Header()
         header.CopyFrom(self.header)
         header.instruction.pull_messages_object_id = announced = sha256_of(self.announcement)
-        writer = BundleWriter(path, header)
-        writer.add(announced, self.announcement)
-        if self.root is not None:
-            writer.add(header.message_id, self.root)
-        return writer
+        with BundleWriter(path, header) as writer:
+            writer.add(announced, self.announcement)
+            if self.root is not None:
+                writer.add(header.message_id, self.root)
+            yield writer
