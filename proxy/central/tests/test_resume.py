@@ -16,7 +16,7 @@ from proxy.bundle import Bundle
 from proxy.carriers import Exchange
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Event, Stage
-from proxy.central.journal import Journal
+from proxy.central.journal import Journal, _key
 from proxy.central.replay import Differs
 from proxy.central.tests.bridges import QuickClock, Watch
 from proxy.central.tests.journals import Killed, Station, expect_kills
@@ -187,6 +187,18 @@ def test_of_a_message_under_way_only_that_is_kept_which_its_serverapp_does_not_s
     [kept] = (runs.folder / "outlines").iterdir()
     assert kept.stat().st_size < 1 << 12
     assert runs.start().say(large) == large
+
+
+def test_a_message_that_cannot_be_kept_on_a_full_disk_is_not_sent(runs: Runs) -> None:
+    start = runs.start()
+    outlines = runs.folder / "outlines"
+    (outlines / f"{_key('north')}.part").symlink_to("/dev/full")
+    [error] = start.say(said(1))
+    assert isinstance(error, fleet.Error)
+    assert error.code == ErrorCode.NODE_UNAVAILABLE
+    assert "The message was not sent" in error.reason
+    assert not runs.station.trained
+    assert not any(outlines.iterdir())
 
 
 @pytest.mark.parametrize("content", [record_dict(a=b"1", b=b"2"), record_dict()])
