@@ -366,7 +366,7 @@ class _File(io.BytesIO):
         return super().write(data)
 
     def flush(self) -> None:
-        if self._writes and not self.closed:
+        if self._writes and not self.closed and not self._disk._scheduler.over:
             self.inode.content = self.getvalue()
             self.inode.modified = self._disk._now()
 
@@ -376,7 +376,7 @@ class _File(io.BytesIO):
         return self._number
 
     def close(self) -> None:
-        if self.closed:
+        if self.closed or self._disk._scheduler.over:  # nobody reads it any more
             return
         if self._writes:
             self._disk._scheduler.seam()
