@@ -200,6 +200,16 @@ def test_what_one_clientapp_imported_the_next_one_finds_imported(start: Start) -
     assert said == ["False None", "True None"]
 
 
+@pytest.mark.parametrize("how", ["lazy", "environ", "fork"])
+def test_whatever_a_clientapp_does_to_its_process_its_reply_arrives_and_so_does_the_next(
+    start: Start, how: str
+) -> None:
+    station = start()
+    for _ in range(2):
+        assert text_of(station.ask(f"disturb {how}")) == how
+    assert text_of(station.ask("count")) == "3"
+
+
 def test_where_a_library_keeps_a_thread_no_process_is_forked(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

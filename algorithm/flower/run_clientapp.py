@@ -70,7 +70,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 # A message is read from the pipe in such pieces; a larger one is read at once.
 _READ_BYTES = 1 << 16
 # The folders in which libraries are.
-_LIBRARIES = (sys.prefix, sys.base_prefix)
+_LIBRARIES = (f"{sys.prefix}/lib", f"{sys.base_prefix}/lib")
 
 
 def _load_frames() -> Any:
@@ -220,7 +220,11 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
         encoded = _encoded(flower, reply, start["max_message_bytes"])
     seen = {
         "seconds": time.monotonic() - began,
-        "modules": [name for name in list(sys.modules) if name not in known and _is_library(name)],
+        "modules": [
+            name
+            for name in list(sys.modules)
+            if name not in known and _is_library(name, environ["FLWR_HOME"])
+        ],
         "environ": {name: each for name, each in os.environ.items() if environ.get(name) != each},
         "state_lost": state_lost,
         "again": again,
@@ -250,13 +254,22 @@ def _call(flower: Any, run: Any, message: Any, context: Any, kept: Path) -> Any:
     """Return the ClientApp's reply; its Context is kept, also when it raises an exception."""
     load = flower.get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
     client_app = load(run.fab_id, run.fab_version, run.fab_hash)
+    process = os.getpid()
     try:
         reply = client_app(message=message, context=context)
     except Exception:
+        _end_copy_of(process)
         _keep(kept, _encoded_context(flower, context))
         raise
+    _end_copy_of(process)
     _keep(kept, _encoded_context(flower, context))
     return reply
+
+
+def _end_copy_of(process: int) -> None:
+    """End this process if an app forked it and let it come back: the other one replies."""
+    if os.getpid() != process:
+        os._exit(0)
 
 
 def _encoded_context(flower: Any, context: Any) -> bytes:
@@ -310,10 +323,13 @@ def _holds(path: Path, digest: bytes, encoded: bytes) -> bool:
         return False
 
 
-def _is_library(name: str) -> bool:
-    """Whether an imported module is one that any process of this environment may import."""
-    origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None) or ""
-    return origin.startswith(_LIBRARIES) and not origin.startswith(os.environ["FLWR_HOME"])
+def _is_library(name: str, home: str) -> bool:
+    """Whether an imported module is one that any process may import; `home` has those of apps."""
+    try:  # `getattr` would load a module that is loaded when it is used
+        origin = object.__getattribute__(sys.modules[name], "__spec__").origin
+    except (AttributeError, KeyError):
+        return False
+    return isinstance(origin, str) and origin.startswith(_LIBRARIES) and not origin.startswith(home)
 
 
 def _preload(seen: Mapping[str, Any]) -> None:

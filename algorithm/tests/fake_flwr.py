@@ -3,6 +3,8 @@
 Messages have the form of `proxy.transport.testing`: whole, with one array in them, here a text.
 """
 
+import importlib.abc
+import importlib.util
 import os
 import signal
 import sys
@@ -14,7 +16,7 @@ from copy import copy
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from protos import fleet_pb2 as fleet
@@ -44,6 +46,14 @@ no_object_id_recompute = nullcontext
 
 class LoadClientAppError(Exception):
     """An app cannot be loaded."""
+
+
+class _Missing(importlib.abc.Loader):
+    """Loads a module that cannot be loaded."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Raise ImportError."""
+        raise ImportError(module.__name__)
 
 
 @dataclass
@@ -239,6 +249,22 @@ def get_load_client_app_fn(**_: Any) -> Callable[[str, str, str], Any]:
     return lambda *_: clientapp
 
 
+def disturb(how: str) -> None:
+    """Do to the ClientApp's process what few apps do."""
+    match how:
+        case "lazy":  # as an optional library is imported that is not there
+            spec = importlib.util.spec_from_loader("absent", _Missing())
+            assert spec is not None
+            sys.modules["absent"] = module = importlib.util.module_from_spec(spec)
+            importlib.util.LazyLoader(_Missing()).exec_module(module)
+        case "environ":
+            os.environ.clear()
+            sys.modules.pop("colorsys", None)
+            __import__("colorsys")
+        case "fork":
+            os.fork()
+
+
 def clientapp(message: Message, context: Context) -> Message:
     """Do what the message says."""
     context.count += 1
@@ -259,6 +285,9 @@ def clientapp(message: Message, context: Context) -> Message:
             __import__(module)
             answer = f"{known} {os.environ.get('IMPORTED')}"
             os.environ["IMPORTED"] = module
+        case ["disturb", how]:
+            disturb(how)
+            answer = how
         case ["raise", text]:
             raise ValueError(text)
         case ["exit", code]:
