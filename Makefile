@@ -30,8 +30,8 @@ test: unit integration  ## the tests; those that take long are the targets test-
 
 # They write many small files, which takes a disk a fifth of the time. So they do in memory, if it has
 # room and programs may be started from there.
-unit coverage: export TMPDIR := $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || \
-    df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 > 1000000 {print "/dev/shm"}')
+unit coverage: export TMPDIR := $(or $(TMPDIR),$(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || \
+    df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 > 1000000 {print "/dev/shm"}'))
 
 # Many wait for processes: hence more of us than cores. With CI set they try more inputs.
 unit: .venv-dev/installed  ## the unit tests: a minute on two cores
