@@ -126,7 +126,8 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
             if options.json:
                 screen.result(outcome.text())
             if options.output is not None:
-                write_outcome(outcome, options.output, folder)
+                folders = [folder] if journal is None else [folder, journal.work]
+                write_outcome(outcome, options.output, *folders)
 
         if options.output is not None:
             forget_outcome(options.output)

@@ -137,8 +137,8 @@ def forget_outcome(output: Path) -> None:
         raise AppError(f"{output / 'run.json'} cannot be removed: {error.strerror}.") from error
 
 
-def write_outcome(outcome: Outcome, output: Path, folder: Path) -> None:
-    """Leave `run.json`, and the logs in the run's folder, in the output folder.
+def write_outcome(outcome: Outcome, output: Path, *folders: Path) -> None:
+    """Leave `run.json`, and the logs in a run's folders, in the output folder.
 
     Raises
     ------
@@ -148,9 +148,10 @@ def write_outcome(outcome: Outcome, output: Path, folder: Path) -> None:
     try:
         text = outcome.text(indent=2) + "\n"
         durable.write(output / "run.json", text.encode())
-        for log in folder.rglob("*.log"):
-            parts = [part for part in log.relative_to(folder).parts if part not in _LAYOUT]
-            shutil.copyfile(log, output / "-".join(parts))
+        for folder in folders:
+            for log in folder.rglob("*.log"):
+                parts = [part for part in log.relative_to(folder).parts if part not in _LAYOUT]
+                shutil.copyfile(log, output / "-".join(parts))
     except OSError as error:
         ended = f"The run {outcome.status}. {outcome.cause}".rstrip()
         raise AppError(f"{output} cannot be written: {error.strerror}.", ended) from error
