@@ -44,7 +44,7 @@ from google.protobuf.message import DecodeError
 from protos.bundle_pb2 import Footer, Header
 from proxy import __version__
 from proxy.blocks import BLOCK_BYTES, Data, Reader, sha256_of, size_of
-from proxy.errors import BundleError
+from proxy.errors import BundleError, BundleUnwritten
 
 MAGIC = b"FLWRV6B\n"
 FORMAT_VERSION = 2
@@ -454,8 +454,8 @@ def _limit(what: str, value: int, unit: str, limit: int) -> None:
         raise BundleError(f"{what} has {value:,} {unit}; the limit is {limit:,}.")
 
 
-def _unwritable(path: Path, error: OSError) -> BundleError:
-    return BundleError(
+def _unwritable(path: Path, error: OSError) -> BundleUnwritten:
+    return BundleUnwritten(
         f"Bundle {path} cannot be written: {error.strerror}.",
         "Check whether the disk is full.",
     )

@@ -107,6 +107,10 @@ class BundleError(BridgeError):
     code = "bundle"
 
 
+class BundleUnwritten(BundleError):
+    """A bundle cannot be written, as where the disk is full."""
+
+
 class TapeError(BridgeError):
     """A tape is damaged, foreign, or cannot be written."""
 

@@ -47,15 +47,18 @@ def _told(history: History) -> Iterator[str]:
         yield from _messages(history.entries.values())
     for number, run in enumerate(history.runs, start=1):
         began = datetime.fromtimestamp(run.at, UTC).isoformat(" ", "seconds")
-        yield f"Run {number}, begun {began}, {run.about.get('mode', '')} mode: {_ending(run)}"
+        ending = _ending(run, is_last=run is history.run)
+        yield f"Run {number}, begun {began}, {run.about.get('mode', '')} mode: {ending}"
         yield from _messages(run.entries)
 
 
-def _ending(run: RunEntry) -> str:
+def _ending(run: RunEntry, is_last: bool) -> str:
     again = f"; gone on with {run.resumed} times" if run.resumed else ""
-    if run.refused:
-        return f"begun anew, because it could not go on{again}. {run.refused}"
-    return f"{run.ended or 'not ended'}{again}."
+    if not run.refused:
+        return f"{run.ended or 'not ended'}{again}."
+    if run.ended or is_last:
+        return f"{run.ended or 'not ended'}{again}; it cannot be gone on with. {run.refused}"
+    return f"begun anew, because it could not go on{again}. {run.refused}"
 
 
 def _messages(entries: Iterable[Entry]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from algorithm.flower.app import copy_app
 from algorithm.flower.environment import Flower, SuperLink
+from algorithm.flower.node_config import run_config
 from algorithm.flower.programs import SERVERAPP, SuperExec
 from algorithm.monitoring.outcome import Outcome
 from algorithm.runs.attach import Attached
@@ -60,7 +61,8 @@ class SuperLinkRun(Run):
         self._home.mkdir()
         self._copy = copy_app(self.app, self.folder, self.flower, self.left_out).folder
         if self.journal is not None:
-            begin(self, self.journal, in_folder(self._copy), self.run_config, {})
+            config = run_config(self.run_config)  # a file may have changed
+            begin(self, self.journal, in_folder(self._copy), config, {})
         self.screen.status("flower-v6 | starting a SuperLink")
         superlink = self.flower.start_superlink(self._home, self.folder / "superlink.log")
         self.closing.callback(superlink.process.stop)

@@ -43,7 +43,7 @@ def begin(
     kept = journal.begin(about, fixed)
     entry = journal.history.run
     if entry is not None and entry.resumed:
-        answered = sum(each.is_answered for each in entry.entries)
+        answered = sum(each.is_known for each in entry.entries)
         began = datetime.fromtimestamp(entry.at).astimezone().isoformat(" ", "seconds")
         run.screen.line(
             f"flower-v6 | going on with the run that began at {began}: {answered} of its messages"

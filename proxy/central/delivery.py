@@ -43,6 +43,7 @@ from proxy.clock import Deadline
 from proxy.errors import (
     BridgeError,
     BundleError,
+    BundleUnwritten,
     Cancelled,
     CarrierError,
     FleetError,
@@ -74,6 +75,7 @@ _CODES: Mapping[type[BaseException], ErrorCode | None] = {
     Cancelled: ErrorCode.NODE_UNAVAILABLE,
     CarrierError: ErrorCode.NODE_UNAVAILABLE,
     OSError: ErrorCode.NODE_UNAVAILABLE,
+    BundleUnwritten: ErrorCode.NODE_UNAVAILABLE,
     BundleError: ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
     ReplyRefused: ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
     FleetError: ErrorCode.MESSAGE_UNAVAILABLE,
@@ -274,7 +276,7 @@ class Delivery:
                 min(self._station_seconds + self._grace, self._expiry.left - self._grace),
                 self._stop,
                 task,
-                partial(self._memory.started, self._station.name, instruction),
+                self._started,
             )
             self._station.carrier.exchange(self._station.name, exchange)
             answer = opened.enter_context(Bundle(reply))
@@ -287,6 +289,12 @@ class Delivery:
             raise BundleError(f"The station answered message {answer.header.message_id} instead.")
         self._station.held.in_cache(answer.header.cache_generation)
         return answer
+
+    def _started(self, task: str) -> None:
+        """Remember what the carrier calls the exchange, unless the message has its answer."""
+        with self._advancing:
+            if not self._answerer:
+                self._memory.started(self._station.name, task)
 
     # The answer
 

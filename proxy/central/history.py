@@ -46,6 +46,8 @@ class Entry:
         Whether that error reply only says that the central was stopped.
     why : str
         Why it was dropped.
+    was_sent : bool
+        Whether its station may have it.
     """
 
     station: str
@@ -63,6 +65,7 @@ class Entry:
     objects: Mapping[str, str] = field(default_factory=dict)
     called_off: bool = False
     why: str = ""
+    was_sent: bool = False
 
     @classmethod
     def of(cls, event: Event, content: str) -> Self:
@@ -97,6 +100,11 @@ class Entry:
     def is_answered(self) -> bool:
         """Whether its answer is fixed."""
         return bool(self.reply or self.data)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a run that goes on has its answer: that the bridge was stopped is none."""
+        return self.is_answered and not self.called_off
 
     @property
     def is_over(self) -> bool:
@@ -151,7 +159,7 @@ class RunEntry:
                 for each in self.entries
                 if each is not latest[each.station]
                 and each.stage != Stage.DROPPED
-                and not each.is_answered
+                and not each.is_known
             ),
             None,
         )
@@ -208,6 +216,7 @@ class History:
                 entry = self.entries[record["station"], record["message"]]
                 if event != "task":
                     entry.stage = Stage(event)
+                entry.was_sent |= event == Stage.SENT
                 for name in _ADDED:
                     if name in record:
                         setattr(entry, name, record[name])

@@ -21,6 +21,7 @@ answers those that it knows (`proxy.central.replay`): so all replies are kept, u
 import base64
 import errno
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -43,7 +44,7 @@ from proxy.central.events import (
     Sent,
     Stage,
 )
-from proxy.central.history import Entry, History
+from proxy.central.history import Entry, History, RunEntry
 from proxy.central.memory import NOTHING, Kept, Past
 from proxy.central.outline import Outline
 from proxy.central.replay import Differs, Replay
@@ -56,8 +57,8 @@ from proxy.errors import (
     UsageError,
     reason_of,
 )
-from proxy.fleet.contents import content_id
-from proxy.fleet.messages import Instruction
+from proxy.fleet.contents import Read, content_id
+from proxy.fleet.messages import ErrorCode, Instruction, Reply, error_reply
 from proxy.system import durable
 from proxy.system.locks import try_lock
 from proxy.system.records import DamagedRecords, Records
@@ -96,7 +97,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, keep_replies: bool = False) -> None:
-        self.folder = folder
+        self.folder = folder = folder.absolute()  # apps may change their working directory
         self.difference: Differs | None = None
         self._keep_replies = keep_replies
         self._replies = folder / "replies"
@@ -167,14 +168,13 @@ class Journal:
             )
         if run is not None and not run.ended:
             for name, value in about.items():
-                if run.about.get(name) != value:
+                if _canonical(run.about.get(name)) != _canonical(value):
                     raise UsageError(
                         f"The journal {self.folder} holds a run that has not ended, with another"
                         f" {name}: {_short(run.about.get(name))} instead of {_short(value)}.",
                         "Go on with that run as it was begun, or use another folder.",
                     )
-            if not run.refused and (lost := run.lost):
-                why = f"The reply to message {lost.title} of station {lost.station} was not noted."
+            if not run.refused and (why := self._cannot_go_on(run)):
                 log.warning("The run begins anew: it cannot go on where it was. %s", why)
                 self.refuse(why)
             if not run.refused:
@@ -184,10 +184,24 @@ class Journal:
                 return run.fixed
         self.difference = None
         self._note({"event": "run", "about": about, "fixed": fixed})
-        self._replay = Replay([])
-        self._remove_unneeded()
-        self._remove_outlines()
+        self._forget_messages()
         return fixed
+
+    def _cannot_go_on(self, run: RunEntry) -> str:
+        """Return why a station would train a message once more; empty if none would."""
+        if (lost := run.lost) is not None:
+            return f"The reply to message {lost.title} of station {lost.station} was not noted."
+        for entry in {each.station: each for each in run.entries}.values():
+            if entry.was_sent and not entry.is_known:
+                try:
+                    with Bundle(self._outline_of(entry.station)) as outline:
+                        Outline.read(outline)
+                except BundleError as error:
+                    return (
+                        f"Station {entry.station} cannot be asked for message {entry.title}, which"
+                        f" it may have. {error.message}"
+                    )
+        return ""
 
     def _check_replies(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -207,8 +221,7 @@ class Journal:
     def end(self, status: str) -> None:
         """Note that the run has ended; nothing of it is needed any more."""
         self._note({"event": "ended", "status": status})
-        self._remove_unneeded()
-        self._remove_outlines()
+        self._forget_messages()
 
     def refuse(self, reason: str) -> None:
         """Note why the run cannot go on: the next `begin` begins anew."""
@@ -281,16 +294,19 @@ class Journal:
         Of a run, an outline does: its ServerApp says the same again.
         """
         if self.is_run:
-            bundle = self._outline_of(station)
+            path = self._outline_of(station)
+            bundle = path.with_suffix(".new")
             try:
                 with outline().begun(bundle) as writer:
                     writer.close()
             except BundleError as error:
                 raise CarrierError(f"{error.message} The message was not sent.") from error
-        durable.sync(bundle)
-        durable.sync(bundle.parent)
+            durable.publish(bundle, path)
+        else:
+            durable.sync(bundle)
+            durable.sync(bundle.parent)
 
-    def started(self, station: str, instruction: Instruction, task: str) -> None:  # noqa: ARG002
+    def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun; see `Memory`."""
         try:
             self._note_of(self._current[station][0], {"event": "task", "task": task}, sync=False)
@@ -323,7 +339,8 @@ class Journal:
             ) from error
 
     def _pulled(self, event: Pulled) -> None:
-        self._current.pop(event.station, None)
+        with self._lock:
+            self._current.pop(event.station, None)
         if self._unnoted:  # the ServerApp saw an error that a successor would not know
             self.refuse(f"{self._unnoted} could not be noted.")
             self._unnoted = ""
@@ -354,7 +371,7 @@ class Journal:
 
     def _past_of(self, entry: Entry) -> Past:
         answer = None
-        if entry.is_answered and not (self.is_run and entry.called_off):
+        if entry.is_known or (entry.is_answered and not self.is_run):
             bundle = self._replies / entry.reply if entry.reply else None
             answer = Kept(bundle, base64.b64decode(entry.data), entry.error_objects())
         if self.is_run:
@@ -394,7 +411,8 @@ class Journal:
                 # A successor may still deliver the reply.
                 expired = event.at >= event.instruction.expires_at
                 if expired or not isinstance(event.error, Undelivered):
-                    self._over(entry, event.stage, str(event.error))
+                    told = self._expired(event) if expired and self.is_run else None
+                    self._over(entry, event.stage, str(event.error), told)
 
     @property
     def _is_given_up(self) -> bool:
@@ -415,13 +433,17 @@ class Journal:
         self._current[event.station] = (anew, NOTHING)
         return anew
 
+    def _expired(self, event: Dropped) -> dict[str, Any]:
+        """Return what a record says of the answer that the SuperLink gives to such a message."""
+        reply, objects = error_reply(
+            *(event.instruction, ErrorCode.MESSAGE_UNAVAILABLE, str(event.error), event.at)
+        )
+        return _error_record(reply, objects.__getitem__, called_off=False)
+
     def _kept(self, event: Answered) -> dict[str, Any]:
         """Keep an answer; returns what a record says of it."""
         if event.bundle is None:
-            objects = {each: _base64(event.read(each)) for each in event.reply.object_ids}
-            called_off = isinstance(event.error, Cancelled)
-            data = _base64(event.reply.encoded)
-            return {"reply": "", "data": data, "objects": objects, "called_off": called_off}
+            return _error_record(event.reply, event.read, isinstance(event.error, Cancelled))
         path = self._replies / f"{_key(f'{event.station}/{event.instruction.message_id}')}.bundle"
         path.unlink(missing_ok=True)
         try:
@@ -434,9 +456,11 @@ class Journal:
         durable.sync(path.parent)
         return {"reply": path.name, "called_off": False}
 
-    def _over(self, entry: Entry, stage: Stage, why: str = "") -> None:
+    def _over(
+        self, entry: Entry, stage: Stage, why: str = "", told: Mapping[str, Any] | None = None
+    ) -> None:
         try:
-            self._note_of(entry, {"event": stage, "why": why}, sync=False)
+            self._note_of(entry, {"event": stage, "why": why, **(told or {})}, sync=False)
         finally:
             # Of a full disk, too: without the message a successor does not answer it again.
             if not self.is_run:
@@ -461,13 +485,21 @@ class Journal:
     def _remove_unneeded(self) -> None:
         """Remove replies that nobody asks for any more."""
         if not self._keep_replies:
-            needed = self.history.needed_replies()
+            with self._lock:
+                needed = self.history.needed_replies()
+                if self._replay is not None:  # also one that begins anew later goes on until then
+                    needed |= self._replay.replies
+                    needed |= {entry.reply for entry, _ in self._current.values()}
             for path in self._replies.iterdir():
                 if path.name not in needed:
                     path.unlink(missing_ok=True)
 
-    def _remove_outlines(self) -> None:
-        """Forget messages: no station is asked for one any more."""
+    def _forget_messages(self) -> None:
+        """Forget a run's messages: no station is asked for one any more."""
+        with self._lock:
+            self._replay = Replay([])
+            self._current.clear()
+        self._remove_unneeded()
         for path in (self.folder / "outlines").iterdir():
             path.unlink(missing_ok=True)
 
@@ -489,6 +521,18 @@ def _copy(source: Path, target: Path) -> None:
 def _key(name: str) -> str:
     """Return a name for a file, of a name that may be anything."""
     return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _error_record(reply: Reply, read: Read, called_off: bool) -> dict[str, Any]:
+    """Return what a record says of an error reply."""
+    objects = {each: _base64(read(each)) for each in reply.object_ids}
+    data = _base64(reply.encoded)
+    return {"reply": "", "data": data, "objects": objects, "called_off": called_off}
+
+
+def _canonical(value: object) -> str:
+    """Return JSON by which two values can be compared: in it NaN is NaN."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _base64(data: bytes) -> str:

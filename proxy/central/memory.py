@@ -88,7 +88,7 @@ class Memory(Protocol):
         """
         ...
 
-    def started(self, station: str, instruction: Instruction, task: str) -> None:
+    def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun."""
         ...
 
@@ -110,7 +110,7 @@ class Forgetful:
     def hold(self, station: str, bundle: Path, outline: Callable[[], Outline]) -> None:
         """Do nothing: without its central the bundle is of no use."""
 
-    def started(self, station: str, instruction: Instruction, task: str) -> None:
+    def started(self, station: str, task: str) -> None:
         """Do nothing."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from protos.bundle_pb2 import Header
 from proxy.blocks import Data, sha256_of
 from proxy.bundle import Bundle, BundleWriter
+from proxy.errors import BundleError
 from proxy.fleet.contents import with_content_of
 from proxy.fleet.inline import without_content
 from proxy.fleet.messages import Instruction
@@ -43,8 +44,16 @@ class Outline:
 
     @classmethod
     def read(cls, bundle: Bundle) -> "Outline":
-        """Return an outline from its file, which has to stay open as long as it is used."""
+        """Return an outline from its file, which has to stay open as long as it is used.
+
+        Raises
+        ------
+        BundleError
+            If the bundle is no outline.
+        """
         header, ids = bundle.header, bundle.object_ids
+        if header.instruction.pull_messages_object_id not in ids:
+            raise BundleError(f"{bundle.path} lacks the message that it is of.")
         announcement = bundle.read(header.instruction.pull_messages_object_id)
         root = bundle.object(header.message_id) if header.message_id in ids else None
         return cls(header, announcement, root)

@@ -32,6 +32,11 @@ class Replay:
         for entry in entries:
             self._expected.setdefault(entry.station, deque()).append(entry)
 
+    @property
+    def replies(self) -> set[str]:
+        """The names of the reply bundles to what it has yet to say again."""
+        return {each.reply for entries in self._expected.values() for each in entries}
+
     def next(self, said: Entry) -> Entry | None:
         """Return the message before that this one says again; None if it is a new one.
 

@@ -10,6 +10,7 @@ SQLite would do for the order of writes, but has no checksums over what it keeps
 cannot read it with `less`.
 """
 
+import errno
 import json
 import os
 import threading
@@ -26,6 +27,7 @@ Record = Mapping[str, Any]
 _FORMAT = "flower-v6 records"
 _VERSION = 2
 _CRC_BYTES = 8
+_FAILED = "The disk failed earlier"
 
 
 class DamagedRecords(BridgeError):
@@ -60,7 +62,7 @@ class Records:
         self._lock = threading.Lock()
         self.before, self._end, self._crc = _read(path)
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._broken = False
+        self._broken = ""  # why no record can be added any more
         try:
             os.ftruncate(self._fd, self._end)
             if not self._end:
@@ -91,7 +93,7 @@ class Records:
             crc = zlib.crc32(encoded, self._crc)
             line = b"%08x %s\n" % (crc, encoded)
             if self._broken:
-                raise OSError(5, "The disk failed earlier", str(self.path))
+                raise OSError(errno.EIO, self._broken, str(self.path))
             try:
                 written = os.pwrite(self._fd, line, self._end)
                 while written < len(line):
@@ -105,21 +107,23 @@ class Records:
             self._end, self._crc = self._end + len(line), crc
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
+        """Close the file; whoever adds a record later gets an OSError."""
+        with self._lock:
+            self._broken = "It is closed"
+            os.close(self._fd)
 
     def _take_back(self) -> None:
         try:
             os.ftruncate(self._fd, self._end)
         except OSError:
-            self._broken = True
+            self._broken = _FAILED
 
     def _sync(self) -> None:
         try:
             os.fdatasync(self._fd)
         except OSError as error:
             # What is on the disk now, nobody knows; a second attempt would not tell either.
-            self._broken = True
+            self._broken = _FAILED
             error.filename = str(self.path)
             raise
 

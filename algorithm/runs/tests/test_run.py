@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -17,8 +18,9 @@ from algorithm.runs.run import run_app, write_outcome
 from algorithm.runs.stations import LocalStations, local_stations
 from algorithm.tests.fake_flower import COMPLETED, SUPERLINK, make_app, make_flower, set_run
 from proxy.carriers import Carrier
+from proxy.central.journal import Journal
 from proxy.central.report import MessageRecord
-from proxy.errors import AppError, BridgeError, FlowerError
+from proxy.errors import AppError, BridgeError, FlowerError, UsageError
 from proxy.tests.helpers import NOBODYS_UID, needs_root
 
 
@@ -217,6 +219,32 @@ def test_only_a_station_that_its_carrier_reaches_is_online(
     assert run.online("station-1") is online
 
 
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_run_with_another_run_config_than_in_its_journal_is_refused(
+    tmp_path: Path, in_file: bool
+) -> None:
+    bench = Bench(tmp_path)
+    flower = Flower(bench.flower)
+    stations = LocalStations(local_stations(2, []), flower, deadline=60.0, warm=False)
+    config = tmp_path / "config.toml"
+
+    def begin(rounds: int) -> None:
+        config.write_text(f"rounds = {rounds}")
+        given = [str(config) if in_file else f"rounds={rounds}"]
+        about = (bench.app, flower, bench.folder, Screen(bench.shown), bench.outcome, stations)
+        journal = Journal(tmp_path / "journal")
+        try:
+            run_app(SuperLinkRun(*about, given, journal=journal))
+        finally:
+            journal.close()
+            shutil.rmtree(bench.folder)
+            bench.folder.mkdir()
+
+    begin(3)
+    with pytest.raises(UsageError, match="another run config"):
+        begin(5)
+
+
 # What is left of it
 
 
@@ -228,11 +256,15 @@ def test_an_outcome_is_left_as_json_with_all_logs_beside_it(tmp_path: Path) -> N
         (folder / name).write_text(f"this is {name}")
     (folder / "stations" / "station-1" / "job").mkdir()
     (folder / "stations" / "station-1" / "job" / "supernode.log").write_text("job")
+    work = tmp_path / "journal" / "work"
+    (work / "station-2").mkdir(parents=True)
+    (work / "station-2" / "clientapp.log").write_text("journal")
     outcome = Outcome("app", "1.41.0", "warm", ["station-1"], status="completed")
     outcome.messages = [MessageRecord("station-1", "5", "train", "1", "1f", bytes_out=10)]
-    write_outcome(outcome, output, folder)
+    write_outcome(outcome, output, folder, work)
     assert {path.name for path in output.iterdir()} == {
-        *("run.json", "superlink.log", "station-1-functions.log", "station-1-supernode.log")
+        *("run.json", "superlink.log", "station-1-functions.log", "station-1-supernode.log"),
+        "station-2-clientapp.log",
     }
     said = json.loads((output / "run.json").read_text())
     assert said["status"] == "completed"

@@ -198,6 +198,14 @@ def test_a_journal_that_another_central_writes_is_refused(tmp_path: Path) -> Non
     Journal(tmp_path).close()
 
 
+def test_a_journal_stays_where_it_is_whatever_the_working_directory_becomes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folders go to apps, which may change theirs."""
+    monkeypatch.chdir(tmp_path)
+    assert Journal(Path("course")).work == tmp_path / "course" / "work"
+
+
 def test_a_journal_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "journal").write_text("")
     with pytest.raises(UsageError, match="cannot be used: File exists"):

@@ -18,8 +18,8 @@ from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Event, Stage
 from proxy.central.journal import Journal, _key
 from proxy.central.replay import Differs
-from proxy.central.tests.bridges import QuickClock, Watch
-from proxy.central.tests.journals import Killed, Station, expect_kills
+from proxy.central.tests.bridges import Watch
+from proxy.central.tests.journals import Killed, LateClock, Station, expect_kills
 from proxy.errors import Cancelled, CarrierError, UsageError
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import SCHEMAS, Schema
@@ -70,6 +70,7 @@ class Start:
         self.journal = journal = Journal(runs.folder)
         self.fixed = journal.begin(ABOUT, {"number": len(runs.starts)})
         self.watch = Watch()
+        self.clock = LateClock()
         trace, seen = journal.trace, []
 
         def kill() -> None:
@@ -91,7 +92,7 @@ class Start:
         journal.trace = listen  # type: ignore[method-assign]
         self.central = CentralProxy(
             *(lambda _: SuperLink(self.superlink), runs.station, journal.work, 60.0, self.watch),
-            clock=QuickClock(),
+            clock=self.clock,
             journal=journal,
         )
         self.central.start()
@@ -192,13 +193,21 @@ def test_of_a_message_under_way_only_that_is_kept_which_its_serverapp_does_not_s
 def test_a_message_that_cannot_be_kept_on_a_full_disk_is_not_sent(runs: Runs) -> None:
     start = runs.start()
     outlines = runs.folder / "outlines"
-    (outlines / f"{_key('north')}.part").symlink_to("/dev/full")
+    (outlines / f"{_key('north')}.new.part").symlink_to("/dev/full")
     [error] = start.say(said(1))
     assert isinstance(error, fleet.Error)
     assert error.code == ErrorCode.NODE_UNAVAILABLE
     assert "The message was not sent" in error.reason
     assert not runs.station.trained
     assert not any(outlines.iterdir())
+
+
+def test_a_message_for_which_the_journals_disk_has_no_room_gets_code_5(runs: Runs) -> None:
+    start = runs.start()
+    (start.journal.folder_of("north") / "instruction.bundle.part").symlink_to("/dev/full")
+    [error] = start.say(said(1))
+    assert isinstance(error, fleet.Error)
+    assert error.code == ErrorCode.NODE_UNAVAILABLE
 
 
 @pytest.mark.parametrize("content", [record_dict(a=b"1", b=b"2"), record_dict()])
@@ -231,9 +240,8 @@ def begun_anew(start: Start, runs: Runs) -> str:
     return again.journal.history.runs[0].refused
 
 
-def test_a_run_that_is_stopped_while_a_reply_is_on_its_way_trains_nothing_twice(
-    runs: Runs,
-) -> None:
+def stop_on_the_way_back(start: Start, runs: Runs, content: Objects) -> None:
+    """Stop a central while a reply is on its way."""
     on_its_way = threading.Event()
 
     def stopped(exchange: Exchange) -> None:
@@ -241,13 +249,19 @@ def test_a_run_that_is_stopped_while_a_reply_is_on_its_way_trains_nothing_twice(
         assert exchange.cancelled.wait(20.0)
         raise Cancelled("The central was stopped.")
 
+    runs.station.way_back = stopped
+    start.superlink.push_instruction(content, *start.superlink.online)
+    assert on_its_way.wait(20.0)
+    start.close()
+    runs.station.way_back = lambda _: None
+
+
+def test_a_run_that_is_stopped_while_a_reply_is_on_its_way_trains_nothing_twice(
+    runs: Runs,
+) -> None:
     first = runs.start()
     assert first.say(said(1)) == said(1)
-    runs.station.way_back = stopped
-    first.superlink.push_instruction(said(2)[1], *first.superlink.online)
-    assert on_its_way.wait(20.0)
-    first.close()
-    runs.station.way_back = lambda _: None
+    stop_on_the_way_back(first, runs, said(2)[1])
     assert runs.start(Stage.PULLED, message=3).say(said(3)) == said(2)
     assert runs.start().say(said(3)) == said(3)
     assert list(runs.station.trained.values()) == [1, 1, 1]
@@ -293,6 +307,104 @@ def test_a_run_of_which_a_reply_is_lost_begins_anew(runs: Runs, unnoted: Start) 
     assert unnoted.say(said(2)[1:]) == said(2)[1:]
     why = begun_anew(unnoted, runs)
     assert why == "The reply to message train 1 of station north was not noted."
+
+
+def test_a_reply_to_a_message_that_was_called_off_may_be_lost_as_any_other(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_on_the_way_back(runs.start(), runs, said(1)[0])
+    again = runs.start()
+    with monkeypatch.context() as patch:
+        runs.station.way_back = lambda _: patch.setattr(Records, "append", full)
+        assert again.say(said(1)) == said(1)
+    runs.station.way_back = lambda _: None
+    assert again.say(said(2)[1:]) == said(2)[1:]
+    assert begun_anew(again, runs) == "The reply to message train 1 of station north was not noted."
+
+
+def test_a_message_that_expired_stays_unanswered_and_is_not_trained_again(runs: Runs) -> None:
+    """The ServerApp gets at once what the SuperLink told it then."""
+    first = runs.start()
+
+    def late(_: Exchange) -> None:
+        first.clock.late = 1e6
+
+    runs.station.way_back = late
+    message = first.superlink.push_instruction(said(1)[0], *first.superlink.online)
+    assert wait_until(lambda: [each.message_id for each in first.watch.answers] == [message])
+    assert message not in first.superlink.replies
+    runs.station.way_back, first.clock.late = (lambda _: None), 0.0
+    assert first.say(said(2)[1:]) == said(2)[1:]
+    kill(first, runs)
+    again = runs.start()
+    assert again.fixed == first.fixed
+    [error, reply] = again.say(said(2))
+    assert isinstance(error, fleet.Error)
+    assert error.code == ErrorCode.MESSAGE_UNAVAILABLE
+    assert reply == said(2)[1]
+    assert list(runs.station.trained.values()) == [1, 1]
+
+
+def test_what_a_carrier_says_of_a_run_that_was_given_up_is_not_noted(runs: Runs) -> None:
+    """vantage6 takes minutes to answer that it has a task, while the run begins anew."""
+    begun, late, noted = threading.Event(), threading.Event(), threading.Event()
+    exchange = runs.station.exchange
+
+    def slow(station: str, given: Exchange) -> None:
+        begun.set()
+        assert late.wait(20.0)
+        given.started("task 17")
+        noted.set()
+        exchange(station, given)
+
+    runs.start(Stage.SENT, message=2).say(said(2))
+    first = runs.start()
+    assert first.say(said(1)) == said(1)
+    runs.station.exchange = slow  # type: ignore[method-assign, assignment]
+    first.superlink.push_instruction(said(2)[1], *first.superlink.online)
+    assert begun.wait(20.0)
+    first.central.stop()
+    first.journal.refuse("It differs.")
+    first.journal.begin(ABOUT, {})
+    late.set()
+    assert noted.wait(20.0)
+    first.close()
+    assert Journal(runs.folder).history.runs[-1].entries == []
+
+
+def test_a_run_that_cannot_go_on_after_a_kill_is_still_told_what_is_known(runs: Runs) -> None:
+    runs.start(Stage.PULLED, message=3).say(said(3))
+    again = runs.start()
+    again.journal.refuse("The disk has no room for the replies.")
+    assert again.say(said(2)) == said(2)
+    again.journal.end("completed")
+    assert list((runs.folder / "replies").iterdir()) == []
+    assert list(runs.station.trained.values()) == [1, 1]
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def hollow(path: Path) -> None:
+    with Bundle(path) as outline:
+        header = outline.header
+    write_bundle(path, header, {})
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut, hollow])
+def test_a_run_whose_station_cannot_be_asked_for_what_it_may_have_begins_anew(
+    runs: Runs, damage: Callable[[Path], None]
+) -> None:
+    """So does one that an older release began, which kept no outlines."""
+    first = runs.start(Stage.ANSWERED, noted=False)
+    first.say(said(1))
+    [outline] = (runs.folder / "outlines").iterdir()
+    damage(outline)
+    again = runs.start()
+    assert again.fixed != first.fixed
+    why = again.journal.history.runs[0].refused
+    assert why.startswith("Station north cannot be asked for message train 1, which it may have.")
 
 
 def test_a_reply_that_was_pushed_but_not_noted_is_lost_only_if_another_message_followed(
@@ -427,6 +539,14 @@ def test_a_run_that_has_ended_is_not_gone_on_with(runs: Runs) -> None:
     assert second.fixed != first.fixed
     assert second.say(said(2)) == said(2)
     assert runs.station.trained.total() == 4
+
+
+def test_a_run_config_with_nan_is_that_of_the_same_run(tmp_path: Path) -> None:
+    about = {**ABOUT, "run config": {"threshold": float("nan"), "rounds": 3}}
+    journal = Journal(tmp_path)
+    journal.begin(about, {"number": 1})
+    journal.close()
+    assert Journal(tmp_path).begin(about, {"number": 2}) == {"number": 1}
 
 
 def test_a_run_of_something_else_is_refused(tmp_path: Path) -> None:
