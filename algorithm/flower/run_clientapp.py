@@ -54,6 +54,7 @@ import logging
 import os
 import select
 import signal
+import site
 import socket
 import threading
 import time
@@ -69,8 +70,8 @@ _LOOK_SECONDS = 0.02
 _DIGEST_BYTES = hashlib.sha256().digest_size
 # A message is read from the pipe in such pieces; a larger one is read at once.
 _READ_BYTES = 1 << 16
-# The folders in which libraries are.
-_LIBRARIES = (f"{sys.prefix}/lib", f"{sys.base_prefix}/lib")
+# The folders in which libraries are: Python's own, and those that are installed.
+_LIBRARIES = (f"{Path(os.__file__).parent}/", *(f"{each}/" for each in site.getsitepackages()))
 
 
 def _load_frames() -> Any:

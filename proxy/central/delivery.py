@@ -291,9 +291,9 @@ class Delivery:
         return answer
 
     def _started(self, task: str) -> None:
-        """Remember what the carrier calls the exchange, unless the message has its answer."""
+        """Remember what the carrier calls the exchange, unless nobody asks for it any more."""
         with self._advancing:
-            if not self._answerer:
+            if self._stage in (Stage.PULLED, Stage.SENT):
                 self._memory.started(self._station.name, task)
 
     # The answer
@@ -464,7 +464,8 @@ class Delivery:
         try:
             yield
         except Exception as error:
-            self._advance(Dropped(**self._event(), error=error))
+            expired = self._expiry.passed or self._clock.time() >= self._instruction.expires_at
+            self._advance(Dropped(**self._event(), error=error, expired=expired))
             raise
 
     @contextmanager

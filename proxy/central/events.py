@@ -183,10 +183,13 @@ class Dropped(Event):
     ----------
     error : Exception
         Why.
+    expired : bool
+        Whether its time to live is over.
     """
 
     stage = Stage.DROPPED
     error: Exception
+    expired: bool
 
 
 Trace = Callable[[Event], None]

@@ -11,7 +11,7 @@ from proxy.system.records import Record
 
 # What a record of an event adds to its message, besides the stage.
 _ADDED = ("task", "reply", "data", "objects", "called_off", "why")
-_OVER = frozenset({Stage.PUSHED, Stage.DROPPED})
+OVER = frozenset({Stage.PUSHED, Stage.DROPPED})
 _ABOUT = (
     *("station", "message", "message_type", "group_id"),
     *("flower_run", "step", "expires_at", "content"),
@@ -109,7 +109,7 @@ class Entry:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to be done for it."""
-        return self.stage in _OVER
+        return self.stage in OVER
 
     def error_objects(self) -> dict[str, bytes]:
         """Return the objects of its error reply, by id."""
@@ -236,6 +236,11 @@ class History:
     def entry(self, like: Entry) -> Entry:
         """Return the entry of the same message."""
         return self.entries[like.station, like.message]
+
+    def is_open(self, station: str) -> bool:
+        """Whether a station may have its latest message of a run, and no answer to it is known."""
+        entry = self._latest.get(station)
+        return entry is not None and entry.was_sent and not entry.is_known
 
     def under_way(self, station: str) -> Entry | None:
         """Return the message of a station for which something is left to be done."""

@@ -44,7 +44,7 @@ from proxy.central.events import (
     Sent,
     Stage,
 )
-from proxy.central.history import Entry, History, RunEntry
+from proxy.central.history import OVER, Entry, History
 from proxy.central.memory import NOTHING, Kept, Past
 from proxy.central.outline import Outline
 from proxy.central.replay import Differs, Replay
@@ -158,7 +158,7 @@ class Journal:
         UsageError
             If the run that has not ended is another one.
         DamagedRecords
-            If a reply that it needs is not there, or is not what was written.
+            If a reply or an outline that it needs is not there, or is not what was written.
         """
         run = self.history.run
         if run is None and self.history.entries:
@@ -174,34 +174,21 @@ class Journal:
                         f" {name}: {_short(run.about.get(name))} instead of {_short(value)}.",
                         "Go on with that run as it was begun, or use another folder.",
                     )
-            if not run.refused and (why := self._cannot_go_on(run)):
+            if not run.refused and (lost := run.lost):
+                why = f"The reply to message {lost.title} of station {lost.station} was not noted."
                 log.warning("The run begins anew: it cannot go on where it was. %s", why)
                 self.refuse(why)
             if not run.refused:
                 self._check_replies(run.entries)
+                self._check_outlines(run.entries)
                 self._replay = Replay(run.entries)
                 self._note({"event": "resumed"})
                 return run.fixed
         self.difference = None
-        self._note({"event": "run", "about": about, "fixed": fixed})
-        self._forget_messages()
+        with self._lock:
+            self._note({"event": "run", "about": about, "fixed": fixed})
+            self._forget_messages()
         return fixed
-
-    def _cannot_go_on(self, run: RunEntry) -> str:
-        """Return why a station would train a message once more; empty if none would."""
-        if (lost := run.lost) is not None:
-            return f"The reply to message {lost.title} of station {lost.station} was not noted."
-        for entry in {each.station: each for each in run.entries}.values():
-            if entry.was_sent and not entry.is_known:
-                try:
-                    with Bundle(self._outline_of(entry.station)) as outline:
-                        Outline.read(outline)
-                except BundleError as error:
-                    return (
-                        f"Station {entry.station} cannot be asked for message {entry.title}, which"
-                        f" it may have. {error.message}"
-                    )
-        return ""
 
     def _check_replies(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -218,10 +205,26 @@ class Journal:
                         "Restore the file, or begin with another folder.",
                     ) from error
 
+    def _check_outlines(self, entries: Sequence[Entry]) -> None:
+        """See to it that stations can be asked for what they may have: else they train it again."""
+        for entry in {each.station: each for each in entries}.values():
+            if entry.was_sent and not entry.is_known:
+                path = self._outline_of(entry.station)
+                try:
+                    with Bundle(path) as outline:
+                        Outline.read(outline)
+                except BundleError as error:
+                    raise DamagedRecords(
+                        f"{path} is not the outline of a message, but station {entry.station} may"
+                        f" have message {entry.title}. {error.message}",
+                        "Restore the file, or begin with another folder.",
+                    ) from error
+
     def end(self, status: str) -> None:
         """Note that the run has ended; nothing of it is needed any more."""
-        self._note({"event": "ended", "status": status})
-        self._forget_messages()
+        with self._lock:
+            self._note({"event": "ended", "status": status})
+            self._forget_messages()
 
     def refuse(self, reason: str) -> None:
         """Note why the run cannot go on: the next `begin` begins anew."""
@@ -328,6 +331,8 @@ class Journal:
         try:
             if isinstance(event, Pulled):
                 self._pulled(event)
+            elif self.is_run and self._is_given_up:
+                self._make_room(event)
             else:
                 self._later(event)
         except OSError as error:
@@ -353,7 +358,8 @@ class Journal:
                     durable.write(self._pulled_of(event.station), instruction.encoded)
                 # A ServerApp that dies with us sends it again by itself, until a station has it.
                 record = {**entry.record(), "event": Stage.PULLED}
-                self._note_of(entry, record, sync=not self.is_run)
+                sync = not self.is_run or self.history.is_open(event.station)
+                self._note_of(entry, record, sync)
                 self._current[event.station] = (self.history.entry(entry), NOTHING)
             else:
                 self._current[event.station] = (known, self._past_of(known))
@@ -386,8 +392,8 @@ class Journal:
         if event.station not in self._current:
             return  # it could not be noted that it was pulled
         entry, past = self._current[event.station]
-        if self.is_run and (past.answer is not None or self._is_given_up):
-            return  # all was told of it before; or it will not be asked for
+        if self.is_run and past.answer is not None:
+            return  # all was told of it before
         match event:
             case Drained():
                 if event.instruction.message_id != entry.message:
@@ -409,10 +415,16 @@ class Journal:
                 self._over(entry, event.stage)
             case Dropped():
                 # A successor may still deliver the reply.
-                expired = event.at >= event.instruction.expires_at
-                if expired or not isinstance(event.error, Undelivered):
-                    told = self._expired(event) if expired and self.is_run else None
+                if event.expired or not isinstance(event.error, Undelivered):
+                    told = self._expired(event) if event.expired and self.is_run else None
                     self._over(entry, event.stage, str(event.error), told)
+
+    def _make_room(self, event: Event) -> None:
+        """Of a run that will begin anew, keep no reply that its ServerApp has got."""
+        if event.stage in OVER:
+            with self._lock:
+                self._current.pop(event.station, None)
+            self._remove_unneeded()
 
     @property
     def _is_given_up(self) -> bool:
@@ -496,9 +508,8 @@ class Journal:
 
     def _forget_messages(self) -> None:
         """Forget a run's messages: no station is asked for one any more."""
-        with self._lock:
-            self._replay = Replay([])
-            self._current.clear()
+        self._replay = Replay([])
+        self._current.clear()
         self._remove_unneeded()
         for path in (self.folder / "outlines").iterdir():
             path.unlink(missing_ok=True)

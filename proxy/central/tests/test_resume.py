@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -377,8 +378,6 @@ def test_a_run_that_cannot_go_on_after_a_kill_is_still_told_what_is_known(runs: 
     again = runs.start()
     again.journal.refuse("The disk has no room for the replies.")
     assert again.say(said(2)) == said(2)
-    again.journal.end("completed")
-    assert list((runs.folder / "replies").iterdir()) == []
     assert list(runs.station.trained.values()) == [1, 1]
 
 
@@ -393,18 +392,45 @@ def hollow(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, cut, hollow])
-def test_a_run_whose_station_cannot_be_asked_for_what_it_may_have_begins_anew(
+def test_a_run_does_not_go_on_if_a_station_cannot_be_asked_for_what_it_may_have(
     runs: Runs, damage: Callable[[Path], None]
 ) -> None:
-    """So does one that an older release began, which kept no outlines."""
-    first = runs.start(Stage.ANSWERED, noted=False)
-    first.say(said(1))
+    runs.start(Stage.ANSWERED, noted=False, message=2).say(said(2))
     [outline] = (runs.folder / "outlines").iterdir()
     damage(outline)
+    with pytest.raises(DamagedRecords, match="station north may have message train 1"):
+        runs.start()
+    assert len([*(runs.folder / "replies").iterdir()]) == 1
+
+
+def test_that_a_message_followed_one_whose_reply_is_lost_survives_a_power_cut(
+    runs: Runs, unnoted: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bool] = []
+    append = Records.append
+
+    def note(file: Records, record: Record, sync: bool = True) -> None:
+        if record["event"] == Stage.PULLED:
+            synced.append(sync)
+        append(file, record, sync)
+
+    monkeypatch.setattr(Records, "append", note)
+    assert unnoted.say(said(3)[1:]) == said(3)[1:]
+    assert synced == [True, False]
+
+
+def _has(folder: Path, files: int) -> bool:
+    return len([*folder.iterdir()]) == files
+
+
+def test_a_given_up_run_keeps_no_reply_that_was_told(runs: Runs) -> None:
+    runs.start(Stage.PULLED, message=4).say(said(4))
     again = runs.start()
-    assert again.fixed != first.fixed
-    why = again.journal.history.runs[0].refused
-    assert why.startswith("Station north cannot be asked for message train 1, which it may have.")
+    again.journal.refuse("The disk has no room for the replies.")
+    kept = again.journal.folder / "replies"
+    for content, left in zip(said(4), [2, 1, 0, 0], strict=True):
+        assert again.say([content]) == [content]
+        assert wait_until(partial(_has, kept, left))
 
 
 def test_a_reply_that_was_pushed_but_not_noted_is_lost_only_if_another_message_followed(
