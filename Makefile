@@ -15,7 +15,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test unit coverage simulate kills kills-vantage6 integration lint format docs \
-    test-compose test-direct test-lanes test-simulation test-vantage6 test-examples benchmark \
+    test-compose test-direct test-lanes test-more test-simulation test-vantage6 test-examples benchmark \
     benchmark-lanes benchmark-vantage6 fuzz compat compat-vantage6 tapes protos protos-check clean
 
 help:  ## this list
@@ -81,6 +81,10 @@ test-direct: .venv/installed  ## all of the direct mode, on five releases of Flo
 test-examples: .venv/installed  ## all examples, natively, bridged and in direct mode: 15 minutes
 	$(BIN)/pip install --quiet $(EDITABLE) '.[test,examples]'
 	$(BIN)/pytest integration_tests/test_examples.py -m ''
+
+test-more: .venv/installed  ## thorough tests of access, apps, Grids, journals, releases and reports: 30 minutes
+	$(BIN)/pytest $(foreach name,access app_folder grid journal releases report,\
+	    integration_tests/test_$(name).py) -m thorough
 
 # Besides Docker it needs docker-compose and a Prometheus.
 test-compose: .venv/installed  ## compose.yml in real containers

@@ -116,7 +116,9 @@ def hash_of(fab: bytes) -> str:
     return hashlib.sha256(fab).hexdigest()
 
 
-@pytest.fixture(params=[NEWEST, "1.32.1", "1.26.1", "1.22.0"])
+@pytest.fixture(
+    params=[NEWEST, "1.32.1", pytest.param("1.26.1", marks=pytest.mark.thorough), "1.22.0"]
+)
 def any_flower(request: pytest.FixtureRequest, flower: Flower) -> Flower:
     return flower if request.param == NEWEST else installed(request.param)
 

@@ -77,7 +77,7 @@ NEEDS_LIGHTNING = pytest.mark.skipif(
     find_spec("lightning") is None, reason="Lightning is not installed: pip install '.[examples]'"
 )
 BY_ONE_COMMAND = [
-    Example("analytics"),
+    pytest.param(Example("analytics"), marks=pytest.mark.thorough),
     Example("adaptive"),
     Example("weights"),
     pytest.param(Example("sklearn_tabular"), marks=pytest.mark.thorough),

@@ -42,8 +42,8 @@ def release(name: str, flower: Flower) -> Flower:
         # One speaks HTTP, the other gRPC.
         (NEWEST, "1.39.0"),
         ("1.39.0", NEWEST),
-        (NEWEST, "1.26.1"),
-        ("1.32.1", NEWEST),
+        pytest.param(NEWEST, "1.26.1", marks=pytest.mark.thorough),
+        pytest.param("1.32.1", NEWEST, marks=pytest.mark.thorough),
         # One creates nodes, the other registers them, too.
         ("1.22.0", NEWEST),
     ],
