@@ -110,6 +110,8 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
     ):
         # After all that may fail: copies of databases are made for them, which are removed when
         # they have been attached. The stations of a job that goes on are in the journal.
+        if journal is not None:
+            journal.check_attached()
         stations = _stations(options, journal)
         outcome = Outcome(
             app="",

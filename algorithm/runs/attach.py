@@ -10,9 +10,8 @@ from algorithm.runs.stations import Stations
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.journal import Journal
 from proxy.central.report import Observer
-from proxy.errors import UsageError
 from proxy.transport.connect import connect
-from proxy.transport.identity import Identity, key_paths, make_keys
+from proxy.transport.identity import Identity, has_key, key_paths, make_keys
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,6 @@ class Attached:
         journal: Journal | None = None,
     ) -> None:
         if journal is not None and not journal.is_run:
-            if journal.history.runs:
-                raise UsageError(
-                    f"The journal {journal.folder} is that of a run.", "Use another folder."
-                )
             # What stations on this machine promised is in their folders.
             folder = journal.work
         self.folder = folder
@@ -129,5 +124,5 @@ def _identities(
         return {}
     folder = journal.folder / "keys"
     paths = key_paths(folder, stations)
-    make_keys(folder, [n for n, path in zip(stations, paths, strict=True) if not path.exists()])
+    make_keys(folder, [n for n, path in zip(stations, paths, strict=True) if not has_key(path)])
     return {name: Identity(path, joins=True) for name, path in zip(stations, paths, strict=True)}

@@ -104,7 +104,7 @@ class CentralProxy:
             identity = identities.get(name)
             needed: list[Trace] = []
             if journal is not None:
-                needed, identity = [journal.trace], None
+                needed = [journal.trace]
             elif identity is not None:
                 needed = [_KeptWithKey(identity).trace]
             trace = told_to(listeners, needed)
@@ -277,6 +277,7 @@ class VirtualSuperNode:
             log.info("station %s: message %s had its answer", self.name, instruction.message_id)
         else:
             log.warning("station %s: answered a message that was under way before", self.name)
+        self._identity.forget_message()
 
     def _deliver(self, instruction: Instruction, deliver: Callable[[Delivery], None]) -> None:
         self._delivery = Delivery(self._station, self._terms, instruction, self._trace)
@@ -336,9 +337,8 @@ class _KeptWithKey:
             case Pushed():
                 self._identity.forget_message()
             case Dropped():
-                expired = event.at >= event.instruction.expires_at
                 # A successor may still deliver an error reply.
-                if expired or not isinstance(event.error, Undelivered):
+                if event.expired or not isinstance(event.error, Undelivered):
                     self._identity.forget_message()
 
 

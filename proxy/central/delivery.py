@@ -207,6 +207,8 @@ class Delivery:
     def _kept(self, kept: Kept, opened: ExitStack) -> Answered:
         if kept.bundle is not None:
             answer = opened.enter_context(Bundle(kept.bundle))
+            if answer.header.message_id != self._past.message_id:
+                raise BundleError(f"{kept.bundle} answers message {answer.header.message_id}.")
             return self._again(answer, self._reply_in(answer))
         reply, read = Reply.decode(kept.data), kept.objects.__getitem__
         reply, read = self._readdressed(reply, read)
@@ -242,6 +244,7 @@ class Delivery:
             with self._measured("drain"):
                 drain.add_app()
             self._advance(self._drained())
+            self._past = replace(self._past, task="")  # it was the one that lacked the app
             answer = self._send(opened)
         if drain.app_size and held.generation:
             held.objects.add(fab.object_id)
@@ -422,7 +425,8 @@ class Delivery:
     def _was_announced(self) -> bool:
         """Whether the SuperLink may have the answer already, from an earlier central."""
         past = self._past
-        return past.answer is not None and past.message_id == self._instruction.message_id
+        is_same = past.message_id == self._instruction.message_id
+        return past.answer is not None and is_same and not past.refused
 
     # What all of it needs
 

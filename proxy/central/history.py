@@ -256,4 +256,4 @@ class History:
         run = self.run
         if run is not None:
             return set() if run.ended or run.refused else {each.reply for each in run.entries}
-        return {each.reply for each in self.entries.values() if not each.is_over}
+        return {each.reply for each in self._latest.values() if not each.is_over}

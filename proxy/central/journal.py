@@ -122,6 +122,8 @@ class Journal:
             raise UsageError(
                 f"The journal {error.filename or folder} cannot be used: {error.strerror}."
             ) from error
+        for part in (folder / "pulled").glob("*.part"):  # of a central that was killed
+            part.unlink(missing_ok=True)
         self.history = self._read()
         if not self.history.name:
             self._note({"event": "named", "name": uuid.uuid4().hex})
@@ -161,7 +163,7 @@ class Journal:
             If a reply or an outline that it needs is not there, or is not what was written.
         """
         run = self.history.run
-        if run is None and self.history.entries:
+        if run is None and (self.history.entries or (self.folder / "keys").exists()):
             raise UsageError(
                 f"The journal {self.folder} is that of an attached SuperLink.",
                 "Use another folder.",
@@ -236,6 +238,11 @@ class Journal:
         if self.difference is not None:
             raise self.difference
 
+    def check_attached(self) -> None:
+        """Raise `UsageError` if it is that of runs, and so none for an attached SuperLink."""
+        if self.history.runs:
+            raise UsageError(f"The journal {self.folder} is that of a run.", "Use another folder.")
+
     @property
     def work(self) -> Path:
         """The folder for all else that has to survive; it is there."""
@@ -259,6 +266,9 @@ class Journal:
     def _pulled_of(self, station: str) -> Path:
         return self.folder / "pulled" / _key(station)
 
+    def _reply_of(self, station: str, message: str) -> Path:
+        return self._replies / f"{_key(f'{station}/{message}')}.bundle"
+
     def _outline_of(self, station: str) -> Path:
         return self.folder / "outlines" / _key(station)
 
@@ -276,7 +286,9 @@ class Journal:
         except (FleetError, FileNotFoundError):
             instruction = None
         if instruction is None or instruction.message_id != entry.message:
-            self.give_up(station, "The message itself was lost.")
+            why = "The message itself was lost."
+            log.warning("station %s: message %.12s is dropped. %s", station, entry.message, why)
+            self.give_up(station, why)
             return None
         return instruction
 
@@ -385,7 +397,11 @@ class Journal:
         else:
             instruction = self.folder_of(entry.station) / "instruction.bundle"
         return Past(
-            entry.message, answer, instruction if instruction.exists() else None, entry.task
+            entry.message,
+            answer,
+            instruction if instruction.exists() else None,
+            entry.task,
+            refused=entry.stage == Stage.REFUSED,
         )
 
     def _later(self, event: Event) -> None:
@@ -456,7 +472,7 @@ class Journal:
         """Keep an answer; returns what a record says of it."""
         if event.bundle is None:
             return _error_record(event.reply, event.read, isinstance(event.error, Cancelled))
-        path = self._replies / f"{_key(f'{event.station}/{event.instruction.message_id}')}.bundle"
+        path = self._reply_of(event.station, event.instruction.message_id)
         path.unlink(missing_ok=True)
         try:
             os.link(event.bundle, path)
@@ -474,12 +490,12 @@ class Journal:
         try:
             self._note_of(entry, {"event": stage, "why": why, **(told or {})}, sync=False)
         finally:
-            # Of a full disk, too: without the message a successor does not answer it again.
+            # On a full disk, too: without the message a successor does not answer it again.
             if not self.is_run:
                 self._pulled_of(entry.station).unlink(missing_ok=True)
+                if not self._keep_replies:  # also one that the SuperLink refused
+                    self._reply_of(entry.station, entry.message).unlink(missing_ok=True)
         if not self.is_run:
-            if entry.reply and not self._keep_replies:
-                (self._replies / entry.reply).unlink(missing_ok=True)
             self.history.forget(entry)
 
     # The file

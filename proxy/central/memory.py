@@ -43,12 +43,15 @@ class Past:
         The instruction bundle in which it was, or was to be, sent; of a run its outline.
     task : str
         What the carrier called the exchange; empty if it did not say.
+    refused : bool
+        Whether the SuperLink refused that answer, and has no other.
     """
 
     message_id: str = ""
     answer: Kept | None = None
     instruction: Path | None = None
     task: str = ""
+    refused: bool = False
 
 
 NOTHING = Past()

@@ -131,6 +131,11 @@ def _is_safe(name: str) -> bool:
     return short and bool(_SAFE.fullmatch(name)) and not name.casefold().endswith(_SUFFIXES)
 
 
+def has_key(path: Path) -> bool:
+    """Whether a key is there; what a full disk or a kill left empty is none."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def make_keys(folder: Path, names: Sequence[str]) -> None:
     """Make a key for each name.
 
@@ -140,7 +145,7 @@ def make_keys(folder: Path, names: Sequence[str]) -> None:
         If a key is there already, or cannot be written.
     """
     paths = key_paths(folder, names)
-    if taken := [path for path in paths if path.exists()]:
+    if taken := [path for path in paths if has_key(path)]:
         raise UsageError(
             f"{taken[0]} exists; a key is never overwritten.",
             "Choose another folder, or remove the key if it is not registered anywhere.",
@@ -154,7 +159,6 @@ def make_keys(folder: Path, names: Sequence[str]) -> None:
                 serialization.PrivateFormat.OpenSSH,
                 serialization.NoEncryption(),
             )
-            file.touch(mode=0o600, exist_ok=False)
             durable.write(file, encoded, mode=0o600)
             public = private.public_key().public_bytes(
                 serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH

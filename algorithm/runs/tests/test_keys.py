@@ -9,7 +9,7 @@ from algorithm.flower.environment import Flower
 from algorithm.runs.keys import keys_for
 from algorithm.tests.fake_flower import make_flower
 from proxy.errors import FlowerError, UsageError
-from proxy.transport.identity import Identity, key_paths
+from proxy.transport.identity import Identity, key_paths, make_keys
 
 
 def flower(folder: Path, release: str) -> Flower:
@@ -53,6 +53,14 @@ def test_a_release_that_cannot_register_supernodes_is_said_and_no_key_is_made(
         keys_for(["north"], tmp_path / "keys", flower(tmp_path, "1.22.0"))
     assert "1.23" in caught.value.hint
     assert not (tmp_path / "keys").exists()
+
+
+def test_a_key_is_never_overwritten_but_one_that_was_never_written_is_made(tmp_path: Path) -> None:
+    (tmp_path / "north").touch()  # as a kill or a full disk may leave it
+    make_keys(tmp_path, ["north"])
+    Identity(tmp_path / "north").close()
+    with pytest.raises(UsageError, match="a key is never overwritten"):
+        make_keys(tmp_path, ["north"])
 
 
 @pytest.mark.parametrize("names", [[""], ["north", "north"], ["0"], ["9" * 5000]])

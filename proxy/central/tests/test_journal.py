@@ -2,21 +2,26 @@
 
 import errno
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from protos import fleet_pb2 as fleet
+from proxy.bundle import Bundle
+from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Stage
 from proxy.central.journal import Journal
-from proxy.central.tests.bridges import MODEL, TRAINED
-from proxy.central.tests.journals import Bridge, expect_kills
+from proxy.central.tests.bridges import MODEL, TRAINED, Watch
+from proxy.central.tests.journals import Bridge, Station, expect_kills
 from proxy.errors import UsageError
-from proxy.fleet.messages import Reply
+from proxy.fleet.messages import Reply, answer_to_push
 from proxy.fleet.releases import SCHEMAS, Layout
-from proxy.system.records import Records
-from proxy.testing import Objects
-from proxy.tests.helpers import Drained, wait_until
+from proxy.system.records import Record, Records
+from proxy.testing import FakeSuperLink, Objects
+from proxy.tests.helpers import Drained, wait_until, write_bundle
+from proxy.transport.identity import Identity, make_keys
+from proxy.transport.superlink import SuperLink
 
 
 @pytest.fixture(params=SCHEMAS, ids=lambda schema: schema.releases)
@@ -188,6 +193,128 @@ def test_a_reply_that_could_not_be_noted_for_want_of_room_is_not_given_again(
     pushes = [data for method, data in bridge.superlink.calls if method == "PushMessages"]
     answered = [Reply.decode(data).metadata.reply_to_message_id for data in pushes]
     assert answered == [message_id, next_id]
+
+
+def refuse(superlink: FakeSuperLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each reply refused that is no error."""
+    take = superlink._push_messages
+
+    def push(reply: Reply) -> bytes:
+        if reply.error is not None:
+            return take(reply)
+        superlink.refused.append(reply)
+        if superlink.schema.layout == Layout.INLINE:
+            return fleet.PushMessagesResponse(results={"None": 0}).SerializeToString()
+        return answer_to_push(reply, [], "session", superlink.schema.layout)
+
+    monkeypatch.setattr(superlink, "_push_messages", push)
+
+
+def test_a_message_whose_reply_was_refused_gets_an_error_from_the_successor_too(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(bridge.superlink, monkeypatch)
+    bridge.start(Stage.REFUSED)
+    message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_kill()
+    bridge.start()
+    bridge.await_answer(message_id)
+    reply = bridge.superlink.reply_to(message_id)
+    assert isinstance(reply, fleet.Error)
+    assert reply.code == 4
+    assert wait_until(lambda: not any((bridge.folder / "replies").iterdir()))
+    assert bridge.station.trained == {message_id: 1}
+
+
+def fill_at(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the disk be full whenever a stage is to be noted."""
+    append = Records.append
+
+    def full(records: Records, record: Record, sync: bool = True) -> None:
+        if record.get("event") == stage:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(records, record, sync)
+
+    monkeypatch.setattr(Records, "append", full)
+
+
+@pytest.mark.parametrize("stage", [Stage.ANSWERED, Stage.PUSHED])
+def test_on_a_full_disk_no_reply_stays_that_was_pushed(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    fill_at(stage, monkeypatch)
+    bridge.start()
+    for number in range(1, 3):
+        bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+        bridge.watch.wait(answers=number)
+    assert wait_until(lambda: not any((bridge.folder / "replies").iterdir()))
+
+
+def test_a_bundle_that_answers_another_message_is_not_taken_for_the_reply(bridge: Bridge) -> None:
+    bridge.start(Stage.ANSWERED)
+    message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_kill()
+    (kept,) = (bridge.folder / "replies").iterdir()
+    with Bundle(kept) as bundle:
+        header, objects = bundle.header, {each: bundle.read(each) for each in bundle.object_ids}
+    header.message_id = "another"
+    write_bundle(kept, header, objects)
+    bridge.start()
+    bridge.await_answer(message_id)
+    reply = bridge.superlink.reply_to(message_id)
+    assert isinstance(reply, fleet.Error)
+    assert "answers message another" in reply.reason
+
+
+def test_a_message_that_a_central_without_a_journal_had_under_the_same_key_is_answered(
+    tmp_path: Path,
+) -> None:
+    superlink, watch = FakeSuperLink(), Watch()
+    make_keys(tmp_path, ["north"])
+    with closing(Identity(tmp_path / "north", joins=True)) as identity:
+        link = SuperLink(superlink, identity=identity)
+        link.register()
+        message_id = superlink.push_instruction(MODEL, link.node_id)
+        instruction = link.pull_messages()
+        assert instruction is not None
+        identity.keep_message(instruction.encoded)
+    with (
+        closing(Identity(tmp_path / "north", joins=True)) as identity,
+        closing(Journal(tmp_path / "journal")) as journal,
+    ):
+        central = CentralProxy(
+            lambda _: SuperLink(superlink, identity=identity),
+            Station(tmp_path / "station"),
+            journal.work,
+            60.0,
+            watch,
+            {"north": identity},
+            journal=journal,
+        )
+        central.start()
+        watch.wait(answers=1)
+        central.stop()
+        assert not identity.kept_message()
+    reply = superlink.reply_to(message_id)
+    assert isinstance(reply, fleet.Error)
+    assert reply.code == 5
+
+
+def test_a_message_that_is_lost_is_said(bridge: Bridge, caplog: pytest.LogCaptureFixture) -> None:
+    bridge.start(Stage.SENT)
+    bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_kill()
+    (pulled,) = (bridge.folder / "pulled").iterdir()
+    pulled.unlink()
+    bridge.start()
+    assert wait_until(lambda: "is dropped. The message itself was lost." in caplog.text)
+
+
+def test_what_a_killed_central_had_begun_to_write_is_removed(tmp_path: Path) -> None:
+    Journal(tmp_path).close()
+    (tmp_path / "pulled" / "0a1b.part").touch()
+    Journal(tmp_path)
+    assert not any((tmp_path / "pulled").iterdir())
 
 
 def test_a_journal_that_another_central_writes_is_refused(tmp_path: Path) -> None:
