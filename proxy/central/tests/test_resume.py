@@ -364,7 +364,8 @@ def test_what_a_carrier_says_of_a_run_that_was_given_up_is_not_noted(runs: Runs)
     runs.station.exchange = slow  # type: ignore[method-assign, assignment]
     first.superlink.push_instruction(said(2)[1], *first.superlink.online)
     assert begun.wait(20.0)
-    first.central.stop()
+    (node,) = first.central._nodes
+    node.call_off()  # as a stop does, which would wait for some seconds
     first.journal.refuse("It differs.")
     first.journal.begin(ABOUT, {})
     late.set()
