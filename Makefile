@@ -29,7 +29,7 @@ demo: .venv/installed  ## train the demo app on two stations, through the bridge
 test: unit integration  ## the tests; those that take long are the targets test-…
 
 # They write many small files, which takes a disk a fifth of the time. So they do in memory, if it has
-# room and programs may be started from there.
+# room and programs may be started from there, unless TMPDIR says where.
 unit coverage: export TMPDIR := $(or $(TMPDIR),$(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || \
     df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 > 1000000 {print "/dev/shm"}'))
 
@@ -82,7 +82,7 @@ test-examples: .venv/installed  ## all examples, natively, bridged and in direct
 	$(BIN)/pip install --quiet $(EDITABLE) '.[test,examples]'
 	$(BIN)/pytest integration_tests/test_examples.py -m ''
 
-test-more: .venv/installed  ## thorough tests of access, apps, Grids, journals, releases and reports: 30 minutes
+test-more: .venv/installed  ## thorough tests of access, apps, Grids, journals, releases and reports
 	$(BIN)/pytest $(foreach name,access app_folder grid journal releases report,\
 	    integration_tests/test_$(name).py) -m thorough
 

@@ -108,10 +108,10 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
         takers(options, screen, workspace.path, anew=False) as (taking, metrics),
         recording.between(options.superlink) as superlink,
     ):
-        # After all that may fail: copies of databases are made for them, which are removed when
-        # they have been attached. The stations of a job that goes on are in the journal.
         if journal is not None:
             journal.check_attached()
+        # After all that may fail: copies of databases are made for them, which are removed when
+        # they have been attached. The stations of a job that goes on are in the journal.
         stations = _stations(options, journal)
         outcome = Outcome(
             app="",

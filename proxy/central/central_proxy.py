@@ -277,7 +277,7 @@ class VirtualSuperNode:
             log.info("station %s: message %s had its answer", self.name, instruction.message_id)
         else:
             log.warning("station %s: answered a message that was under way before", self.name)
-        self._identity.forget_message()
+        self._identity.forget_message()  # with a journal nobody else does
 
     def _deliver(self, instruction: Instruction, deliver: Callable[[Delivery], None]) -> None:
         self._delivery = Delivery(self._station, self._terms, instruction, self._trace)

@@ -107,6 +107,11 @@ class Entry:
         return self.is_answered and not self.called_off
 
     @property
+    def is_open(self) -> bool:
+        """Whether, in a run, its station may have it and no answer is known."""
+        return self.was_sent and not self.is_known
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing is left to be done for it."""
         return self.stage in OVER
@@ -237,10 +242,9 @@ class History:
         """Return the entry of the same message."""
         return self.entries[like.station, like.message]
 
-    def is_open(self, station: str) -> bool:
-        """Whether a station may have its latest message of a run, and no answer to it is known."""
-        entry = self._latest.get(station)
-        return entry is not None and entry.was_sent and not entry.is_known
+    def latest(self, station: str) -> Entry | None:
+        """Return a station's latest message."""
+        return self._latest.get(station)
 
     def under_way(self, station: str) -> Entry | None:
         """Return the message of a station for which something is left to be done."""

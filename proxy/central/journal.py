@@ -210,15 +210,15 @@ class Journal:
     def _check_outlines(self, entries: Sequence[Entry]) -> None:
         """See to it that stations can be asked for what they may have: else they train it again."""
         for entry in {each.station: each for each in entries}.values():
-            if entry.was_sent and not entry.is_known:
+            if entry.is_open:
                 path = self._outline_of(entry.station)
                 try:
                     with Bundle(path) as outline:
                         Outline.read(outline)
                 except BundleError as error:
                     raise DamagedRecords(
-                        f"{path} is not the outline of a message, but station {entry.station} may"
-                        f" have message {entry.title}. {error.message}",
+                        f"{path} is no outline, but station {entry.station} may have message"
+                        f" {entry.title}, and would train it again. {error.message}",
                         "Restore the file, or begin with another folder.",
                     ) from error
 
@@ -370,7 +370,9 @@ class Journal:
                     durable.write(self._pulled_of(event.station), instruction.encoded)
                 # A ServerApp that dies with us sends it again by itself, until a station has it.
                 record = {**entry.record(), "event": Stage.PULLED}
-                sync = not self.is_run or self.history.is_open(event.station)
+                # But if it follows one whose reply is lost, the run has to begin anew.
+                before = self.history.latest(event.station)
+                sync = not self.is_run or (before is not None and before.is_open)
                 self._note_of(entry, record, sync)
                 self._current[event.station] = (self.history.entry(entry), NOTHING)
             else:
