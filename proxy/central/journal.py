@@ -110,7 +110,8 @@ class Journal:
             durable.make_folder(folder)
             for name in ("replies", "pulled", "outlines", "stations"):
                 durable.make_folder(folder / name)
-            lock = try_lock(folder / "lock")
+            # A file of its own might be deleted, and then two centrals write the journal.
+            lock = try_lock(folder / "journal")
             if lock is None:
                 raise UsageError(
                     f"The journal {folder} is in use by another flower-v6.",

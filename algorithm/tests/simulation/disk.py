@@ -353,16 +353,19 @@ class _File(io.BytesIO):
         self.lock_holder: Process | None = None
         self._disk = disk
         self._number = 0
-        self._writes = kind != "r"
+        self._writes = kind[0] in "wx"
+        if kind[0] == "w":
+            inode.content = b""
+        if kind[0] == "a":
+            self.seek(0, io.SEEK_END)
         if self._writes:
-            if kind[0] == "w":
-                inode.content = b""
-            if kind[0] == "a":
-                self.seek(0, io.SEEK_END)
             disk.began_writing(self)
 
     def write(self, data: Any, /) -> int:
         self._disk.check_write(self)
+        if not self._writes:
+            self._writes = True
+            self._disk.began_writing(self)
         return super().write(data)
 
     def flush(self) -> None:
