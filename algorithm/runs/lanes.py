@@ -39,6 +39,7 @@ class LaneStations:
     mode: Mode = DEFAULT_MODE
     # A station's own business.
     release: str = ""
+    node_configs: Sequence[str] = ()
 
     @property
     def names(self) -> Sequence[str]:

@@ -51,6 +51,8 @@ class Organizations:
     idle_limit: float | None = None
     job: str | None = None
     over: Callable[[], bool] = always
+    # A data station's own business.
+    node_configs: Sequence[str] = ()
 
     @property
     def names(self) -> Sequence[str]:

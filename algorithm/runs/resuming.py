@@ -39,6 +39,7 @@ def begin(
         "mode": run.outcome.mode,
         "Flower release": run.flower.release,
         "number or names of stations": list(run.stations.names),
+        "node config": list(run.stations.node_configs),
     }
     kept = journal.begin(about, fixed)
     entry = journal.history.run

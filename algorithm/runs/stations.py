@@ -41,6 +41,11 @@ class Stations(Protocol):
         """The stations' Flower release; empty if it is not known."""
         ...
 
+    @property
+    def node_configs(self) -> Sequence[str]:
+        """Their SuperNodes' `--node-config`; empty if they have their own."""
+        ...
+
     def carrier(self, folder: Path) -> Carrier:
         """Return a carrier that reaches them, with an existing folder for all that it writes."""
         ...
@@ -87,6 +92,11 @@ class LocalStations:
     def release(self) -> str:
         """The Flower release."""
         return self.flower.release
+
+    @property
+    def node_configs(self) -> Sequence[str]:
+        """The stations' node configs."""
+        return [station.node_config for station in self.stations]
 
     def carrier(self, folder: Path) -> Carrier:
         """Return a carrier to them; see `Stations.carrier`."""

@@ -220,28 +220,30 @@ def test_only_a_station_that_its_carrier_reaches_is_online(
 
 
 @pytest.mark.parametrize("in_file", [False, True])
-def test_a_run_with_another_run_config_than_in_its_journal_is_refused(
-    tmp_path: Path, in_file: bool
+@pytest.mark.parametrize("which", ["run config", "node config"])
+def test_a_run_with_another_config_than_in_its_journal_is_refused(
+    tmp_path: Path, which: str, in_file: bool
 ) -> None:
     bench = Bench(tmp_path)
     flower = Flower(bench.flower)
-    stations = LocalStations(local_stations(2, []), flower, deadline=60.0, warm=False)
-    config = tmp_path / "config.toml"
+    file = tmp_path / "config.toml"
 
-    def begin(rounds: int) -> None:
-        config.write_text(f"rounds = {rounds}")
-        given = [str(config) if in_file else f"rounds={rounds}"]
+    def begin(number: int) -> None:
+        file.write_text(f"number = {number}")
+        config = str(file) if in_file else f"number={number}"
+        run_config, node_configs = ([config], []) if which == "run config" else ([], [config])
+        stations = LocalStations(local_stations(1, node_configs), flower, 60.0, warm=False)
         about = (bench.app, flower, bench.folder, Screen(bench.shown), bench.outcome, stations)
         journal = Journal(tmp_path / "journal")
         try:
-            run_app(SuperLinkRun(*about, given, journal=journal))
+            run_app(SuperLinkRun(*about, run_config, journal=journal))
         finally:
             journal.close()
             shutil.rmtree(bench.folder)
             bench.folder.mkdir()
 
     begin(3)
-    with pytest.raises(UsageError, match="another run config"):
+    with pytest.raises(UsageError, match=f"another {which}"):
         begin(5)
 
 

@@ -141,6 +141,7 @@ class LaneStations:
 
     deadline = DEADLINE_SECONDS
     release = ""
+    node_configs = ()
 
     def __init__(self, world: World) -> None:
         self.names = world.plan.stations
@@ -173,6 +174,7 @@ class TaskStations:
 
     deadline = DEADLINE_SECONDS
     release = ""
+    node_configs = ()
 
     def __init__(self, world: World) -> None:
         self.names = world.plan.stations
