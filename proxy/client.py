@@ -98,7 +98,7 @@ class Delivery:
         self.reply: messages.Reply | None = None
         self.missing: set[str] = set()
         self.writer: BundleWriter | None = None
-        self.failure: BundleError | None = None
+        self.failure: BundleError | OSError | None = None
 
     def seconds(self) -> dict[str, float]:
         """Return the seconds that each stage took, of those that have passed.
@@ -233,7 +233,8 @@ class ClientProxy:
     def _hand_over(self, delivery: Delivery, now: float) -> None:
         """Note that the message is the ClientApp's from here on."""
         if delivery.stage < Stage.CONFIRMED:
-            delivery.on_confirmed()
+            with _failing(delivery):
+                delivery.on_confirmed()
             self._advance(delivery, Stage.CONFIRMED, now)
 
     def push_messages(self, request: Data, now: float) -> bytes:
@@ -305,9 +306,9 @@ class ClientProxy:
 
 @contextmanager
 def _failing(delivery: Delivery) -> Iterator[None]:
-    """Remember why a reply could not be collected."""
+    """Remember why a message could not be handed over, or its reply not be collected."""
     try:
         yield
-    except BundleError as error:
+    except (BundleError, OSError) as error:
         delivery.failure = error
         raise

@@ -187,7 +187,7 @@ def log_taker(screen: Screen, encrypted: bool) -> Taker:
         Writes the log.
     encrypted : bool
         Whether the collaboration is: its results are for its members, but logs are not encrypted.
-        Metrics are left out then.
+        Metrics, and what an error says, are left out then.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def log_taker(screen: Screen, encrypted: bool) -> Taker:
 
     def take(entry: Entry) -> None:
         nonlocal room
-        text = (replace(entry, metrics={}) if encrypted else entry).text()
+        text = (replace(entry, metrics={}, error="") if encrypted else entry).text()
         with writing:
             if room > 0:
                 room -= len(text)

@@ -123,6 +123,8 @@ class ClientApp:
         except (BundleError, FleetError, FlowerError) as error:
             raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, error.message) from error
         except OSError as error:
+            if error is delivery.failure:  # no ClientApp has the message
+                raise
             raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, str(error)) from error
         finally:
             self._proxy.withdraw()

@@ -87,6 +87,12 @@ class Message:
         for path in (self.instruction, self.missing, *self.folder.glob("*.part")):
             path.unlink(missing_ok=True)
 
+    def forget(self) -> None:
+        """Remove the instruction, and the message's place if nothing else is in it."""
+        self.forget_instruction()
+        with suppress(OSError):
+            self.folder.rmdir()
+
     @contextmanager
     def wanted(self) -> Iterator[None]:
         """Be a courier that waits for the answer. There may be several, of several centrals."""

@@ -167,9 +167,12 @@ class Policy:
 
     def _reason_against(self, actual: str, fab: bytes) -> str:
         """Say why an app may not run, and in what it differs from the one that may."""
-        others = f" {len(self.fabs)} more are listed by the station's owner." if self.fabs else ""
         if self.manifest is None:
-            return f"Refused by the station's policy: the app (FAB) is {actual}.{others}"
+            return (
+                f"Refused by the station's policy: the app (FAB) is {actual}, none of the"
+                f" {len(self.fabs)} that the station's owner allows."
+            )
+        others = f" {len(self.fabs)} more are listed by the station's owner." if self.fabs else ""
         return (
             f"Refused by the station's policy: the app (FAB) is {actual}, the image's own is"
             f" {self.manifest.fab_sha256}.{others} {_difference(self.manifest.files, fab)}"

@@ -325,7 +325,7 @@ class Resident:
                 self._reply(order, self._answered(order))
         except Cancelled:
             log.info("message %.12s: its answer is not wanted any more", order.head.message_id)
-            self._message(order.head).forget_instruction()
+            self._message(order.head).forget()
         self._mailbox.done(order.letter)
 
     def _answered(self, order: _Order) -> Message:

@@ -162,7 +162,7 @@ def _policy(given: dict[str, Any]) -> Policy:
     variables = {}
     for key, variable in _POLICY.items():
         values = given.get(key)
-        if values is None or values == ANY_APP:
+        if values is None or (key == "apps" and values == ANY_APP):
             continue
         if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
             raise UsageError(f"{key} in [policy] has to be a list of texts.")

@@ -86,6 +86,8 @@ class SuperNode:
                         f"The ClientApp did not reply within the deadline of {deadline:.1f} s"
                         f" (it was {_DOING[delivery.stage]}).",
                     )
+            if isinstance(delivery.failure, OSError):
+                raise delivery.failure
             if delivery.failure is not None:
                 raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, delivery.failure.message)
         finally:

@@ -113,7 +113,7 @@ class Asking:
     def _note(self, task: int, unheard: bool) -> None:
         """Note that a station has no answer yet, or never heard of the message."""
         self._unheard = self._unheard + 1 if unheard else 0
-        if self._unheard == _UNHEARD:
+        if self._unheard >= _UNHEARD:  # more, if the server could not be reached
             self.repeated, self._unheard = self._repeat(), 0
         self._rest_after(task, _UNHEARD_SECONDS if self._unheard else _EVERY_SECONDS)
 

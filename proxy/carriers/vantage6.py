@@ -243,9 +243,13 @@ class Vantage6Starter:
             def create() -> int:
                 nonlocal refusals
                 try:
-                    return self._server.create_task(members, call.method, organization, path)
+                    seconds = ends_at - time.monotonic()
+                    return self._server.create_task(
+                        *(members, call.method, organization, path, seconds)
+                    )
                 except ServerUnreachable as error:
-                    refusals += self._server_answers()
+                    if time.monotonic() < ends_at:
+                        refusals += self._server_answers()
                     if refusals < _REFUSALS:
                         raise
                     raise CarrierError(

@@ -204,6 +204,7 @@ class VirtualSuperNode:
         """Serve messages until stopped."""
         with self._going_on():
             self._finish_for_predecessor()
+        with self._going_on():
             self._answer_for_predecessor()
         while not self._stop.is_set():
             with self._going_on():

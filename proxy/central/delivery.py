@@ -64,6 +64,7 @@ log = logging.getLogger(__name__)
 
 # The station's own deadline comes this much before the central's: it knows the reason better.
 _GRACE_SECONDS = 10.0
+_NOTHING: Mapping[str, float] = {}
 
 # The code of the error reply that an exception becomes; the nearest of its base classes decides.
 # None: nobody is owed a reply, or none can be delivered.
@@ -270,7 +271,8 @@ class Delivery:
         reply.unlink(missing_ok=True)  # what a power cut left may be a name of a journal's reply
         about = instruction.metadata
         task = self._past.task if self._past.message_id == message_id else ""
-        with self._measured("carry"):
+        at_the_station: dict[str, float] = {}
+        with self._measured("carry", at_the_station):
             exchange = Exchange(
                 message_id,
                 title_of(about.message_type, about.group_id, self._step),
@@ -283,11 +285,8 @@ class Delivery:
             )
             self._station.carrier.exchange(self._station.name, exchange)
             answer = opened.enter_context(Bundle(reply))
+            at_the_station |= answer.seconds
         self._bytes_back += reply.stat().st_size
-        at_the_station = sum(answer.seconds.values())
-        if at_the_station <= self._seconds["carry"]:  # else the station's clock is of no use
-            self._seconds |= answer.seconds
-            self._seconds["carry"] -= at_the_station
         if answer.header.message_id != message_id:
             raise BundleError(f"The station answered message {answer.header.message_id} instead.")
         self._station.held.in_cache(answer.header.cache_generation)
@@ -453,14 +452,18 @@ class Delivery:
         }
 
     @contextmanager
-    def _measured(self, stage: str) -> Iterator[None]:
-        """Add the seconds that the body takes to a stage."""
+    def _measured(self, stage: str, others: Mapping[str, float] = _NOTHING) -> Iterator[None]:
+        """Add the seconds that the body takes to a stage, but for those of others within it."""
         start = self._clock.monotonic()
         try:
             yield
         finally:
-            passed = self._clock.monotonic() - start
-            self._seconds[stage] = self._seconds.get(stage, 0.0) + passed
+            seconds = self._seconds  # `fail` may take them, in another thread
+            passed, of_others = self._clock.monotonic() - start, sum(others.values())
+            if of_others <= passed:  # else the station's clock is of no use
+                seconds.update(others)
+                passed -= of_others
+            seconds[stage] = seconds.get(stage, 0.0) + passed
 
     @contextmanager
     def _dropping(self) -> Iterator[None]:

@@ -108,12 +108,18 @@ class FolderMailbox:
             path = self._path(self._outgoing, name)
             if self._protocol in _WITHOUT_RENAMES:
                 store.put_file(str(letter), path)
-            else:
+                return
+            try:
                 store.put_file(str(letter), path + _PART)
                 if self._protocol in _LOCAL:
                     durable.publish(Path(path + _PART), Path(path))
                 else:
                     store.mv(path + _PART, path)
+            except Exception:
+                # On a full disk it would take the room of the next try.
+                with suppress(Exception):
+                    _remove(store, path + _PART)
+                raise
 
         self._calling(write)
         self._active = self._next_look = time.monotonic()

@@ -107,9 +107,13 @@ class StationMailbox:
             self._newest = name
             self.done(name)
             raise
-        with self._reaching(), into.open("wb") as file:
-            for chunk in answer.stream(_CHUNK_BYTES):
-                file.write(chunk)
+        try:
+            with into.open("wb") as file:
+                for chunk in self._body(answer):
+                    file.write(chunk)
+        except BaseException:
+            answer.close()
+            raise
         answer.release_conn()
         self._newest = name
         return name
@@ -133,6 +137,15 @@ class StationMailbox:
     def asked(self, newest: str) -> urllib3.BaseHTTPResponse:
         """Return the answer to a long poll, of which no body was read."""
         return self._answer("GET", f"/letters?after={newest}", preload_content=False)
+
+    def _body(self, answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        chunks = answer.stream(_CHUNK_BYTES)
+        while True:
+            with self._reaching():
+                chunk = next(chunks, b"")
+            if not chunk:
+                return
+            yield chunk
 
     def _call(self, method: str, path: str, **more: Any) -> None:
         self._answer(method, path, **more)
@@ -210,7 +223,13 @@ class CentralMailbox:
     def send(self, letter: Path) -> None:
         """Leave a letter; see `Mailbox.send`."""
         part = self._line.to_station.part()
-        shutil.copyfile(letter, part)
+        try:
+            shutil.copyfile(letter, part)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise MailboxUnreachable(
+                f"A letter to station {self._station} cannot be written: {error.strerror}."
+            ) from error
         self._line.to_station.add(part)
 
     def receive(self, into: Path, seconds: float) -> str | None:

@@ -162,7 +162,7 @@ def _suite() -> "Suite":
     except ImportError as error:
         raise UsageError(
             "Sealed lanes need the package cryptography in release 47 or newer.",
-            "Install flower-v6[folder] or flower-v6[kafka]; both bring it.",
+            "Install flower-v6[folder], flower-v6[https] or flower-v6[kafka]: each brings it.",
         ) from error
     return hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
 

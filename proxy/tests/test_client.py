@@ -459,6 +459,22 @@ def test_a_bundle_that_is_no_instruction_is_refused(tmp_path: Path) -> None:
         Delivery(bundle, b"", tmp_path / "reply", "", lambda: None)
 
 
+def test_a_message_that_cannot_be_noted_as_the_clientapps_is_not_handed_over(
+    station: Station,
+) -> None:
+    full = OSError(28, "No space left on device")
+
+    def take() -> None:
+        raise full
+
+    station.delivery.on_confirmed = take
+    station.pull()
+    with pytest.raises(OSError, match="No space left"):
+        station.confirm()
+    assert station.delivery.failure is full
+    assert station.delivery.stage == Stage.PULLED
+
+
 # A whole conversation
 
 

@@ -8,6 +8,7 @@ node's proxy, which answers with status 500 to whatever goes wrong behind it. So
 
 import json
 import tempfile
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -157,6 +158,7 @@ class Server(ABC):
         self.url = url.rstrip("/")
         self.encoding = encoding or Plain()
         self._login = login
+        self._renewing = threading.Lock()
         self._session = requests.Session()
         # A node sets HTTP_PROXY in containers, but its own proxy is reached directly.
         self._session.trust_env = not isinstance(login, ContainerLogin)
@@ -306,7 +308,12 @@ class Server(ABC):
         return {"store_id": number}
 
     def create_task(
-        self, task: Mapping[str, Any], method: str, organization: Organization, payload: Path
+        self,
+        task: Mapping[str, Any],
+        method: str,
+        organization: Organization,
+        payload: Path,
+        seconds: float = _TIMEOUT_SECONDS[1],
     ) -> int:
         """Create a task for one organization.
 
@@ -320,6 +327,8 @@ class Server(ABC):
             Where it runs.
         payload : Path
             A file with its input.
+        seconds : float
+            How long to wait for the answer; never longer than ten minutes.
 
         Returns
         -------
@@ -343,8 +352,10 @@ class Server(ABC):
                 body.writelines(with_member({"id": organization.id}, self._input, sealed, b"}]}"))
             body.seek(0)
             headers = {"Content-Type": "application/json"}
+            connecting, answering = _TIMEOUT_SECONDS
+            timeout = connecting, min(answering, max(1.0, seconds))
             with (
-                self.call("POST", "task", data=body, headers=headers) as response,
+                self.call("POST", "task", data=body, headers=headers, timeout=timeout) as response,
                 self.understanding(),
             ):
                 return int(answer_of(response)["id"])
@@ -410,7 +421,8 @@ class Server(ABC):
 
     def kill_task(self, task: int) -> None:
         """End a task and its subtasks; users may, if their role says so (`NotPermitted`)."""
-        self.call("POST", "kill/task", json={"id": task}).close()
+        members = {"id": task}
+        self.call("POST", "kill/task", json=members, timeout=_SHORT_TIMEOUT_SECONDS).close()
 
     def delete_task(self, task: int) -> None:
         """Delete a task with its input and result, and end it; users may, if their role says so.
@@ -431,8 +443,9 @@ class Server(ABC):
         arguments : Any
             As `requests` takes them.
         """
+        token = self._login.token
         response = self._send(method, path, **arguments)
-        if response.status_code == HTTPStatus.UNAUTHORIZED and self._login.renew():
+        if response.status_code == HTTPStatus.UNAUTHORIZED and self._renewed(token):
             response.close()
             if "data" in arguments:
                 arguments["data"].seek(0)
@@ -449,6 +462,11 @@ class Server(ABC):
             if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 raise NotPermitted(text)
             raise Vantage6Error(text)
+
+    def _renewed(self, token: str) -> bool:
+        """Whether there is another token now: of several threads only one asks for it."""
+        with self._renewing:
+            return self._login.token != token or self._login.renew()
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:

@@ -357,15 +357,17 @@ def test_the_log_carries_what_happens_for_those_who_watch(
 
 
 @pytest.mark.parametrize(("encrypted", "metrics"), [(False, {"loss": 0.5}), (True, {})])
-def test_the_log_of_an_encrypted_collaboration_has_no_metrics_of_a_station(
+def test_the_log_of_an_encrypted_collaboration_tells_nothing_of_a_stations_data(
     encrypted: bool, metrics: Metrics, capsys: pytest.CaptureFixture[str]
 ) -> None:
     take = log_taker(Screen(sys.stdout), encrypted)
-    for entry in (STARTED, ANSWERED):
+    failed = replace(ANSWERED, metrics={}, error_code=2, error="ValueError: 4711 has no age")
+    for entry in (STARTED, ANSWERED, failed):
         take(entry)
     lines = capsys.readouterr().out.splitlines()
     entries = list(read_entries(each.removeprefix(MARK) for each in lines))
-    assert entries == [STARTED, replace(ANSWERED, metrics=metrics)]
+    error = "" if encrypted else failed.error
+    assert entries == [STARTED, replace(ANSWERED, metrics=metrics), replace(failed, error=error)]
 
 
 def test_entries_do_not_fill_the_log_without_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,7 @@ def test_an_owner_may_allow_further_apps(tmp_path: Path) -> None:
 def test_an_owner_may_list_the_apps_of_an_image_that_names_none() -> None:
     listing = Policy.from_environment({ALLOWED_FABS: object_id(FAB)})
     listing.check(run_of(FAB), FAB)
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, match="none of the 1 that the station's owner allows"):
         listing.check(run_of(OTHER), OTHER)
 
 

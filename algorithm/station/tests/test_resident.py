@@ -362,6 +362,23 @@ def test_of_a_message_that_is_withdrawn_no_instruction_is_left(scene: Scene) -> 
     assert wait_until(lambda: not list(scene.folder.glob(INSTRUCTIONS)))
 
 
+def test_of_a_message_that_is_withdrawn_before_its_turn_nothing_is_left(scene: Scene) -> None:
+    scene.start()
+    under_way, second = working(scene, Drained()), Drained()
+    letter, mailbox = scene.folder / "letter", scene.memory.at_central()
+    instruction, message_id = scene.folder / "second", second.metadata.message_id
+    second.write(instruction)
+    for kind, body in ((Kind.INSTRUCTION, instruction), (Kind.WITHDRAWAL, None)):
+        head = Head(kind, "north", "an exchange", message_id, time.time_ns() - 10**10)
+        Unsealed().close(head, body, letter)
+        mailbox.send(letter)
+    place = scene.folder / "job" / "messages" / message_id
+    assert wait_until(place.exists)
+    scene.supernode.free.set()
+    under_way.result()
+    assert wait_until(lambda: not place.exists())
+
+
 def test_of_a_message_that_was_withdrawn_while_the_station_was_down_no_instruction_is_left(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

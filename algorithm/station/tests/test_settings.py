@@ -90,6 +90,7 @@ def test_without_sealing_there_are_no_keys(tmp_path: Path) -> None:
         (f'{NEEDED}[policy]\napps = [""]', "apps in .policy. has '', which names nothing"),
         (f'{NEEDED}[policy]\napps = [","]', "has ',', which names nothing"),
         (f'{NEEDED}[policy]\napps = "any"\nmodes = ["fast"]', "ALLOWED_MODES"),
+        (f'{NEEDED}[policy]\napps = "any"\nmodes = "any"', "modes in .policy. has to be a list"),
         (f"{NEEDED}color = 1\n{POLICY}", "'color' means nothing in the file"),
         (f'{NEEDED}{POLICY}app = "x"', r"'app' means nothing in \[policy\]"),
         (f"{NEEDED}policy = 1", "policy has to be a table"),

@@ -55,6 +55,8 @@ class SimulatedRuntime:
                 if not self._changed.wait(until - clock.now) and clock.now >= until:
                     raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, "The ClientApp is late.")
                 self._changed.clear()
+            if isinstance(delivery.failure, OSError):
+                raise delivery.failure
             if delivery.failure is not None:
                 raise NoReply(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, delivery.failure.message)
             world = self._world

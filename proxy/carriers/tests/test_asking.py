@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -123,6 +124,23 @@ def test_a_message_that_two_answers_never_heard_of_is_brought_once_more(tmp_path
     hq = Hq(UNHEARD, UNHEARD, ANSWER)
     assert answered_after(hq, tmp_path) < 60
     assert len(hq.repeated) == 1
+
+
+def test_a_message_is_brought_once_more_when_the_server_is_back(tmp_path: Path) -> None:
+    class AwayOnce(Hq):
+        def repeat(self) -> int:
+            number = super().repeat()
+            if number == 1001:
+                raise ServerUnreachable("away")
+            return number
+
+    hq = AwayOnce(UNHEARD)
+    asking = Asking(cast("Server", hq), hq.ask, hq.repeat, clock=hq.clock)
+    while hq.now < 120.0:
+        hq.now += LOOK_SECONDS
+        with suppress(ServerUnreachable):
+            asking.answered(tmp_path / "answer")
+    assert asking.repeated > 1001
 
 
 def test_a_question_that_fails_is_asked_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from protos import fleet_pb2 as fleet
 from proxy.central.central_proxy import CentralProxy
+from proxy.central.memory import Forgetful
 from proxy.central.tests.bridges import MODEL, SECONDS, TRAINED, QuickClock, Troubled, Watch, hang
 from proxy.errors import CarrierError
 from proxy.fleet.messages import ErrorCode
@@ -78,6 +79,23 @@ def test_a_successor_answers_what_was_under_way_when_a_bridge_was_killed(
     killed.stop()
     successor.stop()
     assert attached.superlink.reply_to(message_id) == said
+
+
+def test_a_journal_that_cannot_be_read_does_not_leave_the_message_beside_the_key_unanswered(
+    identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    attached = Attached(identity, tmp_path)
+    killed = attached.start(Troubled(hang))
+    message_id = attached.superlink.push_instruction(MODEL, identity.node_id)
+    attached.watch.wait(takings=1)
+    monkeypatch.setattr(Forgetful, "unfinished", damaged)
+    successor = attached.start(MemoryCarrier(lambda _: TRAINED, ("north",)))
+    assert wait_until(lambda: message_id in attached.superlink.replies)
+    killed.stop()
+    successor.stop()
 
 
 def test_nothing_is_kept_of_a_message_that_has_its_answer(

@@ -1,5 +1,6 @@
 """A lane in a folder: one on this machine here; `integration_tests/test_lanes.py` has servers."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def test_nothing_is_left_of_letters_that_are_done(lane: Path, tmp_path: Path) ->
         assert taken(station, tmp_path)
         station.send(letter(tmp_path, b"back"))
         assert taken(central, tmp_path)
+    assert files(lane) == []
+
+
+def test_a_letter_that_did_not_fit_takes_no_room(
+    lane: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    station = mailbox(lane)
+    monkeypatch.setattr("proxy.lanes.folder.durable.publish", full)
+    with pytest.raises(MailboxUnreachable, match="No space left"):
+        station.send(letter(tmp_path, b"there"))
     assert files(lane) == []
 
 

@@ -1,5 +1,6 @@
 """A lane over HTTPS: the station calls the central, and each knows the other by its key."""
 
+import errno
 import http.client
 import socket
 import ssl
@@ -7,6 +8,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from cryptography import x509
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from proxy.errors import UsageError
 from proxy.lanes import https_server, tls
+from proxy.lanes.https import CentralMailbox
 from proxy.lanes.keys import KeyPair, Pairing
 from proxy.lanes.mailbox import Mailbox, MailboxUnreachable
 from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
@@ -329,3 +332,31 @@ def test_a_package_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, open
     with pytest.raises(UsageError) as caught:
         opened(False)
     assert "flower-v6[https]" in caught.value.hint
+
+
+def test_a_letter_that_does_not_fit_at_the_central_is_left_later(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    central, station = opened(False), opened(True)
+
+    def full(_: Path, target: Path) -> None:
+        target.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("proxy.lanes.https.shutil.copyfile", full)
+        with pytest.raises(MailboxUnreachable, match=r"to station north .* No space left"):
+            central.send(letter(tmp_path, b"there"))
+    assert not list(cast("CentralMailbox", central)._line.to_station.folder.iterdir())
+    central.send(letter(tmp_path, b"there"))
+    assert taken(station, tmp_path) == b"there"
+
+
+def test_a_full_disk_of_the_station_is_not_the_centrals_fault(opened: Open, tmp_path: Path) -> None:
+    central, station = opened(False), opened(True)
+    central.send(letter(tmp_path, b"there"))
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        assert wait_until(lambda: station.receive(full, 0.1) is not None)
+    assert taken(station, tmp_path) == b"there"

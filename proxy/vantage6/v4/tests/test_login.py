@@ -3,6 +3,7 @@
 import json
 import socket
 from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,16 @@ def test_an_expired_token_is_renewed_without_the_password(fake: FakeServer) -> N
     fake.expire_tokens("access")
     assert server.own_organization() == 1
     assert fake.requests.count("POST token/user") == 1
+
+
+def test_of_several_threads_with_an_expired_token_one_renews_it(fake: FakeServer) -> None:
+    """A refresh token may be good for once."""
+    server = Server4(fake.url, log_in(fake))
+    fake.expire_tokens("access")
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(server.own_organization) for _ in range(4)]
+    assert [each.result() for each in answers] == [1] * 4
+    assert fake.requests.count("POST token/refresh") == 1
 
 
 def test_a_new_token_can_be_renewed_in_its_turn(fake: FakeServer) -> None:
