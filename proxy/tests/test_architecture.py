@@ -23,7 +23,10 @@ OURS = {name: path for name, path in MODULES.items() if ".tests" not in name}
 
 @cache
 def imports(path: Path) -> tuple[str, ...]:
-    """Return the full names of all that a module imports, wherever in it."""
+    """Return the full names of all that a module imports, wherever in it.
+
+    A text that is the name of one of our modules counts: `importlib` takes such.
+    """
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -31,6 +34,8 @@ def imports(path: Path) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             names += (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and "." in str(node.value) and node.value in OURS:
+            names.append(node.value)
     return tuple(names)
 
 
@@ -124,6 +129,12 @@ def folder_of(name: str) -> str:
     return str(OURS[name].relative_to(ROOT).parent).replace("/", ".")
 
 
+def room_of(name: str) -> str:
+    """Return a module's folder; a module of `proxy` or `algorithm` itself is a room of its own."""
+    folder = folder_of(name)
+    return name if folder in ("proxy", "algorithm") else folder
+
+
 def used_by(name: str) -> set[str]:
     """Return our modules that a module imports."""
     found = set()
@@ -164,8 +175,18 @@ def test_a_folder_uses_no_other_than_it_may(folder: str) -> None:
     assert used <= may
 
 
+def between_rooms() -> Mapping[str, set[str]]:
+    """Return the rooms that each room uses."""
+    arrows: dict[str, set[str]] = {}
+    for name in OURS:
+        used = {room_of(other) for other in used_by(name)}
+        arrows.setdefault(room_of(name), set()).update(used - {room_of(name)})
+    return arrows
+
+
 def test_there_is_no_loop() -> None:
     assert cycle_in({name: used_by(name) for name in OURS}) == []
+    assert cycle_in(between_rooms()) == []
     assert cycle_in({folder: used - {folder} for folder, used in ARROWS.items()}) == []
 
 
@@ -191,6 +212,27 @@ def test_a_loop_that_is_made_in_this_tree_is_found(
     monkeypatch.setitem(OURS, "proxy.central.drain", looped)
     loop = cycle_in({name: used_by(name) for name in OURS})
     assert {"proxy.central.drain", "proxy.central.delivery"} <= set(loop)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "loop"),
+    [
+        ("proxy.retry", "import proxy.central.steps", {"proxy.retry", "proxy.central"}),
+        ("proxy.text", "NAME = 'proxy.vantage6.members'", {"proxy.text", "proxy.vantage6"}),
+        ("proxy.fleet.wire", "import proxy.transport.sizes", {"proxy.fleet", "proxy.transport"}),
+    ],
+)
+def test_a_loop_of_folders_is_found_where_modules_have_none(
+    name: str, line: str, loop: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    altered = tmp_path / "altered.py"
+    altered.write_text(f"{OURS[name].read_text()}\n{line}\n")
+    folder = folder_of(name)
+    monkeypatch.setattr(
+        f"{__name__}.folder_of", lambda each, real=folder_of: folder if each == name else real(each)
+    )
+    monkeypatch.setitem(OURS, name, altered)
+    assert loop <= set(cycle_in(between_rooms()))
 
 
 @pytest.mark.parametrize(
