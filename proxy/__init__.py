@@ -12,14 +12,7 @@ is no connection, only files:
 All that a SuperNode would fetch for one message (message, object tree, objects, run, FAB) travels
 as one instruction bundle; all that it would push back travels as one reply bundle. A `Carrier`
 moves bundles; it knows nothing of Flower, and the two proxies know nothing of it.
-
-    fleet/      the Fleet API: what each release speaks, serving it, calling it
-    bundle      the one envelope
-    central     CentralProxy
-    client      ClientProxy
-    direct      what stands in a SuperLink's place where there is none
-    tape        what real SuperNodes and SuperLinks said; `record` writes it, `replay` replays it
-    carriers/   local (the default: everything on one machine), and the protocol that all share
+docs/architecture.md has the folders.
 
 No module here imports `flwr`: Flower is reached only through its wire and its command lines.
 """

@@ -1,11 +1,11 @@
-"""Flower's Fleet API, from both ends.
+"""What Flower's Fleet API says; `proxy.transport` calls it and serves it.
 
 releases     what differs between Flower releases: one table
 messages     messages, object trees, error replies
-server       serving it to a SuperNode
-superlink    calling it on a SuperLink; `connect` finds out how
-http, grpc   the two transports, both ends of each
-wire         messages field by field, by number
-node_key     how calls are signed
-identity     SuperNodes that a SuperLink was told of: their keys on disk
+inline       messages that have their content in them, until flwr 1.20
+replies      what a SuperLink checks of a reply
+contents     a message's content, whatever its id and its times
+metrics      a reply's metrics
+wire         messages field by field, by number; `encoding` has protobuf's own
+one_reading  that no two readers understand an encoded message differently
 """
