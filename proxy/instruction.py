@@ -86,13 +86,17 @@ def _check_one_message(bundle: Bundle, instruction: messages.Instruction) -> Non
             raise FleetError("The message came in objects, and whole as well.")
     if named != [instruction.message_id] or instruction.message_id not in instruction.object_ids:
         raise FleetError("The objects are not those of the message.")
-    # A ClientApp has the message from its object, which differs in one thing only (flwr 1.19 to
-    # 1.42, `Message.deflate`): its id, which is that object's hash.
-    announced = fleet.Metadata()
+    # A ClientApp has the message from its object, which has no id: that is the object's hash (flwr
+    # 1.19 to 1.42, `Message.deflate`). And a SuperLink with a database announces no task (flwr 1.39
+    # to 1.42, `server/superlink/linkstate/utils.py`, `message_to_dict`).
+    announced, inner = fleet.Metadata(), fleet.Metadata()
     announced.CopyFrom(instruction.metadata)
     announced.ClearField("message_id")
     _, _, body = bundle.read(instruction.message_id, ANNOUNCEMENT_BYTES).partition(b"\0")
-    if one_reading.read(fleet.Message, body).metadata != announced:
+    inner.CopyFrom(one_reading.read(fleet.Message, body).metadata)
+    if not announced.src_task_id:
+        inner.ClearField("src_task_id")
+    if inner != announced:
         raise FleetError("The message's object is not the message that was announced.")
 
 

@@ -11,10 +11,11 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
 from algorithm.flower.node_config import node_config
 from algorithm.functions.job_end import when_end_is_noted, when_job_ends
-from algorithm.station.answer import answer
+from algorithm.station.answer import Unanswered, answer, fail
 from algorithm.station.job import Job, Message
 from algorithm.station.policy import Policy
 from algorithm.station.runtimes import runtimes
@@ -108,10 +109,20 @@ class _Host:
             self._warm.stop()
 
     def _answer(self, message: Message) -> None:
-        if not answer(self._job, message, self._warm.get, self._policy):
+        try:
+            usable = answer(self._job, message, self._warm.get, self._policy)
+        except Unanswered as error:
+            usable = False
+            self._fail_later(message, error.message)
+        if not usable:
             log.warning("the SuperNode or ClientApp process failed and is replaced")
             self._warm.replace()
         self.served += 1
         self._last = time.monotonic()
-        if message.instruction.exists() and not message.answered():
-            self._end.wait(_FULL_DISK_PAUSE_SECONDS)
+
+    def _fail_later(self, message: Message, reason: str) -> None:
+        """Answer with a failure as soon as it can be written."""
+        while not self._end.wait(_FULL_DISK_PAUSE_SECONDS):
+            with suppress(Unanswered):
+                fail(self._job, message, reason)
+                return

@@ -47,6 +47,12 @@ class _Failure:
     reusable: bool
 
 
+class Unanswered(BridgeError):
+    """Nothing can be written, as on a full disk: neither an answer nor a failure in its place."""
+
+    code = "unanswered"
+
+
 # The first row that fits counts.
 _FAILURES: tuple[tuple[type[Exception], ErrorCode, str, bool], ...] = (
     # The exception, its code, the beginning of the reason, and whether the runtime is reusable.
@@ -62,8 +68,7 @@ _FAILURES: tuple[tuple[type[Exception], ErrorCode, str, bool], ...] = (
 def answer(job: Job, message: Message, runtime: Callable[[int], Runtime], policy: Policy) -> bool:
     """Answer a message; afterwards its reply, or what is missing for one, is in its folder.
 
-    If not even a failure can be written, there is neither, and the instruction is gone. That the
-    station did not answer is said by its courier then, in time.
+    If not even a failure can be written, there is neither, and the instruction is gone.
 
     Parameters
     ----------
@@ -80,6 +85,11 @@ def answer(job: Job, message: Message, runtime: Callable[[int], Runtime], policy
     -------
     bool
         Whether the runtime, if there is one, can be used for the next message.
+
+    Raises
+    ------
+    Unanswered
+        If not even a failure can be written; `fail` may be tried again.
     """
     try:
         if message.answered():
@@ -91,23 +101,24 @@ def answer(job: Job, message: Message, runtime: Callable[[int], Runtime], policy
                 _write_missing(job, message, missing)
                 return True
         _release(message)
+        log.log(
+            logging.WARNING if message.is_error else logging.INFO,
+            *("message %.12s is %s", message.message_id, message.ending),
+        )
+        return True
     except Exception as error:
         failure = _failure_of(error)
         log.warning("message %.12s failed: %s", message.message_id, failure.reason)
         if not isinstance(error, BridgeError | OSError):
             # Without the exception's text, which may hold anything.
             log.error("it failed here:\n%s", "".join(format_tb(error.__traceback__, _FRAMES)))
-        _answer_with(job, message, failure)
-        return failure.reusable
-    log.log(
-        logging.WARNING if message.is_error else logging.INFO,
-        *("message %.12s is %s", message.message_id, message.ending),
-    )
-    return True
+    # Not above: an exception holds what its frames do, such as a reply that lies on a full disk.
+    _answer_with(job, message, failure)
+    return failure.reusable
 
 
 def fail(job: Job, message: Message, reason: str) -> None:
-    """Answer a message with a failure, or with its reply if that is complete."""
+    """Answer with a failure, or with the reply if that is complete; raises `Unanswered`."""
     if not message.answered():
         failure = _Failure(ErrorCode.NODE_UNAVAILABLE, one_line(reason), reusable=False)
         _answer_with(job, message, failure)
@@ -231,6 +242,7 @@ def _answer_with(job: Job, message: Message, failure: _Failure) -> None:
             log.error("message %.12s: %s", message.message_id, _failure_of(error).reason)
         else:
             return
+    raise Unanswered(f"Message {message.message_id:.12} cannot be answered: {failure.reason}")
 
 
 def _write_failure(job: Job, message: Message, failure: _Failure) -> None:

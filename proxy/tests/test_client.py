@@ -452,6 +452,28 @@ def test_an_instruction_without_a_message_is_refused(tmp_path: Path) -> None:
     assert "no message" in refused(tmp_path, sent)
 
 
+def test_a_superlink_with_a_database_announces_no_task(tmp_path: Path) -> None:
+    """flwr 1.39 to 1.42 announce so what is in their database; the object has the task."""
+    sent = Drained()
+    pulled = fleet.PullMessagesResponse.FromString(sent.pulled)
+    pulled.messages_list[0].metadata.ClearField("src_task_id")
+    sent.pulled = pulled.SerializeToString()
+    with Bundle(sent.write(tmp_path / "instruction")) as bundle:
+        delivery = Delivery(bundle, sent.fab, tmp_path / "reply", "", lambda: None)
+        assert delivery.instruction.message_id == sent.metadata.message_id
+
+
+@pytest.mark.parametrize(("field", "other"), [("group_id", "7"), ("src_task_id", 8)])
+def test_a_message_that_is_announced_as_another_is_refused(
+    tmp_path: Path, field: str, other: str | int
+) -> None:
+    sent = Drained()
+    pulled = fleet.PullMessagesResponse.FromString(sent.pulled)
+    setattr(pulled.messages_list[0].metadata, field, other)
+    sent.pulled = pulled.SerializeToString()
+    assert "not the message that was announced" in refused(tmp_path, sent)
+
+
 def test_a_bundle_that_is_no_instruction_is_refused(tmp_path: Path) -> None:
     header = bundle_pb2.Header(failure=bundle_pb2.Failure(code=1))
     bundle = Bundle(write_bundle(tmp_path / "other", header))

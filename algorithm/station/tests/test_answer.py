@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.station.answer import answer
+from algorithm.station.answer import Unanswered, answer
 from algorithm.station.job import Message
 from algorithm.station.object_store import ObjectStore
 from algorithm.station.policy import Policy
@@ -370,7 +370,8 @@ def test_a_message_that_cannot_be_answered_at_all_does_not_wait_for_ever(
 
     message = station.receive(Drained())
     monkeypatch.setattr("proxy.system.durable.publish", no_room)
-    station.answer(message)
+    with pytest.raises(Unanswered, match="No space left on device"):
+        station.answer(message)
     assert not message.answered()
     assert station.job.waiting() == []
     assert "No space left on device" in caplog.text
