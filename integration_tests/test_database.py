@@ -30,7 +30,7 @@ class FlowerWithDatabase(Flower):
         "",
         *(
             pytest.param(each, marks=pytest.mark.thorough)
-            for each in ("1.20.0", "1.26.1", "1.32.0", "1.36.0", "1.39.0")
+            for each in ("1.22.0", "1.26.1", "1.32.0", "1.36.0", "1.39.0")
         ),
     ],
 )

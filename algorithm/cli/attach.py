@@ -113,6 +113,8 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
         # After all that may fail: copies of databases are made for them, which are removed when
         # they have been attached. The stations of a job that goes on are in the journal.
         stations = _stations(options, journal)
+        if journal is not None:
+            journal.tell_of_others(stations.names)
         outcome = Outcome(
             app="",
             flower_release=stations.release,

@@ -341,8 +341,11 @@ class Resident:
             if came:
                 message.missing.unlink(missing_ok=True)  # said of an earlier letter
                 order.body.replace(message.instruction)
-            usable = answer(self._job, message, self._runtime(order), self._policy)
-            self._after(usable)
+            usable = False
+            try:
+                usable = answer(self._job, message, self._runtime(order), self._policy)
+            finally:
+                self._after(usable)
         if order.unwanted.is_set():
             raise Cancelled("Withdrawn.")
         return message

@@ -28,7 +28,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +244,16 @@ class Journal:
         if self.history.runs:
             raise UsageError(f"The journal {self.folder} is that of a run.", "Use another folder.")
 
+    def tell_of_others(self, stations: Collection[str]) -> None:
+        """Log which messages are under way at other stations than these."""
+        for station in sorted({name for name, _ in self.history.entries} - set(stations)):
+            if (entry := self.history.under_way(station)) is not None:
+                log.warning(
+                    "message %.12s of station %s has no answer yet, and that station is not"
+                    " attached now",
+                    *(entry.message, station),
+                )
+
     @property
     def work(self) -> Path:
         """The folder for all else that has to survive; it is there."""
@@ -276,8 +286,10 @@ class Journal:
     def unfinished(self, station: str) -> Instruction | None:
         """Return the message that a SuperLink has yet to get the reply to; see `Memory`."""
         entry = self.history.under_way(station)
-        if self.is_run or entry is None:
+        if self.is_run:
             return None
+        if entry is None:
+            return self._unnoted_at(station)
         if entry.reply and not (self._replies / entry.reply).exists():
             # It is removed when the SuperLink has the reply. A power cut took the note of that.
             self._over(entry, Stage.PUSHED)
@@ -293,10 +305,22 @@ class Journal:
             return None
         return instruction
 
+    def _unnoted_at(self, station: str) -> Instruction | None:
+        """Return a message that was kept, but is in no record: of a central that was killed."""
+        try:
+            instruction = Instruction.decode(self._pulled_of(station).read_bytes())
+        except (FleetError, FileNotFoundError):
+            return None
+        if instruction is None or (station, instruction.message_id) in self.history.entries:
+            return None  # it is over, and was to be removed
+        return instruction
+
     def give_up(self, station: str, why: str) -> None:
         """Note that the message under way ends without a reply; see `Memory`."""
         entry = self.history.under_way(station)
-        if entry is not None:
+        if entry is None:
+            self._pulled_of(station).unlink(missing_ok=True)
+        else:
             self._over(entry, Stage.DROPPED, why)
 
     def past(self, station: str, instruction: Instruction) -> Past:  # noqa: ARG002

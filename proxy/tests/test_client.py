@@ -453,7 +453,7 @@ def test_an_instruction_without_a_message_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_superlink_with_a_database_announces_no_task(tmp_path: Path) -> None:
-    """flwr 1.39 to 1.42 announce so what is in their database; the object has the task."""
+    """Flwr 1.39 to 1.42 announce so what is in their database; the object has the task."""
     sent = Drained()
     pulled = fleet.PullMessagesResponse.FromString(sent.pulled)
     pulled.messages_list[0].metadata.ClearField("src_task_id")

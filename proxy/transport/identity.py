@@ -26,6 +26,7 @@ from proxy.transport.node_key import NodeKey
 _SUFFIXES = (".pub", ".node", ".message", ".lock")
 _SAFE = re.compile(r"\w[\w .+@()'&,-]*(?<![ .])")
 _LONGEST_BYTES = 200
+_NODE = re.compile(rb"(\d{1,20})(?: (\w+))?")
 
 
 class Identity:
@@ -44,6 +45,8 @@ class Identity:
         The key.
     node_id : int
         The node id that it last had; 0 if it had none.
+    joining : str
+        The method by which it got that; see `proxy.fleet.releases`. Empty if that is not known.
 
     Raises
     ------
@@ -70,14 +73,21 @@ class Identity:
                 "Stop the other one, or use other keys.",
             )
         self._lock = lock
-        node_id = _read_or_nothing(self._node_file)
+        kept = _NODE.fullmatch(_read_or_nothing(self._node_file))
         # Without its node id it can still be activated, once the SuperLink takes it for offline.
-        self.node_id = int(node_id) if re.fullmatch(rb"\d{1,20}", node_id) else 0
+        self.node_id = int(kept[1]) if kept else 0
+        self.joining = (kept[2] or b"").decode() if kept else ""
 
-    def remember(self, node_id: int) -> None:
-        """Keep the node id that it has now."""
-        self.node_id = node_id
-        durable.write(self._node_file, str(node_id).encode())
+    def remember(self, node_id: int, joining: str = "") -> None:
+        """Keep the node id that it has now, and the method by which it got that."""
+        self.node_id, self.joining = node_id, joining
+        durable.write(self._node_file, f"{node_id} {joining}".strip().encode())
+
+    def renew(self) -> None:
+        """Have a new key, which no SuperLink knows, and no node id."""
+        self.remember(0)
+        self.key = NodeKey.new()
+        _write(self.path, self.key)
 
     def keep_message(self, pulled: bytes) -> None:
         """Keep the message that it has under way: the SuperLink's answer to PullMessages."""
@@ -153,19 +163,23 @@ def make_keys(folder: Path, names: Sequence[str]) -> None:
     try:
         durable.make_folder(folder)
         for file in paths:
-            private = NodeKey.new().private
-            encoded = private.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.OpenSSH,
-                serialization.NoEncryption(),
-            )
-            durable.write(file, encoded, mode=0o600)
-            public = private.public_key().public_bytes(
-                serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-            )
-            durable.write(file.with_name(f"{file.name}.pub"), public + b"\n")
+            _write(file, NodeKey.new())
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from error
+
+
+def _write(path: Path, key: NodeKey) -> None:
+    """Write a private key, and the public one beside it."""
+    encoded = key.private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    durable.write(path, encoded, mode=0o600)
+    public = key.private.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    durable.write(path.with_name(f"{path.name}.pub"), public + b"\n")
 
 
 def _read_or_nothing(path: Path) -> bytes:

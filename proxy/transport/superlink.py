@@ -109,6 +109,8 @@ class SuperLink:
 
     def _come_back(self, identity: Identity) -> None:
         """Be the SuperNode that the identity was before; one that may join becomes one."""
+        if self._is_still(identity):
+            return
         try:
             self._activate_known(identity)
         except (Unreachable, RunNotRunning):
@@ -116,24 +118,40 @@ class SuperLink:
         except FleetError:
             if not identity.joins:
                 raise
-            if not self._is_still(identity.node_id):
-                self._join(identity.key.public_bytes)
-            identity.remember(self.node_id)
+            self._join_as(identity)
+        identity.remember(self.node_id, self.spoken[-1].joining)
 
-    def _is_still(self, node_id: int) -> bool:
-        """Whether it is a node of a SuperLink that creates nodes, and did not forget this one."""
-        self.node_id = node_id
-        self._spoken_by("CreateNode")
+    def _is_still(self, identity: Identity) -> bool:
+        """Whether the SuperLink knows it, online or not; then it is online.
+
+        It does not go offline for that: a ServerApp that asks in that moment is told that the node
+        is not there, and takes no reply of it any more.
+        """
+        if not identity.joining:
+            return False
+        self.node_id = identity.node_id
+        self._spoken_by(identity.joining)
         try:
-            if node_id:
-                self.heartbeat()
+            if self._is_known():
                 return True
         except (Unreachable, RunNotRunning):
             raise
         except FleetError:
             pass
-        self.spoken = SCHEMAS
+        self.node_id, self.spoken = 0, SCHEMAS
         return False
+
+    def _join_as(self, identity: Identity) -> None:
+        """Become a new SuperNode with an identity's key, or a new one if that was used."""
+        try:
+            self._join(identity.key.public_bytes)
+        except (Unreachable, RunNotRunning):
+            raise
+        except FleetError:
+            # We were killed before we could note the node id that this key has now.
+            identity.renew()
+            self._transport.use_key(identity.key)
+            self._join(identity.key.public_bytes)
 
     def _activate_known(self, identity: Identity) -> None:
         """Come back as a SuperNode that the SuperLink knows."""
@@ -154,7 +172,6 @@ class SuperLink:
                     f" {refused.message}",
                     "Check that the key is registered there; `flower-v6 keys` prints the command.",
                 ) from refused
-        identity.remember(self.node_id)
 
     def _activate(self, public_key: bytes) -> None:
         activation = fleet.ActivateNodeRequest(
@@ -184,13 +201,17 @@ class SuperLink:
 
     def heartbeat(self) -> None:
         """Stay online; the first heartbeat shows which of its methods the SuperLink speaks."""
+        self._is_known()
+
+    def _is_known(self) -> bool:
+        """Send a heartbeat; returns whether the SuperLink knows this node."""
         method = self.spoken[-1].heartbeat
         # A Ping has the same form.
         request = fleet.SendNodeHeartbeatRequest(
             node=self._node, heartbeat_interval=HEARTBEAT_INTERVAL_SECONDS
         )
         try:
-            self._call(method, request)
+            answer = self._call(method, request)
         except (Unreachable, UnknownNode):
             raise
         except FleetError:
@@ -198,9 +219,9 @@ class SuperLink:
             if not others:
                 raise
             self.spoken = others
-            self.heartbeat()
-        else:
-            self.spoken = tuple(schema for schema in self.spoken if schema.heartbeat == method)
+            return self._is_known()
+        self.spoken = tuple(schema for schema in self.spoken if schema.heartbeat == method)
+        return parse(fleet.SendNodeHeartbeatResponse, answer).success
 
     def pull_messages(self) -> Instruction | None:
         """Return the next message; None if there is none."""

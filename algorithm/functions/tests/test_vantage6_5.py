@@ -13,7 +13,8 @@ import pytest
 from algorithm import __main__ as program
 from algorithm.flower.environment import ENVIRONMENT_VARIABLE
 from algorithm.functions import extract, host
-from algorithm.station.job import Job
+from algorithm.station.answer import Unanswered
+from algorithm.station.job import Job, Message
 from algorithm.tests.fake_flower import make_flower
 from algorithm.tests.node import encoded
 from proxy.carriers.answers import UNDER_WAY, UNHEARD
@@ -169,6 +170,31 @@ def test_a_host_ends_in_the_middle_of_a_message_when_the_run_has(
     kwargs = {"node_id": 7, "node_config": "", "idle_limit": 60.0, "job": "task1"}
     assert pod.run("host", kwargs) == (0, {"served": 0})
     assert not folder.exists()
+
+
+def test_a_message_that_a_full_disk_leaves_without_an_answer_has_one_when_there_is_room(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tries: list[str] = []
+
+    def full(*_: object) -> None:
+        raise Unanswered("No space left on device")
+
+    def fail(_job: Job, _message: Message, reason: str) -> None:
+        tries.append(reason)
+        if len(tries) == 1:
+            full()
+        pod.job.end()
+
+    monkeypatch.setattr(host, "_LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(host, "_FULL_DISK_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(host, "answer", full)
+    monkeypatch.setattr(host, "fail", fail)
+    pod.image[ENVIRONMENT_VARIABLE] = str(make_flower(tmp_path / "flower"))
+    instruct(pod)
+    kwargs = {"node_id": 7, "node_config": "", "idle_limit": 60.0, "job": "task1"}
+    assert pod.run("host", kwargs) == (0, {"served": 1})
+    assert tries == ["No space left on device"] * 2
 
 
 def test_a_courier_that_is_started_again_after_the_run_trains_nobody(pod: Pod) -> None:

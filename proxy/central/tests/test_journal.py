@@ -1,6 +1,7 @@
 """A central that was killed is gone on from: each message is trained once, and answered once."""
 
 import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,10 +11,10 @@ import pytest
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.central.central_proxy import CentralProxy
-from proxy.central.events import Stage
+from proxy.central.events import Pulled, Stage
 from proxy.central.journal import Journal
 from proxy.central.tests.bridges import MODEL, TRAINED, Watch
-from proxy.central.tests.journals import Bridge, Station, expect_kills
+from proxy.central.tests.journals import Bridge, Killed, Station, expect_kills
 from proxy.errors import UsageError
 from proxy.fleet.messages import Reply, answer_to_push
 from proxy.fleet.releases import SCHEMAS, Layout
@@ -296,6 +297,52 @@ def test_a_message_that_a_central_without_a_journal_had_under_the_same_key_is_an
     reply = superlink.reply_to(message_id)
     assert isinstance(reply, fleet.Error)
     assert reply.code == 5
+
+
+def test_a_message_of_a_central_that_was_killed_before_it_could_note_it_is_taken_up(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        shutil.copytree(bridge.folder, bridge.folder.with_name("as-it-was"))
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_note_of", killed)
+        bridge.start()
+        message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+        assert wait_until(bridge.folder.with_name("as-it-was").exists)
+    bridge.folder = bridge.folder.with_name("as-it-was")
+    bridge.start()
+    bridge.await_answer(message_id)
+    assert bridge.superlink.reply_to(message_id) == TRAINED
+    assert bridge.station.trained == {message_id: 1}
+
+
+def pulled(sent: Drained) -> Pulled:
+    return Pulled(station="north", instruction=sent.instruction, step=1, at=0.0, seconds={})
+
+
+def test_a_message_that_is_over_is_not_taken_up_again(tmp_path: Path) -> None:
+    """Its central was killed before it could remove it."""
+    sent = Drained()
+    with closing(Journal(tmp_path)) as journal:
+        journal.trace(pulled(sent))
+        kept = next((tmp_path / "pulled").iterdir())
+        journal.give_up("north", "It expired.")
+        kept.write_bytes(sent.pulled)
+    with closing(Journal(tmp_path)) as journal:
+        assert journal.unfinished("north") is None
+
+
+def test_messages_of_stations_that_are_not_attached_are_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(Journal(tmp_path)) as journal:
+        journal.trace(pulled(Drained()))
+        journal.tell_of_others(["north"])
+        assert not caplog.text
+        journal.tell_of_others(["south"])
+    assert "of station north has no answer yet" in caplog.text
 
 
 def test_a_message_that_is_lost_is_said(bridge: Bridge, caplog: pytest.LogCaptureFixture) -> None:

@@ -125,6 +125,14 @@ def test_a_node_id_that_was_not_written_in_full_is_none_and_can_be_written_anew(
     assert Identity(path).node_id == 7
 
 
+def test_how_it_joined_is_kept_with_the_node_id(path: Path) -> None:
+    identity = Identity(path)
+    identity.remember(7, "RegisterNode")
+    identity.close()
+    again = Identity(path)
+    assert (again.node_id, again.joining) == (7, "RegisterNode")
+
+
 def test_a_message_is_kept_until_it_is_forgotten(path: Path) -> None:
     first = Identity(path)
     assert first.kept_message() == b""
@@ -165,6 +173,37 @@ def test_a_supernode_that_could_not_say_goodbye_comes_back_at_once(
     again.register()
     assert again.node_id == node_id
     assert superlink.online == {node_id}
+
+
+def test_a_supernode_whose_node_id_is_known_does_not_go_offline_to_come_back(
+    superlink: FakeSuperLink, path: Path
+) -> None:
+    """A ServerApp that asks meanwhile would take no reply of it any more."""
+    identity = Identity(path)
+    superlink.know(identity.key)
+    SuperLink(superlink, identity=identity).register()
+    identity.close()
+    before = len(superlink.calls)
+    SuperLink(superlink, identity=Identity(path)).register()
+    assert set(methods(superlink)[before:]) == {superlink.schema.heartbeat}
+
+
+def test_a_supernode_whose_node_id_was_not_kept_in_time_joins_with_a_new_key(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A SuperLink of 1.20 to 1.22 does not take a key twice, and later ones not for a minute."""
+    superlink = FakeSuperLink()
+    killed = Identity(path, joins=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(killed, "remember", lambda *_: killed.close())
+        SuperLink(superlink, identity=killed).register()
+    identity = Identity(path, joins=True)
+    again = SuperLink(superlink, identity=identity)
+    again.register()
+    assert again.node_id in superlink.online
+    assert identity.key.public_bytes != killed.key.public_bytes
+    identity.close()
+    assert Identity(path).key.public_bytes == identity.key.public_bytes
 
 
 def test_a_supernode_that_the_superlink_does_not_know_is_told_so(
