@@ -42,7 +42,7 @@ def runs(options: argparse.Namespace, screen: Screen) -> None:
 
 
 def _told(history: History) -> Iterator[str]:
-    if not history.runs:
+    if not history.runs and history.entries:
         yield "An attached SuperLink's messages."
         yield from _messages(history.entries.values())
     for number, run in enumerate(history.runs, start=1):

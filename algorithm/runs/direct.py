@@ -6,7 +6,7 @@ from typing import Any
 
 from algorithm.flower.app import build
 from algorithm.flower.node_config import check_keys, check_values
-from algorithm.runs.resuming import begin, in_fab, stations_folder
+from algorithm.runs.resuming import begin, stations_folder
 from algorithm.runs.run import Run, follow
 from algorithm.runs.serverapp import Fixed, ServerApp
 from proxy.central.central_proxy import CentralProxy
@@ -69,7 +69,7 @@ class DirectRun(Run):
         """Begin the journal's run, or go on with it."""
         assert self.journal is not None  # noqa: S101 - only then
         lasting = asdict(Fixed.lasting(self.stations.names))
-        return Fixed(**begin(self, self.journal, in_fab(self._built()), self.run_config, lasting))
+        return Fixed(**begin(self, self.journal, self._built(), self.run_config, lasting))
 
     def _built(self) -> bytes:
         """Return the app, as Flower builds it."""

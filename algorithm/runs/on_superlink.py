@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from algorithm.flower.app import copy_app
+from algorithm.flower.app import build, copy_app
 from algorithm.flower.environment import Flower, SuperLink
 from algorithm.flower.node_config import run_config
 from algorithm.flower.programs import SERVERAPP, SuperExec
 from algorithm.monitoring.outcome import Outcome
 from algorithm.runs.attach import Attached
 from algorithm.runs.recording import NO_RECORDING, Recording
-from algorithm.runs.resuming import begin, in_folder, stations_folder
+from algorithm.runs.resuming import begin, stations_folder
 from algorithm.runs.run import Run, follow
 from proxy.central.journal import Journal
 from proxy.errors import AppError, FleetError, FlowerError
@@ -62,7 +62,7 @@ class SuperLinkRun(Run):
         self._copy = copy_app(self.app, self.folder, self.flower, self.left_out).folder
         if self.journal is not None:
             config = run_config(self.run_config)  # a file may have changed
-            begin(self, self.journal, in_folder(self._copy), config, {})
+            begin(self, self.journal, build(self._copy, self.flower), config, {})
         self.screen.status("flower-v6 | starting a SuperLink")
         superlink = self.flower.start_superlink(self._home, self.folder / "superlink.log")
         self.closing.callback(superlink.process.stop)

@@ -1,10 +1,9 @@
 """Going on with a run that was killed: what has to be the same, and what happens if it is not."""
 
 import hashlib
-import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -13,10 +12,14 @@ from typing import Any
 from algorithm.runs.run import Run, run_app
 from proxy.central.journal import Journal
 from proxy.central.replay import Differs
+from proxy.errors import UsageError
+
+# Whose files an error names; the others are counted.
+_MOST_NAMES = 3
 
 
 def begin(
-    run: Run, journal: Journal, app: str, run_config: Any, fixed: Mapping[str, Any]
+    run: Run, journal: Journal, fab: bytes, run_config: Any, fixed: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """Begin a run, or go on with the one that a journal holds; see `Journal.begin`.
 
@@ -26,21 +29,29 @@ def begin(
         The run.
     journal : Journal
         The journal.
-    app : str
-        What only this app has: see `in_fab` and `in_folder`.
+    fab : bytes
+        The app, as Flower builds it.
     run_config : Any
         What overrides its run config, in JSON.
     fixed : Mapping[str, Any]
         What the run keeps however often it is started, if it is a new one.
+
+    Raises
+    ------
+    UsageError
+        If the run that has not ended is another one.
     """
     about = {
-        "app": app,
-        "run config": run_config,
         "mode": run.outcome.mode,
         "Flower release": run.flower.release,
         "number or names of stations": list(run.stations.names),
         "node config": list(run.stations.node_configs),
+        "run config": run_config,
+        "app": _files(fab),
     }
+    before = journal.history.run
+    if before is not None and not before.ended and before.about["mode"] == about["mode"]:
+        about["app"] = _unchanged(journal, before.about["app"], about["app"])
     kept = journal.begin(about, fixed)
     entry = journal.history.run
     if entry is not None and entry.resumed:
@@ -53,23 +64,32 @@ def begin(
     return kept
 
 
-def in_fab(fab: bytes) -> str:
-    """Return a hash over an app's files: two builds of it may differ in their times."""
+def _files(fab: bytes) -> dict[str, str]:
+    """Return the SHA-256 of each file of an app, but for Flower's list of them."""
     with zipfile.ZipFile(BytesIO(fab)) as archive:
-        return _hash((name, archive.read(name)) for name in sorted(archive.namelist()))
+        return {
+            name: hashlib.sha256(archive.read(name)).hexdigest()
+            for name in archive.namelist()
+            if not name.startswith(".info/")
+        }
 
 
-def in_folder(app: Path) -> str:
-    """Return a hash over the files of an app's copy, but for what Python leaves there."""
-    files = sorted(path for path in app.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    return _hash((str(path.relative_to(app)), path.read_bytes()) for path in files)
+def _unchanged(journal: Journal, before: object, files: Mapping[str, str]) -> object:
+    """Return the files that an app had when its run began, if it has them still.
 
-
-def _hash(files: Iterable[tuple[str, bytes]]) -> str:
-    digest = hashlib.sha256()
-    for name, content in files:
-        digest.update(b"%s\0%d\0%s" % (os.fsencode(name), len(content), content))
-    return digest.hexdigest()
+    A run may have written others since: its ServerApp may work in the app's own folder.
+    """
+    if not isinstance(before, Mapping):  # of an older flower-v6
+        return files
+    changed = sorted(name for name, digest in before.items() if files.get(name) != digest)
+    if changed:
+        more = f" and {len(changed) - _MOST_NAMES} more" if len(changed) > _MOST_NAMES else ""
+        raise UsageError(
+            f"The journal {journal.folder} holds a run that has not ended, and its app has changed"
+            f" since: {', '.join(changed[:_MOST_NAMES])}{more}.",
+            "Give the app back the files that it had, or use another folder.",
+        )
+    return before
 
 
 def stations_folder(folder: Path, journal: Journal | None) -> Path:

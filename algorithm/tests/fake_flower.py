@@ -83,11 +83,11 @@ def make_flower(
     release: str = "1.41.0",
     superlink: str = SUPERLINK,
     supernode: str = SUPERNODE,
-    build: str = "exit 1",
+    build: str = 'cp "$folder/a.fab" .',
 ) -> Path:
     """Make the environment; its run completes unless `set_run` says otherwise.
 
-    `build` is what `flwr build` does, as shell commands.
+    `build` is what `flwr build` does, as shell commands; else the app has one file.
     """
     programs = folder / "bin"
     programs.mkdir(parents=True)
@@ -100,6 +100,8 @@ def make_flower(
         (programs / name).write_text(program)
         (programs / name).chmod(0o755)
     (programs / "build").write_text(build)
+    with zipfile.ZipFile(programs / "a.fab", "w") as fab:
+        fab.writestr("app.py", "server = client = None\n")
     set_run(folder, "echo loading; echo training", [COMPLETED])
     return folder
 

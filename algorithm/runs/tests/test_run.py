@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -245,6 +246,31 @@ def test_a_run_with_another_config_than_in_its_journal_is_refused(
     begin(3)
     with pytest.raises(UsageError, match=f"another {which}"):
         begin(5)
+
+
+def test_a_run_goes_on_with_files_that_it_wrote_but_not_with_another_app(tmp_path: Path) -> None:
+    """Its ServerApp may work in the app's own folder."""
+    bench = Bench(tmp_path)
+    flower = Flower(bench.flower)
+
+    def begin(**files: str) -> None:
+        with zipfile.ZipFile(bench.flower / "bin" / "a.fab", "w") as fab:
+            for name, content in files.items():
+                fab.writestr(name, content)
+        stations = LocalStations(local_stations(1, []), flower, 60.0, warm=False)
+        about = (bench.app, flower, bench.folder, Screen(bench.shown), bench.outcome, stations)
+        journal = Journal(tmp_path / "journal")
+        try:
+            run_app(SuperLinkRun(*about, [], journal=journal))
+        finally:
+            journal.close()
+            shutil.rmtree(bench.folder)
+            bench.folder.mkdir()
+
+    begin(code="1", model="2")
+    begin(code="1", model="2", metrics="3")
+    with pytest.raises(UsageError, match="its app has changed since: code"):
+        begin(code="2", model="2")
 
 
 # What is left of it
