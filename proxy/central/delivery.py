@@ -394,6 +394,7 @@ class Delivery:
         self._advance(answered)
         with suppress(FleetError):  # else it comes again, and is known to have its answer
             self._drain.discard()
+        self._memory.await_turn(self._station.name, self._stop, self._expiry)
         try:
             self._push(answered)
         except Exception as error:

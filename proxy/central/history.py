@@ -48,6 +48,12 @@ class Entry:
         Why it was dropped.
     was_sent : bool
         Whether its station may have it.
+    at : float
+        When it was pulled, in seconds since the epoch.
+    took : float
+        Seconds from then until its answer was known.
+    after : int
+        How many messages of its run had been pulled by then; 0 if there is no answer.
     """
 
     station: str
@@ -66,6 +72,9 @@ class Entry:
     called_off: bool = False
     why: str = ""
     was_sent: bool = False
+    at: float = 0.0
+    took: float = 0.0
+    after: int = 0
 
     @classmethod
     def of(cls, event: Event, content: str) -> Self:
@@ -135,6 +144,8 @@ class RunEntry:
         When it began, in seconds since the epoch.
     entries : list[Entry]
         Its messages, in the order in which they were pulled first.
+    answers : list[Entry]
+        Those with an answer, in the order in which it became known.
     resumed : int
         How often it went on.
     ended : str
@@ -147,9 +158,15 @@ class RunEntry:
     fixed: Mapping[str, Any]
     at: float
     entries: list[Entry] = field(default_factory=list)
+    answers: list[Entry] = field(default_factory=list)
     resumed: int = 0
     ended: str = ""
     refused: str = ""
+
+    def note_answer(self, entry: Entry, at: float) -> None:
+        """Note that a message has its answer now."""
+        entry.after, entry.took = len(self.entries), max(0.0, at - entry.at)
+        self.answers.append(entry)
 
     @property
     def lost(self) -> Entry | None:
@@ -225,9 +242,11 @@ class History:
                 for name in _ADDED:
                     if name in record:
                         setattr(entry, name, record[name])
+                if self.runs and entry.is_known and not entry.after:
+                    self.runs[-1].note_answer(entry, record["at"])
 
     def _begin(self, record: Record) -> None:
-        entry = Entry(**{name: record[name] for name in _ABOUT})
+        entry = Entry(**{name: record[name] for name in _ABOUT}, at=record["at"])
         replaced = self.entries.pop((entry.station, record.get("instead", "")), None)
         self.entries[entry.station, entry.message] = entry
         self._latest[entry.station] = entry

@@ -48,6 +48,7 @@ from proxy.central.history import OVER, Entry, History
 from proxy.central.memory import NOTHING, Kept, Past
 from proxy.central.outline import Outline
 from proxy.central.replay import Differs, Replay
+from proxy.clock import Deadline
 from proxy.errors import (
     BundleError,
     Cancelled,
@@ -65,6 +66,9 @@ from proxy.system.records import DamagedRecords, Records
 
 log = logging.getLogger(__name__)
 
+# So long an answer waits for its turn, besides the time that the message took before.
+_ORDER_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
 # So much of its disk a journal leaves to others.
 _ROOM_SHARE = 0.05
 # What a file system says that has no hard links, such as exFAT or some of those on a network.
@@ -102,6 +106,7 @@ class Journal:
         self._keep_replies = keep_replies
         self._replies = folder / "replies"
         self._lock = threading.RLock()
+        self._turns = threading.Condition(self._lock)
         self._replay: Replay | None = None
         self._unnoted = ""  # a message that could not be noted when it was pulled
         # The message of each station that is under way, and what is known of it.
@@ -184,7 +189,7 @@ class Journal:
             if not run.refused:
                 self._check_replies(run.entries)
                 self._check_outlines(run.entries)
-                self._replay = Replay(run.entries)
+                self._replay = Replay(run.entries, run.answers)
                 self._note({"event": "resumed"})
                 return run.fixed
         self.difference = None
@@ -346,6 +351,29 @@ class Journal:
             durable.sync(bundle)
             durable.sync(bundle.parent)
 
+    def await_turn(self, station: str, stop: threading.Event, expiry: Deadline) -> None:
+        """Wait until the message of a station may have its answer; see `Memory`.
+
+        Not for ever: a station that was there when the run began may be gone.
+        """
+        entry, past = self._current.get(station, (None, NOTHING))
+        if self._replay is None or entry is None:
+            return
+        patience = _ORDER_SECONDS + (entry.took if past.answer is not None else 0.0)
+        end = Deadline.after(min(patience, expiry.left), expiry.clock)
+        with self._turns:
+            while not self._replay.may_be_given(entry):
+                if stop.is_set():
+                    return
+                if end.passed:
+                    log.warning(
+                        "station %s: %s is answered in another order than before the restart",
+                        *(station, entry.title),
+                    )
+                    self._replay.forget_order()
+                    self._turns.notify_all()
+                self._turns.wait(_LOOK_SECONDS)
+
     def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun; see `Memory`."""
         try:
@@ -366,6 +394,8 @@ class Journal:
             If the ServerApp does not say what it said before.
         """
         try:
+            if self._replay is not None and event.stage in OVER:
+                self._given(event.station)
             if isinstance(event, Pulled):
                 self._pulled(event)
             elif self.is_run and self._is_given_up:
@@ -403,13 +433,22 @@ class Journal:
             else:
                 self._current[event.station] = (known, self._past_of(known))
 
+    def _given(self, station: str) -> None:
+        """Note that a station's message had its answer, or has none: others may have theirs."""
+        with self._turns:
+            if self._replay is not None and station in self._current:
+                self._replay.give(self._current[station][0])
+                self._turns.notify_all()
+
     def _known(self, entry: Entry) -> Entry | None:
         """Return the entry of a message that was known before."""
         if self._replay is None:
             known = self.history.under_way(entry.station)
             return known if known is not None and known.message == entry.message else None
         try:
-            return self._replay.next(entry)
+            known = self._replay.next(entry)
+            self._turns.notify_all()
+            return known
         except Differs as difference:
             self.difference = self.difference or difference
             raise
@@ -551,7 +590,7 @@ class Journal:
 
     def _forget_messages(self) -> None:
         """Forget a run's messages: no station is asked for one any more."""
-        self._replay = Replay([])
+        self._replay = Replay()
         self._current.clear()
         self._remove_unneeded()
         for path in (self.folder / "outlines").iterdir():

@@ -1,11 +1,13 @@
 """What a delivery asks of whoever remembers earlier ones: by default nobody does."""
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from proxy.central.outline import Outline
+from proxy.clock import Deadline
 from proxy.fleet.messages import Instruction
 
 
@@ -91,6 +93,20 @@ class Memory(Protocol):
         """
         ...
 
+    def await_turn(self, station: str, stop: threading.Event, expiry: Deadline) -> None:
+        """Wait until the message of a station may have its answer: in the order as before.
+
+        Parameters
+        ----------
+        station : str
+            Where the message went.
+        stop : threading.Event
+            Ends the waiting, as
+        expiry : Deadline
+            does, after which the message has no answer.
+        """
+        ...
+
     def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun."""
         ...
@@ -112,6 +128,9 @@ class Forgetful:
 
     def hold(self, station: str, bundle: Path, outline: Callable[[], Outline]) -> None:
         """Do nothing: without its central the bundle is of no use."""
+
+    def await_turn(self, station: str, stop: threading.Event, expiry: Deadline) -> None:
+        """Do nothing: there was no order before."""
 
     def started(self, station: str, task: str) -> None:
         """Do nothing."""
