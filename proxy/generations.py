@@ -95,7 +95,7 @@ def generation_of(platform: Platform) -> Generation:
 def generation_at(url: str) -> Generation:
     """Return the generation of a server, which says its version to everybody.
 
-    What is no vantage6 server is of the older one: that tells the user what is there instead.
+    Anything else counts as generation 4: its login tells the user what answered.
 
     Raises
     ------

@@ -49,7 +49,7 @@ def keys(options: argparse.Namespace, screen: Screen) -> None:
             screen.result(lane_key_in(Path(name)))
         return
     if options.output is None:
-        raise UsageError("It is not said where to leave the keys.", "Name a folder: --output DIR.")
+        raise UsageError("The folder for the keys is not given.", "Name a folder: --output DIR.")
     check_folder(options.output)
     if options.lane:
         lines = lane_keys_for(options.stations, options.output)

@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
         help="the address that SuperNodes get as --superlink instead",
     )
     parser.add_argument(
-        "--about", default="", metavar="TEXT", help="what is recorded; kept on the tape"
+        "--about", default="", metavar="TEXT", help="a text about the recording, kept on the tape"
     )
     parser.add_argument("tape", type=Path, metavar="TAPE", help="the file to write")
 

@@ -53,11 +53,11 @@ def _told(history: History) -> Iterator[str]:
 
 
 def _ending(run: RunEntry, is_last: bool) -> str:
-    again = f"; gone on with {run.resumed} times" if run.resumed else ""
+    again = f"; continued {run.resumed} times" if run.resumed else ""
     if not run.refused:
         return f"{run.ended or 'not ended'}{again}."
     if run.ended or is_last:
-        return f"{run.ended or 'not ended'}{again}; it cannot be gone on with. {run.refused}"
+        return f"{run.ended or 'not ended'}{again}; it cannot be continued. {run.refused}"
     return f"begun anew, because it could not go on{again}. {run.refused}"
 
 

@@ -12,13 +12,13 @@ from proxy.text import block, one_line
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    about = "be a data station that stays, and answer what comes on its lane"
+    about = "run a resident data station, which answers what comes on its lane"
     parser = add_command(commands, "station", station, about)
+    parser.add_argument("settings", type=Path, metavar="FILE", help="the station's settings (TOML)")
     parser.add_argument(
-        "settings", type=Path, metavar="FILE", help="what the station's owner says of it (TOML)"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="only say what is wrong, before anything runs"
+        "--check",
+        action="store_true",
+        help="say what is wrong with the settings, and start nothing",
     )
 
 

@@ -160,7 +160,7 @@ def _is_ended(server: Server, claims: Mapping[str, Any]) -> bool:
     try:
         return server.task_status(claims["task_id"]).ended
     except Vantage6Error as error:
-        log.warning("whether the run goes on later is not known: %s", error.message)
+        log.warning("cannot find out whether the server takes the run for ended: %s", error.message)
         return False
 
 

@@ -219,8 +219,9 @@ class Resident:
         """Leave a letter to another station of our name; only the central hears of us."""
         if not self._others:
             log.warning(
-                "another station has the name %s, the same key and lane, and another folder: this"
-                " one does nothing while that one is there; give each a name of its own",
+                "another station has the name %s, the same key and lane, and another folder. The"
+                " central speaks to that one, and this one does nothing meanwhile. Give each"
+                " station a name of its own",
                 self._name,
             )
         self._others.append(name)
@@ -354,7 +355,7 @@ class Resident:
         try:
             return self._job.message(head.message_id)
         except ValueError as error:
-            raise LetterRefused(f"A letter's message has no name: {error}.") from error
+            raise LetterRefused(f"A letter names a message wrongly: {error}.") from error
 
     def _runtime(self, order: _Order) -> Start:
         """Return what answers the order, and can be stopped when that is not wanted any more."""

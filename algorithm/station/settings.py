@@ -123,7 +123,7 @@ class Settings:
                     "`flower-v6 keys --lane` makes keys; `sealed = false` does without them.",
                 )
             if not sealed and name in texts:
-                raise UsageError(f"{name} is of no use: letters are not sealed.")
+                raise UsageError(f"{name} cannot be given with sealed = false.")
         lifetime = texts.get("supernodes", DEFAULT_LIFETIME)
         if lifetime not in list(Lifetime):
             raise UsageError(f"supernodes has to be one of: {', '.join(Lifetime)}.")
@@ -169,7 +169,9 @@ def _policy(given: dict[str, Any]) -> Policy:
         for value in values:
             # Names are joined by commas: nothing is left of an empty one, and no app means any.
             if not value.strip() or "," in value:
-                raise UsageError(f"{key} in [policy] has {value!r}, which names nothing.")
+                raise UsageError(
+                    f"{key} in [policy] has {value!r}: a value is not empty and has no comma."
+                )
         variables[variable] = ",".join(values)
     return Policy.from_environment(variables)
 

@@ -54,4 +54,7 @@ class Warm:
             if ending is not None:
                 ending.stop()
         except Exception as error:
-            log.error("what answered messages may still run (%s)", type(error).__name__)
+            log.error(
+                "the SuperNode or ClientApp process could not be ended, and may still run (%s)",
+                type(error).__name__,
+            )

@@ -179,7 +179,7 @@ class Journal:
                 if _canonical(run.about.get(name)) != _canonical(value):
                     raise UsageError(
                         f"The journal {self.folder} holds a run that has not ended, with another"
-                        f" {name}: {_short(run.about.get(name))} instead of {_short(value)}.",
+                        f" {name}: {_short(run.about.get(name))} there, {_short(value)} now.",
                         "Go on with that run as it was begun, or use another folder.",
                     )
             if not run.refused and (lost := run.lost):
@@ -223,7 +223,7 @@ class Journal:
                         Outline.read(outline)
                 except BundleError as error:
                     raise DamagedRecords(
-                        f"{path} is no outline, but station {entry.station} may have message"
+                        f"{path} is no outline. Station {entry.station} may have message"
                         f" {entry.title}, and would train it again. {error.message}",
                         "Restore the file, or begin with another folder.",
                     ) from error
@@ -489,7 +489,7 @@ class Journal:
             case Answered():
                 if self.is_run and event.bundle is not None and not self._has_room(event.bundle):
                     why = f"The disk of {self.folder} has no room for the replies."
-                    log.warning("%s The run goes on, but not after a kill.", why)
+                    log.warning("%s The run goes on; if it is killed, it begins anew.", why)
                     self.refuse(why)
                 elif past.answer is None or event.error is not None:
                     self._note_of(entry, {"event": event.stage, **self._kept(event)})

@@ -1,4 +1,4 @@
-"""What a delivery asks of whoever remembers earlier ones: by default nobody does."""
+"""What a delivery may ask about earlier ones. Without a journal nothing is known."""
 
 import threading
 from collections.abc import Callable, Mapping

@@ -69,8 +69,8 @@ class Replay:
                 f"The ServerApp's message {said.title} for station {said.station} differs from the"
                 f" one that it sent before: {_told(differing[0], before, said)}.",
                 "An app goes on only if it says the same again: let it use no clock, and no random"
-                " numbers without a seed. A station that was offline then, and is not now, or replies"
-                " in another order, may be the reason, too.",
+                " numbers without a seed. Another reason may be a station that was offline then, or"
+                " replies in another order.",
             )
         self._said.add(before)
         while self._unsaid and self._unsaid[0] in self._said:

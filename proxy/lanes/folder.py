@@ -190,7 +190,9 @@ class FolderMailbox:
                 since = self._unfit.setdefault((name, size), self._clock.monotonic())
                 if self._clock.monotonic() - since > _ALTERED_SECONDS:
                     _remove(store, path)
-                    raise Altered(f"The letter {path} has {size:,} bytes, not as many as it says.")
+                    raise Altered(
+                        f"The letter {path} has {size:,} bytes; its name says {int(said[1]):,}."
+                    )
                 continue
             try:
                 need_room(into.parent, size)

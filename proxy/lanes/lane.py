@@ -181,8 +181,8 @@ class _Line:
 
     def _replaced(self) -> CarrierError:
         return CarrierError(
-            f"Station {self._station} was replaced by one that has another folder, and does not"
-            " know what the message came to."
+            f"Station {self._station} was replaced by a station with another folder, which does not"
+            " know whether the message was answered."
         )
 
     def _go_on(self, waiting: _Waiting) -> None:
@@ -194,7 +194,7 @@ class _Line:
         if waiting.deadline.passed:
             raise CarrierError(
                 f"Station {self._station} did not answer within {waiting.exchange.timeout:.0f} s;"
-                f" it is {'there' if self.online else 'not heard of'}."
+                f" it is {'online' if self.online else 'not heard from'}."
             )
 
     def _send_again(self, waiting: _Waiting) -> None:
@@ -220,7 +220,10 @@ class _Line:
         try:
             retrying(tell, self._ending, soon, MailboxUnreachable)
         except (BridgeError, OSError) as error:
-            log.warning("station %s may go on in vain: %s", self._station, error)
+            log.warning(
+                "station %s could not be told that nobody waits for its answer any more: %s",
+                *(self._station, error),
+            )
 
     def _send(self, kind: Kind, name: str) -> None:
         letter = self._folder / f"{kind}.letter"

@@ -48,8 +48,8 @@ def need_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if size > _SMALL_BYTES and 2 * size > free:
         raise LetterTooLarge(
-            f"A letter has {size:,} bytes; there is no room for it and what is in it: {free:,} are"
-            f" free at {folder}."
+            f"A letter of {size:,} bytes does not fit: with its content it takes twice that, and"
+            f" {free:,} bytes are free at {folder}."
         )
 
 

@@ -61,8 +61,8 @@ def is_ours(end: Address, other_end: Address = NOBODY) -> bool:
     Parameters
     ----------
     end, other_end : tuple[str, int]
-        Addresses (IPv4) and ports: of the socket, and of what it is connected to. It listens if
-        that is nobody.
+        Addresses (IPv4) and ports: of the socket, and of what it is connected to. Without a second
+        one it is a socket that listens.
     """
     if sys.platform != "linux":
         return True

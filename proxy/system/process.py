@@ -1,4 +1,4 @@
-"""Processes and folders that outlive nobody: each stands under a keeper (`proxy.system.keeper`)."""
+"""Processes and folders that end with their owner, by a keeper (`proxy.system.keeper`)."""
 
 import os
 import select

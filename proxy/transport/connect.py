@@ -37,7 +37,7 @@ def connect(
     Raises
     ------
     Unreachable
-        If nobody listens there, or says anything, or not with a certificate that is trusted.
+        If nobody listens there, nobody answers, or the certificate is not trusted.
     UsageError
         If the file with the certificates is of no use.
     """

@@ -162,7 +162,7 @@ class _Window:
 
     @contextmanager
     def held_up(self) -> Iterator[None]:
-        """Let no other object start, and nobody else be held up, meanwhile."""
+        """Start no further object meanwhile; only one call asks again at a time."""
         with self._changed:
             self._held_up += 1
         try:

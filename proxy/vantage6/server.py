@@ -185,12 +185,12 @@ class Server(ABC):
 
     @contextmanager
     def understanding(self) -> Iterator[None]:
-        """Say of an answer that lacks what is read from it in the body that it does.
+        """Turn what the body raises for a member that is missing or wrong into a `Vantage6Error`.
 
         Raises
         ------
         Vantage6Error
-            If the body raises what reading a member that is not there does.
+            If there is such a member.
         """
         try:
             yield

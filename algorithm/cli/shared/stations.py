@@ -69,7 +69,7 @@ def add_lane_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--unsealed",
         action="store_true",
-        help="let whoever runs the store or broker read and change what passes",
+        help="do not seal letters: whoever runs the store or broker can read and change them",
     )
 
 
@@ -85,7 +85,7 @@ def lane_stations(options: argparse.Namespace) -> LaneStations:
         if getattr(options, name):
             raise UsageError(
                 f"--{name.replace('_', '-')} cannot be used with --lane.",
-                "A resident station says that itself, in its own file.",
+                "A resident station has that in its own file.",
             )
     if options.unsealed == (options.lane_keys is not None):
         raise UsageError(

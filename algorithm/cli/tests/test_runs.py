@@ -45,6 +45,6 @@ def test_a_run_that_cannot_be_gone_on_with_may_complete_all_the_same(
     journal: Journal, told: Callable[[], list[str]]
 ) -> None:
     journal.refuse(FULL)
-    assert told() == [f"not ended; it cannot be gone on with. {FULL}"]
+    assert told() == [f"not ended; it cannot be continued. {FULL}"]
     journal.end("completed")
-    assert told() == [f"completed; it cannot be gone on with. {FULL}"]
+    assert told() == [f"completed; it cannot be continued. {FULL}"]

@@ -83,7 +83,7 @@ def submit(options: argparse.Namespace, screen: Screen) -> None:
         raise UsageError("The image's name is empty.", "Name the image of `flower-v6 image`.")
     if options.tidy and options.detach:
         raise UsageError(
-            "Nothing can be tidied by a command that does not wait.",
+            "--tidy cannot be used with --detach: the command ends before the run does.",
             "Leave --detach out, or use `flower-v6 watch TASK --tidy` afterwards.",
         )
     arguments = {"run_config": run_config(options.run_config)} if options.run_config else {}

@@ -431,7 +431,7 @@ def test_a_letter_that_is_much_too_old_is_refused_and_the_central_hears_why(
     [
         (Head(Kind.INSTRUCTION, "south", "e", "1f", time.time_ns()), "for station 'south'"),
         (Head(Kind.REPLY, "north", "e", "1f", time.time_ns()), "is not for a station"),
-        (Head(Kind.INSTRUCTION, "north", "e", "../x", time.time_ns()), "message has no name"),
+        (Head(Kind.INSTRUCTION, "north", "e", "../x", time.time_ns()), "names a message wrongly"),
         (Head(Kind.INSTRUCTION, "north", "e", "1" * 300, time.time_ns()), "name too long"),
         (Head(Kind.INSTRUCTION, "north", "e", "1f", 10**400), "older than any message"),
     ],

@@ -399,7 +399,7 @@ def test_a_run_does_not_go_on_if_a_station_cannot_be_asked_for_what_it_may_have(
     runs.start(Stage.ANSWERED, noted=False, message=2).say(said(2))
     [outline] = (runs.folder / "outlines").iterdir()
     damage(outline)
-    with pytest.raises(DamagedRecords, match="station north may have message train 1"):
+    with pytest.raises(DamagedRecords, match="Station north may have message train 1"):
         runs.start()
     assert len([*(runs.folder / "replies").iterdir()]) == 1
 
@@ -580,7 +580,7 @@ def test_a_run_of_something_else_is_refused(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.begin(ABOUT, {})
     journal.close()
-    with pytest.raises(UsageError, match=r"with another run config: .* instead of"):
+    with pytest.raises(UsageError, match=r"with another run config: .* now\."):
         Journal(tmp_path).begin({**ABOUT, "run config": {"rounds": 4}}, {})
 
 

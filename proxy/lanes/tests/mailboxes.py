@@ -107,7 +107,7 @@ class MailboxContract:
         central.send(letter(tmp_path, noise(3_000_000)))
         with monkeypatch.context() as patch:
             patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: _Full(5_000_000))
-            with pytest.raises(LetterTooLarge, match="no room"):
+            with pytest.raises(LetterTooLarge, match="does not fit"):
                 taken(station, tmp_path)
             central.send(letter(tmp_path, b"small"))
             assert taken(station, tmp_path) == b"small"

@@ -186,7 +186,7 @@ def test_a_question_that_had_no_answer_for_long_is_another_one(
     assert wait_until(lambda: len({each.exchange for each in scene.station.saw(Kind.PING)}) > 1)
     first, *_ = scene.station.saw(Kind.PING)
     scene.station.send((Head(Kind.PONG, "north", first.exchange), b""))
-    with pytest.raises(CarrierError, match="not heard of"):
+    with pytest.raises(CarrierError, match="not heard from"):
         scene.exchange(timeout=0.3)
 
 
@@ -290,7 +290,7 @@ def test_a_station_that_does_not_answer_in_time_is_told_to_stop(
 ) -> None:
     scene = scenes(only_present)
     assert wait_until(lambda: scene.carrier.online("north"))
-    with pytest.raises(CarrierError, match="north did not answer within 0 s; it is there"):
+    with pytest.raises(CarrierError, match="north did not answer within 0 s; it is online"):
         scene.exchange(timeout=0.3)
     assert wait_until(lambda: scene.station.saw(Kind.WITHDRAWAL))
     (withdrawn,) = scene.station.saw(Kind.WITHDRAWAL)
@@ -392,7 +392,7 @@ def test_a_station_that_comes_late_finds_its_message(
 
 def test_a_station_that_is_never_heard_of_gets_nothing(scenes: Callable[..., Scene]) -> None:
     scene = scenes(lambda head, body: [])
-    with pytest.raises(CarrierError, match="did not answer within 0 s; it is not heard of"):
+    with pytest.raises(CarrierError, match="did not answer within 0 s; it is not heard from"):
         scene.exchange(timeout=0.3)
     assert not scene.station.saw(Kind.INSTRUCTION)
 
@@ -472,7 +472,7 @@ def test_a_station_that_has_another_folder_takes_the_place_of_one_that_is_gone(
     scene = scenes(twins)
     assert scene.exchange() == b"reply to train"
     twins.there = ["b"]
-    with pytest.raises(CarrierError, match="was replaced by one that has another folder"):
+    with pytest.raises(CarrierError, match="was replaced by a station with another folder"):
         scene.exchange()
     assert scene.exchange() == b"reply to train"
 
@@ -481,7 +481,7 @@ def test_what_an_earlier_central_gave_to_a_station_is_not_given_to_its_successor
     scenes: Callable[..., Scene],
 ) -> None:
     scene = scenes(Twins("b"))
-    with pytest.raises(CarrierError, match="was replaced by one that has another folder"):
+    with pytest.raises(CarrierError, match="was replaced by a station with another folder"):
         scene.exchange(task="a")
     assert not scene.station.saw(Kind.INSTRUCTION)
     assert scene.exchange(task="b") == b"reply to train"

@@ -49,7 +49,7 @@ class Expected:
 
 
 def scene(calls: Iterable[Call]) -> list[Expected]:
-    """Return what is to be made of some calls, in the order in which each was made first."""
+    """Return the expected calls, each once, in the order in which they were made first."""
     found: dict[tuple[str, bytes], Expected] = {}
     for call in calls:
         found.setdefault((call.method, call.request), Expected(call)).call = call

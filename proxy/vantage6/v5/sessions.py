@@ -84,7 +84,7 @@ def holders(
     server : Server
         As a user sees it.
     session : int
-        The session; if it is not one that was made for a run, nobody has.
+        The session. If it was not made for a run, the result is empty.
     organizations : Sequence[Organization]
         Those that are asked about.
     run : int
