@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from proxy.central.events import Answered, Drained, Dropped, Event, Pulled, Pushed, Refused, Sent
+from proxy.central.replay import Differs
 from proxy.central.steps import round_of, title_of
 from proxy.errors import BridgeError, RunNotRunning
 from proxy.fleet.metrics import Metrics
@@ -123,6 +124,8 @@ def why_dropped(error: Exception) -> str:
     """Return why a message ends without a reply."""
     if isinstance(error, RunNotRunning):
         return f"no reply is needed any more: {error.message}"
+    if isinstance(error, Differs):  # whoever begins anew says in what
+        return "no reply is needed any more: the run begins anew"
     return f"the reply is lost: {error}"
 
 
