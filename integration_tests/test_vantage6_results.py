@@ -18,7 +18,6 @@ from integration_tests.vantage6.runs import (
     ATTACHED,
     DIGITS_CSV,
     DIRECT,
-    DIRECT_PER_ROUND,
     PER_ROUND,
     WARM,
     WAYS,
@@ -38,7 +37,6 @@ IN_CI = [
     ("queries", "encrypted", PER_ROUND),
     ("queries", "plain", ATTACHED),
     ("stateful", "encrypted", DIRECT),
-    ("stateful", "plain", DIRECT_PER_ROUND),
 ]
 ALL = [
     (app, where, way)
