@@ -299,10 +299,10 @@ class Bundle:
     def blocks(self, object_id: str) -> Iterator[bytes]:
         """Yield an object's content; others may read meanwhile."""
         offset, size = self._places[object_id]
-        for left in range(size, 0, -BLOCK_BYTES):
+        for remaining in range(size, 0, -BLOCK_BYTES):
             with self._lock:
                 self._file.seek(offset)
-                (block,) = _blocks(_Source(self._file, self.path), min(left, BLOCK_BYTES))
+                (block,) = _blocks(_Source(self._file, self.path), min(remaining, BLOCK_BYTES))
                 offset = self._file.tell()
             yield block
 
@@ -449,9 +449,9 @@ def _sensible(seconds: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def _limit(what: str, value: int, unit: str, limit: int) -> None:
+def _limit(subject: str, value: int, unit: str, limit: int) -> None:
     if value > limit:
-        raise BundleError(f"{what} has {value:,} {unit}; the limit is {limit:,}.")
+        raise BundleError(f"{subject} has {value:,} {unit}; the limit is {limit:,}.")
 
 
 def _unwritable(path: Path, error: OSError) -> BundleUnwritten:

@@ -205,7 +205,7 @@ class Call:
 
     def task(self) -> dict[str, Any]:
         """Return the task's input."""
-        values = {each: getattr(self, each.name) for each in fields(self)}
+        values = {argument: getattr(self, argument.name) for argument in fields(self)}
         return {
             "method": self.method,
             "kwargs": {

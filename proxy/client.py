@@ -270,7 +270,7 @@ class ClientProxy:
                 self._complete(delivery, delivery.writer, now)
         return messages.answer_to_push(
             delivery.reply,
-            [each for each in delivery.reply.object_ids if each in delivery.missing],
+            [object_id for object_id in delivery.reply.object_ids if object_id in delivery.missing],
             delivery.instruction.message_id,
             delivery.instruction.layout,
         )

@@ -148,4 +148,4 @@ PLATFORMS = (VANTAGE6_4, VANTAGE6_5)
 
 def platform_of(environment: Mapping[str, str]) -> Platform:
     """Return the platform that a function with this environment runs on."""
-    return next((each for each in PLATFORMS if each.variable in environment), LOCAL)
+    return next((platform for platform in PLATFORMS if platform.variable in environment), LOCAL)

@@ -41,9 +41,9 @@ def dumps(value: object, indent: int | None = None) -> str:
 
 def _finite(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items() if _is_json(each)}
+        return {key: _finite(member) for key, member in value.items() if _is_json(member)}
     if isinstance(value, list | tuple):
-        return [_finite(each) if _is_json(each) else None for each in value]
+        return [_finite(element) if _is_json(element) else None for element in value]
     return value
 
 

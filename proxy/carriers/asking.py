@@ -120,7 +120,7 @@ class Asking:
     def _rest_after(self, task: int, seconds: float) -> None:
         """Ask no sooner than in some seconds; nobody waits for older tasks than this one."""
         now, asked_at = self._clock(), self._asked[task]
-        self._asked = {each: at for each, at in self._asked.items() if at > asked_at}
+        self._asked = {number: at for number, at in self._asked.items() if at > asked_at}
         # A node that takes long to answer is not helped by more questions.
         took = min(now - asked_at, _MOST_REST_SECONDS)
         self._due = now + max(seconds, _SHARE * (now - self._started), took)

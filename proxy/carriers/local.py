@@ -61,8 +61,9 @@ class LocalStarter:
         self._databases = databases
         for station in stations:
             self._job_folder(station).mkdir(parents=True, exist_ok=True)
-            for left in (folder / station).glob("*-????????/input"):  # by a process that was killed
-                shutil.rmtree(left.parent, ignore_errors=True)
+            # Of a process that was killed.
+            for stale in (folder / station).glob("*-????????/input"):
+                shutil.rmtree(stale.parent, ignore_errors=True)
 
     def _job_folder(self, station: str) -> Path:
         return self._folder / station / "job"

@@ -97,7 +97,7 @@ class Vantage6Starter:
         self._over = over
         self.folder = folder
         self._server = server
-        self._organizations = {each.name: each for each in organizations}
+        self._organizations = {organization.name: organization for organization in organizations}
         self._members = members
         self._online = dict.fromkeys(self._organizations, True)
         # The last tasks without a bundle: a run that is asked for comes with its input.
@@ -105,8 +105,8 @@ class Vantage6Starter:
         self._permitted = True
         self._nodes_asked = threading.Lock()
         self._nodes_asked_at = float("-inf")
-        for left in folder.glob(f"{_PAYLOADS}*"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        for stale in folder.glob(f"{_PAYLOADS}*"):  # by a process that was killed
+            shutil.rmtree(stale, ignore_errors=True)
 
     def online(self, station: str) -> bool:
         """Whether the station's node is online, as the server said a few seconds ago."""
@@ -210,8 +210,8 @@ class Vantage6Starter:
         ends_at = time.monotonic() + _LEAVE_SECONDS
         try:
             end = EndCall(self.job)
-            told = self.start(station, "end", end, None, ends_at, threading.Event())
-            (host or told).await_end(ends_at)
+            task = self.start(station, "end", end, None, ends_at, threading.Event())
+            (host or task).await_end(ends_at)
         except CarrierError as error:
             log.warning("%s may not know that the run has ended: %s", station, error)
 
@@ -321,15 +321,15 @@ class _Task:
 
     def _await_result(self, path: Path, ends_at: float, cancelled: threading.Event) -> None:
         """Wait until the task has ended, and write its result to a file."""
-        started = asked = time.monotonic()
+        started = asked_at = time.monotonic()
         status_due = started + _STATUS_SECONDS
         took = 0.0
         while True:
             shortest, longest = _POLL_SECONDS
-            pause = max(shortest, _POLL_SHARE * (asked - started), _POLL_REST * took)
+            pause = max(shortest, _POLL_SHARE * (asked_at - started), _POLL_REST * took)
             if cancelled.wait(min(pause, longest)):
                 raise Cancelled("Stopped while a station had a message.")
-            asked = time.monotonic()
+            asked_at = time.monotonic()
             trouble = ""
             try:
                 if self._server.save_result(self.number, path):
@@ -347,7 +347,7 @@ class _Task:
             except CarrierError as error:
                 raise self._failure(error) from error
             now = time.monotonic()
-            took = now - asked
+            took = now - asked_at
             if now < min(status_due, ends_at):
                 continue
             status_due = now + _STATUS_SECONDS

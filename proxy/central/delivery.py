@@ -215,10 +215,10 @@ class Delivery:
         reply, read = self._readdressed(reply, read)
         return Answered(**self._event(), reply=reply, read=read)
 
-    def _again(self, answer: Bundle, said: Reply) -> Answered:
+    def _again(self, answer: Bundle, original: Reply) -> Answered:
         """Return a reply to the same message, or to one of the same content, as one to this."""
-        reply, read = self._readdressed(said, answer.read)
-        return replace(self._answered(answer, said), reply=reply, read=read)
+        reply, read = self._readdressed(original, answer.read)
+        return replace(self._answered(answer, original), reply=reply, read=read)
 
     def _readdressed(self, reply: Reply, read: Read) -> tuple[Reply, Read]:
         if reply.metadata.reply_to_message_id == self._instruction.message_id:
@@ -319,14 +319,14 @@ class Delivery:
 
     def _reply_to(self, message_id: str, answer: Bundle) -> Answered:
         """Return the reply to a message of the same content, if it can be one to this message."""
-        said = self._whole(answer)
-        if (named := said.metadata.reply_to_message_id) != message_id:
+        original = self._whole(answer)
+        if (named := original.metadata.reply_to_message_id) != message_id:
             raise ReplyRefused(
                 f"The station's reply names message {named} instead of {message_id}."
             )
         read = partial(answer.read, at_most=ANNOUNCEMENT_BYTES)
-        self._check(answer, *self._readdressed(said, read))
-        return self._again(answer, said)
+        self._check(answer, *self._readdressed(original, read))
+        return self._again(answer, original)
 
     def _check(self, answer: Bundle, reply: Reply, read: Read) -> None:
         check_reply(

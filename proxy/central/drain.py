@@ -182,8 +182,8 @@ class Drain:
         with source:
             if not set(self._instruction.object_ids) <= set(source.object_ids):
                 return False
-            for each in self._instruction.object_ids:
-                writer.add(each, source.object(each))
+            for object_id in self._instruction.object_ids:
+                writer.add(object_id, source.object(object_id))
         return True
 
     def _pull_objects(self, keep: Callable[[str, bytes], object]) -> None:

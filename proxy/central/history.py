@@ -127,7 +127,7 @@ class Entry:
 
     def error_objects(self) -> dict[str, bytes]:
         """Return the objects of its error reply, by id."""
-        return {each: base64.b64decode(content) for each, content in self.objects.items()}
+        return {object_id: base64.b64decode(content) for object_id, content in self.objects.items()}
 
 
 @dataclass(eq=False)
@@ -174,14 +174,14 @@ class RunEntry:
 
         Its reply could not be written. The station would train it again.
         """
-        latest = {each.station: each for each in self.entries}
+        latest = {entry.station: entry for entry in self.entries}
         return next(
             (
-                each
-                for each in self.entries
-                if each is not latest[each.station]
-                and each.stage != Stage.DROPPED
-                and not each.is_known
+                entry
+                for entry in self.entries
+                if entry is not latest[entry.station]
+                and entry.stage != Stage.DROPPED
+                and not entry.is_known
             ),
             None,
         )
@@ -278,5 +278,5 @@ class History:
         """Return the names of the reply bundles that a successor may need."""
         run = self.run
         if run is not None:
-            return set() if run.ended or run.refused else {each.reply for each in run.entries}
-        return {each.reply for each in self._latest.values() if not each.is_over}
+            return set() if run.ended or run.refused else {entry.reply for entry in run.entries}
+        return {entry.reply for entry in self._latest.values() if not entry.is_over}

@@ -215,7 +215,7 @@ class Journal:
 
     def _check_outlines(self, entries: Sequence[Entry]) -> None:
         """See to it that stations can be asked for what they may have: else they train it again."""
-        for entry in {each.station: each for each in entries}.values():
+        for entry in {latest.station: latest for latest in entries}.values():
             if entry.is_open:
                 path = self._outline_of(entry.station)
                 try:
@@ -498,8 +498,8 @@ class Journal:
             case Dropped():
                 # A successor may still deliver the reply.
                 if event.expired or not isinstance(event.error, Undelivered):
-                    told = self._expired(event) if event.expired and self.is_run else None
-                    self._over(entry, event.stage, str(event.error), told)
+                    details = self._expired(event) if event.expired and self.is_run else None
+                    self._over(entry, event.stage, str(event.error), details)
 
     def _make_room(self, event: Event) -> None:
         """Of a run that will begin anew, keep no reply that its ServerApp has got."""
@@ -551,10 +551,10 @@ class Journal:
         return {"reply": path.name, "called_off": False}
 
     def _over(
-        self, entry: Entry, stage: Stage, why: str = "", told: Mapping[str, Any] | None = None
+        self, entry: Entry, stage: Stage, why: str = "", details: Mapping[str, Any] | None = None
     ) -> None:
         try:
-            self._note_of(entry, {"event": stage, "why": why, **(told or {})}, sync=False)
+            self._note_of(entry, {"event": stage, "why": why, **(details or {})}, sync=False)
         finally:
             # On a full disk, too: without the message a successor does not answer it again.
             if not self.is_run:
@@ -618,7 +618,7 @@ def _key(name: str) -> str:
 
 def _error_record(reply: Reply, read: Read, called_off: bool) -> dict[str, Any]:
     """Return what a record says of an error reply."""
-    objects = {each: _base64(read(each)) for each in reply.object_ids}
+    objects = {object_id: _base64(read(object_id)) for object_id in reply.object_ids}
     data = _base64(reply.encoded)
     return {"reply": "", "data": data, "objects": objects, "called_off": called_off}
 

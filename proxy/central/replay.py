@@ -45,9 +45,9 @@ class Replay:
     @property
     def replies(self) -> set[str]:
         """The names of the reply bundles to what it has yet to say again."""
-        return {each.reply for entries in self._expected.values() for each in entries}
+        return {entry.reply for entries in self._expected.values() for entry in entries}
 
-    def next(self, said: Entry) -> Entry | None:
+    def next(self, entry: Entry) -> Entry | None:
         """Return the message before that this one says again; None if it is a new one.
 
         Raises
@@ -55,19 +55,19 @@ class Replay:
         Differs
             If the ServerApp said something else before. It says what differs.
         """
-        expected = self._expected.get(said.station)
+        expected = self._expected.get(entry.station)
         if not expected:
             return None
         before = expected[0]
         differing = [
             name
             for name in ("message_type", "group_id", "content")
-            if getattr(before, name) != getattr(said, name)
+            if getattr(before, name) != getattr(entry, name)
         ]
         if differing:
             raise Differs(
-                f"The ServerApp's message {said.title} for station {said.station} differs from the"
-                f" one that it sent before: {_told(differing[0], before, said)}.",
+                f"The ServerApp's message {entry.title} for station {entry.station} differs from"
+                f" the one that it sent before: {_told(differing[0], before, entry)}.",
                 "An app goes on only if it says the same again: let it use no clock, and no random"
                 " numbers without a seed. Another reason may be a station that was offline then, or"
                 " replies in another order.",
@@ -94,11 +94,11 @@ class Replay:
             self._ungiven.remove(entry)
 
 
-def _told(name: str, before: Entry, said: Entry) -> str:
+def _told(name: str, before: Entry, entry: Entry) -> str:
     match name:
         case "message_type":
-            return f"its type is {said.message_type!r} instead of {before.message_type!r}"
+            return f"its type is {entry.message_type!r} instead of {before.message_type!r}"
         case "group_id":
-            return f"its group is {said.group_id!r} instead of {before.group_id!r}"
+            return f"its group is {entry.group_id!r} instead of {before.group_id!r}"
         case _:
-            return f"the content (SHA-256 {said.content:.12} instead of {before.content:.12})"
+            return f"the content (SHA-256 {entry.content:.12} instead of {before.content:.12})"

@@ -48,7 +48,7 @@ def content_id(instruction: Instruction) -> str:
         for block in blocks_of(_content(instruction.data)):
             digest.update(block)
     else:
-        ids = (each for each in instruction.object_ids if each != instruction.message_id)
+        ids = (id_ for id_ in instruction.object_ids if id_ != instruction.message_id)
         digest.update(",".join(ids).encode())
     return digest.hexdigest()
 
@@ -144,13 +144,13 @@ def _with_content(
 
 def _address(metadata: fleet.Metadata, instruction: Instruction, now: float) -> None:
     """Make metadata those of a reply to a message."""
-    asked = instruction.metadata
-    metadata.run_id = asked.run_id
-    metadata.src_node_id = asked.dst_node_id
-    metadata.dst_node_id = asked.src_node_id
-    metadata.reply_to_message_id = asked.message_id
-    metadata.group_id = asked.group_id
-    metadata.dst_task_id = asked.src_task_id
+    incoming = instruction.metadata
+    metadata.run_id = incoming.run_id
+    metadata.src_node_id = incoming.dst_node_id
+    metadata.dst_node_id = incoming.src_node_id
+    metadata.reply_to_message_id = incoming.message_id
+    metadata.group_id = incoming.group_id
+    metadata.dst_task_id = incoming.src_task_id
     metadata.created_at = now
     metadata.ttl = max(instruction.expires_at - now, TTL_TOLERANCE / 2)
 

@@ -323,23 +323,23 @@ def error_reply(
     tuple[Reply, Mapping[str, bytes]]
         The reply, and the contents of its objects by id: the message itself, or nothing.
     """
-    asked, expires_at = instruction.metadata, instruction.expires_at
+    incoming, expires_at = instruction.metadata, instruction.expires_at
     message = fleet.Message(
         metadata=fleet.Metadata(
-            run_id=asked.run_id,
-            src_node_id=asked.dst_node_id,
+            run_id=incoming.run_id,
+            src_node_id=incoming.dst_node_id,
             dst_node_id=SUPERLINK_NODE_ID,
-            reply_to_message_id=asked.message_id,
-            group_id=asked.group_id,
-            message_type=asked.message_type,
-            dst_task_id=asked.src_task_id,
+            reply_to_message_id=incoming.message_id,
+            group_id=incoming.group_id,
+            message_type=incoming.message_type,
+            dst_task_id=incoming.src_task_id,
             created_at=now,
             ttl=max(expires_at - now, TTL_TOLERANCE / 2),
         ),
         error=fleet.Error(code=code, reason=_encodable(reason)),
     )
     request = fleet.PushMessagesRequest(
-        node=fleet.Node(node_id=asked.dst_node_id), clientapp_runtime_list=[0.0]
+        node=fleet.Node(node_id=incoming.dst_node_id), clientapp_runtime_list=[0.0]
     )
     contents = {}
     if instruction.layout != Layout.INLINE:

@@ -317,17 +317,17 @@ def names_of(release: str) -> dict[str, str]:
     FlowerError
         If the release is too old for it.
     """
-    version, found = version_of(release), {}
+    version, by_role = version_of(release), {}
     for first, names in _NAMES:
         if version >= first:
-            found.update(names)
-    if not found:
+            by_role.update(names)
+    if not by_role:
         oldest = ".".join(map(str, _NAMES[0][0]))
         raise FlowerError(
             f"Direct mode does not support Flower {release}: it needs flwr {oldest} or newer.",
             "Run the app in bridge mode: leave --mode out.",
         )
-    return {role: name for role, name in found.items() if name}
+    return {role: name for role, name in by_role.items() if name}
 
 
 def schemas_of(layout: Layout) -> tuple[Schema, ...]:

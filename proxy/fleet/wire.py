@@ -95,10 +95,10 @@ def values(encoded: bytes | memoryview, *path: int) -> list[Value]:
     top = [value for number, value in fields(memoryview(encoded)) if number == path[0]]
     if len(path) > 1:
         return [
-            each
+            nested
             for value in top
             if isinstance(value, memoryview)
-            for each in values(value, *path[1:])
+            for nested in values(value, *path[1:])
         ]
     return [value if isinstance(value, int) else bytes(value) for value in top]
 
@@ -218,12 +218,12 @@ def _leaves(
 ) -> Iterator[tuple[tuple[str, str], Leaf]]:
     """Yield names and numbers of all fields that have no fields, each with its value."""
     described: Mapping[int, FieldDescriptor] = kind.fields_by_number if kind else {}
-    seen: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     for number, value in list(fields(memoryview(encoded))):  # none if one is damaged
         data = value if isinstance(value, int) else bytes(value)
         field = described.get(number)
-        place = f"[{seen[number]}]" if seen[number] else ""
-        seen[number] += 1
+        place = f"[{counts[number]}]" if counts[number] else ""
+        counts[number] += 1
         name = f"{above[0]}{field.name if field else 'field'}{place}"
         path = f"{above[1]}{number}"
         nested = field.message_type if field is not None and depth < MAX_DEPTH else None

@@ -180,18 +180,18 @@ class FolderMailbox:
     def _fetch(self, store: "AbstractFileSystem", into: Path) -> str | None:
         listed = self._listed(store, self._incoming)
         self._handed_out &= {name for name, _ in listed}
-        self._unfit = {each: since for each, since in self._unfit.items() if each in listed}
+        self._unfit = {letter: since for letter, since in self._unfit.items() if letter in listed}
         for name, size in sorted(listed):
-            said = _LETTER.fullmatch(name)
-            if not said or name in self._handed_out:
+            match = _LETTER.fullmatch(name)
+            if not match or name in self._handed_out:
                 continue
             path = self._path(self._incoming, name)
-            if size != int(said[1]):
+            if size != int(match[1]):
                 since = self._unfit.setdefault((name, size), self._clock.monotonic())
                 if self._clock.monotonic() - since > _ALTERED_SECONDS:
                     _remove(store, path)
                     raise Altered(
-                        f"The letter {path} has {size:,} bytes; its name says {int(said[1]):,}."
+                        f"The letter {path} has {size:,} bytes; its name says {int(match[1]):,}."
                     )
                 continue
             try:
@@ -223,9 +223,9 @@ class FolderMailbox:
                 raise _not_there(f"{self._root}/{box}") from error
             return []
         return [
-            (str(each["name"]).rpartition("/")[2], int(each["size"] or 0))
-            for each in entries
-            if each["type"] == "file"
+            (str(entry["name"]).rpartition("/")[2], int(entry["size"] or 0))
+            for entry in entries
+            if entry["type"] == "file"
         ]
 
     def _calling(self, call: "Callable[[AbstractFileSystem], Answer]") -> Answer:

@@ -154,9 +154,9 @@ class StationMailbox:
         with self._reaching():
             answer = self._pool.urlopen(method, self._base + path, redirect=False, **more)
             if answer.status not in (200, 204):
-                said = answer.read(1000).decode(errors="replace")
+                body = answer.read(1000).decode(errors="replace")
                 answer.close()
-                raise self._unreachable(f"it answers {answer.status}, {said}")
+                raise self._unreachable(f"it answers {answer.status}, {body}")
             return answer
 
     @contextmanager
@@ -234,10 +234,10 @@ class CentralMailbox:
 
     def receive(self, into: Path, seconds: float) -> str | None:
         """Wait for the next letter; see `Mailbox.receive`."""
-        found = self._line.to_central.after(self._newest, seconds)
-        if found is None:
+        letter = self._line.to_central.after(self._newest, seconds)
+        if letter is None:
             return None
-        number, path = found
+        number, path = letter
         shutil.copyfile(path, into)
         self._newest = number
         return str(number)

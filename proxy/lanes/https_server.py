@@ -97,7 +97,7 @@ class Box:
         """Return the next letter after one, and wait for it so long."""
 
         def following() -> list[int]:
-            return [each for each in self._letters if each > number]
+            return [later for later in self._letters if later > number]
 
         with self._changed:
             self._changed.wait_for(lambda: following() or self.refused, seconds)
@@ -197,7 +197,7 @@ class Server:
     async def _stop(self) -> None:
         self._listening.close()
         server = self._runner.server
-        transports = [each.transport for each in server.connections] if server else []
+        transports = [connection.transport for connection in server.connections] if server else []
         await self._runner.cleanup()
         connections = asyncio.all_tasks() - {asyncio.current_task()}
         for task in connections:
@@ -253,9 +253,9 @@ class Server:
         until = loop.time() + HOLD_SECONDS
         while True:
             line.wake.clear()
-            found = line.to_station.after(number)
+            letter = line.to_station.after(number)
             seconds = until - loop.time()
-            if found is not None:
+            if letter is not None:
                 break
             if seconds <= 0 or self.lines.get(station) is not line:
                 return web.Response(status=204)
@@ -264,7 +264,7 @@ class Server:
                     await line.wake.wait()
             except TimeoutError:
                 continue
-        number, path = found
+        number, path = letter
         name = f"{self._life}-{number}"
         return web.FileResponse(path, chunk_size=_CHUNK_BYTES, headers={LETTER: name})
 

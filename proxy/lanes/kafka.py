@@ -184,14 +184,14 @@ class KafkaMailbox:
             consumer = self._consumes()
         for topic in (self._outgoing, self._incoming):
             try:
-                told = consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic]
+                metadata = consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic]
             except self._kafka.KafkaException as error:
                 raise self._unreachable(error.args[0].str()) from error
-            if told.error is not None:
-                raise self._unreachable(f"topic {topic}: {told.error.str()}")
-            if len(told.partitions) != 1:
+            if metadata.error is not None:
+                raise self._unreachable(f"topic {topic}: {metadata.error.str()}")
+            if len(metadata.partitions) != 1:
                 raise UsageError(
-                    f"The topic {topic} has {len(told.partitions)} partitions.",
+                    f"The topic {topic} has {len(metadata.partitions)} partitions.",
                     "Letters need one, to stay in order.",
                 )
 

@@ -132,8 +132,8 @@ class KeyPair:
                     f"Keep it to yourself: chmod 600 {path}",
                 )
             keys = [
-                serialization.load_pem_private_key(each, password=None)
-                for each in _PEM.findall(encoded)
+                serialization.load_pem_private_key(pem, password=None)
+                for pem in _PEM.findall(encoded)
             ]
         except OSError as error:
             raise UsageError(

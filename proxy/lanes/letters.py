@@ -131,12 +131,12 @@ class Head:
         try:
             given = strict_json.loads(encoded)
             values: dict[str, Any] = {}
-            for each in fields(cls):
-                if each.name in given:
-                    kind, value = cls._TYPES[each.name], given[each.name]
+            for field in fields(cls):
+                if field.name in given:
+                    kind, value = cls._TYPES[field.name], given[field.name]
                     if not isinstance(value, int if kind is int else str):
                         raise TypeError(value)
-                    values[each.name] = kind(value)
+                    values[field.name] = kind(value)
             return cls(**values)
         except (ValueError, TypeError) as error:
             raise Altered("A letter has a head that cannot be read.") from error

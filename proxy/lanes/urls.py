@@ -65,6 +65,6 @@ def open_mailbox(lane: str, station: str, at_station: bool, keys: Pairing | None
     if scheme not in _SCHEMES or not rest:
         raise UsageError(
             f"{lane!r} is not a lane.",
-            f"A lane begins with one of: {', '.join(f'{each}:' for each in _SCHEMES)}",
+            f"A lane begins with one of: {', '.join(f'{known}:' for known in _SCHEMES)}",
         )
     return _SCHEMES[scheme](rest, station, at_station, keys)

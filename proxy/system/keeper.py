@@ -63,8 +63,8 @@ def _run(grace: float, fds: list[int], command: list[str]) -> int:
     except OSError as error:
         print(f"cannot start {command[0]}: {error.strerror}", file=sys.stderr)
         return 127
-    for each in fds:
-        os.close(each)  # the other end shall see when the command closes it
+    for fd in fds:
+        os.close(fd)  # the other end shall see when the command closes it
     code = None
     while code is None and not asked_to_end:
         readable, _, _ = select.select([sys.stdin.fileno(), woken], [], [])
@@ -88,14 +88,14 @@ def _end_all(child: int, grace: float) -> int:
     code = None
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
         give_up = time.monotonic() + seconds
-        told: set[int] = set()
-        while (left := _descendants(child)) and time.monotonic() < give_up:
-            for pid in left - told:
+        signalled: set[int] = set()
+        while (running := _descendants(child)) and time.monotonic() < give_up:
+            for pid in running - signalled:
                 _signal(pid, number)
-            told |= left
+            signalled |= running
             time.sleep(_POLL_SECONDS)
-            found = _reap(child)
-            code = found if code is None else code
+            reaped = _reap(child)
+            code = reaped if code is None else code
     if code is None:  # it ended after it was last looked for
         code = _reap(child)
     return -signal.SIGKILL if code is None else code
@@ -129,13 +129,13 @@ def _descendants(child: int) -> set[int]:
                 continue
             if state != b"Z":
                 children.setdefault(int(parent), []).append(int(name))
-    found: set[int] = set()
+    descendants: set[int] = set()
     todo = [os.getpid()]
     while todo:
         below = children.get(todo.pop(), [])
-        found.update(below)
+        descendants.update(below)
         todo.extend(below)
-    return found
+    return descendants
 
 
 def _signal(pid: int, number: int) -> bool:

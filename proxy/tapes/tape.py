@@ -245,22 +245,22 @@ def _call(number: int, call: tape_pb2.Call) -> Call:
 
 def _without_large_content(call: tape_pb2.Call) -> tape_pb2.Call:
     """Return a call as it is recorded: without the content of an object or FAB that is large."""
-    left = tape_pb2.Call()
-    left.CopyFrom(call)
+    trimmed = tape_pb2.Call()
+    trimmed.CopyFrom(call)
     match call.method:
         case "PullObject":
             pulled = fleet.PullObjectResponse.FromString(call.answer)
-            left.left_out_bytes = len(pulled.object_content)
+            trimmed.left_out_bytes = len(pulled.object_content)
             pulled.object_content = b""
-            left.answer = pulled.SerializeToString()
+            trimmed.answer = pulled.SerializeToString()
         case "PushObject":
             pushed = fleet.PushObjectRequest.FromString(call.request)
-            left.left_out_bytes = len(pushed.object_content)
+            trimmed.left_out_bytes = len(pushed.object_content)
             pushed.object_content = b""
-            left.request = pushed.SerializeToString()
+            trimmed.request = pushed.SerializeToString()
         case "GetFab":
             got = fleet.GetFabResponse.FromString(call.answer)
-            left.left_out_bytes = len(got.fab.content)
+            trimmed.left_out_bytes = len(got.fab.content)
             got.fab.content = b""
-            left.answer = got.SerializeToString()
-    return left if left.left_out_bytes > KEPT_BYTES else call
+            trimmed.answer = got.SerializeToString()
+    return trimmed if trimmed.left_out_bytes > KEPT_BYTES else call

@@ -66,10 +66,10 @@ class FleetServer:
                     raise
                 if answer is not None:
                     self._changed.notify_all()
-                left = give_up - time.monotonic()
-                if answer is not None or left <= 0 or self._closed:
+                seconds_left = give_up - time.monotonic()
+                if answer is not None or seconds_left <= 0 or self._closed:
                     return answer or b""
-                self._changed.wait(left)
+                self._changed.wait(seconds_left)
 
     def close(self) -> None:
         """Stop serving."""

@@ -41,6 +41,6 @@ def tell_end(
         path = Path(folder, "input")
         payload.write(path, server.arguments(end.method, end.task()["kwargs"]))
         return [
-            server.create_task({**members, "name": name_of_end(each)}, end.method, each, path)
-            for each in stations
+            server.create_task({**members, "name": name_of_end(station)}, end.method, station, path)
+            for station in stations
         ]

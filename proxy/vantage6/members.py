@@ -102,12 +102,12 @@ class Member:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         head = file.read(_MAX_HEAD_BYTES)
-        found = re.search(rb'"%b"\s*:\s*"' % re.escape(name.encode()), head)
+        match = re.search(rb'"%b"\s*:\s*"' % re.escape(name.encode()), head)
         self._file = file
-        self._start = head[found.end() :] if found else b""
-        self.found = found is not None
+        self._start = head[match.end() :] if match else b""
+        self.found = match is not None
         self.head = head
-        self.before = head[: found.start()] if found else head
+        self.before = head[: match.start()] if match else head
         self.after = b""
 
     def pieces(self) -> Iterator[bytes]:

@@ -220,11 +220,13 @@ class Server(ABC):
         where = {"study_id": study} if study else {"collaboration_id": collaboration}
         answer = self.all("organization", **where)
         with self.understanding():
-            found = [
-                Organization(int(each["id"]), str(each["name"]), str(each.get("public_key") or ""))
-                for each in answer
+            organizations = [
+                Organization(
+                    int(entry["id"]), str(entry["name"]), str(entry.get("public_key") or "")
+                )
+                for entry in answer
             ]
-        return sorted(found, key=lambda each: each.id)
+        return sorted(organizations, key=lambda organization: organization.id)
 
     @abstractmethod
     def own_organization(self) -> int:
@@ -234,7 +236,7 @@ class Server(ABC):
         """Return whether the node is online of each organization that has one; users may ask."""
         answer = self.all("node", collaboration_id=collaboration)
         with self.understanding():
-            return {int(each["organization"]["id"]): each["status"] == _ONLINE for each in answer}
+            return {int(node["organization"]["id"]): node["status"] == _ONLINE for node in answer}
 
     def run_of(self, task: int) -> int:
         """Return the id of the run of a task that had one organization; containers may ask."""
@@ -368,13 +370,13 @@ class Server(ABC):
 
     def subtasks(self, parent: int, page: int, size: int) -> list[Subtask]:
         """Return a page of the tasks that a task created, the newest first."""
-        found = self.get("task", parent_id=parent, page=page, per_page=size)
+        answer = self.get("task", parent_id=parent, page=page, per_page=size)
         with self.understanding():
             listed = [
-                Subtask(int(each["id"]), str(each["name"]), TaskStatus(str(each["status"])))
-                for each in found["data"]
+                Subtask(int(task["id"]), str(task["name"]), TaskStatus(str(task["status"])))
+                for task in answer["data"]
             ]
-        return [replace(each, status=self._checked(each)) for each in listed]
+        return [replace(subtask, status=self._checked(subtask)) for subtask in listed]
 
     def _checked(self, task: Subtask) -> TaskStatus:
         """Return a listed task's status, asked for again where the list may mislead."""
@@ -399,9 +401,9 @@ class Server(ABC):
         ServerUnreachable
             If the server does not answer.
         """
-        asked = {"task_id": task, "finished_till": _FOR_EVER}
+        params = {"task_id": task, "finished_till": _FOR_EVER}
         with tempfile.TemporaryFile(dir=path.parent) as body:
-            with self.call("GET", "result", params=asked) as response:
+            with self.call("GET", "result", params=params) as response:
                 try:
                     body.writelines(pieces_of_response(response))
                 except requests.RequestException as error:
@@ -503,12 +505,12 @@ def answer_of(response: requests.Response) -> Any:
 def _listed(text: bytes) -> list[Any]:
     """Return what is in a list that the server answers with."""
     try:
-        found = strict_json.loads(text)["data"]
+        results = strict_json.loads(text)["data"]
     except (ValueError, KeyError, TypeError) as error:
         raise Vantage6Error("The vantage6 server did not answer with a list of results.") from error
-    if not isinstance(found, list):
+    if not isinstance(results, list):
         raise Vantage6Error("The vantage6 server did not answer with a list of results.")
-    return found
+    return results
 
 
 def _message(response: requests.Response) -> str:

@@ -33,7 +33,7 @@ def stores_of(server: Server, collaboration: int) -> list[Store]:
     """Return the algorithm stores of a collaboration; users may ask."""
     answer = server.all("algorithmstore", collaboration_id=collaboration)
     with server.understanding():
-        return [Store(int(each["id"]), str(each["name"]), _address(each)) for each in answer]
+        return [Store(int(store["id"]), str(store["name"]), _address(store)) for store in answer]
 
 
 def _address(store: Mapping[str, Any]) -> str:
@@ -61,10 +61,10 @@ def has_image(store: Store, server: Server, image: str) -> bool:
     try:
         if status == HTTPStatus.OK:
             return bool(answer["data"])
-        said = str(answer["msg"])
+        message = str(answer["msg"])
     except (LookupError, TypeError) as error:
         raise Vantage6Error(f"{store.url} is no algorithm store: {error!r:.200}.") from error
-    raise Vantage6Error(f"The algorithm store {store.name} refuses: {said.rstrip('.')}.")
+    raise Vantage6Error(f"The algorithm store {store.name} refuses: {message.rstrip('.')}.")
 
 
 def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:

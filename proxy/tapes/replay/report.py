@@ -17,7 +17,7 @@ def check_report(record: MessageRecord, calls: Sequence[Call]) -> None:
     """
     pulled, pushed = calls[0].answer or b"", _announced(calls).request
     error, runtime = _error(pushed), _text(pushed, 4)
-    for what, said, meant in (
+    for name, reported, meant in (
         ("message_type", record.message_type, _text(pulled, 2, 1, 8).decode()),
         ("group_id", record.group_id, _text(pulled, 2, 1, 6).decode()),
         ("error_code", record.error_code, error[0] if error else None),
@@ -25,11 +25,11 @@ def check_report(record: MessageRecord, calls: Sequence[Call]) -> None:
         (
             "clientapp_runtime",
             record.clientapp_runtime,
-            sum(each for (each,) in struct.iter_unpack("<d", runtime)),
+            sum(seconds for (seconds,) in struct.iter_unpack("<d", runtime)),
         ),
     ):
-        if said != meant:
-            raise Difference(f"The report's {what} is {said!r}; on the tape it is {meant!r}.")
+        if reported != meant:
+            raise Difference(f"The report's {name} is {reported!r}; on the tape it is {meant!r}.")
 
 
 def check_error_reply(instruction: Instruction, calls: Sequence[Call]) -> None:
@@ -38,10 +38,10 @@ def check_error_reply(instruction: Instruction, calls: Sequence[Call]) -> None:
     if error := _error(announced.request):
         created_at = double(numbers(announced.request, 2, 1, 9)[0])
         reply, _ = error_reply(instruction, *error, created_at)
-        if found := unlike("error reply", announced, reply.encoded):
+        if differing := unlike("error reply", announced, reply.encoded):
             raise Difference(
                 f"The bridge's own error reply differs from the one in {told(announced)} in"
-                + listed(found)
+                + listed(differing)
             )
 
 
@@ -59,4 +59,4 @@ def _error(pushed: bytes) -> tuple[int, str] | None:
 
 
 def _text(encoded: bytes, *path: int) -> bytes:
-    return b"".join(each for each in values(encoded, *path) if isinstance(each, bytes))
+    return b"".join(value for value in values(encoded, *path) if isinstance(value, bytes))

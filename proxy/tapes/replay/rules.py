@@ -50,10 +50,10 @@ class Expected:
 
 def scene(calls: Iterable[Call]) -> list[Expected]:
     """Return the expected calls, each once, in the order in which they were made first."""
-    found: dict[tuple[str, bytes], Expected] = {}
+    by_request: dict[tuple[str, bytes], Expected] = {}
     for call in calls:
-        found.setdefault((call.method, call.request), Expected(call)).call = call
-    return list(found.values())
+        by_request.setdefault((call.method, call.request), Expected(call)).call = call
+    return list(by_request.values())
 
 
 def told(call: Call) -> str:
@@ -72,8 +72,8 @@ def object_named(call: Call) -> str:
 
 def ids_named(encoded: bytes) -> list[str]:
     """Return the ids in field 3, which is objects to push or object trees, each once."""
-    found = (match for value in views(encoded, 3) for match in _ID.findall(value))
-    return list(dict.fromkeys(each.decode() for each in found))
+    ids = (match for value in views(encoded, 3) for match in _ID.findall(value))
+    return list(dict.fromkeys(id_.decode() for id_ in ids))
 
 
 def unlike(said_in: str, call: Call, actual: bytes) -> list[FieldDifference]:
@@ -81,11 +81,15 @@ def unlike(said_in: str, call: Call, actual: bytes) -> list[FieldDifference]:
     expected = call.answer or b"" if said_in == "answer" else call.request
     if expected == actual:
         return []
-    free = [path for what, method, path in FREE_FIELDS if (what, method) == (said_in, call.method)]
+    free = [
+        path
+        for direction, method, path in FREE_FIELDS
+        if (direction, method) == (said_in, call.method)
+    ]
     return [
-        each
-        for each in differences(expected, actual, _described(said_in, call.method))
-        if not any(f"{each.numbers}.".startswith(f"{path}.") for path in free)
+        difference
+        for difference in differences(expected, actual, _described(said_in, call.method))
+        if not any(f"{difference.numbers}.".startswith(f"{path}.") for path in free)
     ]
 
 
@@ -93,15 +97,15 @@ def _described(said_in: str, method: str) -> Descriptor | None:
     """Return what our `protos/` say of a message."""
     kind = "SendNodeHeartbeat" if method == "Ping" else method
     suffix = "Response" if said_in == "answer" else "Request"
-    found: Mapping[str, Descriptor] = fleet.DESCRIPTOR.message_types_by_name
-    return found.get(f"{kind}{suffix}")
+    descriptors: Mapping[str, Descriptor] = fleet.DESCRIPTOR.message_types_by_name
+    return descriptors.get(f"{kind}{suffix}")
 
 
-def listed(found: Sequence[FieldDifference]) -> str:
+def listed(differing: Sequence[FieldDifference]) -> str:
     """Return the fields in which a message differs, for people: one a line."""
     # An error's reason tells more than the ids that follow from it.
-    ordered = sorted(found, key=lambda each: "error" not in each.name)
-    lines = [f"\n    {each}" for each in ordered[:_SHOWN_FIELDS]]
-    if len(found) > _SHOWN_FIELDS:
-        lines.append(f"\n    and {len(found) - _SHOWN_FIELDS} more")
+    ordered = sorted(differing, key=lambda difference: "error" not in difference.name)
+    lines = [f"\n    {difference}" for difference in ordered[:_SHOWN_FIELDS]]
+    if len(differing) > _SHOWN_FIELDS:
+        lines.append(f"\n    and {len(differing) - _SHOWN_FIELDS} more")
     return "".join(lines)

@@ -23,9 +23,7 @@ def filled(tape: Tape) -> tuple[list[Call], dict[str, bytes]]:
     """
     held = _contents(tape.calls)
     children = dict(_children(tape))
-    stand_ins = {
-        each: _stand_in(each, children.get(each, [])) for each in _named(tape) - held.keys()
-    }
+    stand_ins = {id_: _stand_in(id_, children.get(id_, [])) for id_ in _named(tape) - held.keys()}
     if not stand_ins:
         return list(tape.calls), held
 
@@ -43,7 +41,7 @@ def filled(tape: Tape) -> tuple[list[Call], dict[str, bytes]]:
         whole = _put_back(call, stand_ins)
         answer = None if whole.answer is None else anew(whole.answer)
         calls.append(replace(whole, request=anew(whole.request), answer=answer))
-    contents = [anew(each) for each in (*stand_ins.values(), *held.values())]
+    contents = [anew(encoded) for encoded in (*stand_ins.values(), *held.values())]
     return calls, {object_id(content): content for content in contents}
 
 
@@ -53,14 +51,14 @@ def _contents(calls: Iterable[Call]) -> dict[str, bytes]:
     Source of the field numbers: flwr 1.19 to 1.42, `PullObjectRequest` and so on in
     `flwr/proto/message.proto`.
     """
-    found = {}
+    contents = {}
     for call in calls:
         if call.method in ("PullObject", "PushObject") and not call.left_out_bytes:
             held = (call.answer or b"", 3) if call.method == "PullObject" else (call.request, 4)
             for content in views(*held):
-                for each in texts(call.request, 3):
-                    found[each] = bytes(content)
-    return found
+                for id_ in texts(call.request, 3):
+                    contents[id_] = bytes(content)
+    return contents
 
 
 def _named(tape: Tape) -> set[str]:

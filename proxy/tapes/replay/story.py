@@ -32,9 +32,9 @@ def stories_on(calls: Iterable[Call]) -> Iterator[Story]:
     by_node: dict[int, list[Call]] = {}
     for call in calls:
         by_node.setdefault(_node_id(call), []).append(call)
-    for node_id, said in by_node.items():
+    for node_id, node_calls in by_node.items():
         messages: list[list[Call]] = []
-        for call in said:
+        for call in node_calls:
             if call.method == "PullMessages":
                 if any(True for _ in views(call.answer or b"", 2)):
                     messages.append([call])
@@ -43,26 +43,26 @@ def stories_on(calls: Iterable[Call]) -> Iterator[Story]:
         complete = [message for message in messages if _is_complete(message)]
         yield Story(
             node_id,
-            [call for call in said if call.method in _JOINING],
-            [call for call in said if call.method in HEARTBEATS],
+            [call for call in node_calls if call.method in _JOINING],
+            [call for call in node_calls if call.method in HEARTBEATS],
             complete,
             len(messages) - len(complete),
-            [call for call in said if call.method in _LEAVING],
+            [call for call in node_calls if call.method in _LEAVING],
         )
 
 
 def _node_id(call: Call) -> int:
     if call.method in _NODE_IN_ANSWER:
-        found = numbers(call.answer or b"", *_NODE_IN_ANSWER[call.method])
+        node_ids = numbers(call.answer or b"", *_NODE_IN_ANSWER[call.method])
     else:
-        found = numbers(call.request, *_NODE_IN_REQUEST.get(call.method, (1, 1)))
-    return found[0] if found else 0
+        node_ids = numbers(call.request, *_NODE_IN_REQUEST.get(call.method, (1, 1)))
+    return node_ids[0] if node_ids else 0
 
 
 def _is_complete(message: Sequence[Call]) -> bool:
     """Whether a message's reply was announced, and all objects pushed that were asked for."""
     announced = [call for call in message if call.method == "PushMessages"]
     pushed = {
-        each for call in message if call.method == "PushObject" for each in texts(call.request, 3)
+        id_ for call in message if call.method == "PushObject" for id_ in texts(call.request, 3)
     }
     return bool(announced) and pushed.issuperset(ids_named(announced[-1].answer or b""))

@@ -46,7 +46,10 @@ class RecordedSuperLink:
     def expect(self, expected: list[Expected]) -> None:
         """Begin a scene."""
         self._scene = expected
-        self._by_request = {(each.call.method, each.call.request): each for each in expected}
+        self._by_request = {
+            (expectation.call.method, expectation.call.request): expectation
+            for expectation in expected
+        }
 
     def finish(self) -> None:
         """End the scene.
@@ -56,9 +59,9 @@ class RecordedSuperLink:
         Difference
             If a call of it was not made.
         """
-        for each in self._scene:
-            if not each.made and each.call.method not in FREE_CALLS:
-                raise Difference(f"The bridge never made {told(each.call)}.")
+        for expectation in self._scene:
+            if not expectation.made and expectation.call.method not in FREE_CALLS:
+                raise Difference(f"The bridge never made {told(expectation.call)}.")
 
     def call(self, method: str, request: bytes) -> bytes:
         """Answer a call; see `proxy.transport.superlink.Transport`.
@@ -71,10 +74,12 @@ class RecordedSuperLink:
             If the SuperLink on the tape is of a release that has another method for it.
         """
         same = self._by_request.get((method, request))
-        for each in [same] if same is not None else self._scene:
-            if each.call.method == method and not unlike("request", each.call, request):
-                self._make(each)
-                return each.call.answer or b""
+        for expectation in [same] if same is not None else self._scene:
+            if expectation.call.method == method and not unlike(
+                "request", expectation.call, request
+            ):
+                self._make(expectation)
+                return expectation.call.answer or b""
         return self._beyond_the_scene(method, request)
 
     def use_key(self, key: NodeKey) -> None:
@@ -90,11 +95,11 @@ class RecordedSuperLink:
             return
         if made.made > 1:
             raise Difference(f"The bridge made {told(made.call)} again.")
-        for each in self._scene[: self._scene.index(made)]:
-            method = each.call.method
-            if not each.made and method not in FREE_CALLS and method != made.call.method:
+        for earlier in self._scene[: self._scene.index(made)]:
+            method = earlier.call.method
+            if not earlier.made and method not in FREE_CALLS and method != made.call.method:
                 raise Difference(
-                    f"The bridge made {told(made.call)}, without {told(each.call)}, which the"
+                    f"The bridge made {told(made.call)}, without {told(earlier.call)}, which the"
                     " SuperNode made before."
                 )
 
@@ -106,7 +111,7 @@ class RecordedSuperLink:
         if not alike and self._has(COUNTERPARTS.get(method)):
             raise Unimplemented(f"The SuperLink on the tape does not have {method}.")
         for call in alike:
-            numbers = {each.numbers for each in unlike("request", call, request)}
+            numbers = {difference.numbers for difference in unlike("request", call, request)}
             if method in FREE_CALLS and numbers <= {"1.1"}:
                 self._asked.add(call.number)
                 return call.answer or b""
@@ -123,10 +128,14 @@ class RecordedSuperLink:
         return any(call.method == method for call in self._tape)
 
     def _is_named(self, wanted: str) -> bool:
-        return any(wanted.encode() in (each.call.answer or b"") for each in self._scene)
+        return any(
+            wanted.encode() in (expectation.call.answer or b"") for expectation in self._scene
+        )
 
     def _unheard_of(self, method: str, request: bytes, alike: Sequence[Call]) -> Difference:
-        here = [each.call for each in self._scene if each.call.method == method]
+        here = [
+            expectation.call for expectation in self._scene if expectation.call.method == method
+        ]
         nearest = min(
             here or alike, key=lambda call: len(unlike("request", call, request)), default=None
         )

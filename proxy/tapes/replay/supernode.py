@@ -51,12 +51,16 @@ class RecordedSuperNode:
         Difference
             If the ClientProxy answers otherwise than the SuperLink on the tape.
         """
-        pushes = {each.call.request: each.call for each in self._scene if _is_push(each.call)}
-        for each in self._scene:
-            if not _is_push(each.call):
-                answer = self._say(each.call)
-                if each.call.method == "PushMessages":
-                    self._push_objects(each.call, answer, pushes.values())
+        pushes = {
+            expectation.call.request: expectation.call
+            for expectation in self._scene
+            if _is_push(expectation.call)
+        }
+        for expectation in self._scene:
+            if not _is_push(expectation.call):
+                answer = self._say(expectation.call)
+                if expectation.call.method == "PushMessages":
+                    self._push_objects(expectation.call, answer, pushes.values())
 
     def prepare(self, station: str, node_id: int) -> None:
         """Do nothing; see `proxy.carriers.Carrier`."""
@@ -80,9 +84,9 @@ class RecordedSuperNode:
 
     def _what_is_lacking(self, delivery: Delivery) -> str:
         """Say why a reply is not complete although the SuperNode has said all."""
-        for each in self._scene:
-            if _is_push(each.call) and object_named(each.call) in delivery.missing:
-                return f"The ClientProxy still lacks what {told(each.call)} brought."
+        for expectation in self._scene:
+            if _is_push(expectation.call) and object_named(expectation.call) in delivery.missing:
+                return f"The ClientProxy still lacks what {told(expectation.call)} brought."
         return f"The ClientProxy has not taken the reply for complete: it is {delivery.stage.name}."
 
     def close(self) -> None:
@@ -99,10 +103,10 @@ class RecordedSuperNode:
             ) from error
         if answer is None:
             raise Difference(f"The ClientProxy has nothing to say to {told(call)}.")
-        if found := unlike("answer", call, answer):
+        if differing := unlike("answer", call, answer):
             raise Difference(
                 f"The ClientProxy's answer to {told(call)} differs from the SuperLink's in"
-                + listed(found)
+                + listed(differing)
             )
         return answer
 
@@ -112,16 +116,16 @@ class RecordedSuperNode:
         _check_asked(announced, answer, asked)
         recorded = {object_named(call): call for call in pushes}
         run_id = numbers(announced.request, 2, 1, 1)[0]
-        for each in asked:
+        for id_ in asked:
             made = fleet.PushObjectRequest(
                 node=fleet.Node(node_id=self._proxy.node_id),
                 run_id=run_id,
-                object_id=each,
-                object_content=self._contents[each],
+                object_id=id_,
+                object_content=self._contents[id_],
             )
             stored = fleet.PushObjectResponse(stored=True).SerializeToString()
             self._say(
-                recorded.get(each)
+                recorded.get(id_)
                 or Call(
                     announced.number,
                     "PushObject",
@@ -141,23 +145,23 @@ def _check_asked(announced: Call, answer: bytes, asked: Sequence[str]) -> None:
             f"The ClientProxy's answer to {told(announced)} differs from the SuperLink's in the"
             " form of objects_to_push (3): one is a list of ids, the other a map."
         )
-    for each in wanted:
-        if each not in asked:
+    for id_ in wanted:
+        if id_ not in asked:
             raise Difference(
-                f"The ClientProxy's answer to {told(announced)} lacks object {each} in"
+                f"The ClientProxy's answer to {told(announced)} lacks object {id_} in"
                 " objects_to_push (3), for which the SuperLink asked."
             )
-    for each in asked:
-        if each not in tree:
+    for id_ in asked:
+        if id_ not in tree:
             raise Difference(
-                f"The ClientProxy's answer to {told(announced)} has object {each} in"
+                f"The ClientProxy's answer to {told(announced)} has object {id_} in"
                 " objects_to_push (3), which is not in the reply's tree."
             )
 
 
 def _is_map(answer: bytes) -> bool:
     """Whether the objects to push are named as in 1.19: by message."""
-    return ids_named(answer) != [str(each, errors="replace") for each in views(answer, 3)]
+    return ids_named(answer) != [str(view, errors="replace") for view in views(answer, 3)]
 
 
 def _is_push(call: Call) -> bool:

@@ -60,7 +60,7 @@ def _databases(environment: Mapping[str, str], session: Path) -> dict[str, Datab
         return {"": Database(uri, kind)}
     if _DATAFRAMES not in environment:
         return {}
-    names = [each for each in _SEPARATORS.split(decoded_value(environment, _DATAFRAMES)) if each]
+    names = [part for part in _SEPARATORS.split(decoded_value(environment, _DATAFRAMES)) if part]
     for name in names:
         if not _DATAFRAME.fullmatch(name):
             raise CarrierError(f"{_DATAFRAMES} has {name[:80]!r}, which names no dataframe.")

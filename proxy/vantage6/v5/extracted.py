@@ -113,9 +113,9 @@ def forget_those_for_one_run(session: Path) -> None:
 def _leading_out(folder: Path) -> int:
     """Return how many links in a folder lead out of it, or to nothing."""
     root = os.path.realpath(folder)
-    links = (each for each in folder.rglob("*") if each.is_symlink())
+    links = (path for path in folder.rglob("*") if path.is_symlink())
     return sum(
-        not (each.exists() and Path(os.path.realpath(each)).is_relative_to(root)) for each in links
+        not (link.exists() and Path(os.path.realpath(link)).is_relative_to(root)) for link in links
     )
 
 

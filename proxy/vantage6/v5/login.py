@@ -225,15 +225,15 @@ class DeviceLogin:
         tell(one_line(f"flower-v6 | log in at {page} (code {device.get('user_code')})"))
         _open_browser(page)
         interval = _number(device.get("interval"), _INTERVAL_SECONDS)
-        left = _number(device.get("expires_in"), 600.0)
+        seconds_left = _number(device.get("expires_in"), 600.0)
         form = {
             "grant_type": _DEVICE_GRANT,
             "client_id": self._client,
             "device_code": str(device["device_code"]),
         }
-        while left > 0:
+        while seconds_left > 0:
             sleep(interval)
-            left -= interval
+            seconds_left -= interval
             try:
                 status, answer = self._realm.post(self._url, form)
             except ServerUnreachable:

@@ -53,7 +53,9 @@ class Server5(Server):
         """Return what a container's tasks have in common: see `Server.members_below`."""
         members = super().members_below(claims)
         # A task that asks for a dataframe says nothing else of it than the token does.
-        own = [each["dataframe_id"] for position in claims["databases"] for each in position]
+        own = [
+            dataframe["dataframe_id"] for position in claims["databases"] for dataframe in position
+        ]
         members["databases"] = databases_of([*own, *dataframes])
         return members
 
@@ -94,7 +96,7 @@ class Server5(Server):
 
 def databases_of(dataframes: Sequence[int]) -> list[list[dict[str, Any]]]:
     """Return how a task asks for dataframes, each as an argument of its own."""
-    return [[{"type": "dataframe", "dataframe_id": each}] for each in dataframes]
+    return [[{"type": "dataframe", "dataframe_id": dataframe}] for dataframe in dataframes]
 
 
 def padded(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -114,10 +116,10 @@ def padded(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def readable(log: str) -> str:
     """Return a log as it was printed: a node sends it as Python writes bytes, escapes and all."""
 
-    def printed(found: re.Match[str]) -> str:
+    def printed(match: re.Match[str]) -> str:
         try:
-            return bytes(ast.literal_eval(found[0])).decode(errors="replace")
+            return bytes(ast.literal_eval(match[0])).decode(errors="replace")
         except (ValueError, SyntaxError):
-            return found[0]
+            return match[0]
 
     return _PRINTED.sub(printed, log).replace("\r\n", "\n")

@@ -62,16 +62,16 @@ def prepare(
             _discard(server, place, stations, session)
 
     try:
-        found = _dataframes(server, wanted) if wanted.dataframes else []
+        dataframes = _dataframes(server, wanted) if wanted.dataframes else []
         for label in wanted.labels:
             tell(f"extracting the database {label} into session {session}")
-            found.append(
+            dataframes.append(
                 _extracted(server, place, stations, session, label, own=not wanted.session)
             )
     except BaseException:
         discard()
         raise
-    return Prepared(*_members(session, found), discard)
+    return Prepared(*_members(session, dataframes), discard)
 
 
 def holders(
@@ -101,25 +101,29 @@ def holders(
         if not str(about["name"]).startswith(_OURS):
             return []
         going_on = {
-            int(each["id"])
-            for each in tasks
-            if server.method_of(each) == _CENTRAL and not TaskStatus(each["status"]).ended
+            int(task["id"])
+            for task in tasks
+            if server.method_of(task) == _CENTRAL and not TaskStatus(task["status"]).ended
         }
-        told = {
-            str(each["name"])
-            for each in tasks
-            if server.method_of(each) == EndCall.method and TaskStatus(each["status"]).completed
+        completed_ends = {
+            str(task["name"])
+            for task in tasks
+            if server.method_of(task) == EndCall.method and TaskStatus(task["status"]).completed
         }
     if going_on - {run}:
         return []
     runs = _runs(server, _extractions(server, tasks))
     with server.understanding():
         begun = {
-            int(each["organization"]["id"])
-            for each in runs
-            if server.status_of(each).name != _PENDING
+            int(record["organization"]["id"])
+            for record in runs
+            if server.status_of(record).name != _PENDING
         }
-    return [each for each in organizations if each.id in begun and name_of_end(each) not in told]
+    return [
+        organization
+        for organization in organizations
+        if organization.id in begun and name_of_end(organization) not in completed_ends
+    ]
 
 
 def _members(
@@ -146,9 +150,9 @@ def _check(
     """
     answer = server.all("node", collaboration_id=place.collaboration)
     with server.understanding():
-        told = {int(node["organization"]["id"]): _config(node) for node in answer}
+        configs = {int(node["organization"]["id"]): _config(node) for node in answer}
     for station in stations:
-        config = told.get(station.id, {})
+        config = configs.get(station.id, {})
         if _LABELS not in config:
             continue
         for label in labels:
@@ -169,8 +173,8 @@ def _check(
 
 def _config(node: Mapping[str, Any]) -> dict[str, list[str]]:
     config: dict[str, list[str]] = {}
-    for each in node.get("config") or ():
-        config.setdefault(str(each["key"]), []).append(str(each["value"]))
+    for entry in node.get("config") or ():
+        config.setdefault(str(entry["key"]), []).append(str(entry["value"]))
     return config
 
 
@@ -194,7 +198,7 @@ def _discard(server: Server, place: Place, stations: Sequence[Organization], ses
     try:
         tasks = server.all("task", session_id=session)
         with server.understanding():
-            if any(server.method_of(each) == _CENTRAL for each in tasks):
+            if any(server.method_of(task) == _CENTRAL for task in tasks):
                 return
         extractions = _extractions(server, tasks)
         for number in extractions:
@@ -209,10 +213,10 @@ def _discard(server: Server, place: Place, stations: Sequence[Organization], ses
             **place.store,
         }
         # No run had a job there.
-        left = holders(server, session, stations)
-        ends = tell_end(server, members, uuid.uuid4().hex, left)
+        remaining = holders(server, session, stations)
+        ends = tell_end(server, members, uuid.uuid4().hex, remaining)
         removed = _await(server, ends, give_up) and all(
-            each.completed for each in _statuses(server, ends)
+            status.completed for status in _statuses(server, ends)
         )
         if extracted and removed:
             path, all_of_it = f"session/{session}", {"delete_dependents": "true"}
@@ -230,7 +234,7 @@ def _discard(server: Server, place: Place, stations: Sequence[Organization], ses
 
 def _extractions(server: Server, tasks: Iterable[Mapping[str, Any]]) -> list[int]:
     with server.understanding():
-        return [int(each["id"]) for each in tasks if server.method_of(each) == ExtractCall.method]
+        return [int(task["id"]) for task in tasks if server.method_of(task) == ExtractCall.method]
 
 
 def _runs(server: Server, tasks: Iterable[int]) -> list[dict[str, Any]]:
@@ -246,7 +250,7 @@ def _statuses(server: Server, tasks: Iterable[int]) -> list[TaskStatus]:
 def _await(server: Server, tasks: Sequence[int], give_up: float, but: str = "") -> bool:
     """Wait until tasks have ended, but for runs of a status; returns whether they have."""
     while True:
-        if all(each.ended or each.name == but for each in _statuses(server, tasks)):
+        if all(status.ended or status.name == but for status in _statuses(server, tasks)):
             return True
         if time.monotonic() > give_up:
             return False
@@ -263,37 +267,40 @@ def _dataframes(server: Server, wanted: Wanted) -> list[int]:
     """
     answer = server.all(f"session/{wanted.session}/dataframe")
     with server.understanding():
-        there = [_Dataframe.of(each) for each in answer]
+        there = [_Dataframe.of(entry) for entry in answer]
     for name in wanted.dataframes:
-        if not any(name in (each.name, str(each.id)) for each in there):
+        if not any(name in (dataframe.name, str(dataframe.id)) for dataframe in there):
             raise UsageError(
                 f"The session {wanted.session} has no dataframe {name!r}.",
-                f"It has: {', '.join(each.name for each in there) or 'none'}.",
+                f"It has: {', '.join(dataframe.name for dataframe in there) or 'none'}.",
             )
     chosen = [
-        each
-        for each in there
-        if not wanted.dataframes or {each.name, str(each.id)} & {*wanted.dataframes}
+        dataframe
+        for dataframe in there
+        if not wanted.dataframes or {dataframe.name, str(dataframe.id)} & {*wanted.dataframes}
     ]
-    for each in chosen:
-        if not each.ready:
-            told = f"The dataframe {each.name} ({each.id}) of session {wanted.session} is not ready"
+    for candidate in chosen:
+        if not candidate.ready:
+            problem = (
+                f"The dataframe {candidate.name} ({candidate.id}) of session {wanted.session}"
+                " is not ready"
+            )
             if wanted.dataframes:
                 raise UsageError(
-                    f"{told}.", "Its extraction goes on still, or has failed: see its task."
+                    f"{problem}.", "Its extraction goes on still, or has failed: see its task."
                 )
-            log.warning("%s, and ClientApps do not get it", told)
-    ready = [each for each in chosen if each.ready]
-    labels = [*wanted.labels, *(each.label for each in ready)]
+            log.warning("%s, and ClientApps do not get it", problem)
+    ready = [dataframe for dataframe in chosen if dataframe.ready]
+    labels = [*wanted.labels, *(dataframe.label for dataframe in ready)]
     for label in labels:
         if labels.count(label) > 1:
-            names = [each.name for each in ready if each.label == label]
+            names = [dataframe.name for dataframe in ready if dataframe.label == label]
             raise UsageError(
                 f"ClientApps would find more than one database under the label {label!r}:"
                 f" {', '.join(names)} in session {wanted.session}.",
                 "Name the dataframes that are wanted: --dataframe NAME.",
             )
-    return [each.id for each in ready]
+    return [dataframe.id for dataframe in ready]
 
 
 @dataclass(frozen=True)
@@ -306,11 +313,11 @@ class _Dataframe:
     ready: bool
 
     @classmethod
-    def of(cls, found: Mapping[str, Any]) -> Self:
-        name = str(found["name"])
+    def of(cls, entry: Mapping[str, Any]) -> Self:
+        name = str(entry["name"])
         # What another function extracted has no label but its name.
-        label = str(found["db_label"]) if name.startswith(_OURS) else name
-        return cls(int(found["id"]), name, label, bool(found["ready"]))
+        label = str(entry["db_label"]) if name.startswith(_OURS) else name
+        return cls(int(entry["id"]), name, label, bool(entry["ready"]))
 
 
 def _extracted(
@@ -333,8 +340,8 @@ def _extracted(
     call = ExtractCall(name, label, own)
     arguments = json.dumps(call.task()["kwargs"]).encode()
     sealed = {
-        each.id: b"".join(server.encoding.seal(padded([arguments]), each.public_key)).decode()
-        for each in stations
+        station.id: b"".join(server.encoding.seal(padded([arguments]), station.public_key)).decode()
+        for station in stations
     }
     body = {
         "label": label,
@@ -350,7 +357,7 @@ def _extracted(
     with server.call("POST", path, json=body) as response, server.understanding():
         made = answer_of(response)
         dataframe, task = int(made["id"]), int(made["last_session_task"]["id"])
-    _await_extraction(server, {each.id: each.name for each in stations}, task, label)
+    _await_extraction(server, {station.id: station.name for station in stations}, task, label)
     return dataframe
 
 
