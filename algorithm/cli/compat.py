@@ -117,7 +117,7 @@ def _verdicts(options: argparse.Namespace) -> Iterator[Verdict]:
     for release in wanted:
         if release not in known and not is_nightly(release):
             raise UsageError(f"The package index has no flwr {release} for this Python.")
-        older = [each for each in known if version_of(each) < version_of(release)]
+        older = [other for other in known if version_of(other) < version_of(release)]
         before = older[-1] if older else None
         yield examine_released(release, before, cache, options.live, options.tapes)
 

@@ -46,12 +46,12 @@ def kafka(options: argparse.Namespace, screen: Screen) -> None:
 
 
 def _by_lane(lanes: Mapping[str, str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    by_lane: dict[str, list[str]] = {}
     for station, lane in lanes.items():
         if not lane.startswith(_SCHEME) or not STATION_NAME.fullmatch(station):
             raise UsageError(
                 f"{f'{station}={lane}'!r} is not a station and its lane in Kafka.",
                 "Write NAME=kafka://BROKER:9092/PREFIX",
             )
-        found.setdefault(lane, []).append(station)
-    return found
+        by_lane.setdefault(lane, []).append(station)
+    return by_lane

@@ -110,7 +110,9 @@ def _check_text(options: argparse.Namespace) -> None:
     """Refuse texts that are no Unicode; a path may be any bytes."""
     for name, value in vars(options).items():
         for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and any("\ud800" <= each <= "\udfff" for each in text):
+            if isinstance(text, str) and any(
+                "\ud800" <= character <= "\udfff" for character in text
+            ):
                 raise UsageError(
                     f"The value {text!r} of {name.replace('_', '-')} is not UTF-8.",
                     "Type it anew, or set your terminal's encoding to UTF-8.",

@@ -61,7 +61,7 @@ def report(options: argparse.Namespace, screen: Screen) -> None:
             "A page shows one run.", "Name one folder, or add --compare to see several."
         )
     if options.compare:
-        runs = [read_compared(each) for each in options.results]
+        runs = [read_compared(path) for path in options.results]
         _write(comparison_of(runs), options.output or Path(_COMPARISON), screen)
         return
     _report(read_results(options.results[0]), options, screen)

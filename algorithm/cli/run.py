@@ -105,7 +105,7 @@ def run(options: argparse.Namespace, screen: Screen) -> None:
         folder = workspace.path / "run"
         folder.mkdir()
         shared = (options.app, flower, folder, screen, outcome, stations)
-        ours = [each for each in (options.output, options.journal) if each is not None]
+        ours = [path for path in (options.output, options.journal) if path is not None]
 
         def make() -> Run:
             app_run: Run

@@ -69,6 +69,6 @@ def _messages(entries: Iterable[Entry]) -> Iterator[str]:
 
     in_rounds = sorted(entries, key=lambda entry: (entry.flower_run, entry.round_number))
     for (flower_run, title), group in groupby(in_rounds, key):
-        states = Counter(str(each.stage) for each in group)
-        told = ", ".join(f"{number} {state}" for state, number in states.items())
-        yield f"  run {flower_run}, {title}: {told}"
+        states = Counter(str(entry.stage) for entry in group)
+        summary = ", ".join(f"{number} {state}" for state, number in states.items())
+        yield f"  run {flower_run}, {title}: {summary}"

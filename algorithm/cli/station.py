@@ -34,10 +34,10 @@ def station(options: argparse.Namespace, screen: Screen) -> int | None:
     if not options.check:
         serve(settings)
         return None
-    found = problems(settings)
-    for problem in found:
+    faults = problems(settings)
+    for problem in faults:
         screen.result(block(problem))
-    if found:
+    if faults:
         return 1
     screen.result(one_line(f"Station {settings.name} can serve on lane {settings.lane}."))
     return None

@@ -34,10 +34,10 @@ def released(package: str = "flwr", any_python: bool = False) -> list[str]:
     """
     more = ("--ignore-requires-python",) if any_python else ()
     answer = _pip("index", "versions", *more, package)
-    found = _VERSIONS.search(answer)
-    if found is None:
+    match = _VERSIONS.search(answer)
+    if match is None:
         raise FlowerError(f"The package index names no releases of {package}: {answer}")
-    versions = [each for each in found[1].split(", ") if _FINAL.fullmatch(each)]
+    versions = [version for version in match[1].split(", ") if _FINAL.fullmatch(version)]
     return sorted(versions, key=version_of)
 
 
@@ -112,10 +112,10 @@ def _check_free(folder: Path) -> None:
 
 
 @contextmanager
-def _alone(what: Path) -> Iterator[None]:
+def _alone(path: Path) -> Iterator[None]:
     """Keep others, who may want the same at once, waiting."""
-    what.parent.mkdir(parents=True, exist_ok=True)
-    with locked(what.with_name(f"{what.name}.lock")):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f"{path.name}.lock")):
         yield
 
 
@@ -139,7 +139,7 @@ def _run(*command: str) -> str:
         check=False,
     )
     if ended.returncode:
-        said = (ended.stderr or ended.stdout).strip().splitlines()
-        reason = said[-1] if said else f"exit code {ended.returncode}"
+        lines = (ended.stderr or ended.stdout).strip().splitlines()
+        reason = lines[-1] if lines else f"exit code {ended.returncode}"
         raise FlowerError(f"`{' '.join(command)}` failed: {reason}")
     return ended.stdout

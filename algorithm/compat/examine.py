@@ -71,14 +71,14 @@ def examine_released(
 
 def supported(releases: list[str]) -> list[str]:
     """Return which of some releases the bridge means to speak."""
-    found = []
+    spoken = []
     for release in releases:
         try:
             era_of(release)
         except FlowerError:
             continue
-        found.append(release)
-    return found
+        spoken.append(release)
+    return spoken
 
 
 def _read(published: Distribution, before: Distribution | None) -> Verdict:

@@ -25,8 +25,8 @@ def check_untried(flower: Flower, direct: bool) -> None:
     # Takes its time to import, and is hardly ever needed.
     from algorithm.compat.examine import examine_installed  # noqa: PLC0415
 
-    found = examine_installed(flower, try_out=False, tapes=None)
-    reasons = found.direct_reasons if direct else found.reasons
+    verdict = examine_installed(flower, try_out=False, tapes=None)
+    reasons = verdict.direct_reasons if direct else verdict.reasons
     if reasons:
         newest = ".".join(map(str, NEWEST_TRIED))
         raise FlowerError(

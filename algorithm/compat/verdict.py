@@ -74,13 +74,16 @@ def lines(verdict: Verdict) -> list[str]:
         f" {verdict.direct}",
         *(f"    BREAKS: {reason}" for reason in verdict.reasons),
         *(f"    BREAKS the direct mode: {reason}" for reason in verdict.direct_reasons or ()),
-        *(f"    {each.what}" for each in verdict.changes if not each.breaks),
+        *(f"    {change.what}" for change in verdict.changes if not change.breaks),
     ]
 
 
 def encode(verdicts: Sequence[Verdict]) -> str:
     """Return the verdicts as JSON."""
-    releases = [{"status": each.status, "direct": each.direct, **asdict(each)} for each in verdicts]
+    releases = [
+        {"status": verdict.status, "direct": verdict.direct, **asdict(verdict)}
+        for verdict in verdicts
+    ]
     return json.dumps({"bridge_release": __version__, "releases": releases}, indent=1)
 
 
@@ -90,12 +93,12 @@ def decode(text: str) -> list[Verdict]:
     return [
         Verdict(
             **{
-                name: each[name]
+                name: members[name]
                 for name in (
                     *("release", "era", "transport", "tried", "failure", "direct_reasons"),
                 )
             },
-            changes=[Change(**change) for change in each["changes"]],
+            changes=[Change(**change) for change in members["changes"]],
         )
-        for each in releases
+        for members in releases
     ]

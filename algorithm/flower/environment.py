@@ -68,7 +68,7 @@ class Flower:
                 f"Flower is not installed in {self.folder}: bin/flower-supernode is missing.",
                 "Install flwr there, or name an environment that has it with --flower-env.",
             )
-        asked = subprocess.run(
+        completed = subprocess.run(
             [self._programs / "python", "-I", "-c", _ASK_RELEASE],
             env=for_flower(os.environ),
             stdin=subprocess.DEVNULL,
@@ -77,12 +77,13 @@ class Flower:
             errors="replace",
             check=False,
         )
-        if asked.returncode or not asked.stdout.strip():
+        if completed.returncode or not completed.stdout.strip():
             raise FlowerError(
-                f"The Python in {self.folder} knows neither flwr nor flwr-nightly.{asked.stderr}",
+                f"The Python in {self.folder} knows neither flwr nor flwr-nightly."
+                f"{completed.stderr}",
                 "Install flwr there, or name the environment that has it with --flower-env.",
             )
-        self.release = asked.stdout.strip()
+        self.release = completed.stdout.strip()
         self._era = era_of(self.release)
 
     @property

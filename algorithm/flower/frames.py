@@ -38,9 +38,9 @@ class Frame:
         How many bytes are still to be read.
     """
 
-    def __init__(self, kind: bytes, left: int, file: BinaryIO) -> None:
+    def __init__(self, kind: bytes, size: int, file: BinaryIO) -> None:
         self.kind = kind
-        self.left = left
+        self.left = size
         self._file = file
 
     def read(self, length: int) -> bytes:
@@ -95,11 +95,11 @@ def size_of(pieces: Iterable[bytes]) -> int:
     return sum(map(len, pieces))
 
 
-def check_size(size: int, limit: int, what: str) -> None:
+def check_size(size: int, limit: int, subject: str) -> None:
     """Raise ValueError if a message is larger than one can be."""
     if size > limit:
         raise ValueError(
-            f"The {what} has {size:,} bytes; the limit of a message in direct mode is {limit:,}"
+            f"The {subject} has {size:,} bytes; the limit of a message in direct mode is {limit:,}"
             " (protobuf's). Send it in parts, or run the app in bridge mode."
         )
 
@@ -165,10 +165,10 @@ def decoded(flower: Any, frame: Frame) -> Any:
         else:
             raise ValueError("a message has two contents")
     message = flower.message_from_proto(flower.ProtoMessage.FromString(b"".join(head)))
-    if records is not None and any(each is not None for each in records.values()):
+    if records is not None and any(record is not None for record in records.values()):
         content = message.content
         message.content = flower.RecordDict(
-            {key: content[key] if each is None else each for key, each in records.items()}
+            {key: content[key] if record is None else record for key, record in records.items()}
         )
     return message
 

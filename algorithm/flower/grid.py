@@ -180,7 +180,8 @@ def grid_class(flower: Any) -> Any:
                 *(self._pulled_own() if wanted is None or "" in wanted else ()),
             ]
             return sorted(
-                pulled, key=lambda each: (each.metadata.created_at, each.metadata.message_id)
+                pulled,
+                key=lambda message: (message.metadata.created_at, message.metadata.message_id),
             )
 
         @staticmethod

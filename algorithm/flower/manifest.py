@@ -147,7 +147,7 @@ class Manifest:
             manifest.fab_sha256,
             manifest.chart,
         ]
-        if not all(isinstance(each, str) for each in texts):
+        if not all(isinstance(value, str) for value in texts):
             raise ValueError("it does not describe an app")
         return manifest
 

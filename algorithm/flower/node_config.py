@@ -56,14 +56,14 @@ def node_config(given: str, container: Container) -> str:
             raise UsageError(f"The task's node config {given!r} says more than the partition.")
         if type(value) is not int or value < 0:
             raise UsageError(f"In the task's node config, {key} cannot be {value!r}.")
-    found: dict[str, str] = {}
+    added: dict[str, str] = {}
     if from_central and (name := os.environ.get(STATION_NAME_VARIABLE)):
-        found[STATION_NAME] = name
+        added[STATION_NAME] = name
     for number, (label, database) in enumerate(container.databases.items()):
         for prefix in ("database", f"database-{label}") if number == 0 else (f"database-{label}",):
-            found |= {f"{prefix}-uri": database.uri, f"{prefix}-type": database.type}
+            added |= {f"{prefix}-uri": database.uri, f"{prefix}-type": database.type}
     # What was checked is what Flower reads: not `given`, which it might read in another way.
-    return pairs({**values, **found})
+    return pairs({**values, **added})
 
 
 def pairs(values: Mapping[str, bool | int | float | str]) -> str:
@@ -74,14 +74,14 @@ def pairs(values: Mapping[str, bool | int | float | str]) -> str:
     )
 
 
-def parsed(text: str, what: str) -> dict[str, Any]:
+def parsed(text: str, subject: str) -> dict[str, Any]:
     """Return what key-value pairs say, by key.
 
     Parameters
     ----------
     text : str
         The pairs.
-    what : str
+    subject : str
         What they are, for errors.
 
     Raises
@@ -90,15 +90,17 @@ def parsed(text: str, what: str) -> dict[str, Any]:
         If they have a syntax error, or a value that no config takes.
     """
     try:
-        found = strict_toml.loads(as_toml(text))
+        values = strict_toml.loads(as_toml(text))
     except ValueError as error:
         raise UsageError(
-            f"The {what} {text!r} is not valid: {error}.",
+            f"The {subject} {text!r} is not valid: {error}.",
             "Write key=value pairs with TOML values: 'device=\"cpu\" partition-id=0'.",
         ) from error
     if rest := _PAIR.sub("", text).strip():
-        raise UsageError(f"The {what} {text!r} has a part that is not a key=value pair: {rest!r}.")
-    return _checked(flat(found), what)
+        raise UsageError(
+            f"The {subject} {text!r} has a part that is not a key=value pair: {rest!r}."
+        )
+    return _checked(flat(values), subject)
 
 
 def as_toml(text: str) -> str:
@@ -127,21 +129,21 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
     """
     if len(given) == 1 and given[0].endswith(_FILE_ENDING):
         return _in_file(given[0], "run config")
-    found: dict[str, Any] = {}
-    for each in given:
-        found |= parsed(each, "run config")
-    return found
+    config: dict[str, Any] = {}
+    for option in given:
+        config |= parsed(option, "run config")
+    return config
 
 
-def _in_file(name: str, what: str) -> dict[str, Any]:
+def _in_file(name: str, subject: str) -> dict[str, Any]:
     try:
-        found = strict_toml.loads(expanded(name).read_text(encoding="utf-8"))
+        values = strict_toml.loads(expanded(name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"The {what} {name} cannot be read: {reason_of(error)}.") from error
-    return _checked(flat(found), what)
+        raise UsageError(f"The {subject} {name} cannot be read: {reason_of(error)}.") from error
+    return _checked(flat(values), subject)
 
 
-def check_values(values: Mapping[str, object], what: str) -> None:
+def check_values(values: Mapping[str, object], subject: str) -> None:
     """Refuse values that Flower has no form for; it has one for infinities and NaN.
 
     Source: flwr 1.20 to 1.42, `validate_config` and `user_config_value_to_proto` in
@@ -158,7 +160,7 @@ def check_values(values: Mapping[str, object], what: str) -> None:
         )
         if not fits:
             raise UsageError(
-                f"The {what} has {key}={value}, which is no value for a config.",
+                f"The {subject} has {key}={value}, which is no value for a config.",
                 "Give a number (a whole one of at most 64 bits), a string, true or false.",
             )
 
@@ -186,17 +188,17 @@ def check_keys(values: Mapping[str, object], app: Path) -> None:
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested values by their keys joined with dots."""
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
+            flattened |= flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            flattened[f"{prefix}{key}"] = value
+    return flattened
 
 
-def _checked(values: dict[str, Any], what: str) -> dict[str, Any]:
-    check_values(values, what)
+def _checked(values: dict[str, Any], subject: str) -> dict[str, Any]:
+    check_values(values, subject)
     return values
 
 
@@ -209,7 +211,7 @@ def _toml(value: bool | int | float | str) -> str:
 
 def _quoted_key(key: str) -> str:
     """Return a key in quotes, without what ends one in Flower's pattern."""
-    return re.sub(r"[\s=]", lambda found: f"\\u{ord(found[0]):04x}", _quoted(key))
+    return re.sub(r"[\s=]", lambda match: f"\\u{ord(match[0]):04x}", _quoted(key))
 
 
 def _quoted(text: str) -> str:

@@ -39,8 +39,12 @@ class Program:
 
 def programs_below(ancestor: int) -> list[Program]:
     """Return Flower's programs below a process."""
-    there = {each.pid: each for each in _processes()}
-    return [each for each in there.values() if each.name and _is_below(each, ancestor, there)]
+    there = {program.pid: program for program in _processes()}
+    return [
+        program
+        for program in there.values()
+        if program.name and _is_below(program, ancestor, there)
+    ]
 
 
 class SuperExec:
@@ -76,8 +80,8 @@ class SuperExec:
 
     def _look(self) -> None:
         below = programs_below(self._above)
-        self._was_there |= any(each.name == SUPEREXEC for each in below)
-        running = {each.name for each in below if each.running}
+        self._was_there |= any(program.name == SUPEREXEC for program in below)
+        running = {program.name for program in below if program.running}
         in_vain = self._was_there and not {SUPEREXEC, self._starts} & running
         self._looks_in_vain = self._looks_in_vain + 1 if in_vain else 0
 
@@ -109,7 +113,7 @@ def _processes() -> Iterator[Program]:
 def _name_of(arguments: list[str], short: str) -> str:
     """Return which of Flower's programs it is; one that has ended has a short name only."""
     # A script is its interpreter's first argument.
-    names = [Path(each).name for each in arguments[:2]]
+    names = [Path(argument).name for argument in arguments[:2]]
     for name in (CLIENTAPP, SERVERAPP, SUPEREXEC):
         if name in names or (not arguments[0] and short == name[:_NAME_LENGTH]):
             return name

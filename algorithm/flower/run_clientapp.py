@@ -71,7 +71,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 # A message is read from the pipe in such pieces; a larger one is read at once.
 _READ_BYTES = 1 << 16
 # The folders in which libraries are: Python's own, and those that are installed.
-_LIBRARIES = (f"{Path(os.__file__).parent}/", *(f"{each}/" for each in site.getsitepackages()))
+_LIBRARIES = (f"{Path(os.__file__).parent}/", *(f"{folder}/" for folder in site.getsitepackages()))
 
 
 def _load_frames() -> Any:
@@ -219,18 +219,20 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
             reason = "An exception was raised when attempting to load `ClientApp`"
         reply = flower.Message(flower.Error(code=code, reason=reason), reply_to=message)
         encoded = _encoded(flower, reply, start["max_message_bytes"])
-    seen = {
+    account = {
         "seconds": time.monotonic() - began,
         "modules": [
             name
             for name in list(sys.modules)
             if name not in known and _is_library(name, environ["FLWR_HOME"])
         ],
-        "environ": {name: each for name, each in os.environ.items() if environ.get(name) != each},
+        "environ": {
+            name: value for name, value in os.environ.items() if environ.get(name) != value
+        },
         "state_lost": state_lost,
         "again": again,
     }
-    frames.send(pipe, b"A", [json.dumps(seen).encode()])
+    frames.send(pipe, b"A", [json.dumps(account).encode()])
     frames.send(pipe, b"M", encoded)
 
 
@@ -333,11 +335,11 @@ def _is_library(name: str, home: str) -> bool:
     return isinstance(origin, str) and origin.startswith(_LIBRARIES) and not origin.startswith(home)
 
 
-def _preload(seen: Mapping[str, Any]) -> None:
+def _preload(imports: Mapping[str, Any]) -> None:
     """Import the modules that ClientApps imported, with the variables that they set."""
     environ = dict(os.environ)
-    os.environ.update(seen["environ"])
-    for name in seen["modules"]:
+    os.environ.update(imports["environ"])
+    for name in imports["modules"]:
         # What cannot be imported here a ClientApp may still import.
         with contextlib.suppress(BaseException):
             importlib.import_module(name)

@@ -67,7 +67,7 @@ class Arguments:
         """
         if not isinstance(given, dict):
             raise UsageError(f"The task's kwargs are not a JSON object, but {given!r}.")
-        names = [each.name for each in fields(cls)]
+        names = [member.name for member in fields(cls)]
         for name in given:
             if name not in names:
                 raise UsageError(
@@ -76,12 +76,13 @@ class Arguments:
         made = cls(**{name: value for name, value in given.items() if value is not None})
         _check_run_config(made.run_config, run_config_keys)
         if not isinstance(made.organizations, (list, tuple)) or any(
-            not isinstance(each, (int, str)) or isinstance(each, bool)
-            for each in made.organizations
+            not isinstance(organization, (int, str)) or isinstance(organization, bool)
+            for organization in made.organizations
         ):
             raise _unusable("organizations", made.organizations, "a list of ids or names")
         if not isinstance(made.dataframes, (list, tuple)) or any(
-            not isinstance(each, int) or isinstance(each, bool) for each in made.dataframes
+            not isinstance(dataframe, int) or isinstance(dataframe, bool)
+            for dataframe in made.dataframes
         ):
             raise _unusable("dataframes", made.dataframes, "a list of ids")
         if made.supernodes not in SUPERNODES:

@@ -79,17 +79,17 @@ def main(container: Container, task: Payload) -> None:
     job_folder = container.job_folder(job)
     durable.make_folder(job_folder)
     identity = _identity(server, claims)
-    left = job_folder / f"central-result-{identity}.json"
+    outcome_file = job_folder / f"central-result-{identity}.json"
     # Its first container may still be at work.
     with locked(job_folder / f"central-{identity}.lock"):
-        if (ended := _ended(left)) is not None:
+        if (ended := _ended(outcome_file)) is not None:
             log.info("this run ended before; its outcome is here")
-            shutil.copyfile(left, container.output_file)
+            shutil.copyfile(outcome_file, container.output_file)
             if ended.status != "completed":
                 raise AppError(ended.cause)
             return
         with closing(Journal(job_folder / f"central-journal-{identity}")) as journal:
-            _run(container, task, (creator, server, claims), job, left, journal)
+            _run(container, task, (creator, server, claims), job, outcome_file, journal)
 
 
 def _run(
@@ -97,7 +97,7 @@ def _run(
     task: Payload,
     admitted: tuple[Creator, Server, Mapping[str, Any]],
     job: str | None,
-    left: Path,
+    outcome_file: Path,
     journal: Journal,
 ) -> None:
     """Run the app, from where the journal has it, and leave the outcome."""
@@ -151,7 +151,9 @@ def _run(
             raise AppError(error.message) from error
         finally:
             # One that was told to end may be started again by its node: then it goes on.
-            _leave(container, outcome, written, None if outcome.status == "cancelled" else left)
+            _leave(
+                container, outcome, written, None if outcome.status == "cancelled" else outcome_file
+            )
         journal.end(outcome.status)
 
 
@@ -164,15 +166,17 @@ def _is_ended(server: Server, claims: Mapping[str, Any]) -> bool:
         return False
 
 
-def _leave(container: Container, outcome: Outcome, written: Path, left: Path | None) -> None:
+def _leave(
+    container: Container, outcome: Outcome, written: Path, outcome_file: Path | None
+) -> None:
     """Leave the outcome as the result, and where this run finds it if it is over for good."""
     try:
         write_result(container.output_file, outcome, written, _MAX_RESULT_BYTES)
     finally:
-        if left and container.output_file.stat().st_size:  # else it could not be written
-            part = left.with_suffix(".part")
+        if outcome_file and container.output_file.stat().st_size:  # else it could not be written
+            part = outcome_file.with_suffix(".part")
             shutil.copyfile(container.output_file, part)
-            durable.publish(part, left)
+            durable.publish(part, outcome_file)
         if container.platform.loses_results:
             # A host at this node may have ended just before.
             time.sleep(_LINGER_SECONDS)
@@ -207,14 +211,14 @@ def log_taker(screen: Screen, encrypted: bool) -> Taker:
     return take
 
 
-def _ended(left: Path) -> Outcome | None:
+def _ended(outcome_file: Path) -> Outcome | None:
     """Return the outcome of this run if it has ended before; a damaged one is none."""
     try:
-        return Outcome.checked(strict_json.loads(left.read_bytes()))
+        return Outcome.checked(strict_json.loads(outcome_file.read_bytes()))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        log.warning("%s is damaged, %s: the run begins anew", left, error)
+        log.warning("%s is damaged, %s: the run begins anew", outcome_file, error)
         return None
 
 
@@ -297,10 +301,10 @@ def chosen(known: Sequence[Organization], wanted: Sequence[int | str]) -> Sequen
     UsageError
         If one is not among the known.
     """
-    for each in wanted:
-        if not any(each in (one.id, one.name) for one in known):
+    for id_or_name in wanted:
+        if not any(id_or_name in (one.id, one.name) for one in known):
             raise UsageError(
-                f"There is no organization {each!r} in the collaboration.",
+                f"There is no organization {id_or_name!r} in the collaboration.",
                 f"There are: {', '.join(f'{one.name} ({one.id})' for one in known)}.",
             )
     return [one for one in known if not wanted or one.id in wanted or one.name in wanted]

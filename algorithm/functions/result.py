@@ -51,17 +51,17 @@ def write_result(path: Path, outcome: Outcome, written: Path, max_bytes: int) ->
         If the result cannot be written; it says how the run ended.
     """
     members = {**outcome.members(), **_shown(outcome)}
-    files = {_name(each.relative_to(written)): each for each in _files(written)}
+    files = {_name(file.relative_to(written)): file for file in _files(written)}
     # Base64 takes a third more, and a name its quotes.
     taken = sum(
-        (each.stat().st_size + 2) // 3 * 4 + len(json.dumps(name)) + len(': "", ')
-        for name, each in files.items()
+        (file.stat().st_size + 2) // 3 * 4 + len(json.dumps(name)) + len(': "", ')
+        for name, file in files.items()
     )
     text = _fitting(members, max_bytes - taken)
     if text is not None:
         _write(path, text, files, outcome)
         return
-    size = sum(each.stat().st_size for each in files.values())
+    size = sum(file.stat().st_size for file in files.values())
     cause = (
         f"The ServerApp's files take {size} bytes; a result can have {max_bytes * 3 // 4}."
         f" They are left out: {', '.join(sorted(files))}."
@@ -140,5 +140,6 @@ def _name(path: Path) -> str:
         return "serverapp-run.json"
     # Python has such a byte as a lone surrogate, U+DC80 to U+DCFF.
     return "".join(
-        f"%{ord(each) & 0xFF:02X}" if "\ud800" <= each <= "\udfff" else each for each in str(path)
+        f"%{ord(character) & 0xFF:02X}" if "\ud800" <= character <= "\udfff" else character
+        for character in str(path)
     )

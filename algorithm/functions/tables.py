@@ -94,25 +94,27 @@ def _named_as_shown(records: Sequence[MessageRecord]) -> list[MessageRecord]:
     Else a name that is cleaned later may become that of another column. Of two metrics that get the
     same name, the one that always had it counts.
     """
-    shown = {name: one_line(name) for name in {name for each in records for name in each.metrics}}
+    shown = {
+        name: one_line(name) for name in {name for record in records for name in record.metrics}
+    }
 
     def named(metrics: Metrics) -> Metrics:
         ordered = sorted(metrics.items(), key=lambda metric: shown[metric[0]] == metric[0])
         return {shown[name]: value for name, value in ordered}
 
-    return [replace(each, metrics=named(each.metrics)) for each in records]
+    return [replace(record, metrics=named(record.metrics)) for record in records]
 
 
 def _groups(records: Iterable[MessageRecord]) -> list[_Group]:
     """Return the records by round and type of message; types in the order of their first."""
-    found: dict[tuple[int, str], list[MessageRecord]] = defaultdict(list)
+    groups: dict[tuple[int, str], list[MessageRecord]] = defaultdict(list)
     types: dict[str, int] = {}
     for record in records:
         types.setdefault(record.message_type, len(types))
-        found[record.round_number, record.message_type].append(record)
+        groups[record.round_number, record.message_type].append(record)
     return [
-        (number, kind, sorted(found[number, kind], key=lambda record: record.station))
-        for number, kind in sorted(found, key=lambda key: (key[0], types[key[1]]))
+        (number, kind, sorted(groups[number, kind], key=lambda record: record.station))
+        for number, kind in sorted(groups, key=lambda key: (key[0], types[key[1]]))
     ]
 
 
@@ -151,11 +153,11 @@ def _round(group: _Group, names: Sequence[str]) -> Row:
 
 def _mean(records: Iterable[MessageRecord], name: str) -> float | None:
     """Return a metric's mean over the replies that have it; None if none has."""
-    having = [each.metrics for each in records if not each.error and name in each.metrics]
+    having = [record.metrics for record in records if not record.error and name in record.metrics]
     values = [metrics[name] for metrics in having]
     if not values or name in _WEIGHTS:
         return sum(values) if values else None
-    weights = [next((each[key] for key in _WEIGHTS if key in each), -1) for each in having]
+    weights = [next((metrics[key] for key in _WEIGHTS if key in metrics), -1) for metrics in having]
     if min(weights) < 0 or not (total := sum(weights)):
         weights, total = [1] * len(values), len(values)
     # The shares first, and nothing beyond the values: the largest numbers have a mean, too.

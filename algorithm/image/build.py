@@ -125,8 +125,8 @@ def build_image(
         arguments = {"FLWR_VERSION": flwr, "BASE_IMAGE": base_image, "CHART": chart}
         # Without force-rm a failed build leaves a container behind.
         command = ["docker", "build", "--force-rm", "--tag", name]
-        for each, value in arguments.items():
-            command += ["--build-arg", f"{each}={value}"]
+        for argument, value in arguments.items():
+            command += ["--build-arg", f"{argument}={value}"]
         _build([*command, str(context)], workspace.path / "build.log", show)
     manifest = Manifest.parse(
         _ask("run", "--rm", "--network=none", "--entrypoint=cat", name, _MANIFEST)
@@ -168,16 +168,18 @@ def _write_context(
         target = context / "bridge" / "packages" / source.name
         shutil.copytree(source, target, ignore=_NOT_IN_IMAGES)
     ours = [
-        each
-        for each in importlib.metadata.requires("flower-v6") or []
-        if "extra ==" not in each and not each.startswith(_FOR_TERMINALS)
+        requirement
+        for requirement in importlib.metadata.requires("flower-v6") or []
+        if "extra ==" not in requirement and not requirement.startswith(_FOR_TERMINALS)
     ]
     _write_lines(context / "bridge" / "requirements.txt", ours)
     copy = copy_app(app, context / "app", flower)
     # The app's history is not for all who get the image.
     shutil.rmtree(copy.folder / ".git", ignore_errors=True)
     copy.folder.rename(context / "app" / project["name"])
-    theirs = [_SIMULATION.sub(r"\1", each) for each in project.get("dependencies", [])]
+    theirs = [
+        _SIMULATION.sub(r"\1", requirement) for requirement in project.get("dependencies", [])
+    ]
     _write_lines(context / "app" / "requirements.txt", theirs)
     write_pip_settings(context / "pip", _PIP_FOLDER)
     return copy.stand_ins
@@ -202,11 +204,11 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
 def _build(command: Sequence[str], log: Path, show: Callable[[str], None]) -> None:
     building = Process(command, os.environ, log)
     try:
-        with log.open(encoding="utf-8", errors="replace") as said:
+        with log.open(encoding="utf-8", errors="replace") as output:
             ended = False
             while not ended:
                 ended = building.wait(_LOOK_SECONDS)
-                while line := said.readline():
+                while line := output.readline():
                     show(line.rstrip("\n"))
         if building.exit_code:
             raise ImageError(
@@ -219,7 +221,7 @@ def _build(command: Sequence[str], log: Path, show: Callable[[str], None]) -> No
 
 def _ask(*arguments: str) -> str:
     """Return what a docker command prints."""
-    asked = subprocess.run(
+    completed = subprocess.run(
         ["docker", *arguments],  # noqa: S607 (whichever docker the user has)
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -227,6 +229,6 @@ def _ask(*arguments: str) -> str:
         errors="replace",
         check=False,
     )
-    if asked.returncode:
-        raise ImageError(f"`docker {arguments[0]}` failed: {asked.stderr.strip()}")
-    return asked.stdout
+    if completed.returncode:
+        raise ImageError(f"`docker {arguments[0]}` failed: {completed.stderr.strip()}")
+    return completed.stdout

@@ -29,19 +29,23 @@ def write_pip_settings(folder: Path, there: PurePosixPath) -> None:
     there : PurePosixPath
         Where the folder will be when `pip.conf` is used.
     """
-    found = _settings()
-    settings = {name: found[name] for name in _VALUES if name in found}
+    configured = _settings()
+    settings = {name: configured[name] for name in _VALUES if name in configured}
     for name in _FILES:
         # There may be several constraints.
-        paths = found.get(name, "").split() if name == "constraint" else [found.get(name, "")]
+        paths = (
+            configured.get(name, "").split() if name == "constraint" else [configured.get(name, "")]
+        )
         if files := [path for path in map(Path, paths) if path.is_file()]:
             (folder / name).write_bytes(b"\n".join(path.read_bytes() for path in files))
             settings[name] = str(there / name)
     for name in _PLACES:
-        remote = [each for each in found.get(name, "").split() if not _is_local(each)]
+        remote = [
+            location for location in configured.get(name, "").split() if not _is_local(location)
+        ]
         if remote:
             settings[name] = " ".join(remote)
-    _copy_wheels(found.get("find-links", "").split(), folder / "wheels")
+    _copy_wheels(configured.get("find-links", "").split(), folder / "wheels")
     settings["find-links"] = f"{settings.get('find-links', '')} {there / 'wheels'}".strip()
     lines = [f"{name} = {value}\n" for name, value in settings.items()]
     (folder / "pip.conf").write_text("".join(["[global]\n", *lines]))

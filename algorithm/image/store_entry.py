@@ -103,7 +103,8 @@ def store_entry(image: str, manifest: Manifest, described: Mapping[str, Any]) ->
     urls = project.get("urls") or {}
     # Each is the function's own choice where it is not given: a default, if only null.
     arguments = [
-        {"has_default_value": True, "default_value": None, **each} for each in _CENTRAL_ARGUMENTS
+        {"has_default_value": True, "default_value": None, **argument}
+        for argument in _CENTRAL_ARGUMENTS
     ]
     arguments[0]["description"] = _about_run_config(described, manifest.run_config_keys)
     databases = [{"name": "Database", "description": "What the ClientApp reads at each station"}]

@@ -51,11 +51,11 @@ def entry_for_5(entry: Mapping[str, Any]) -> dict[str, Any]:
     entry : Mapping[str, Any]
         The entry for 4: see `algorithm.image.store_entry`.
     """
-    functions = [_function(each) for each in entry["functions"]]
+    functions = [_function(function) for function in entry["functions"]]
     return {**entry, "vantage6_version": _RELEASE, "functions": [*functions, _EXTRACT]}
 
 
 def _function(function: Mapping[str, Any]) -> dict[str, Any]:
     members = {name: value for name, value in function.items() if name != "type"}
-    databases = [{**each, "multiple": True} for each in function["databases"]]
+    databases = [{**database, "multiple": True} for database in function["databases"]]
     return {**members, "step_type": _STEPS[function["type"]], "databases": databases}

@@ -185,7 +185,7 @@ def _default(of: Field[Any]) -> object:
     return of.default if of.default_factory is MISSING else of.default_factory()
 
 
-_DEFAULTS = [(each.name, _default(each)) for each in fields(Entry)]
+_DEFAULTS = [(member.name, _default(member)) for member in fields(Entry)]
 
 
 @lru_cache(maxsize=1024)
@@ -206,7 +206,7 @@ def _particulars(event: Event) -> dict[str, Any]:
         case Sent():
             return {"bytes": event.bytes}
         case Answered(reply=reply):
-            said = {
+            particulars = {
                 "bytes": event.bytes,
                 "object_bytes": event.object_bytes,
                 "clientapp_runtime": reply.clientapp_runtime,
@@ -214,8 +214,8 @@ def _particulars(event: Event) -> dict[str, Any]:
                 "state_lost": event.state_lost,
             }
             if reply.error is not None:
-                said |= {"error_code": reply.error.code, "error": block(reply.error.reason)}
-            return said
+                particulars |= {"error_code": reply.error.code, "error": block(reply.error.reason)}
+            return particulars
         case Refused(error=error):
             return {"error": block(str(error))}
         case Dropped(error=error):

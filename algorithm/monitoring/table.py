@@ -121,7 +121,7 @@ def _cells(name: str, row: _Row, now: float) -> Sequence[Text]:
         state += f" {max(0.0, now - row.since):.0f} s"
     last = "" if row.seconds is None else f"{row.seconds:.1f} s"
     cells = [name, state, row.step, last, size(row.out), size(row.back), row.metric]
-    texts = [Text(each, overflow="ellipsis") for each in cells]
+    texts = [Text(cell, overflow="ellipsis") for cell in cells]
     texts[1].stylize(_STYLES.get(row.state, ""))
     return texts
 
@@ -140,5 +140,5 @@ def _rest(rows: Sequence[_Row]) -> str:
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.state] = counts.get(row.state, 0) + 1
-    told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    return f"… and {len(rows)} more: {told}"
+    summary = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    return f"… and {len(rows)} more: {summary}"

@@ -62,8 +62,8 @@ class EventTopic:
 
     def _check(self, brokers: str) -> None:
         try:
-            told = self._producer.list_topics(self._topic, timeout=CALL_SECONDS)
-            error = told.topics[self._topic].error
+            metadata = self._producer.list_topics(self._topic, timeout=CALL_SECONDS)
+            error = metadata.topics[self._topic].error
         except self._kafka.KafkaException as exception:
             error = exception.args[0]
         if error is not None:

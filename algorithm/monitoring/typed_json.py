@@ -31,18 +31,18 @@ def decoded(kind: Any, value: object, name: str) -> Any:
     if kind in (str, bool, int) and type(value) is kind and (kind is not int or _is_number(value)):
         return value
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
-        given = {each.name: value.get(each.name) for each in fields(kind)}
-        for each in fields(kind):
-            if given[each.name] is not None:
-                given[each.name] = decoded(each.type, given[each.name], each.name)
-            elif each.default is MISSING and each.default_factory is MISSING:
-                raise ValueError(f"it has no {each.name}")
-        return kind(**{key: each for key, each in given.items() if each is not None})
+        given = {field.name: value.get(field.name) for field in fields(kind)}
+        for member in fields(kind):
+            if given[member.name] is not None:
+                given[member.name] = decoded(member.type, given[member.name], member.name)
+            elif member.default is MISSING and member.default_factory is MISSING:
+                raise ValueError(f"it has no {member.name}")
+        return kind(**{key: item for key, item in given.items() if item is not None})
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is list and isinstance(value, list):
-        return [decoded(arguments[0], each, name) for each in value]
+        return [decoded(arguments[0], item, name) for item in value]
     if origin is dict and isinstance(value, Mapping):
-        return {key: decoded(arguments[1], each, name) for key, each in value.items()}
+        return {key: decoded(arguments[1], item, name) for key, item in value.items()}
     if origin not in (list, dict):
         for alternative in arguments:  # of a union, in which there is no other union
             same = alternative in (str, bool) and type(value) is alternative

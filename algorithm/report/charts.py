@@ -96,8 +96,8 @@ def axis(
     else:
         first, last = math.floor(low / step), math.ceil(high / step)
         low, high = first * step, last * step
-    marks = [each * step for each in range(first, last + 1)]
-    ticks = [Tick((each - low) / (high - low) * 100, _label(each, step)) for each in marks]
+    marks = [multiple * step for multiple in range(first, last + 1)]
+    ticks = [Tick((mark - low) / (high - low) * 100, _label(mark, step)) for mark in marks]
     return Axis(low, high, ticks)
 
 
@@ -125,15 +125,18 @@ def curve_chart(
     y = axis([*each_value, *low.values(), *high.values(), *server.values()])
 
     def path(values: Mapping[int, float]) -> str:
-        points = [(x.at(each, WIDTH), y.at(values[each], HEIGHT)) for each in sorted(values)]
+        points = [
+            (x.at(round_number, WIDTH), y.at(values[round_number], HEIGHT))
+            for round_number in sorted(values)
+        ]
         return "M" + "L".join(f"{across} {HEIGHT - up}" for across, up in points)
 
     def dots(values: Mapping[int, float]) -> str:
         if len(values) > _MOST_DOTS:
             return ""
         return "".join(
-            f"M{x.at(each, WIDTH)} {HEIGHT - y.at(value, HEIGHT)}h0"
-            for each, value in values.items()
+            f"M{x.at(round_number, WIDTH)} {HEIGHT - y.at(value, HEIGHT)}h0"
+            for round_number, value in values.items()
         )
 
     lines = [
@@ -146,7 +149,10 @@ def curve_chart(
     if server:
         lines.append(Line("server", path(server), dots(server)))
     # The lower edge is walked backwards, so that both edges make one shape.
-    edge = [f"{x.at(each, WIDTH)} {HEIGHT - y.at(low[each], HEIGHT)}" for each in sorted(low)][::-1]
+    edge = [
+        f"{x.at(round_number, WIDTH)} {HEIGHT - y.at(low[round_number], HEIGHT)}"
+        for round_number in sorted(low)
+    ][::-1]
     band = f"{path(high)}L{'L'.join(edge)}Z" if len(low) > 1 else ""
     return Chart(x, y, lines, band)
 
@@ -154,7 +160,7 @@ def curve_chart(
 def _step(rough: float) -> float:
     """Return the next round number that is not smaller: 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(rough))
-    return next((each * power for each in (1, 2, 5) if each * power >= rough), 10 * power)
+    return next((factor * power for factor in (1, 2, 5) if factor * power >= rough), 10 * power)
 
 
 def _label(value: float, step: float) -> str:

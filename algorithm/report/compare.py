@@ -83,9 +83,9 @@ def comparison_of(runs: Sequence[Results]) -> str:
     return rendered(
         "compare.html",
         runs=compared,
-        rows=list(dict.fromkeys(row for each in compared for row in each.figures)),
+        rows=list(dict.fromkeys(row for run in compared for row in run.figures)),
         figures=_overlaid(names, runs)[:_MOST_CHARTS],
-        most_seconds=max(each.results.outcome.seconds for each in compared) or 1.0,
+        most_seconds=max(run.results.outcome.seconds for run in compared) or 1.0,
     )
 
 
@@ -95,7 +95,7 @@ def _names(runs: Sequence[Results]) -> list[str]:
     for results in runs:
         native = results.outcome.mode == NATIVE
         name = results.source.stem if native else results.folder.resolve().name or "run"
-        same = sum(each.partition(" · ")[0] == name for each in names)
+        same = sum(earlier.partition(" · ")[0] == name for earlier in names)
         names.append(f"{name} · {same + 1}" if same else name)
     return names
 
@@ -125,7 +125,7 @@ def _figures(results: Results, timeline: Timeline) -> dict[str, str]:
 
 def _differing(runs: Sequence[Results]) -> list[str]:
     """Return the keys of the run config that say something else in one of the runs."""
-    configs = [each.outcome.run_config for each in runs if each.outcome.run_config]
+    configs = [results.outcome.run_config for results in runs if results.outcome.run_config]
     keys = sorted({key for config in configs for key in config})
     return [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
 
@@ -154,7 +154,7 @@ def _lines(curve: Curve) -> list[tuple[str, Mapping[int, float]]]:
 def _chart(
     key: str, message_type: str, lines: Sequence[tuple[int, str, Mapping[int, float]]]
 ) -> Overlaid:
-    rounds = sorted({each for _, _, values in lines for each in values})
+    rounds = sorted({round_number for _, _, values in lines for round_number in values})
     by_number = {number: values for number, _, values in lines}
     # A line's colour is its place among all runs, also where one of them has no such metric.
     drawn = [by_number.get(number, {}) for number in range(MOST_RUNS)]

@@ -96,7 +96,7 @@ def _describe(crate: Any, results: Results, timeline: Timeline) -> None:
             **({"identifier": f"sha256:{results.fab_hashes[0]}"} if results.fab_hashes else {}),
         }
     )
-    files = [_add(crate, each) for each in results.files]
+    files = [_add(crate, file) for file in results.files]
     action = crate.add_action(
         app,
         identifier=f"#run-{outcome.flower_run or 'unknown'}",

@@ -65,7 +65,7 @@ def lanes_of(timeline: Timeline) -> Lanes:
     shown = set(sorted(bars, key=lambda station: -held_up[station])[:_MOST_LANES])
     told = sum(len(step.bars) for step in timeline.steps) <= _MOST_TOLD
     lanes = [
-        Lane(station, [_told(each, x) for each in bars[station]])
+        Lane(station, [_told(bar_and_end, x) for bar_and_end in bars[station]])
         if told
         else Lane(station, [Mark("", _paths(bars[station], x))])
         for station in sorted(shown)

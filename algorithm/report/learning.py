@@ -140,7 +140,12 @@ def _curve(
 
 def _aggregated(key: str, message_type: str, means: Mapping[int, float]) -> Curve:
     rounds = _spread_out(sorted(means))
-    return Curve(key, message_type, rounds, mean={each: _drawn(means[each]) for each in rounds})
+    return Curve(
+        key,
+        message_type,
+        rounds,
+        mean={round_number: _drawn(means[round_number]) for round_number in rounds},
+    )
 
 
 def _add_server(curves: list[Curve], server: Mapping[str, Mapping[int, float]]) -> None:
@@ -156,7 +161,9 @@ def _add_server(curves: list[Curve], server: Mapping[str, Mapping[int, float]]) 
             curves.append(curve)
         curve.rounds = _spread_out(sorted({*curve.rounds, *by_round}))
         shown = set(curve.rounds) & set(by_round)
-        curve.server = {each: _drawn(by_round[each]) for each in sorted(shown)}
+        curve.server = {
+            round_number: _drawn(by_round[round_number]) for round_number in sorted(shown)
+        }
 
 
 def _plain(key: str) -> str:

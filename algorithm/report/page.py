@@ -95,10 +95,10 @@ def page_of(results: Results) -> str:
         spent=spent_of(timeline),
         lanes=lanes_of(timeline),
         stations=_stations(results, timeline)[:_MOST_ROWS],
-        station_count=len({*outcome.stations, *(each.station for each in messages)}),
+        station_count=len({*outcome.stations, *(message.station for message in messages)}),
         failures=_failures(messages)[:_MOST_FAILURES],
         rounds=rounds_of(timeline),
-        errors=sum(bool(each.error) for each in messages),
+        errors=sum(bool(message.error) for message in messages),
         messages=messages[:_MOST_MESSAGES],
         files=results.files[:_MOST_ROWS],
         most_rows=_MOST_ROWS,
@@ -163,7 +163,7 @@ def headline(results: Results, timeline: Timeline) -> str:
     outcome = results.outcome
     if outcome.mode == NATIVE:
         return f"Flower by itself: its strategy took {words.seconds(outcome.seconds)}."
-    errors = sum(bool(each.error) for each in outcome.messages)
+    errors = sum(bool(message.error) for message in outcome.messages)
     happened = (
         f"{words.count(len(outcome.messages), 'message')} in"
         f" {words.count(len(timeline.steps), 'step')} at"
@@ -213,7 +213,7 @@ def figures_of(curves: Sequence[Curve]) -> list[Figure]:
         shown = named if points <= _MOST_POINTS else []
         chart = curve_chart(
             curve.rounds,
-            [curve.stations[each] for each in shown],
+            [curve.stations[station] for station in shown],
             curve.mean,
             (curve.low, curve.high),
             curve.server,

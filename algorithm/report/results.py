@@ -121,9 +121,9 @@ def read_results(path: Path) -> Results:
         tuple(_files(folder)),
         server_metrics(log),
         {
-            one_line(each.name.removesuffix("-functions.log"), 80): verdicts
-            for each in sorted(folder.glob("*-functions.log"))[:_MOST_LOGS]
-            if (verdicts := verdicts_in(read_log(each)))
+            one_line(log_path.name.removesuffix("-functions.log"), 80): verdicts
+            for log_path in sorted(folder.glob("*-functions.log"))[:_MOST_LOGS]
+            if (verdicts := verdicts_in(read_log(log_path)))
         },
         strategy_seconds=seconds_of(log),
     )

@@ -45,8 +45,8 @@ def server_metrics(log: str) -> Metrics:
 
 
 def _under(title: str, log: str) -> Metrics:
-    _, found, rest = log.rpartition(title)
-    if not found:
+    _, heading, rest = log.rpartition(title)
+    if not heading:
         return {}
     text = ""
     for line in rest.splitlines()[1:]:

@@ -82,7 +82,9 @@ def organizations_of(
             "session": wanted.session,
             "dataframes": list(wanted.dataframes),
             # Only these have extracted the databases.
-            "organizations": sorted(each.id for each in stations) if wanted.labels else [],
+            "organizations": sorted(organization.id for organization in stations)
+            if wanted.labels
+            else [],
         }
         job = kept_job(journal, creator, about, prepare)
     members = {

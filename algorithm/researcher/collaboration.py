@@ -20,9 +20,9 @@ class Collaboration:
     encrypted: bool
 
     @classmethod
-    def of(cls, found: dict[str, Any]) -> Self:
+    def of(cls, members: dict[str, Any]) -> Self:
         """Return what the server's JSON says."""
-        return cls(int(found["id"]), str(found["name"]), bool(found["encrypted"]))
+        return cls(int(members["id"]), str(members["name"]), bool(members["encrypted"]))
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,21 @@ class Researcher:
         UsageError
             If there is no such organization in the collaboration.
         """
-        found: list[Organization] = []
+        chosen: list[Organization] = []
         for name in names:
-            which = [each for each in self.organizations if name in (each.name, str(each.id))]
+            which = [
+                organization
+                for organization in self.organizations
+                if name in (organization.name, str(organization.id))
+            ]
             if not which:
                 raise UsageError(
                     f"There is no organization {name!r} in the collaboration"
                     f" {self.collaboration.name!r}.",
                     f"There are: {_listed(self.organizations)}.",
                 )
-            found += [each for each in which if each not in found]
-        return found
+            chosen += [organization for organization in which if organization not in chosen]
+        return chosen
 
     def offline(self, organizations: Sequence[Organization]) -> list[Organization]:
         """Return those of the organizations whose node is not online.
@@ -75,14 +79,16 @@ class Researcher:
             If one has no node, so that no task can be created for it.
         """
         nodes = self.server.nodes(self.collaboration.id)
-        without = [each.name for each in organizations if each.id not in nodes]
+        without = [
+            organization.name for organization in organizations if organization.id not in nodes
+        ]
         if without:
             raise UsageError(
                 f"No node is registered in the collaboration {self.collaboration.name!r} for"
                 f" {', '.join(without)}.",
                 "Choose organizations that have a node with --organizations, or register a node.",
             )
-        return [each for each in organizations if not nodes[each.id]]
+        return [organization for organization in organizations if not nodes[organization.id]]
 
 
 def enter(settings: Settings) -> Researcher:
@@ -98,17 +104,19 @@ def enter(settings: Settings) -> Researcher:
     server = settings.log_in()
     answer = server.all("collaboration")
     with server.understanding():
-        known = [Collaboration.of(each) for each in answer]
+        known = [Collaboration.of(members) for members in answer]
     wanted = settings.collaboration
-    found = next((each for each in known if wanted in (each.name, str(each.id))), None)
-    if found is None:
+    collaboration = next(
+        (candidate for candidate in known if wanted in (candidate.name, str(candidate.id))), None
+    )
+    if collaboration is None:
         raise UsageError(
             f"There is no collaboration {wanted!r} for {settings.user} at {server.url}."
             if wanted
             else "No collaboration is given.",
             f"Name one with --collaboration. There are: {_listed(known) or 'none'}.",
         )
-    return _entered(server, settings, found)
+    return _entered(server, settings, collaboration)
 
 
 def enter_by_task(settings: Settings, number: int) -> tuple[Researcher, dict[str, Any]]:
@@ -125,9 +133,9 @@ def enter_by_task(settings: Settings, number: int) -> tuple[Researcher, dict[str
     task = existing_task(server, number)
     with server.understanding():
         collaboration_id = int(task["collaboration"]["id"])
-    found = server.get(f"collaboration/{collaboration_id}")
+    answer = server.get(f"collaboration/{collaboration_id}")
     with server.understanding():
-        collaboration = Collaboration.of(found)
+        collaboration = Collaboration.of(answer)
     return _entered(server, settings, collaboration), task
 
 
@@ -152,7 +160,7 @@ def existing_task(server: Server, number: int) -> dict[str, Any]:
 def _entered(server: Server, settings: Settings, collaboration: Collaboration) -> Researcher:
     organizations = server.organizations(collaboration.id)
     number = server.own_organization()
-    own = next((each for each in organizations if each.id == number), None)
+    own = next((organization for organization in organizations if organization.id == number), None)
     if own is None:
         raise UsageError(
             f"The organization of {settings.user} is not in the collaboration"
@@ -182,5 +190,5 @@ def _encryption(settings: Settings, collaboration: Collaboration, own: Organizat
     return encryption
 
 
-def _listed(what: Sequence[Organization] | Sequence[Collaboration]) -> str:
-    return ", ".join(f"{each.name} ({each.id})" for each in what)
+def _listed(choices: Sequence[Organization] | Sequence[Collaboration]) -> str:
+    return ", ".join(f"{choice.name} ({choice.id})" for choice in choices)

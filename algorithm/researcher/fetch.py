@@ -92,9 +92,9 @@ def check_outcome(server: Server, task: int, screen: Screen) -> None:
         return _result(server, task, server.task_status(task), screen)
 
     deadline = Deadline.after(_PATIENCE_SECONDS)
-    found = retrying(result, threading.Event(), deadline, ServerUnreachable)
-    if found is not None:
-        _check(task, _outcome(found, task))
+    content = retrying(result, threading.Event(), deadline, ServerUnreachable)
+    if content is not None:
+        _check(task, _outcome(content, task))
 
 
 def _readable(server: Server, task: Mapping[str, Any]) -> bool:
@@ -156,22 +156,22 @@ def _result(server: Server, task: int, status: TaskStatus, screen: Screen) -> di
                 f"The end of its log:\n{tail}" if tail else "",
             ) from error
         try:
-            found = strict_json.loads(path.read_bytes())
+            result = strict_json.loads(path.read_bytes())
         except ValueError as error:
             raise Vantage6Error(
                 f"The result of task {task} is not JSON: its image has no Flower app, or the"
                 " result is encrypted for another key."
             ) from error
-    if isinstance(found, dict) and "error" in found:
+    if isinstance(result, dict) and "error" in result:
         if status.completed:  # else that is done
             end_run(server, task, screen)
-        raise AppError(f"Task {task} was refused before the app started: {found['error']}")
-    if not (isinstance(found, dict) and isinstance(found.get(FILES), dict)):
+        raise AppError(f"Task {task} was refused before the app started: {result['error']}")
+    if not (isinstance(result, dict) and isinstance(result.get(FILES), dict)):
         raise Vantage6Error(
             f"The result of task {task} is not the outcome of a Flower app.",
             "Give the number that `flower-v6 submit` printed.",
         )
-    return found
+    return result
 
 
 def _write(members: Mapping[str, Any], files: Mapping[str, object], output: Path) -> None:

@@ -100,8 +100,8 @@ def kept_job(
 def _over(journal: Journal, path: Path) -> bool:
     """Whether a journal's job is over; its successor has a new one then."""
     history = journal.history
-    latest = map(history.under_way, {each.station for each in history.entries.values()})
-    if any(each is not None and not each.is_answered for each in latest):
+    latest = map(history.under_way, {entry.station for entry in history.entries.values()})
+    if any(entry is not None and not entry.is_answered for entry in latest):
         return False  # a successor brings it to its station again
     try:
         durable.remove(path)

@@ -128,7 +128,7 @@ class Settings:
 
 def _names() -> list[str]:
     """Return the names that the configuration file can have."""
-    return [each.name for each in fields(Settings) if each.name != "mfa_code"]
+    return [member.name for member in fields(Settings) if member.name != "mfa_code"]
 
 
 def _from_file() -> dict[str, str]:

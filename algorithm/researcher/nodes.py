@@ -36,7 +36,8 @@ class Nodes:
         with server.understanding():
             self._collaboration = int(task["collaboration"]["id"])
         self._ids = {
-            one_line(each.name): each.id for each in server.organizations(self._collaboration)
+            one_line(organization.name): organization.id
+            for organization in server.organizations(self._collaboration)
         }
         self._online: Mapping[int, bool] = {}
         self._asking = threading.Lock()

@@ -51,7 +51,7 @@ def end_run(server: Server, number: int, screen: Screen) -> bool:
     if stations:
         screen.line(
             f"flower-v6 | task {number} left hosts or copies of databases behind:"
-            f" {', '.join(each.name for each in stations)} are told that it is over"
+            f" {', '.join(station.name for station in stations)} are told that it is over"
         )
     return bool(stations)
 
@@ -62,16 +62,20 @@ def _told(server: Server, number: int) -> list[Organization]:
     subtasks = server.all("task", parent_id=number)
     with server.understanding():
         hosts = {
-            str(each["name"]).removeprefix(_HOST)
-            for each in subtasks
-            if str(each["name"]).startswith(_HOST) and not TaskStatus(each["status"]).ended
+            str(subtask["name"]).removeprefix(_HOST)
+            for subtask in subtasks
+            if str(subtask["name"]).startswith(_HOST) and not TaskStatus(subtask["status"]).ended
         }
         collaboration, session = int(task["collaboration"]["id"]), int(task["session"]["id"])
     organizations, copies = server.organizations(collaboration), list[Organization]()
     if server.method_of(task) == "central":
         with suppress(NotPermitted):  # it is another user's session
             copies = holders(server, session, organizations, number)
-    stations = [each for each in organizations if each.name in hosts or each in copies]
+    stations = [
+        organization
+        for organization in organizations
+        if organization.name in hosts or organization in copies
+    ]
     if not stations:
         return []
     encrypted = server.get(f"collaboration/{collaboration}")["encrypted"]

@@ -49,7 +49,7 @@ class Submission:
     name: str = ""
 
 
-def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
+def submit(researcher: Researcher, submission: Submission, screen: Screen) -> int:
     """Create the central task.
 
     Returns
@@ -67,29 +67,31 @@ def submit(researcher: Researcher, what: Submission, screen: Screen) -> int:
         If the server refuses.
     """
     central = researcher.own
-    if what.organization:
-        [central] = researcher.named([what.organization])
-    stations = researcher.named(what.organizations) or researcher.organizations
-    for each in researcher.offline([*{central, *stations}]):
+    if submission.organization:
+        [central] = researcher.named([submission.organization])
+    stations = researcher.named(submission.organizations) or researcher.organizations
+    for organization in researcher.offline([*{central, *stations}]):
         screen.line(
-            f"flower-v6 | warning: the node of {each.name} is offline; its tasks stay pending until"
-            " it is online"
+            f"flower-v6 | warning: the node of {organization.name} is offline; its tasks stay"
+            " pending until it is online"
         )
-    server, store = researcher.server, _store(researcher, what.image, screen)
-    place = Place(researcher.collaboration.id, what.image, store)
+    server, store = researcher.server, _store(researcher, submission.image, screen)
+    place = Place(researcher.collaboration.id, submission.image, store)
     prepare = generation_of(server.platform).prepare
-    data = prepare(server, place, stations, what.wanted, lambda text: screen.status(_line(text)))
+    data = prepare(
+        server, place, stations, submission.wanted, lambda text: screen.status(_line(text))
+    )
     screen.status("")
     with ExitStack() as unless_created, TemporaryDirectory() as folder:
         unless_created.callback(data.discard)
-        kwargs = {**what.arguments, **data.arguments}
-        if what.organizations:
-            kwargs["organizations"] = [each.id for each in stations]
-        names = ", ".join(each.name for each in stations)
+        kwargs = {**submission.arguments, **data.arguments}
+        if submission.organizations:
+            kwargs["organizations"] = [station.id for station in stations]
+        names = ", ".join(station.name for station in stations)
         task = {
-            "name": what.name or _name_of(what.image),
-            "description": _description(what.arguments, names),
-            "image": what.image,
+            "name": submission.name or _name_of(submission.image),
+            "description": _description(submission.arguments, names),
+            "image": submission.image,
             "collaboration_id": researcher.collaboration.id,
             **data.central,
             **store,

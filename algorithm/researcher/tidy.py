@@ -43,15 +43,15 @@ class Tidier:
         at_the_end : bool
             Whether the central task has ended, so that none is needed.
         """
-        messages = [each for each in subtasks if _SEPARATOR in each.name]
-        for each in messages if at_the_end else done_with(messages):
-            if self._may and each.id not in self._deleted:
-                self._delete(each.id)
-        left = [each for each in messages if each.id not in self._deleted]
-        if at_the_end and left and self._may:
+        messages = [subtask for subtask in subtasks if _SEPARATOR in subtask.name]
+        for message in messages if at_the_end else done_with(messages):
+            if self._may and message.id not in self._deleted:
+                self._delete(message.id)
+        remaining = [subtask for subtask in messages if subtask.id not in self._deleted]
+        if at_the_end and remaining and self._may:
             self._screen.line(
-                f"flower-v6 | warning: the server did not answer; of the run's tasks {len(left)}"
-                " stay there until `flower-v6 watch TASK --tidy` deletes them"
+                "flower-v6 | warning: the server did not answer; of the run's tasks"
+                f" {len(remaining)} stay there until `flower-v6 watch TASK --tidy` deletes them"
             )
 
     def _delete(self, number: int) -> None:
@@ -78,11 +78,11 @@ def done_with(subtasks: Sequence[Subtask]) -> list[Subtask]:
     """
     newest: dict[str, str] = {}
     done = []
-    for each in sorted(subtasks, key=lambda each: -each.id):
-        step, _, station = each.name.partition(_SEPARATOR)
+    for subtask in sorted(subtasks, key=lambda task: -task.id):
+        step, _, station = subtask.name.partition(_SEPARATOR)
         if step == _HOST:
             continue
         later = newest.setdefault(station, step)
-        if later != step and each.status.ended:
-            done.append(each)
+        if later != step and subtask.status.ended:
+            done.append(subtask)
     return done

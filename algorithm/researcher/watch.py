@@ -190,35 +190,35 @@ class Watcher:
         if started < self._subtasks_due and not to_the_end:
             return
         before = self._known
-        self._known = {each.id: each for each in self._subtasks()}
+        self._known = {task.id: task for task in self._subtasks()}
         self._subtasks_due = started + (time.monotonic() - started) / _SHARE
-        for number, each in sorted(self._known.items()):
-            if each.status.ended and not _ended(before.get(number)):
-                self._screen.line(f"flower-v6 | {each.name}: {each.status.explained}")
+        for number, subtask in sorted(self._known.items()):
+            if subtask.status.ended and not _ended(before.get(number)):
+                self._screen.line(f"flower-v6 | {subtask.name}: {subtask.status.explained}")
 
     def _subtasks(self) -> Iterator[Subtask]:
         """Yield all subtasks; of those that ended before, what was known of them."""
-        asked = set[int]()
+        listed = set[int]()
         for page in range(1, _MOST_PAGES + 1):
             # The newest come first, so what is new stands before what is known.
             subtasks = self._server.subtasks(self._task, page, _PAGE)
-            asked.update(each.id for each in subtasks)
+            listed.update(task.id for task in subtasks)
             yield from subtasks
-            if len(subtasks) < _PAGE or any(each.id in self._known for each in subtasks):
+            if len(subtasks) < _PAGE or any(task.id in self._known for task in subtasks):
                 break
-        for number, each in self._known.items():
-            if number not in asked:
+        for number, subtask in self._known.items():
+            if number not in listed:
                 with suppress(NotFound):  # somebody who tidies has deleted it
-                    known = each.status if _ended(each) else self._server.task_status(number)
-                    yield replace(each, status=known)
+                    known = subtask.status if _ended(subtask) else self._server.task_status(number)
+                    yield replace(subtask, status=known)
 
     def _summary(self) -> str:
         """Return what is under way: "task 7 is active | train 3: Alpha, Beta"."""
         steps: dict[str, list[str]] = {}
-        for each in sorted(self._known.values(), key=lambda each: -each.id):
-            if not _ended(each):
-                step, _, station = each.name.partition(": ")
-                pending = " (pending)" if each.status.name == "pending" else ""
+        for subtask in sorted(self._known.values(), key=lambda task: -task.id):
+            if not _ended(subtask):
+                step, _, station = subtask.name.partition(": ")
+                pending = " (pending)" if subtask.status.name == "pending" else ""
                 steps.setdefault(step, []).append(f"{station}{pending}")
         parts = [f"{step}: {', '.join(stations)}" for step, stations in steps.items()]
         return " | ".join([f"flower-v6 | task {self._task} is {self._status.name}", *parts])

@@ -83,11 +83,12 @@ def lanes_of(given: Sequence[str]) -> dict[str, str]:
         If one is not of that form, or a station is named twice.
     """
     lanes: dict[str, str] = {}
-    for each in given:
-        names, _, lane = each.partition("=")
+    for option in given:
+        names, _, lane = option.partition("=")
         if not lane:
             raise UsageError(
-                f"{each!r} is not a station and its lane.", "Write NAME=LANE, as north=folder:/mnt"
+                f"{option!r} is not a station and its lane.",
+                "Write NAME=LANE, as north=folder:/mnt",
             )
         for name in names.split(","):
             if name in lanes:

@@ -100,7 +100,7 @@ class SuperLinkRun(Run):
     def run(self) -> None:
         """Submit the app, and wait until it has ended."""
         self.screen.status("flower-v6 | submitting the app")
-        options = [part for each in self.run_config for part in ("--run-config", each)]
+        options = [part for pairs in self.run_config for part in ("--run-config", pairs)]
         submission = Process(
             self.flower.command("flwr", "run", str(self._copy), _CONNECTION, "--stream", *options),
             self.flower.environment(self._home),

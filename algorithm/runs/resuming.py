@@ -55,7 +55,7 @@ def begin(
     kept = journal.begin(about, fixed)
     entry = journal.history.run
     if entry is not None and entry.resumed:
-        answered = sum(each.is_known for each in entry.entries)
+        answered = sum(message.is_known for message in entry.entries)
         began = datetime.fromtimestamp(entry.at).astimezone().isoformat(" ", "seconds")
         run.screen.line(
             f"flower-v6 | going on with the run that began at {began}: {answered} of its messages"
@@ -131,9 +131,9 @@ def run_on_journal(make: Callable[[], Run], journal: Journal | None) -> None:
         run.screen.line(
             f"flower-v6 | the run begins anew: it cannot go on where it was. {difference}"
         )
-        for left in run.folder.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
+        for path in run.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
             else:
-                left.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
         run_app(make())

@@ -103,7 +103,9 @@ class LocalStations:
         environment = for_functions(os.environ)
         environment[ENVIRONMENT_VARIABLE] = str(self.flower.folder)
         starter = LocalStarter(self.names, _PROGRAM, environment, folder)
-        settings = {each.name: Settings(each.node_config, self.mode) for each in self.stations}
+        settings = {
+            station.name: Settings(station.node_config, self.mode) for station in self.stations
+        }
         # The carrier ends its hosts itself.
         return TaskCarrier(starter, settings, LONGEST_SECONDS if self.warm else None)
 

@@ -108,11 +108,11 @@ class ClientApp:
         self._proxy.offer(delivery, time.monotonic())
         try:
             self._hand_over(delivery, until)
-            seen, reply = self._reply(until)
-            if seen["state_lost"]:
+            account, reply = self._reply(until)
+            if account["state_lost"]:
                 log.warning("the ClientApp's Context was damaged: its state is a new one")
                 self._proxy.supernode_life = self._new_life()
-            self._collect(seen["seconds"], reply)
+            self._collect(account["seconds"], reply)
         except TimeoutError as error:
             raise NoReply(
                 ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
@@ -129,7 +129,7 @@ class ClientApp:
         finally:
             self._proxy.withdraw()
         if self._warm:
-            self._prepare_next(seen)
+            self._prepare_next(account)
 
     def stop(self) -> None:
         """End it with all its descendants."""
@@ -159,9 +159,9 @@ class ClientApp:
 
     def _reply(self, until: float) -> tuple[dict[str, Any], Data]:
         """Return the process's account of the message, and the reply."""
-        _, seen = self._script.receive(until)
+        _, account_data = self._script.receive(until)
         _, reply = self._script.receive(until)
-        account: dict[str, Any] = json.loads(in_memory(seen))
+        account: dict[str, Any] = json.loads(in_memory(account_data))
         return account, reply
 
     def _collect(self, seconds: float, reply: Data) -> None:
@@ -186,16 +186,16 @@ class ClientApp:
         durable.write(self._life, name.encode())
         return name
 
-    def _prepare_next(self, seen: dict[str, Any]) -> None:
+    def _prepare_next(self, account: dict[str, Any]) -> None:
         """Let the next ClientApp start sooner."""
-        self._start["modules"] += seen["modules"]
-        self._start["environ"] |= seen["environ"]
-        if not seen["again"]:
+        self._start["modules"] += account["modules"]
+        self._start["environ"] |= account["environ"]
+        if not account["again"]:
             log.info("a library left threads running: the next message gets a new process")
             self._script.stop()
             self._script = self._started()
-        elif seen["modules"]:
-            imports = {"modules": seen["modules"], "environ": self._start["environ"]}
+        elif account["modules"]:
+            imports = {"modules": account["modules"], "environ": self._start["environ"]}
             try:
                 self._script.send(b"P", json.dumps(imports).encode())
             except EOFError:

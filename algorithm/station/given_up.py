@@ -18,9 +18,11 @@ _LEFT = 2
 
 def end_given_up(ancestor: int) -> None:
     """End the ClientApps below a process, but for the newest ones; only Linux tells of them."""
-    apps = {each.pid: each for each in programs_below(ancestor) if each.name == CLIENTAPP}
+    apps = {
+        program.pid: program for program in programs_below(ancestor) if program.name == CLIENTAPP
+    }
     # What a ClientApp forks has its name.
-    own = [each for each in apps.values() if each.parent not in apps and each.running]
-    for each in sorted(own, key=lambda each: (each.started, each.pid))[:-_LEFT]:
+    own = [program for program in apps.values() if program.parent not in apps and program.running]
+    for app in sorted(own, key=lambda program: (program.started, program.pid))[:-_LEFT]:
         with suppress(ProcessLookupError, PermissionError):
-            os.kill(each.pid, signal.SIGKILL)
+            os.kill(app.pid, signal.SIGKILL)

@@ -134,9 +134,9 @@ class Job:
         self._messages = folder / "messages"
         self._taken = folder / "taken"
         self.objects = ObjectStore(folder / "cache")
-        for each in (self._messages, self._taken):
-            if settle or not each.is_dir():
-                durable.make_folder(each)
+        for subfolder in (self._messages, self._taken):
+            if settle or not subfolder.is_dir():
+                durable.make_folder(subfolder)
 
     @property
     def instance(self) -> str:
@@ -214,10 +214,10 @@ class Job:
     def forget_older(self, seconds: float) -> None:
         """Remove marks and Contexts that nobody touched for so long."""
         before = time.time() - seconds
-        contexts = [each for each in _files(self.contexts) if each.name != "life"]
-        for each in (*_files(self._taken), *contexts):
-            if each.stat().st_mtime < before:
-                each.unlink(missing_ok=True)
+        contexts = [path for path in _files(self.contexts) if path.name != "life"]
+        for file in (*_files(self._taken), *contexts):
+            if file.stat().st_mtime < before:
+                file.unlink(missing_ok=True)
 
     def _message(self, message_id: str) -> Message:
         return Message(self._messages / message_id, self._taken / message_id)
@@ -250,4 +250,4 @@ class Job:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [each for each in folder.iterdir() if each.is_file()] if folder.is_dir() else []
+    return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []

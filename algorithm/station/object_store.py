@@ -112,7 +112,7 @@ class ObjectStore:
             for path in self._folder.iterdir()
             if path.name != _GENERATION and (stat := _stat(path)) is not None
         ]
-        files.sort(key=lambda each: each[1].st_mtime_ns)
+        files.sort(key=lambda file: file[1].st_mtime_ns)
         number, total = len(files) + 1, sum(stat.st_size for _, stat in files) + size
         for path, stat in files:
             if number <= self._max_objects and total <= self._max_bytes:

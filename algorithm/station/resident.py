@@ -282,7 +282,7 @@ class Resident:
     def _needs(self, letter: str) -> bool:
         """Whether an instruction waits or is under way whose letter has to come after a kill."""
         with self._lock:
-            return any(each.letter == letter for each in self._wanted.values())
+            return any(order.letter == letter for order in self._wanted.values())
 
     def _withdraw(self, head: Head) -> None:
         with self._lock:

@@ -62,13 +62,13 @@ def _tidy(job: Job) -> None:
 
 def problems(settings: Settings) -> list[str]:
     """Return what is wrong with a station; nothing if it can serve."""
-    found: list[str] = []
+    faults: list[str] = []
     for check in (_check_flower, _check_folder, _check_databases, _check_keys, _check_lane):
         try:
             check(settings)
         except (BridgeError, OSError) as error:
-            found.append(str(error) if isinstance(error, BridgeError) else f"{error}.")
-    return found
+            faults.append(str(error) if isinstance(error, BridgeError) else f"{error}.")
+    return faults
 
 
 def _check_flower(settings: Settings) -> None:

@@ -164,7 +164,7 @@ def _policy(given: dict[str, Any]) -> Policy:
         values = given.get(key)
         if values is None or (key == "apps" and values == ANY_APP):
             continue
-        if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        if not isinstance(values, list) or not all(isinstance(text, str) for text in values):
             raise UsageError(f"{key} in [policy] has to be a list of texts.")
         for value in values:
             # Names are joined by commas: nothing is left of an empty one, and no app means any.

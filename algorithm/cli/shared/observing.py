@@ -118,12 +118,12 @@ def takers(
         If another command writes it, the topic cannot be used, or the metrics cannot be served.
     """
     with ExitStack() as stack:
-        found = [screen.take, *stack.enter_context(event_file(options.output, anew))]
-        found += stack.enter_context(event_topic(options.events_topic))
+        taking = [screen.take, *stack.enter_context(event_file(options.output, anew))]
+        taking += stack.enter_context(event_topic(options.events_topic))
         metrics = stack.enter_context(metrics_at(options.metrics, folder, screen))
         if metrics is not None:
-            found.append(metrics.take)
-        yield found, metrics
+            taking.append(metrics.take)
+        yield taking, metrics
 
 
 def online_of(carrier: Carrier) -> Callable[[str], bool]:

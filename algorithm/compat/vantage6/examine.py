@@ -54,13 +54,13 @@ def lines(verdict: PlatformVerdict) -> list[str]:
     return [
         f"{verdict.release:<18} {verdict.status}",
         *(f"    BREAKS: {reason}" for reason in verdict.reasons),
-        *(f"    {each.what}" for each in verdict.changes if not each.breaks),
+        *(f"    {change.what}" for change in verdict.changes if not change.breaks),
     ]
 
 
 def encode(verdicts: Sequence[PlatformVerdict]) -> str:
     """Return the verdicts as JSON."""
-    releases = [{"status": each.status, **asdict(each)} for each in verdicts]
+    releases = [{"status": verdict.status, **asdict(verdict)} for verdict in verdicts]
     return json.dumps({"bridge_release": __version__, "releases": releases}, indent=1)
 
 
@@ -68,9 +68,11 @@ def decode(text: str) -> list[PlatformVerdict]:
     """Return what `encode` made JSON of."""
     return [
         PlatformVerdict(
-            each["release"], [Change(**change) for change in each["changes"]], each["tried"]
+            members["release"],
+            [Change(**change) for change in members["changes"]],
+            members["tried"],
         )
-        for each in json.loads(text)["releases"]
+        for members in json.loads(text)["releases"]
     ]
 
 
@@ -110,7 +112,9 @@ def examine(release: str, releases: Sequence[str], cache: Path) -> PlatformVerdi
     contract = contract_of(release)
     if release not in releases:
         raise Vantage6Error(f"The package index has no vantage6 {release}.")
-    older = [each for each in releases if contract.first <= version_of(each) < version_of(release)]
+    older = [
+        other for other in releases if contract.first <= version_of(other) < version_of(release)
+    ]
     before = _read(older[-1], contract, cache) if older else None
     changes = check(_read(release, contract, cache), contract, before)
     return PlatformVerdict(release, changes, release in contract.tried)

@@ -56,17 +56,19 @@ class Published:
 
     def routes(self, server: str) -> set[str]:
         """Return what a server's REST API serves, as in `Contract.routes`."""
-        found = set()
+        served = set()
         for path in self._below(f"{server}/resource"):
             own = f"/{PurePosixPath(path).stem}"
             for call in ast.walk(self.tree(path)):
                 if isinstance(call, ast.Call) and _name(call.func) == "add_resource":
-                    methods = next((each for each in call.keywords if each.arg == "methods"), None)
+                    methods = next(
+                        (keyword for keyword in call.keywords if keyword.arg == "methods"), None
+                    )
                     for place in call.args[1:]:
                         route = re.sub("<[^>]*>", "<>", _route(place, own)).strip("/")
                         for method in _strings(methods):
-                            found.add(f"{method} {route}")
-        return found
+                            served.add(f"{method} {route}")
+        return served
 
     def answers(self, server: str) -> dict[str, set[str]]:
         """Return the members of what a server answers, by schema."""
@@ -103,16 +105,16 @@ def from_wheels(release: str, wheels: Iterable[Path]) -> Published:
     for wheel in wheels:
         try:
             with zipfile.ZipFile(wheel) as archive:
-                found = {
+                sources = {
                     name: archive.read(name).decode()
                     for name in archive.namelist()
                     if name.startswith("vantage6/") and name.endswith(".py")
                 }
         except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
             raise Vantage6Error(f"{wheel} cannot be read: {error}.") from error
-        if not found:
+        if not sources:
             raise Vantage6Error(f"{wheel} is no part of vantage6.")
-        modules |= found
+        modules |= sources
     return Published(release, modules)
 
 
@@ -120,7 +122,7 @@ def _members(
     name: str, schemas: Mapping[str, ast.ClassDef], models: Mapping[str, ast.ClassDef]
 ) -> set[str]:
     """Return the members of an answer: the schema's fields, and its model's but some."""
-    meta = next((each for each in _bodies(name, schemas) if each.name == "Meta"), None)
+    meta = next((nested for nested in _bodies(name, schemas) if nested.name == "Meta"), None)
     own = _fields(name, schemas, "fields")
     if meta is None:
         return own
@@ -133,7 +135,9 @@ def _members(
 def _bodies(name: str, classes: Mapping[str, ast.ClassDef]) -> Iterator[ast.ClassDef]:
     """Yield the classes in a class, and in those that it is made of."""
     if name in classes:
-        yield from (each for each in classes[name].body if isinstance(each, ast.ClassDef))
+        yield from (
+            statement for statement in classes[name].body if isinstance(statement, ast.ClassDef)
+        )
         for base in classes[name].bases:
             yield from _bodies(_name(base), classes)
 
@@ -142,12 +146,12 @@ def _fields(name: str, classes: Mapping[str, ast.ClassDef], *makers: str) -> set
     """Return what a class, and those that it is made of, assign to calls of such functions."""
     if name not in classes:
         return set()
-    found = {
+    own = {
         target
         for target, value in _assigned(classes[name])
         if isinstance(value, ast.Call) and _maker(value.func) in makers
     }
-    return found.union(*(_fields(_name(base), classes, *makers) for base in classes[name].bases))
+    return own.union(*(_fields(_name(base), classes, *makers) for base in classes[name].bases))
 
 
 def _maker(function: ast.expr) -> str:
@@ -158,11 +162,15 @@ def _maker(function: ast.expr) -> str:
 
 
 def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
-    for each in node.body:
-        if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
-            yield each.targets[0].id, each.value
-        elif isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value:
-            yield each.target.id, each.value
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            yield statement.targets[0].id, statement.value
+        elif (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and statement.value
+        ):
+            yield statement.target.id, statement.value
 
 
 def _texts(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
@@ -182,9 +190,9 @@ def _strings(node: ast.AST | None) -> list[str]:
     if node is None:
         return []
     return [
-        each.value
-        for each in ast.walk(node)
-        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        child.value
+        for child in ast.walk(node)
+        if isinstance(child, ast.Constant) and isinstance(child.value, str)
     ]
 
 
@@ -193,7 +201,7 @@ def _route(node: ast.expr, own: str) -> str:
     if isinstance(node, ast.BinOp):
         return _route(node.left, own) + _route(node.right, own)
     if isinstance(node, ast.JoinedStr):
-        return "".join(_route(each, own) for each in node.values)
+        return "".join(_route(part, own) for part in node.values)
     if isinstance(node, ast.FormattedValue):
         return _route(node.value, own)
     if isinstance(node, ast.Constant):

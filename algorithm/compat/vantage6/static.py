@@ -60,8 +60,8 @@ def _news(published: Published, before: Published, contract: Contract) -> Iterat
     used = {route.partition(" ")[2].partition("/")[0] for route in contract.routes}
     yield from _differ(
         "route",
-        {each for each in before.routes(server) if _resource(each) in used},
-        {each for each in published.routes(server) if _resource(each) in used},
+        {route for route in before.routes(server) if _resource(route) in used},
+        {route for route in published.routes(server) if _resource(route) in used},
     )
     for kind, old, new, known in (
         ("answers", before.answers(server), published.answers(server), contract.answers),
@@ -79,7 +79,7 @@ def _differing_members(
     known: Mapping[str, tuple[str, ...]],
 ) -> Iterator[Change]:
     for schema, members in known.items():
-        was, now = (each.get(schema, set()) - set(members) for each in (old, new))
+        was, now = (schemas.get(schema, set()) - set(members) for schemas in (old, new))
         yield from _differ(f"member of {kind} of {schema}", was, now)
 
 

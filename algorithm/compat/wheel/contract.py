@@ -88,7 +88,9 @@ def contract_of(era: Era) -> Contract:
     fleet_pb2.DESCRIPTOR.CopyToProto(file)
     messages = {f"{_PACKAGE}{message.name}": message for message in file.message_type}
     for message in file.message_type:
-        messages |= {f"{_PACKAGE}{message.name}.{each.name}": each for each in message.nested_type}
+        messages |= {
+            f"{_PACKAGE}{message.name}.{nested.name}": nested for nested in message.nested_type
+        }
     methods = _methods(era.schema)
     return Contract(
         methods=methods,

@@ -34,7 +34,7 @@ class Distribution:
     def mentions(self, text: str) -> bool:
         """Whether the text is written in any of the modules, as a whole string."""
         quoted = (f'"{text}"', f"'{text}'")
-        return any(each in source for source in self.modules.values() for each in quoted)
+        return any(literal in source for source in self.modules.values() for literal in quoted)
 
     def mentions_path(self, path: str) -> bool:
         """Whether a path is written there, as a whole or as a prefix and the last part."""
@@ -81,9 +81,9 @@ def _read(name: str) -> bool:
 
 def _distribution(files: Mapping[str, str], where: Path) -> Distribution:
     for name, text in files.items():
-        if found := _METADATA.fullmatch(name):
+        if match := _METADATA.fullmatch(name):
             entry_points = configparser.ConfigParser(delimiters="=")
             entry_points.read_string(text)
             modules = {path: source for path, source in files.items() if path.endswith(".py")}
-            return Distribution(found["release"], modules, dict(entry_points["console_scripts"]))
+            return Distribution(match["release"], modules, dict(entry_points["console_scripts"]))
     raise FlowerError(f"flwr is not installed in {where}.")

@@ -33,14 +33,16 @@ class FleetApi:
 
     def reachable(self, methods: set[str]) -> dict[str, DescriptorProto]:
         """Return the messages that travel in calls of some methods, by type."""
-        found: dict[str, DescriptorProto] = {}
-        todo = [kind for each in sorted(methods & set(self.methods)) for kind in self.methods[each]]
+        by_type: dict[str, DescriptorProto] = {}
+        todo = [
+            kind for method in sorted(methods & set(self.methods)) for kind in self.methods[method]
+        ]
         while todo:
             kind = todo.pop()
-            if kind not in found:
-                found[kind] = self.messages[kind]
-                todo += [field.type_name for field in found[kind].field if is_message(field)]
-        return found
+            if kind not in by_type:
+                by_type[kind] = self.messages[kind]
+                todo += [field.type_name for field in by_type[kind].field if is_message(field)]
+        return by_type
 
 
 def read_fleet_api(modules: Mapping[str, str]) -> FleetApi:
@@ -122,9 +124,9 @@ def _descriptors(path: str, source: str) -> Iterator[FileDescriptorProto]:
 
 def _messages(scope: str, messages: Iterable[DescriptorProto]) -> dict[str, DescriptorProto]:
     """Return messages and those nested in them, by type."""
-    found = {}
+    by_type = {}
     for message in messages:
         name = f"{scope}.{message.name}"
-        found[name] = message
-        found |= _messages(name, message.nested_type)
-    return found
+        by_type[name] = message
+        by_type |= _messages(name, message.nested_type)
+    return by_type

@@ -23,35 +23,35 @@ def missing(published: Distribution, names: Mapping[str, str]) -> list[str]:
         If a generated module of the release is in a form that is not known here.
     """
     messages = read_messages(published.modules)
-    found = []
+    lacking = []
     for name in names.values():
         module, _, attribute = name.partition(":")
         path = module.replace(".", "/")
         sources = [
-            published.modules[each]
-            for each in (f"{path}.py", f"{path}/__init__.py")
-            if each in published.modules
+            published.modules[candidate]
+            for candidate in (f"{path}.py", f"{path}/__init__.py")
+            if candidate in published.modules
         ]
         if module.startswith("flwr.proto."):
             there = f".flwr.proto.{attribute}" in messages
         else:
-            there = any(attribute in _defined(each) for each in sources)
+            there = any(attribute in _defined(source) for source in sources)
         if not (sources and there):
-            found.append(name)
-    return found
+            lacking.append(name)
+    return lacking
 
 
 def _defined(source: str) -> set[str]:
     """Return what a module's source defines or imports at its top level, also if lazily."""
     tree = ast.parse(source)
-    found = set(_names(tree))
-    if "__getattr__" in found:
-        found |= {
+    defined = set(_names(tree))
+    if "__getattr__" in defined:
+        defined |= {
             node.value
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
-    return found
+    return defined
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
@@ -62,6 +62,6 @@ def _names(tree: ast.Module) -> Iterator[str]:
             case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
                 yield from (alias.asname or alias.name for alias in aliases)
             case ast.Assign(targets=targets):
-                yield from (each.id for each in targets if isinstance(each, ast.Name))
+                yield from (target.id for target in targets if isinstance(target, ast.Name))
             case ast.AnnAssign(target=ast.Name(id=name)):
                 yield name

@@ -74,25 +74,29 @@ def _argparse_options(code: Code, module: str, name: str) -> Options | None:
             named = {flag for flag in _strings(call.args) if flag.startswith("--")}
             (refused if _refuses(code, module, call) else flags).update(named)
         names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-        used = filter(None, (code.function(module, each) for each in names))
-        todo += [each for each in used if each[0] == start[0] or _is_about_a_parser(each[1])]
+        used = filter(None, (code.function(module, used_name) for used_name in names))
+        todo += [
+            helper for helper in used if helper[0] == start[0] or _is_about_a_parser(helper[1])
+        ]
     return Options(frozenset(flags), frozenset(refused))
 
 
 def _is_about_a_parser(function: Function) -> bool:
     """Whether a function takes or returns a parser."""
-    annotations = [each.annotation for each in function.args.args] + [function.returns]
-    return any("ArgumentParser" in ast.unparse(each) for each in annotations if each)
+    annotations = [argument.annotation for argument in function.args.args] + [function.returns]
+    return any(
+        "ArgumentParser" in ast.unparse(annotation) for annotation in annotations if annotation
+    )
 
 
 def _refuses(code: Code, module: str, call: ast.Call) -> bool:
     """Whether an argument's type does nothing but raise, as for options that are no more."""
     for keyword in call.keywords:
         if keyword.arg == "type" and isinstance(keyword.value, ast.Name):
-            found = code.function(module, keyword.value.id)
-            return found is not None and all(
+            converter = code.function(module, keyword.value.id)
+            return converter is not None and all(
                 isinstance(step, ast.Raise)
-                for step in found[1].body
+                for step in converter[1].body
                 if not (isinstance(step, ast.Expr) and isinstance(step.value, ast.Constant))
             )
     return False
@@ -107,9 +111,9 @@ def _typer_options(code: Code, module: str, app: str, command: list[str]) -> Opt
             return None
         app = named[group]
     for name, function in _commands(code.tree(module), app):
-        found = code.function(module, function)
-        if found and last == (name or found[1].name.replace("_", "-")):
-            return _signature_options(found[1])
+        definition = code.function(module, function)
+        if definition and last == (name or definition[1].name.replace("_", "-")):
+            return _signature_options(definition[1])
     return None
 
 

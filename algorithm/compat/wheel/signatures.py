@@ -112,9 +112,9 @@ def changed_signatures(published: Distribution, names: Mapping[str, str]) -> lis
     changes = []
     for thing, before in known.items():
         role, _, method = thing.partition(".")
-        if before is None or (found := code.definition(*names[role].split(":"))) is None:
+        if before is None or (node := code.definition(*names[role].split(":"))) is None:
             continue
-        definition = _method(found, method or "__init__")
+        definition = _method(node, method or "__init__")
         if definition is None:
             if method:
                 changes.append(Change(True, f"{names[role]} has no method {method}"))
@@ -136,13 +136,13 @@ def _method(definition: Definition, name: str) -> ast.FunctionDef | None:
     """Return a class's method, the last of that name: others are overloads. Or the function."""
     if isinstance(definition, ast.FunctionDef):
         return definition
-    methods = [each for each in definition.body if isinstance(each, ast.FunctionDef)]
-    return next((each for each in reversed(methods) if each.name == name), None)
+    methods = [statement for statement in definition.body if isinstance(statement, ast.FunctionDef)]
+    return next((method for method in reversed(methods) if method.name == name), None)
 
 
 def _public_methods(grid: Definition | None) -> list[str]:
     body = grid.body if isinstance(grid, ast.ClassDef) else []
-    names = [each.name for each in body if isinstance(each, ast.FunctionDef)]
+    names = [statement.name for statement in body if isinstance(statement, ast.FunctionDef)]
     return [name for name in dict.fromkeys(names) if not name.startswith("_")]
 
 
@@ -168,15 +168,15 @@ def _read(text: str) -> _Parameters:
     (function,) = ast.parse(f"def f({text}): ...").body
     assert isinstance(function, ast.FunctionDef)  # noqa: S101 - it was just written
     given = function.args
-    placed = [each.arg for each in (*given.posonlyargs, *given.args)]
-    named = {each.arg for each in given.kwonlyargs}
+    placed = [argument.arg for argument in (*given.posonlyargs, *given.args)]
+    named = {argument.arg for argument in given.kwonlyargs}
     optional = set(placed[len(placed) - len(given.defaults) :])
     optional |= {
-        each.arg
-        for each, default in zip(given.kwonlyargs, given.kw_defaults, strict=True)
+        argument.arg
+        for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True)
         if default is not None
     }
-    rest = {f"*{each.arg}" for each in (given.vararg, given.kwarg) if each}
+    rest = {f"*{argument.arg}" for argument in (given.vararg, given.kwarg) if argument}
     return _Parameters(placed, named, optional, rest)
 
 

@@ -25,22 +25,26 @@ class Code:
         """Return where a function is defined that a module knows by a name, and the function."""
         if module not in self._names:
             self._names[module] = self._known(module)
-        found = self._names[module].get(name)
-        if isinstance(found, tuple):
-            return self.function(*found)
-        return (module, found) if found else None
+        known = self._names[module].get(name)
+        if isinstance(known, tuple):
+            return self.function(*known)
+        return (module, known) if known else None
 
     def definition(self, module: str, name: str) -> Definition | None:
         """Return the function or class that a module knows by a name; None if there is none."""
         tree = self.tree(module)
-        own = [each for each in tree.body if isinstance(each, Definition) and each.name == name]
+        own = [
+            statement
+            for statement in tree.body
+            if isinstance(statement, Definition) and statement.name == name
+        ]
         if own:
             return own[-1]  # before it there may be overloads
-        imports = [each for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)]
+        imports = [child for child in ast.walk(tree) if isinstance(child, ast.ImportFrom)]
         for node in imports:
-            for each in node.names:
-                if (each.asname or each.name) == name:
-                    return self.definition(self._imported(module, node), each.name)
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return self.definition(self._imported(module, node), alias.name)
         return None
 
     def _known(self, module: str) -> dict[str, Function | tuple[str, str]]:
@@ -49,7 +53,7 @@ class Code:
         for node in ast.walk(self.tree(module)):
             if isinstance(node, ast.ImportFrom):
                 source = self._imported(module, node)
-                known |= {each.asname or each.name: (source, each.name) for each in node.names}
+                known |= {alias.asname or alias.name: (source, alias.name) for alias in node.names}
         for node in ast.walk(self.tree(module)):
             if isinstance(node, Function):
                 known[node.name] = node

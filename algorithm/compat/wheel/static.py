@@ -87,9 +87,9 @@ def _methods(api: FleetApi, contract: Contract, compared: set[tuple[str, str]]) 
 
 def _renamed(method: str, api: FleetApi, contract: Contract) -> str:
     """Say which unknown method could be the missing one."""
-    unknown = [each for each in api.methods if each not in contract.methods]
+    unknown = [candidate for candidate in api.methods if candidate not in contract.methods]
     takes = contract.methods[method][0].rpartition(".")[2]
-    alike = [each for each in unknown if api.methods[each][0].endswith(f".{takes}")]
+    alike = [candidate for candidate in unknown if api.methods[candidate][0].endswith(f".{takes}")]
     if alike:
         return f": it was renamed to {alike[0]}, which takes the same {takes}"
     return f"; unknown are {', '.join(unknown)}" if unknown else ""
@@ -201,7 +201,9 @@ def _new_flags(
 ) -> Iterator[Change]:
     """Tell which options came and went of the programs that the bridge starts."""
     for command in contract.commands:
-        new, old = (options_of(each, *words(command)) for each in (published, before))
+        new, old = (
+            options_of(distribution, *words(command)) for distribution in (published, before)
+        )
         if new is not None and old is not None:
             name = " ".join(words(command))
             for flag in sorted(new.flags - old.flags):
