@@ -65,6 +65,12 @@ class ClocksDiffer(Unreachable):
     code = "clocks-differ"
 
 
+class NotStored(FleetError):
+    """The SuperLink did not store an object: it does not wait for it, or has it already."""
+
+    code = "not-stored"
+
+
 class RunNotRunning(FleetError):
     """The SuperLink says that the run of a message is not (or no longer) running."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from proxy.errors import ReplyRefused
+from proxy.errors import NotStored, ReplyRefused
 from proxy.fleet.messages import PushAnswer, Reply
 from proxy.fleet.releases import Layout
 from proxy.transport.link import Link
@@ -10,11 +10,16 @@ from proxy.transport.transfer import push_objects
 
 
 class Push:
-    """One reply on its way into a SuperLink. Calling it again tries again, with the same bytes.
+    """One reply on its way into a SuperLink. Calling it again goes on, with the same bytes.
 
     A SuperLink refuses a reply in silence. It shows in what it asks for: the reply's own object is
     one that nobody else has, so as long as we did not push it, the SuperLink asks for it. If it
     does not, it did not store the reply.
+
+    An announced reply may be the ServerApp's before its objects are there, and then the SuperLink
+    takes no second announcement (flwr 1.33 to 1.41, `delete_messages` in `pull_messages` of
+    `superlink/servicer/runtime/runtime_handlers.py`). So objects are pushed until they have
+    arrived; it is announced anew only if the SuperLink does not wait for them any more.
 
     Parameters
     ----------
@@ -43,7 +48,10 @@ class Push:
         self._read = read
         self._layout = layout
         self._announced = announced
-        self._pushed: set[str] = set()
+        self._session = ""
+        self._needed: list[str] = []  # objects that the SuperLink did not confirm yet
+        self._tried: set[str] = set()  # those that it may have since it asked
+        self._pushed: set[str] = set()  # those that it may have, ever
 
     def __call__(self) -> None:
         """Store the reply and the objects that the SuperLink lacks of it.
@@ -55,15 +63,24 @@ class Push:
         Unreachable
             If it does not answer; trying again may help.
         """
+        if self._needed:
+            try:
+                if self._push_objects():
+                    return
+            except NotStored:  # it waited for too long
+                self._needed.clear()
         repeated, self._announced = self._announced, True
         answer = self._link.push_messages(self._reply, self._layout)
-        if self._is_refusal(answer, repeated):
+        if not self._is_refusal(answer, repeated):
+            self._session, self._tried = answer.session_id, set()
+            self._needed = [each for each in self._reply.object_ids if each in answer.wanted]
+        elif not (repeated and self._is_awaited()):
             raise ReplyRefused(
                 f"The SuperLink did not take the reply to message"
                 f" {self._reply.metadata.reply_to_message_id}, and does not say why."
                 " Perhaps its log does."
             )
-        self._push_objects(answer)
+        self._push_objects()
 
     def _is_refusal(self, answer: PushAnswer, repeated: bool) -> bool:
         own_id = self._reply.metadata.message_id
@@ -76,13 +93,45 @@ class Push:
         # message has expired or was answered since: no other reply would be taken either.
         return own_id not in self._pushed
 
-    def _push_objects(self, answer: PushAnswer) -> None:
-        """Push those objects that the SuperLink asks for; the reply's own comes last."""
-        wanted = [needed for needed in self._reply.object_ids if needed in answer.wanted]
-        run_id, session_id = self._reply.metadata.run_id, answer.session_id
+    def _is_awaited(self) -> bool:
+        """Whether the SuperLink waits for the objects of a reply that an earlier process announced.
+
+        It finds their session itself if none is named (flwr 1.41, `store_object` in
+        `supercore/corestate/in_memory_corestate.py`). The reply's own object came last there.
+        """
+        if not self._reply.object_ids:
+            return False
+        *others, own_id = self._reply.object_ids
+        try:
+            self._link.push_object(self._reply.metadata.run_id, "", own_id, self._read(own_id))
+        except NotStored:
+            return False
+        self._session, self._needed, self._tried = "", others, set(others)
+        self._pushed.add(own_id)
+        return True
+
+    def _push_objects(self) -> bool:
+        """Push the needed objects, the reply's own last; returns whether all were confirmed.
+
+        One that had arrived, though its answer was lost, is not stored again (flwr 1.41).
+        """
+        confirmed = True
 
         def push(object_id: str, content: bytes) -> None:
+            nonlocal confirmed
+            is_new = object_id not in self._tried
+            self._tried.add(object_id)
             self._pushed.add(object_id)
-            self._link.push_object(run_id, session_id, object_id, content)
+            try:
+                self._link.push_object(
+                    self._reply.metadata.run_id, self._session, object_id, content
+                )
+            except NotStored:
+                if is_new:
+                    self._pushed.discard(object_id)
+                    raise
+                confirmed = False
+            self._needed.remove(object_id)
 
-        push_objects(wanted, self._read, push)
+        push_objects(tuple(self._needed), self._read, push)
+        return confirmed

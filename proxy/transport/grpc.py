@@ -53,7 +53,11 @@ _ANSWERS = {
     ]
 }
 _CLIENT_OPTIONS = (*_OPTIONS, ("grpc.service_config", json.dumps(_ANSWERS)))
+# A call has this time, and more for what it brings; a line may be this slow. How large an object is
+# that is pulled nobody knows: Flower's chunks have 20 MB (flwr 1.22).
 _TIMEOUT_SECONDS = 60.0
+_BYTES_PER_SECOND = 100_000
+_TIMEOUTS = {"PullObject": 300.0, "GetFab": 300.0}
 # A SuperNode holds one call open and has some objects on their way.
 _WORKERS = 16
 _REFUSALS: dict[grpc.StatusCode, type[FleetError]] = {
@@ -107,7 +111,7 @@ class GrpcTransport:
         try:
             return invoke(
                 request,
-                timeout=_TIMEOUT_SECONDS,
+                timeout=_TIMEOUTS.get(method, _TIMEOUT_SECONDS) + len(request) / _BYTES_PER_SECOND,
                 metadata=(
                     ("flwr-public-key-bin", signed.public_key),
                     ("flwr-timestamp", signed.timestamp),

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -34,14 +35,22 @@ log = logging.getLogger(__name__)
 
 Answer = Callable[[str, bytes], bytes]
 
-# Connecting is quick or hopeless; an answer may take long when a large object is on its way.
+# Connecting is quick or hopeless, and so is each block of a request; an answer may take long.
 _TIMEOUT_SECONDS = (5.0, 60.0)
+_BLOCK_BYTES = 64 << 10
 _COME_BACK_LATER = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
 # Besides the objects on their way: a heartbeat, and what `VirtualSuperNode` asks.
 _OTHER_CALLS = 2
 _PIECE_BYTES = 1 << 20
+
+
+class _InBlocks(HTTPAdapter):
+    """Sends requests in blocks: as a whole one would have to be sent within the time to connect."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, blocksize=_BLOCK_BYTES, **options)
 
 
 class HttpTransport:
@@ -64,7 +73,7 @@ class HttpTransport:
         # Whatever proxies the environment names: a SuperNode would reach its SuperLink directly.
         self._session.trust_env = False
         # A connection is kept for each of the calls that there are at once.
-        self._session.mount(self._url, HTTPAdapter(pool_maxsize=MAX_CALLS + _OTHER_CALLS))
+        self._session.mount(self._url, _InBlocks(pool_maxsize=MAX_CALLS + _OTHER_CALLS))
         if root_certificates is not None:
             self._session.verify = str(root_certificates)
 
@@ -88,7 +97,7 @@ class HttpTransport:
         try:
             response = self._session.post(
                 self._url + path_of(method),
-                data=request,
+                data=BytesIO(request) if request else b"",
                 headers={
                     "content-type": "application/protobuf",
                     "accept": "application/protobuf",

@@ -8,7 +8,14 @@ from typing import Protocol
 from google.protobuf.message import Message
 
 from protos import fleet_pb2 as fleet
-from proxy.errors import FleetError, RunNotRunning, Unimplemented, UnknownNode, Unreachable
+from proxy.errors import (
+    FleetError,
+    NotStored,
+    RunNotRunning,
+    Unimplemented,
+    UnknownNode,
+    Unreachable,
+)
 from proxy.fleet.messages import Instruction, PushAnswer, Reply, parse, read_push_answer
 from proxy.fleet.releases import SCHEMAS, Layout, Schema, check_pair
 from proxy.transport.identity import Identity
@@ -276,7 +283,7 @@ class SuperLink:
 
         Raises
         ------
-        FleetError
+        NotStored
             If the SuperLink does not store it.
         """
         request = fleet.PushObjectRequest(
@@ -287,7 +294,7 @@ class SuperLink:
             session_id=session_id,
         )
         if not parse(fleet.PushObjectResponse, self._call("PushObject", request)).stored:
-            raise FleetError(f"The SuperLink did not store object {object_id} of a reply.")
+            raise NotStored(f"The SuperLink did not store object {object_id} of a reply.")
 
     def close(self) -> None:
         """Close the connection."""

@@ -299,6 +299,10 @@ class FakeSuperLink:
         objects = Objects(tree, {each: self._objects[each] for each in tree_ids(tree)})
         return message.error if message.HasField("error") else objects.below
 
+    def hand_out_reply(self, message_id: str) -> None:
+        """Have the ServerApp pull a reply that was announced: no other announcement is taken."""
+        del self._instructions[message_id]
+
     def call(self, method: str, request: bytes) -> bytes:
         """Answer a call; see `proxy.transport.superlink.Transport`."""
         with self._lock:
@@ -435,8 +439,8 @@ class FakeSuperLink:
                 if content is not None and said.object_id not in self.withheld:
                     answer.object_available, answer.object_content = True, content
             case "PushObject":
-                lacking = dict(self._sessions.values()).get(said.session_id, set())
                 actual = object_id(said.object_content)
+                lacking = self._lacking(said.session_id, actual)
                 answer = fleet.PushObjectResponse(stored=actual == said.object_id in lacking)
                 if answer.stored:
                     lacking.remove(actual)
@@ -450,6 +454,12 @@ class FakeSuperLink:
                 self._objects = {k: data for k, data in self._objects.items() if k in needed}
                 answer = fleet.ConfirmMessageReceivedResponse()
         return answer.SerializeToString()
+
+    def _lacking(self, session_id: str, wanted: str) -> set[str]:
+        """Return what a session waits for; without its id, of one that waits for an object."""
+        if session_id or self.schema.layout != Layout.TREE:
+            return dict(self._sessions.values()).get(session_id, set())
+        return next((each for _, each in self._sessions.values() if wanted in each), set())
 
     def _check_run(self, run_id: int) -> None:
         if run_id not in self._fabs:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from proxy.central.push import Push
-from proxy.errors import ReplyRefused, Unreachable
+from proxy.errors import NotStored, ReplyRefused, Unreachable
 from proxy.fleet.messages import Instruction, PushAnswer, Reply
 from proxy.fleet.releases import SCHEMAS, Layout, Schema
 from proxy.testing import FakeSuperLink, record_dict
@@ -29,7 +29,9 @@ class Conversation:
         self.instruction: Instruction = instruction
         encoded, contents = lie.reply(instruction, TRAINED, instruction.metadata.created_at)
         reply = Reply.decode(encoded)
-        self.push = Push(self.node, reply, contents.__getitem__, instruction.layout)
+        given = self.node, reply, contents.__getitem__, instruction.layout
+        self.push = Push(*given)
+        self.successors = (Push(*given, announced=True) for _ in range(2))
 
     def lose_an_answer(self, method: str) -> None:
         """Have the push fail on its way back."""
@@ -120,10 +122,48 @@ def test_a_refusal_is_noticed_though_the_push_of_an_object_failed_before(
             raise Unreachable("The SuperLink did not answer PushObject.")
         push_object(run_id, session_id, object_id, content)
 
+    def late(*_: object) -> None:
+        raise NotStored("The SuperLink waited for too long.")
+
     monkeypatch.setattr(conversation.node, "push_object", lost)
     with pytest.raises(Unreachable):
         conversation.push()
+    monkeypatch.setattr(conversation.node, "push_object", late)
     nothing = PushAnswer(frozenset(), "", refused=False)
     monkeypatch.setattr(conversation.node, "push_messages", lambda *_: nothing)
     with pytest.raises(ReplyRefused):
         conversation.push()
+
+
+TREES = [schema for schema in SCHEMAS if schema.layout == Layout.TREE]
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["the call", "its answer"])
+@pytest.mark.parametrize("schema", TREES, ids=lambda schema: schema.releases)
+def test_a_reply_that_the_serverapp_has_already_gets_its_objects_though_a_call_was_lost(
+    schema: Schema, answers: bool
+) -> None:
+    conversation = Conversation(schema)
+    superlink = conversation.superlink
+    superlink.be_unreachable(1, "PushObject", answers=answers)
+    with pytest.raises(Unreachable):
+        conversation.push()
+    superlink.hand_out_reply(conversation.message_id)
+    conversation.push()
+    assert superlink.reply_to(conversation.message_id) == TRAINED
+
+
+@pytest.mark.parametrize("schema", TREES, ids=lambda schema: schema.releases)
+def test_a_reply_that_the_serverapp_has_already_gets_its_objects_from_a_successor(
+    schema: Schema,
+) -> None:
+    conversation = Conversation(schema)
+    superlink = conversation.superlink
+    superlink.be_unreachable(1, "PushObject")
+    with pytest.raises(Unreachable):
+        conversation.push()
+    superlink.hand_out_reply(conversation.message_id)
+    next(conversation.successors)()
+    assert superlink.reply_to(conversation.message_id) == TRAINED
+    with pytest.raises(ReplyRefused):
+        next(conversation.successors)()

@@ -240,3 +240,28 @@ def test_an_answer_that_takes_long_is_no_sign_of_clocks_that_differ(
     )
     with pytest.raises(UnknownNode):
         transport.call("PullMessages", b"")
+
+
+def test_a_request_may_take_longer_than_each_of_its_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A slow line takes minutes for a large object."""
+    monkeypatch.setattr("proxy.transport.http._TIMEOUT_SECONDS", (0.2, 10.0))
+    body = bytes(12 << 20)
+
+    def read_slowly(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            left = len(body)
+            while left > 0 and (block := connection.recv(1 << 20, socket.MSG_WAITALL)):
+                left -= len(block)
+                threading.Event().wait(0.05)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        reader = threading.Thread(target=read_slowly, args=(listening,))
+        reader.start()
+        transport = HttpTransport(f"127.0.0.1:{listening.getsockname()[1]}")
+        assert transport.call("PushObject", body) == b"ok"
+        transport.close()
+        reader.join()
