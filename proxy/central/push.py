@@ -49,7 +49,9 @@ class Push:
         self._layout = layout
         self._announced = announced
         self._session = ""
-        self._needed: list[str] = []  # objects that the SuperLink did not confirm yet
+        # Objects that the SuperLink did not confirm yet, in their order. A call that was given up
+        # may still be answered.
+        self._needed: dict[str, None] = {}
         self._tried: set[str] = set()  # those that it may have since it asked
         self._pushed: set[str] = set()  # those that it may have, ever
 
@@ -73,7 +75,7 @@ class Push:
         answer = self._link.push_messages(self._reply, self._layout)
         if not self._is_refusal(answer, repeated):
             self._session, self._tried = answer.session_id, set()
-            self._needed = [each for each in self._reply.object_ids if each in answer.wanted]
+            self._needed = dict.fromkeys(i for i in self._reply.object_ids if i in answer.wanted)
         elif not (repeated and self._is_awaited()):
             raise ReplyRefused(
                 f"The SuperLink did not take the reply to message"
@@ -106,7 +108,7 @@ class Push:
             self._link.push_object(self._reply.metadata.run_id, "", own_id, self._read(own_id))
         except NotStored:
             return False
-        self._session, self._needed, self._tried = "", others, set(others)
+        self._session, self._needed, self._tried = "", dict.fromkeys(others), set(others)
         self._pushed.add(own_id)
         return True
 
@@ -131,7 +133,7 @@ class Push:
                     self._pushed.discard(object_id)
                     raise
                 confirmed = False
-            self._needed.remove(object_id)
+            self._needed.pop(object_id, None)
 
         push_objects(tuple(self._needed), self._read, push)
         return confirmed
