@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import takewhile
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -99,8 +100,9 @@ class Disk:
                 self._lose(entry)
             elif entry.content != entry.synced:
                 written = entry.content
-                # What was appended takes nothing with it of what was there.
-                kept = len(entry.synced) if written.startswith(entry.synced) else 0
+                # What was appended, or written over a torn end, takes nothing with it before that.
+                pairs = zip(entry.synced, written, strict=False)
+                kept = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
                 some = written[: kept + int(chance.random() * (len(written) - kept))]
                 entry.content = entry.synced = chance.choice([entry.synced, some, written])
 
