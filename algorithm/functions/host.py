@@ -122,7 +122,7 @@ class _Host:
 
     def _fail_later(self, message: Message, reason: str) -> None:
         """Answer with a failure as soon as it can be written."""
-        while not self._end.wait(_FULL_DISK_PAUSE_SECONDS):
+        while not self.ended(_FULL_DISK_PAUSE_SECONDS):
             with suppress(Unanswered):
                 fail(self._job, message, reason)
                 return

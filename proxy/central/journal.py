@@ -394,7 +394,7 @@ class Journal:
             If the ServerApp does not say what it said before.
         """
         try:
-            if self._replay is not None and event.stage in OVER:
+            if event.stage in OVER:
                 self._given(event.station)
             if isinstance(event, Pulled):
                 self._pulled(event)

@@ -101,9 +101,9 @@ class Memory(Protocol):
         station : str
             Where the message went.
         stop : threading.Event
-            Ends the waiting, as
+            Ends the waiting.
         expiry : Deadline
-            does, after which the message has no answer.
+            When the message expires; nobody waits for longer.
         """
         ...
 

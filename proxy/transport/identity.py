@@ -2,9 +2,10 @@
 
 A folder holds for each SuperNode `NAME`, its private key, `NAME.pub`, its public key for
 registration, both in OpenSSH's format as Flower's own commands read them (flwr 1.23 to 1.41,
-`flwr/cli/supernode/register.py`), `NAME.node`, the node id that it last had, `NAME.message`, the
-message that it has under way, and `NAME.lock`, which is locked while it is in use. `NAME` is the
-station's name, or where that makes no good file name, one that is made from it (`key_paths`).
+`flwr/cli/supernode/register.py`), `NAME.node`, the node id that it last had and how it got that,
+`NAME.message`, the message that it has under way, and `NAME.lock`, which is locked while it is in
+use. `NAME` is the station's name, or where that makes no good file name, one that is made from it
+(`key_paths`).
 """
 
 import hashlib
@@ -83,11 +84,10 @@ class Identity:
         self.node_id, self.joining = node_id, joining
         durable.write(self._node_file, f"{node_id} {joining}".strip().encode())
 
-    def renew(self) -> None:
-        """Have a new key, which no SuperLink knows, and no node id."""
-        self.remember(0)
-        self.key = NodeKey.new()
-        _write(self.path, self.key)
+    def take(self, key: NodeKey) -> None:
+        """Have another key from now on."""
+        self.key = key
+        _write(self.path, key)
 
     def keep_message(self, pulled: bytes) -> None:
         """Keep the message that it has under way: the SuperLink's answer to PullMessages."""

@@ -155,10 +155,12 @@ class SuperLink:
         except (Unreachable, RunNotRunning):
             raise
         except FleetError:
-            # We were killed before we could note the node id that this key has now.
-            identity.renew()
-            self._transport.use_key(identity.key)
-            self._join(identity.key.public_bytes)
+            # We were killed before we could note the node id that this key has now. The old key is
+            # kept until the new one is let in: the SuperLink may only be the wrong one.
+            key = NodeKey.new()
+            self._transport.use_key(key)
+            self._join(key.public_bytes)
+            identity.take(key)
 
     def _activate_known(self, identity: Identity) -> None:
         """Come back as a SuperNode that the SuperLink knows."""
