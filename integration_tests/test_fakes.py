@@ -98,8 +98,12 @@ def conversation(
     yield f"handed out once: {node.pull_messages()}"
     yield f"its run: {outcome(lambda: node.get_run(run_id))}"
     yield f"another run: {outcome(lambda: node.get_run(run_id ^ 1))}"
-    for each in instruction.object_ids:
-        yield f"one of its objects: {outcome(partial(node.pull_object, run_id, each))}"
+    for object_id in instruction.object_ids:
+        pull = partial(node.pull_object, run_id, object_id)
+        # A message is handed out before the ServerApp has stored its objects.
+        while (pulled_object := outcome(pull)) == "None":
+            time.sleep(0.1)
+        yield f"one of its objects: {pulled_object}"
     yield f"another object: {outcome(lambda: node.pull_object(run_id, 64 * '0'))}"
     yield f"a stranger: {outcome(stranger.pull_messages)}"
     node.confirm_message_received(run_id, about.message_id)
