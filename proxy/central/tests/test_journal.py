@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -302,15 +303,18 @@ def test_a_message_that_a_central_without_a_journal_had_under_the_same_key_is_an
 def test_a_message_of_a_central_that_was_killed_before_it_could_note_it_is_taken_up(
     bridge: Bridge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copied = threading.Event()
+
     def killed(*_: object) -> None:
         shutil.copytree(bridge.folder, bridge.folder.with_name("as-it-was"))
+        copied.set()
         raise Killed
 
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "_note_of", killed)
         bridge.start()
         message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
-        assert wait_until(bridge.folder.with_name("as-it-was").exists)
+        assert copied.wait(60.0)
     bridge.folder = bridge.folder.with_name("as-it-was")
     bridge.start()
     bridge.await_answer(message_id)
