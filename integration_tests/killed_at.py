@@ -13,7 +13,7 @@ from itertools import count
 
 from algorithm.cli.main import main
 from proxy.central.events import Event
-from proxy.central.journal import Journal
+from proxy.journal.journal import Journal
 
 if __name__ == "__main__":
     stage, moment, number, *command = sys.argv[1:]

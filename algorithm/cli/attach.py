@@ -30,8 +30,8 @@ from algorithm.runs.organizations import Organizations
 from algorithm.runs.recording import Recording
 from algorithm.runs.stations import Stations
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
-from proxy.central.journal import Journal
 from proxy.errors import BridgeError, UsageError
+from proxy.journal.journal import Journal
 from proxy.system.process import Workspace
 
 _LOCAL_OPTIONS = ("stations", "node_config", "flower_env", "lane")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from algorithm.cli.shared.options import Commands, add_command
 from algorithm.monitoring.screen import Screen
-from proxy.central.history import Entry, History, RunEntry
 from proxy.errors import UsageError
+from proxy.journal.history import Entry, History, RunEntry
 from proxy.system.records import read
 
 

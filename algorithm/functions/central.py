@@ -36,10 +36,10 @@ from algorithm.runs.run import Run
 from proxy import strict_json
 from proxy.calls import Mode, job_of
 from proxy.carriers.vantage6 import MAX_TEXT_BYTES
-from proxy.central.journal import Journal
 from proxy.clock import Deadline
 from proxy.errors import AppError, ServerUnreachable, UsageError, Vantage6Error
 from proxy.generations import generation_of
+from proxy.journal.journal import Journal
 from proxy.platforms import Creator
 from proxy.retry import retrying
 from proxy.system import durable

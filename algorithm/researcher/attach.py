@@ -8,9 +8,9 @@ from algorithm.researcher.collaboration import Researcher
 from algorithm.researcher.job import kept_job, new_job
 from algorithm.runs.organizations import Organizations
 from proxy.calls import LONGEST_SECONDS, Lifetime
-from proxy.central.journal import Journal
 from proxy.errors import UsageError
 from proxy.generations import generation_of
+from proxy.journal.journal import Journal
 from proxy.vantage6.data import Place, Wanted
 
 log = logging.getLogger(__name__)

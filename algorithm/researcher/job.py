@@ -14,8 +14,8 @@ from typing import Any
 
 from proxy import strict_json
 from proxy.carriers.vantage6 import always
-from proxy.central.journal import Journal
 from proxy.errors import UsageError, reason_of
+from proxy.journal.journal import Journal
 from proxy.platforms import Creator
 from proxy.system import durable
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from algorithm.monitoring.feed import Feed
 from algorithm.runs.stations import Stations
 from proxy.central.central_proxy import CentralProxy
-from proxy.central.journal import Journal
 from proxy.central.report import Observer
+from proxy.journal.journal import Journal
 from proxy.transport.connect import connect
 from proxy.transport.identity import Identity, has_key, key_paths, make_keys
 

@@ -10,8 +10,8 @@ from algorithm.runs.resuming import begin, stations_folder
 from algorithm.runs.run import Run, follow
 from algorithm.runs.serverapp import Fixed, ServerApp
 from proxy.central.central_proxy import CentralProxy
-from proxy.central.journal import Journal
 from proxy.errors import AppError
+from proxy.journal.journal import Journal
 
 
 @dataclass

@@ -18,8 +18,8 @@ from algorithm.runs.attach import Attached
 from algorithm.runs.recording import NO_RECORDING, Recording
 from algorithm.runs.resuming import begin, stations_folder
 from algorithm.runs.run import Run, follow
-from proxy.central.journal import Journal
 from proxy.errors import AppError, FleetError, FlowerError
+from proxy.journal.journal import Journal
 from proxy.system.guard import is_ours
 from proxy.system.process import Process
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from algorithm.runs.run import Run, run_app
-from proxy.central.journal import Journal
-from proxy.central.replay import Differs
+from proxy.central.memory import Differs
 from proxy.errors import UsageError
+from proxy.journal.journal import Journal
 
 # Whose files an error names; the others are counted.
 _MOST_NAMES = 3

@@ -19,9 +19,7 @@ from types import MappingProxyType
 from proxy.carriers import Carrier
 from proxy.central.delivery import Delivery
 from proxy.central.events import Dropped, Event, Pulled, Pushed, Trace, told_to
-from proxy.central.journal import Journal
-from proxy.central.memory import FORGETFUL
-from proxy.central.replay import Differs
+from proxy.central.memory import FORGETFUL, Differs, Lasting
 from proxy.central.report import Observer, Reporter, log_trouble
 from proxy.central.stations import Station, Terms
 from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
@@ -72,7 +70,7 @@ class CentralProxy:
         Tells the time, and waits.
     listeners : Sequence[Callable[[Event], None]]
         Whoever else hears of the messages' events.
-    journal : Journal | None
+    journal : Lasting | None
         Keeps what has to survive this process, and knows what an earlier one had under way.
     """
 
@@ -86,7 +84,7 @@ class CentralProxy:
         identities: Mapping[str, Identity] = MappingProxyType({}),
         clock: Clock = SYSTEM_CLOCK,
         listeners: Sequence[Trace] = (),
-        journal: Journal | None = None,
+        journal: Lasting | None = None,
     ) -> None:
         terms = Terms(deadline, threading.Event(), clock, memory=journal or FORGETFUL)
         self._stop = terms.stop

@@ -33,10 +33,9 @@ from proxy.central.events import (
     Stage,
     Trace,
 )
-from proxy.central.memory import NOTHING, Kept
+from proxy.central.memory import NOTHING, Differs, Kept
 from proxy.central.outline import Outline
 from proxy.central.push import Push
-from proxy.central.replay import Differs
 from proxy.central.stations import Station, Terms
 from proxy.central.steps import title_of
 from proxy.clock import Deadline

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from proxy.central.events import Event
 from proxy.central.outline import Outline
 from proxy.clock import Deadline
+from proxy.errors import BridgeError
 from proxy.fleet.messages import Instruction
 
 
@@ -57,6 +59,12 @@ class Past:
 
 
 NOTHING = Past()
+
+
+class Differs(BridgeError):
+    """A ServerApp that was started again does not say what it said before."""
+
+    code = "differs"
 
 
 class Memory(Protocol):
@@ -109,6 +117,18 @@ class Memory(Protocol):
 
     def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun."""
+        ...
+
+
+class Lasting(Memory, Protocol):
+    """A memory that survives its central, such as a journal."""
+
+    def folder_of(self, station: str) -> Path:
+        """Return the folder for a station's bundles on their way; it is there."""
+        ...
+
+    def trace(self, event: Event) -> None:
+        """Take an event; raises `CarrierError` if that cannot be kept, and `Differs`."""
         ...
 
 

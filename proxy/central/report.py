@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from proxy.central.events import Answered, Drained, Dropped, Event, Pulled, Pushed, Refused, Sent
-from proxy.central.replay import Differs
+from proxy.central.memory import Differs
 from proxy.central.steps import round_of, title_of
 from proxy.errors import BridgeError, RunNotRunning
 from proxy.fleet.metrics import Metrics

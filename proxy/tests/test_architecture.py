@@ -86,6 +86,7 @@ ARROWS = {
     "proxy.carriers": {"proxy.system", "proxy.vantage6", "proxy.vantage6.v4"},
     "proxy.lanes": {"proxy.carriers", "proxy.system"},
     "proxy.central": {"proxy.carriers", "proxy.fleet", "proxy.system", "proxy.transport"},
+    "proxy.journal": {"proxy.central", "proxy.fleet", "proxy.system"},
     "proxy.tapes": {"proxy.system", "proxy.transport"},
     "proxy.tapes.replay": {
         *("proxy.carriers", "proxy.central", "proxy.fleet", "proxy.tapes", "proxy.transport"),

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from proxy.central.journal import Journal
 from proxy.errors import UsageError
+from proxy.journal.journal import Journal
 
 
 def add_keep_replies(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from algorithm.cli.runs import runs
 from algorithm.monitoring.screen import Screen
-from proxy.central.journal import Journal
+from proxy.journal.journal import Journal
 
 FULL = "The disk is full."
 

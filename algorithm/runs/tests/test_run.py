@@ -19,9 +19,9 @@ from algorithm.runs.run import run_app, write_outcome
 from algorithm.runs.stations import LocalStations, local_stations
 from algorithm.tests.fake_flower import COMPLETED, SUPERLINK, make_app, make_flower, set_run
 from proxy.carriers import Carrier
-from proxy.central.journal import Journal
 from proxy.central.report import MessageRecord
 from proxy.errors import AppError, BridgeError, FlowerError, UsageError
+from proxy.journal.journal import Journal
 from proxy.tests.helpers import NOBODYS_UID, needs_root
 
 

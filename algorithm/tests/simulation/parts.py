@@ -24,9 +24,9 @@ from algorithm.tests.simulation.world import World
 from proxy.calls import Call, Mode, Settings
 from proxy.carriers import Carrier, Ending, Exchange, FunctionFailed
 from proxy.carriers.tasks import TaskCarrier
-from proxy.central.journal import Journal
 from proxy.central.report import Observer
 from proxy.errors import BridgeError, Cancelled, CarrierError
+from proxy.journal.journal import Journal
 from proxy.lanes.lane import End, LaneCarrier
 from proxy.lanes.sealing import Unsealed
 from proxy.vantage6 import payload

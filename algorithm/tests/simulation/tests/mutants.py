@@ -9,8 +9,8 @@ from pathlib import Path
 from proxy import client
 from proxy.blocks import Data
 from proxy.central.events import Answered, Event, Stage
-from proxy.central.journal import Journal
 from proxy.client import ClientProxy, Delivery
+from proxy.journal.journal import Journal
 from proxy.lanes.lane import _Line, _Waiting
 from proxy.lanes.letters import Head, Kind
 from proxy.system import durable

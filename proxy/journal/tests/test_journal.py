@@ -13,12 +13,12 @@ from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Pulled, Stage
-from proxy.central.journal import Journal
 from proxy.central.tests.bridges import MODEL, TRAINED, Watch
-from proxy.central.tests.journals import Bridge, Killed, Station, expect_kills
 from proxy.errors import UsageError
 from proxy.fleet.messages import Reply, answer_to_push
 from proxy.fleet.releases import SCHEMAS, Layout
+from proxy.journal.journal import Journal
+from proxy.journal.tests.journals import Bridge, Killed, Station, expect_kills
 from proxy.system.records import Record, Records
 from proxy.testing import FakeSuperLink, Objects
 from proxy.tests.helpers import Drained, wait_until, write_bundle

@@ -17,13 +17,14 @@ from proxy.bundle import Bundle
 from proxy.carriers import Exchange
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Event, Stage
-from proxy.central.journal import Journal, _key
-from proxy.central.replay import Differs
+from proxy.central.memory import Differs
 from proxy.central.tests.bridges import Watch
-from proxy.central.tests.journals import Killed, LateClock, Station, expect_kills
 from proxy.errors import Cancelled, CarrierError, UsageError
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import SCHEMAS, Schema
+from proxy.journal.files import key_of
+from proxy.journal.journal import Journal
+from proxy.journal.tests.journals import Killed, LateClock, Station, expect_kills
 from proxy.system.records import DamagedRecords, Record, Records
 from proxy.testing import Content, FakeSuperLink, Objects, record_dict
 from proxy.tests.helpers import wait_until, write_bundle
@@ -194,7 +195,7 @@ def test_of_a_message_under_way_only_that_is_kept_which_its_serverapp_does_not_s
 def test_a_message_that_cannot_be_kept_on_a_full_disk_is_not_sent(runs: Runs) -> None:
     start = runs.start()
     outlines = runs.folder / "outlines"
-    (outlines / f"{_key('north')}.new.part").symlink_to("/dev/full")
+    (outlines / f"{key_of('north')}.new.part").symlink_to("/dev/full")
     [error] = start.say(said(1))
     assert isinstance(error, fleet.Error)
     assert error.code == ErrorCode.NODE_UNAVAILABLE

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from proxy.central.events import Event, Stage
 from proxy.central.steps import round_of, title_of
+from proxy.fleet.contents import Read
+from proxy.fleet.messages import Reply
 from proxy.system.records import Record
 
 # What a record of an event adds to its message, besides the stage.
@@ -125,9 +127,10 @@ class Entry:
         """Whether nothing is left to be done for it."""
         return self.stage in OVER
 
-    def error_objects(self) -> dict[str, bytes]:
-        """Return the objects of its error reply, by id."""
-        return {object_id: base64.b64decode(content) for object_id, content in self.objects.items()}
+    def error_reply(self) -> tuple[bytes, dict[str, bytes]]:
+        """Return the error reply of the central's, as it is pushed, and its objects by id."""
+        objects = {name: base64.b64decode(content) for name, content in self.objects.items()}
+        return base64.b64decode(self.data), objects
 
 
 @dataclass(eq=False)
@@ -280,3 +283,14 @@ class History:
         if run is not None:
             return set() if run.ended or run.refused else {entry.reply for entry in run.entries}
         return {entry.reply for entry in self._latest.values() if not entry.is_over}
+
+
+def record_of_error(reply: Reply, read: Read, called_off: bool) -> dict[str, Any]:
+    """Return what a record says of an error reply of the central's."""
+    objects = {object_id: _base64(read(object_id)) for object_id in reply.object_ids}
+    data = _base64(reply.encoded)
+    return {"reply": "", "data": data, "objects": objects, "called_off": called_off}
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -1,30 +1,7 @@
-"""The journal of a central: what happened to its messages, kept so that a successor goes on.
+"""A journal: takes the events of messages, and tells a delivery what is known of its message."""
 
-    journal                 a record for each event (`proxy.system.records`)
-    lock                    held by the central that writes it
-    replies/HASH.bundle     reply bundles that may be needed again, by station and message
-    pulled/KEY              the message that a station has under way, from a SuperLink that lives on
-    outlines/KEY            what is needed to ask a station for its last message, of a run
-    stations/KEY/           bundles on their way
-
-A record is on the disk before what hangs on it is done: that a message was pulled before anything
-is done for it (of a run: before a station gets it), its answer and the reply bundle before the
-SuperLink gets a byte of it. The others only say how far it had come; what a power cut takes of them
-is done again, which does no harm.
-
-There are two kinds. Where the SuperLink lives on (`flower-v6 attach`), a successor finishes what
-was under way, and nothing is kept of a message that has its reply. Where it dies with the central
-(`begin` was called), the ServerApp starts anew and sends its messages again, and the journal
-answers those that it knows (`proxy.central.replay`): so all replies are kept, until the run's end.
-"""
-
-import base64
-import errno
-import hashlib
 import json
 import logging
-import os
-import shutil
 import threading
 import time
 import uuid
@@ -32,7 +9,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from proxy.bundle import Bundle
 from proxy.central.events import (
     Answered,
     Drained,
@@ -44,22 +20,16 @@ from proxy.central.events import (
     Sent,
     Stage,
 )
-from proxy.central.history import OVER, Entry, History
-from proxy.central.memory import NOTHING, Kept, Past
+from proxy.central.memory import NOTHING, Differs, Kept, Past
 from proxy.central.outline import Outline
-from proxy.central.replay import Differs, Replay
 from proxy.clock import Deadline
-from proxy.errors import (
-    BundleError,
-    Cancelled,
-    CarrierError,
-    FleetError,
-    Undelivered,
-    UsageError,
-    reason_of,
-)
-from proxy.fleet.contents import Read, content_id
-from proxy.fleet.messages import ErrorCode, Instruction, Reply, error_reply
+from proxy.errors import Cancelled, CarrierError, Undelivered, UsageError, reason_of
+from proxy.fleet.contents import content_id
+from proxy.fleet.messages import ErrorCode, Instruction, error_reply
+from proxy.journal.files import Files
+from proxy.journal.history import OVER, Entry, History, record_of_error
+from proxy.journal.replay import Replay
+from proxy.journal.turns import Turns
 from proxy.system import durable
 from proxy.system.locks import try_lock
 from proxy.system.records import DamagedRecords, Records
@@ -68,15 +38,10 @@ log = logging.getLogger(__name__)
 
 # So long an answer waits for its turn, besides the time that the message took before.
 _ORDER_SECONDS = 60.0
-_LOOK_SECONDS = 0.5
-# So much of its disk a journal leaves to others.
-_ROOM_SHARE = 0.05
-# What a file system says that has no hard links, such as exFAT or some of those on a network.
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
 
 class Journal:
-    """Implements `proxy.central.memory.Memory`; `trace` is a needed listener of all events.
+    """Implements `proxy.central.memory.Lasting`; `trace` is a needed listener of all events.
 
     Parameters
     ----------
@@ -103,18 +68,14 @@ class Journal:
     def __init__(self, folder: Path, keep_replies: bool = False) -> None:
         self.folder = folder = folder.absolute()  # apps may change their working directory
         self.difference: Differs | None = None
-        self._keep_replies = keep_replies
-        self._replies = folder / "replies"
         self._lock = threading.RLock()
-        self._turns = threading.Condition(self._lock)
+        self._turns = Turns()
         self._replay: Replay | None = None
         self._unnoted = ""  # a message that could not be noted when it was pulled
         # The message of each station that is under way, and what is known of it.
         self._current: dict[str, tuple[Entry, Past]] = {}
         try:
-            durable.make_folder(folder)
-            for name in ("replies", "pulled", "outlines", "stations"):
-                durable.make_folder(folder / name)
+            self._files = Files(folder, keep_replies)
             # A file of its own might be deleted, and then two centrals write the journal.
             lock = try_lock(folder / "journal")
             if lock is None:
@@ -128,8 +89,7 @@ class Journal:
             raise UsageError(
                 f"The journal {error.filename or folder} cannot be used: {error.strerror}."
             ) from error
-        for part in (folder / "pulled").glob("*.part"):  # of a central that was killed
-            part.unlink(missing_ok=True)
+        self._files.begin()
         self.history = self._read()
         if not self.history.name:
             self._note({"event": "named", "name": uuid.uuid4().hex})
@@ -137,9 +97,9 @@ class Journal:
 
     def _read(self) -> History:
         """Return what the records say; raises `DamagedRecords` if some are missing."""
-        if not self._records.before and any(self._replies.iterdir()):
+        if not self._records.before and any(self._files.replies.iterdir()):
             raise DamagedRecords(
-                f"{self._records.path} is empty, but {self._replies} has replies.",
+                f"{self._records.path} is empty, but {self._files.replies} has replies.",
                 "Restore the file, or begin with another folder.",
             )
         return History(self._records.before)
@@ -187,9 +147,9 @@ class Journal:
                 log.warning("The run begins anew: it cannot go on where it was. %s", why)
                 self.refuse(why)
             if not run.refused:
-                self._check_replies(run.entries)
-                self._check_outlines(run.entries)
-                self._replay = Replay(run.entries, run.answers)
+                self._check_files(run.entries)
+                self._replay = Replay(run.entries)
+                self._turns = Turns(run.entries, run.answers)
                 self._note({"event": "resumed"})
                 return run.fixed
         self.difference = None
@@ -198,35 +158,13 @@ class Journal:
             self._forget_messages()
         return fixed
 
-    def _check_replies(self, entries: Sequence[Entry]) -> None:
+    def _check_files(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if entry.reply:
-                path = self._replies / entry.reply
-                try:
-                    with Bundle(path) as bundle:
-                        if bundle.header.message_id != entry.message:
-                            raise BundleError(f"It answers message {bundle.header.message_id}.")
-                except BundleError as error:
-                    raise DamagedRecords(
-                        f"{path} is not the reply of station {entry.station} to message"
-                        f" {entry.title}. {error.message}",
-                        "Restore the file, or begin with another folder.",
-                    ) from error
-
-    def _check_outlines(self, entries: Sequence[Entry]) -> None:
-        """See to it that stations can be asked for what they may have: else they train it again."""
+                self._files.check_reply(entry)
         for entry in {latest.station: latest for latest in entries}.values():
             if entry.is_open:
-                path = self._outline_of(entry.station)
-                try:
-                    with Bundle(path) as outline:
-                        Outline.read(outline)
-                except BundleError as error:
-                    raise DamagedRecords(
-                        f"{path} is no outline. Station {entry.station} may have message"
-                        f" {entry.title}, and would train it again. {error.message}",
-                        "Restore the file, or begin with another folder.",
-                    ) from error
+                self._files.check_outline(entry)
 
     def end(self, status: str) -> None:
         """Note that the run has ended; nothing of it is needed any more."""
@@ -262,9 +200,7 @@ class Journal:
     @property
     def work(self) -> Path:
         """The folder for all else that has to survive; it is there."""
-        folder = self.folder / "work"
-        durable.make_folder(folder)
-        return folder
+        return self._files.work
 
     @property
     def is_run(self) -> bool:
@@ -275,18 +211,7 @@ class Journal:
 
     def folder_of(self, station: str) -> Path:
         """Return the folder for a station's bundles on their way; it is there."""
-        folder = self.folder / "stations" / _key(station)
-        durable.make_folder(folder)
-        return folder
-
-    def _pulled_of(self, station: str) -> Path:
-        return self.folder / "pulled" / _key(station)
-
-    def _reply_of(self, station: str, message: str) -> Path:
-        return self._replies / f"{_key(f'{station}/{message}')}.bundle"
-
-    def _outline_of(self, station: str) -> Path:
-        return self.folder / "outlines" / _key(station)
+        return self._files.folder_of(station)
 
     def unfinished(self, station: str) -> Instruction | None:
         """Return the message that a SuperLink has yet to get the reply to; see `Memory`."""
@@ -295,14 +220,11 @@ class Journal:
             return None
         if entry is None:
             return self._unnoted_at(station)
-        if entry.reply and not (self._replies / entry.reply).exists():
+        if entry.reply and not self._files.reply(entry.reply).exists():
             # It is removed when the SuperLink has the reply. A power cut took the note of that.
             self._over(entry, Stage.PUSHED)
             return None
-        try:
-            instruction = Instruction.decode(self._pulled_of(station).read_bytes())
-        except (FleetError, FileNotFoundError):
-            instruction = None
+        instruction = self._files.message_of(station)
         if instruction is None or instruction.message_id != entry.message:
             why = "The message itself was lost."
             log.warning("station %s: message %.12s is dropped. %s", station, entry.message, why)
@@ -312,10 +234,7 @@ class Journal:
 
     def _unnoted_at(self, station: str) -> Instruction | None:
         """Return a message that was kept, but is in no record: of a central that was killed."""
-        try:
-            instruction = Instruction.decode(self._pulled_of(station).read_bytes())
-        except (FleetError, FileNotFoundError):
-            return None
+        instruction = self._files.message_of(station)
         if instruction is None or (station, instruction.message_id) in self.history.entries:
             return None  # it is over, and was to be removed
         return instruction
@@ -324,7 +243,7 @@ class Journal:
         """Note that the message under way ends without a reply; see `Memory`."""
         entry = self.history.under_way(station)
         if entry is None:
-            self._pulled_of(station).unlink(missing_ok=True)
+            self._files.forget_message(station)
         else:
             self._over(entry, Stage.DROPPED, why)
 
@@ -339,14 +258,7 @@ class Journal:
         Of a run, an outline does: its ServerApp says the same again.
         """
         if self.is_run:
-            path = self._outline_of(station)
-            bundle = path.with_suffix(".new")
-            try:
-                with outline().begun(bundle) as writer:
-                    writer.close()
-            except BundleError as error:
-                raise CarrierError(f"{error.message} The message was not sent.") from error
-            durable.publish(bundle, path)
+            self._files.keep_outline(station, outline())
         else:
             durable.sync(bundle)
             durable.sync(bundle.parent)
@@ -357,22 +269,11 @@ class Journal:
         Not for ever: a station that was there when the run began may be gone.
         """
         entry, past = self._current.get(station, (None, NOTHING))
-        if self._replay is None or entry is None:
+        if entry is None:
             return
         patience = _ORDER_SECONDS + (entry.took if past.answer is not None else 0.0)
-        end = Deadline.after(min(patience, expiry.left), expiry.clock)
-        with self._turns:
-            while not self._replay.may_be_given(entry):
-                if stop.is_set():
-                    return
-                if end.passed:
-                    log.warning(
-                        "station %s: %s is answered in another order than before the restart",
-                        *(station, entry.title),
-                    )
-                    self._replay.forget_order()
-                    self._turns.notify_all()
-                self._turns.wait(_LOOK_SECONDS)
+        until = Deadline.after(min(patience, expiry.left), expiry.clock)
+        self._turns.wait(entry, until, stop)
 
     def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun; see `Memory`."""
@@ -394,8 +295,8 @@ class Journal:
             If the ServerApp does not say what it said before.
         """
         try:
-            if event.stage in OVER:
-                self._given(event.station)
+            if event.stage in OVER and event.station in self._current:
+                self._turns.give(self._current[event.station][0])
             if isinstance(event, Pulled):
                 self._pulled(event)
             elif self.is_run and self._is_given_up:
@@ -422,7 +323,7 @@ class Journal:
             known = self._known(entry)
             if known is None:
                 if not self.is_run:
-                    durable.write(self._pulled_of(event.station), instruction.encoded)
+                    self._files.keep_message(event.station, instruction.encoded)
                 # A ServerApp that dies with us sends it again by itself, until a station has it.
                 record = {**entry.record(), "event": Stage.PULLED}
                 # But if it follows one whose reply is lost, the run has to begin anew.
@@ -433,13 +334,6 @@ class Journal:
             else:
                 self._current[event.station] = (known, self._past_of(known))
 
-    def _given(self, station: str) -> None:
-        """Note that a station's message had its answer, or has none: others may have theirs."""
-        with self._turns:
-            if self._replay is not None and station in self._current:
-                self._replay.give(self._current[station][0])
-                self._turns.notify_all()
-
     def _known(self, entry: Entry) -> Entry | None:
         """Return the entry of a message that was known before."""
         if self._replay is None:
@@ -447,19 +341,20 @@ class Journal:
             return known if known is not None and known.message == entry.message else None
         try:
             known = self._replay.next(entry)
-            self._turns.notify_all()
-            return known
         except Differs as difference:
             self.difference = self.difference or difference
             raise
+        if known is not None:
+            self._turns.say(known)
+        return known
 
     def _past_of(self, entry: Entry) -> Past:
         answer = None
         if entry.is_known or (entry.is_answered and not self.is_run):
-            bundle = self._replies / entry.reply if entry.reply else None
-            answer = Kept(bundle, base64.b64decode(entry.data), entry.error_objects())
+            bundle = self._files.reply(entry.reply) if entry.reply else None
+            answer = Kept(bundle, *entry.error_reply())
         if self.is_run:
-            instruction = self._outline_of(entry.station)
+            instruction = self._files.outline_of(entry.station)
         else:
             instruction = self.folder_of(entry.station) / "instruction.bundle"
         return Past(
@@ -487,7 +382,7 @@ class Journal:
             case Refused():
                 self._note_of(entry, {"event": event.stage}, sync=False)
             case Answered():
-                if self.is_run and event.bundle is not None and not self._has_room(event.bundle):
+                if self.is_run and event.bundle and not self._files.has_room_for(event.bundle):
                     why = f"The disk of {self.folder} has no room for the replies."
                     log.warning("%s The run goes on; if it is killed, it begins anew.", why)
                     self.refuse(why)
@@ -513,11 +408,6 @@ class Journal:
         run = self.history.run
         return run is not None and bool(run.refused)
 
-    def _has_room(self, bundle: Path) -> bool:
-        """Whether a reply leaves room for others: a run's replies stay until its end."""
-        usage = shutil.disk_usage(self.folder)
-        return usage.free > max(2 * bundle.stat().st_size, usage.total * _ROOM_SHARE)
-
     def _replace(self, entry: Entry, event: Drained) -> Entry:
         """Let a message take the place of one that said the same, of which no reply is left."""
         anew = Entry.of(event, entry.content)
@@ -532,23 +422,15 @@ class Journal:
         reply, objects = error_reply(
             *(event.instruction, ErrorCode.MESSAGE_UNAVAILABLE, str(event.error), event.at)
         )
-        return _error_record(reply, objects.__getitem__, called_off=False)
+        return record_of_error(reply, objects.__getitem__, called_off=False)
 
     def _kept(self, event: Answered) -> dict[str, Any]:
         """Keep an answer; returns what a record says of it."""
         if event.bundle is None:
-            return _error_record(event.reply, event.read, isinstance(event.error, Cancelled))
-        path = self._reply_of(event.station, event.instruction.message_id)
-        path.unlink(missing_ok=True)
-        try:
-            os.link(event.bundle, path)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            _copy(event.bundle, path)
-        durable.sync(path)
-        durable.sync(path.parent)
-        return {"reply": path.name, "called_off": False}
+            return record_of_error(event.reply, event.read, isinstance(event.error, Cancelled))
+        message = event.instruction.message_id
+        reply = self._files.keep_reply(event.bundle, event.station, message)
+        return {"reply": reply, "called_off": False}
 
     def _over(
         self, entry: Entry, stage: Stage, why: str = "", details: Mapping[str, Any] | None = None
@@ -558,9 +440,8 @@ class Journal:
         finally:
             # On a full disk, too: without the message a successor does not answer it again.
             if not self.is_run:
-                self._pulled_of(entry.station).unlink(missing_ok=True)
-                if not self._keep_replies:  # also one that the SuperLink refused
-                    self._reply_of(entry.station, entry.message).unlink(missing_ok=True)
+                self._files.forget_message(entry.station)
+                self._files.forget_reply(entry.station, entry.message)  # a refused one, too
         if not self.is_run:
             self.history.forget(entry)
 
@@ -578,23 +459,20 @@ class Journal:
 
     def _remove_unneeded(self) -> None:
         """Remove replies that nobody asks for any more."""
-        if not self._keep_replies:
-            with self._lock:
-                needed = self.history.needed_replies()
-                if self._replay is not None:  # also one that begins anew later goes on until then
-                    needed |= self._replay.replies
-                    needed |= {entry.reply for entry, _ in self._current.values()}
-            for path in self._replies.iterdir():
-                if path.name not in needed:
-                    path.unlink(missing_ok=True)
+        with self._lock:
+            needed = self.history.needed_replies()
+            if self._replay is not None:  # also one that begins anew later goes on until then
+                needed |= self._replay.replies
+                needed |= {entry.reply for entry, _ in self._current.values()}
+        self._files.forget_replies_but(needed)
 
     def _forget_messages(self) -> None:
         """Forget a run's messages: no station is asked for one any more."""
         self._replay = Replay()
+        self._turns.forget()
         self._current.clear()
         self._remove_unneeded()
-        for path in (self.folder / "outlines").iterdir():
-            path.unlink(missing_ok=True)
+        self._files.forget_outlines()
 
     def close(self) -> None:
         """Let another central use it."""
@@ -602,34 +480,9 @@ class Journal:
         self._file_lock.close()
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file; half of it does not stay."""
-    try:
-        shutil.copyfile(source, target)
-    except OSError:
-        target.unlink(missing_ok=True)
-        raise
-
-
-def _key(name: str) -> str:
-    """Return a name for a file, of a name that may be anything."""
-    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
-
-
-def _error_record(reply: Reply, read: Read, called_off: bool) -> dict[str, Any]:
-    """Return what a record says of an error reply."""
-    objects = {object_id: _base64(read(object_id)) for object_id in reply.object_ids}
-    data = _base64(reply.encoded)
-    return {"reply": "", "data": data, "objects": objects, "called_off": called_off}
-
-
 def _canonical(value: object) -> str:
     """Return JSON by which two values can be compared: in it NaN is NaN."""
     return json.dumps(value, sort_keys=True)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def _short(value: object) -> str:

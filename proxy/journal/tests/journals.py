@@ -13,9 +13,9 @@ from protos import bundle_pb2
 from proxy.carriers import Exchange
 from proxy.central.central_proxy import CentralProxy
 from proxy.central.events import Event, Stage
-from proxy.central.journal import Journal
 from proxy.central.tests.bridges import TRAINED, QuickClock, Watch
 from proxy.fleet.releases import SCHEMAS, Schema
+from proxy.journal.journal import Journal
 from proxy.testing import ClientApp, Content, FakeSuperLink, MemoryCarrier, Objects
 from proxy.tests.helpers import wait_until, write_bundle
 from proxy.transport.identity import Identity, key_paths, make_keys

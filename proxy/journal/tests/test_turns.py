@@ -1,0 +1,61 @@
+"""In which order the messages of a run that goes on may be answered."""
+
+import threading
+
+import pytest
+
+from proxy.clock import Deadline
+from proxy.journal.history import Entry
+from proxy.journal.turns import Turns
+
+
+def entry(station: str, content: str, after: int = 0) -> Entry:
+    return Entry(station, content, "train", "1", "7", 1, 0.0, content, after=after)
+
+
+def test_answers_come_in_the_order_in_which_they_became_known() -> None:
+    north, south = entry("north", "a", after=2), entry("south", "b", after=2)
+    turns = Turns([north, south], [south, north])
+    for known in (north, south):
+        turns.say(known)
+    assert [turns.has_come(known) for known in (north, south)] == [False, True]
+    turns.give(south)
+    assert turns.has_come(north)
+
+
+def test_a_reply_that_the_serverapp_did_not_wait_for_comes_after_what_it_said_without_it() -> None:
+    slow, first, second = entry("slow", "a", 3), entry("quick", "b", 2), entry("quick", "c", 3)
+    turns = Turns([slow, first, second], [first, slow, second])
+    for known in (slow, first):
+        turns.say(known)
+    turns.give(first)
+    assert not turns.has_come(slow)
+    turns.say(second)
+    assert turns.has_come(slow)
+    assert not turns.has_come(second)
+
+
+def test_a_new_message_is_answered_when_all_that_are_known_were() -> None:
+    known, new = entry("north", "a", after=1), entry("south", "b")
+    turns = Turns([known], [known])
+    assert not turns.has_come(new)
+    turns.say(known)
+    turns.give(known)
+    assert turns.has_come(new)
+
+
+def test_after_the_deadline_all_are_answered_as_they_come(caplog: pytest.LogCaptureFixture) -> None:
+    known, new = entry("north", "a", after=1), entry("south", "b")
+    turns = Turns([known], [known])
+    turns.wait(new, Deadline.after(0.0), threading.Event())
+    assert "in another order than before" in caplog.text
+    assert turns.has_come(known)
+    assert turns.has_come(new)
+
+
+def test_a_bridge_that_is_stopped_waits_for_no_turn() -> None:
+    known, stop = entry("north", "a", after=1), threading.Event()
+    turns = Turns([known], [known])
+    stop.set()
+    turns.wait(known, Deadline.after(3600.0), stop)
+    assert not turns.has_come(known)

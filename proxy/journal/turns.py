@@ -1,0 +1,88 @@
+"""In which order the messages of a run that goes on are answered: as before.
+
+An answer is given when all that became known before it were given, and not before the ServerApp has
+said what it had said by then: one that goes on without a reply, or asks whoever replied first, does
+so again.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from proxy.clock import Deadline
+from proxy.journal.history import Entry
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.5
+
+
+class Turns:
+    """Whose turn it is. Safe to use from several threads.
+
+    Parameters
+    ----------
+    entries : Sequence[Entry]
+        The messages, in their order.
+    answers : Sequence[Entry]
+        Those that have an answer, in the order in which it became known.
+    """
+
+    def __init__(self, entries: Sequence[Entry] = (), answers: Sequence[Entry] = ()) -> None:
+        self._unsaid = deque(entries)  # up to the first that was not said again
+        self._said: set[Entry] = set()  # those behind it that were
+        self._count = 0  # those before it
+        self._ungiven = list(answers)
+        self._changed = threading.Condition()
+
+    def say(self, entry: Entry) -> None:
+        """Note that the ServerApp has said a message again."""
+        with self._changed:
+            self._said.add(entry)
+            while self._unsaid and self._unsaid[0] in self._said:
+                self._said.remove(self._unsaid.popleft())
+                self._count += 1
+            self._changed.notify_all()
+
+    def give(self, entry: Entry) -> None:
+        """Note that a message has its answer again, or will have none."""
+        with self._changed:
+            if entry in self._ungiven:
+                self._ungiven.remove(entry)
+                self._changed.notify_all()
+
+    def forget(self) -> None:
+        """Let all messages be answered as they come."""
+        with self._changed:
+            self._ungiven.clear()
+            self._changed.notify_all()
+
+    def has_come(self, entry: Entry) -> bool:
+        """Whether it is a message's turn to be answered; new ones have it when all others had."""
+        if entry not in self._ungiven:
+            return not self._ungiven
+        return entry is self._ungiven[0] and self._count >= entry.after
+
+    def wait(self, entry: Entry, until: Deadline, stop: threading.Event) -> None:
+        """Wait for a message's turn. When the deadline has passed, all are answered as they come.
+
+        Parameters
+        ----------
+        entry : Entry
+            The message.
+        until : Deadline
+            Until when: a station that was there when the run began may be gone.
+        stop : threading.Event
+            Ends the waiting.
+        """
+        with self._changed:
+            while not self.has_come(entry) and not stop.is_set():
+                if until.passed:
+                    log.warning(
+                        "station %s: %s is answered in another order than before the restart",
+                        *(entry.station, entry.title),
+                    )
+                    self.forget()
+                    return
+                self._changed.wait(_LOOK_SECONDS)
