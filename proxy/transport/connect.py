@@ -3,6 +3,7 @@
 import socket
 import ssl
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 
@@ -78,16 +79,30 @@ def speaks_http(address: str, root_certificates: Path | None = None) -> bool:
 
 
 def _reach(address: str, root_certificates: Path | None) -> None:
-    host, _, port = address.rpartition(":")
+    host, port = _parted(address)
     try:
-        with socket.create_connection((host, int(port)), _REACH_SECONDS) as connection:
+        with socket.create_connection((host, port), _REACH_SECONDS) as connection:
             if root_certificates is not None:
                 _check_certificate(connection, host, root_certificates)
-    except (OSError, ValueError, OverflowError) as error:
+    except (OSError, ValueError) as error:
         raise Unreachable(
             f"No SuperLink answers at {address}: {reason_of(error)}.",
-            "Give the address of its Fleet API as HOST:PORT, and check that it is running.",
+            "Check the address of its Fleet API, and that it is running.",
         ) from error
+
+
+def _parted(address: str) -> tuple[str, int]:
+    """Return the host and the port of an address; an IPv6 address stands in brackets."""
+    try:
+        parts = urlsplit(f"//{address}")
+        if parts.netloc == address and parts.hostname and parts.port:
+            return parts.hostname, parts.port
+    except ValueError:  # of a port that is no number, or too large, or of brackets
+        pass
+    raise UsageError(
+        f"{address!r} is no address of a SuperLink's Fleet API.",
+        "Give HOST:PORT, such as localhost:9092 or [::1]:9092.",
+    )
 
 
 def _check_certificate(connection: socket.socket, host: str, root_certificates: Path) -> None:

@@ -190,10 +190,32 @@ def test_nobody_there_is_unreachable(
             client.call("GetRun", b"")
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere", "127.0.0.1:port", ":99999"])
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "localhost:9"])
 def test_an_address_without_a_superlink_is_refused_at_once(address: str) -> None:
     with pytest.raises(Unreachable, match=address):
         connect(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "nowhere", "127.0.0.1:port", ":9092", "localhost:99999", "::1:9092", "http://here:9092"],
+)
+def test_what_is_no_address_is_told_from_one_that_nobody_answers_at(address: str) -> None:
+    with pytest.raises(UsageError, match="is no address of a SuperLink's Fleet API"):
+        connect(address)
+
+
+def test_an_ipv6_address_stands_in_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def refuse(address: object, _: float) -> None:
+        asked.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with pytest.raises(Unreachable):
+        connect("[2001:db8::1]:9092")
+    assert asked == [("2001:db8::1", 9092)]
 
 
 def test_who_says_nothing_is_not_taken_for_a_superlink_of_any_kind(
