@@ -216,6 +216,8 @@ class VirtualSuperNode:
             instruction = retrying(self._superlink.pull_messages, self._stop, never)
             if instruction is None:
                 return
+            if self._stop.is_set() and self._terms.memory.is_run:
+                return  # a ServerApp sent it that goes on without the replies that were called off
             if instruction.message_id == self._unconfirmed:
                 # From flwr 1.43 on a message comes again until that has arrived.
                 about = instruction.metadata
@@ -223,6 +225,8 @@ class VirtualSuperNode:
             else:
                 self._deliver(instruction, Delivery.run)
         except UnknownNode as error:
+            if self._stop.is_set():
+                return  # it has left
             log.warning(
                 "the SuperLink does not know station %s any more, registering anew: %s",
                 self.name,

@@ -12,7 +12,7 @@ from proxy.central.fabs import Fab
 from proxy.central.outline import Outline
 from proxy.central.stations import Station, Terms
 from proxy.clock import Deadline
-from proxy.errors import BundleError, Cancelled, FleetError
+from proxy.errors import BundleError, BundleUnwritten, Cancelled, FleetError
 from proxy.fleet.messages import Instruction, parse
 from proxy.fleet.releases import Layout
 from proxy.retry import Answer, retrying
@@ -113,11 +113,17 @@ class Drain:
             ),
         )
         self._writer = BundleWriter(self.path, self._header)
-        with self._writer as writer:
-            writer.add(pulled, instruction.data)
-            if before is None or not self._copied(before, writer):
-                self._pull_objects(keep)
-            self._finish(with_app)
+        try:
+            with self._writer as writer:
+                writer.add(pulled, instruction.data)
+                if before is None or not self._copied(before, writer):
+                    self._pull_objects(keep)
+                self._finish(with_app)
+        except BundleUnwritten:
+            # On a full disk that of before is sent as it is: the station may have it already.
+            if before is None or not self._holds_all(before):
+                raise
+            self.path = before
         self._ask(self.confirm)
 
     def fetch_earlier(self, outline: Outline) -> None:
@@ -175,16 +181,21 @@ class Drain:
         A power cut may have left a part of it, or in its place the bundle of an earlier message:
         then the SuperLink has yet to hear that the message arrived.
         """
-        try:
-            source = Bundle(before)
-        except BundleError:
+        if not self._holds_all(before):
             return False
-        with source:
-            if not set(self._instruction.object_ids) <= set(source.object_ids):
-                return False
+        with Bundle(before) as source:
             for object_id in self._instruction.object_ids:
                 writer.add(object_id, source.object(object_id))
         return True
+
+    def _holds_all(self, bundle: Path) -> bool:
+        """Whether a bundle is that of the message, with all of its objects."""
+        try:
+            with Bundle(bundle) as source:
+                is_of_message = source.header.message_id == self._instruction.message_id
+                return is_of_message and {*self._instruction.object_ids} <= {*source.object_ids}
+        except BundleError:
+            return False
 
     def _pull_objects(self, keep: Callable[[str, bytes], object]) -> None:
         """Fetch the message's objects."""

@@ -70,6 +70,11 @@ class Differs(BridgeError):
 class Memory(Protocol):
     """Remembers messages for a central that is started again; safe to use from several threads."""
 
+    @property
+    def is_run(self) -> bool:
+        """Whether it is that of a run whose SuperLink, and ServerApp, end with the central."""
+        ...
+
     def unfinished(self, station: str) -> Instruction | None:
         """Return the message that a SuperLink, which lives on, has yet to get the reply to."""
         ...
@@ -134,6 +139,8 @@ class Lasting(Memory, Protocol):
 
 class Forgetful:
     """Implements `Memory` by knowing nothing."""
+
+    is_run = False
 
     def unfinished(self, station: str) -> Instruction | None:  # noqa: ARG002
         """Return None."""

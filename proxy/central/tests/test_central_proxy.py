@@ -20,7 +20,7 @@ from proxy.central.tests.bridges import (
     Watch,
     hang,
 )
-from proxy.errors import CarrierError, Unreachable
+from proxy.errors import CarrierError, UnknownNode, Unreachable
 from proxy.testing import ClientApp, Content, FakeSuperLink, MemoryCarrier, Objects, record_dict
 from proxy.tests.helpers import wait_until
 from proxy.transport.superlink import SuperLink
@@ -235,6 +235,27 @@ def test_a_supernode_comes_back_even_if_an_answer_is_lost_on_the_way(
     bridge.superlink.be_unreachable(1, method, answers=True)
     bridge.superlink.forget_nodes()
     assert wait_until(lambda: bridge.node_id("north") != before)
+
+
+def test_a_station_that_leaves_does_not_come_back_when_the_superlink_does_not_know_it_any_more(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = start(stations=("north",))
+    superlink, call = bridge.superlink, bridge.superlink.call
+    stopping = threading.Thread(target=bridge.central.stop)
+
+    def call_while_stopping(method: str, request: bytes) -> bytes:
+        if method == "PullMessages" and not stopping.ident:
+            stopping.start()
+            assert wait_until(bridge.central._stop.is_set)
+            raise UnknownNode("It left.")
+        return call(method, request)
+
+    monkeypatch.setattr(superlink, "call", call_while_stopping)
+    assert wait_until(lambda: stopping.ident)
+    stopping.join()
+    assert [method for method, _ in superlink.calls].count("RegisterNode") == 1
+    assert not superlink.online
 
 
 def test_stopping_answers_what_is_under_way_with_an_error_before_the_station_leaves(

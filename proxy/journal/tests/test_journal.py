@@ -166,6 +166,20 @@ def test_a_message_that_cannot_be_noted_for_want_of_room_is_not_trained(
     assert not bridge.station.trained
 
 
+def test_a_station_is_asked_with_the_bundle_of_before_if_there_is_no_room_for_a_new_one(
+    bridge: Bridge,
+) -> None:
+    bridge.start(Stage.SENT)
+    message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_kill()
+    (bundle,) = bridge.folder.glob("stations/*/instruction.bundle")
+    bundle.with_name(f"{bundle.name}.part").symlink_to("/dev/full")
+    bridge.start()
+    bridge.await_answer(message_id)
+    assert bridge.superlink.reply_to(message_id) == TRAINED
+    assert bridge.station.trained == {message_id: 1}
+
+
 def test_a_reply_that_could_not_be_noted_for_want_of_room_is_not_given_again(
     bridge: Bridge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -269,6 +269,31 @@ def test_a_run_that_is_stopped_while_a_reply_is_on_its_way_trains_nothing_twice(
     assert list(runs.station.trained.values()) == [1, 1, 1]
 
 
+def test_what_a_serverapp_sends_when_the_bridge_stops_is_not_noted(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lives on for a moment, and goes on without the replies that were called off."""
+    stopped = runs.start()
+    assert stopped.say(said(1)) == said(1)
+    superlink, call = stopped.superlink, stopped.superlink.call
+    stopping = threading.Thread(target=stopped.central.stop)
+
+    def call_while_stopping(method: str, request: bytes) -> bytes:
+        if method == "PullMessages" and not stopping.ident:
+            stopping.start()
+            assert wait_until(stopped.central._stop.is_set)
+            superlink.push_instruction(record_dict(weights=b"without"), *superlink.online)
+        return call(method, request)
+
+    monkeypatch.setattr(superlink, "call", call_while_stopping)
+    assert wait_until(lambda: stopping.ident)
+    stopping.join()
+    assert len(stopped.journal.history.entries) == 1
+    stopped.close()
+    assert runs.start().say(said(2)) == said(2)
+    assert list(runs.station.trained.values()) == [1, 1]
+
+
 def test_a_station_that_is_out_of_reach_for_a_moment_is_asked_again_for_what_it_had(
     runs: Runs,
 ) -> None:
