@@ -49,6 +49,8 @@ class Past:
         What the carrier called the exchange; empty if it did not say.
     refused : bool
         Whether the SuperLink refused that answer, and has no other.
+    took : float
+        Seconds until its answer was known, or that it had been under way when the central died.
     """
 
     message_id: str = ""
@@ -56,6 +58,7 @@ class Past:
     instruction: Path | None = None
     task: str = ""
     refused: bool = False
+    took: float = 0.0
 
 
 NOTHING = Past()

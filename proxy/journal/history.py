@@ -206,6 +206,8 @@ class History:
         The runs, if it is a journal of runs.
     entries : dict[tuple[str, str], Entry]
         Messages by station and id: those of the last run, or of an attached SuperLink.
+    at : float
+        When the last record was made, in seconds since the epoch.
     """
 
     def __init__(self, records: Iterable[Record]) -> None:
@@ -213,6 +215,7 @@ class History:
         self.runs: list[RunEntry] = []
         self.entries: dict[tuple[str, str], Entry] = {}
         self._latest: dict[str, Entry] = {}
+        self.at = 0.0
         for record in records:
             self.add(record)
 
@@ -223,6 +226,7 @@ class History:
 
     def add(self, record: Record) -> None:
         """Take one more record."""
+        self.at = record["at"]
         match record["event"]:
             case "named":
                 self.name = record["name"]

@@ -36,7 +36,7 @@ from proxy.system.records import DamagedRecords, Records
 
 log = logging.getLogger(__name__)
 
-# So long an answer waits for its turn, besides the time that the message took before.
+# So long an answer waits for another one's turn, besides the time that its message took before.
 _ORDER_SECONDS = 60.0
 
 
@@ -71,6 +71,7 @@ class Journal:
         self._lock = threading.RLock()
         self._turns = Turns()
         self._replay: Replay | None = None
+        self._ended_at = 0.0  # when the central before noted something last
         self._unnoted = ""  # a message that could not be noted when it was pulled
         # The message of each station that is under way, and what is known of it.
         self._current: dict[str, tuple[Entry, Past]] = {}
@@ -150,6 +151,7 @@ class Journal:
                 self._check_files(run.entries)
                 self._replay = Replay(run.entries)
                 self._turns = Turns(run.entries, run.answers)
+                self._ended_at = self.history.at
                 self._note({"event": "resumed"})
                 return run.fixed
         self.difference = None
@@ -271,9 +273,7 @@ class Journal:
         entry, past = self._current.get(station, (None, NOTHING))
         if entry is None:
             return
-        patience = _ORDER_SECONDS + (entry.took if past.answer is not None else 0.0)
-        until = Deadline.after(min(patience, expiry.left), expiry.clock)
-        self._turns.wait(entry, until, stop)
+        self._turns.wait(entry, _ORDER_SECONDS + past.took, expiry, stop)
 
     def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun; see `Memory`."""
@@ -363,6 +363,7 @@ class Journal:
             instruction if instruction.exists() else None,
             entry.task,
             refused=entry.stage == Stage.REFUSED,
+            took=entry.took if answer is not None else max(0.0, self._ended_at - entry.at),
         )
 
     def _later(self, event: Event) -> None:

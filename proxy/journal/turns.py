@@ -34,6 +34,7 @@ class Turns:
         self._said: set[Entry] = set()  # those behind it that were
         self._count = 0  # those before it
         self._ungiven = list(answers)
+        self._changes = 0
         self._changed = threading.Condition()
 
     def say(self, entry: Entry) -> None:
@@ -43,20 +44,24 @@ class Turns:
             while self._unsaid and self._unsaid[0] in self._said:
                 self._said.remove(self._unsaid.popleft())
                 self._count += 1
-            self._changed.notify_all()
+            self._note_change()
 
     def give(self, entry: Entry) -> None:
         """Note that a message has its answer again, or will have none."""
         with self._changed:
             if entry in self._ungiven:
                 self._ungiven.remove(entry)
-                self._changed.notify_all()
+                self._note_change()
 
     def forget(self) -> None:
         """Let all messages be answered as they come."""
         with self._changed:
             self._ungiven.clear()
-            self._changed.notify_all()
+            self._note_change()
+
+    def _note_change(self) -> None:
+        self._changes += 1
+        self._changed.notify_all()
 
     def has_come(self, entry: Entry) -> bool:
         """Whether it is a message's turn to be answered; new ones have it when all others had."""
@@ -64,21 +69,27 @@ class Turns:
             return not self._ungiven
         return entry is self._ungiven[0] and self._count >= entry.after
 
-    def wait(self, entry: Entry, until: Deadline, stop: threading.Event) -> None:
-        """Wait for a message's turn. When the deadline has passed, all are answered as they come.
+    def wait(self, entry: Entry, patience: float, expiry: Deadline, stop: threading.Event) -> None:
+        """Wait for a message's turn. If none comes for long, all are answered as they come.
 
         Parameters
         ----------
         entry : Entry
             The message.
-        until : Deadline
-            Until when: a station that was there when the run began may be gone.
+        patience : float
+            Seconds within which something comes: a turn, or what the ServerApp says again. A
+            station that was there when the run began may be gone.
+        expiry : Deadline
+            When the message expires; also on whose clock all is measured.
         stop : threading.Event
             Ends the waiting.
         """
         with self._changed:
+            seen, until = self._changes, Deadline.after(patience, expiry.clock)
             while not self.has_come(entry) and not stop.is_set():
-                if until.passed:
+                if self._changes != seen:
+                    seen, until = self._changes, Deadline.after(patience, expiry.clock)
+                if until.passed or expiry.passed:
                     log.warning(
                         "station %s: %s is answered in another order than before the restart",
                         *(entry.station, entry.title),

@@ -4,9 +4,11 @@ import threading
 
 import pytest
 
-from proxy.clock import Deadline
+from proxy.clock import SYSTEM_CLOCK, Deadline, SystemClock
 from proxy.journal.history import Entry
 from proxy.journal.turns import Turns
+
+NEVER = Deadline(SYSTEM_CLOCK)
 
 
 def entry(station: str, content: str, after: int = 0) -> Entry:
@@ -44,10 +46,12 @@ def test_a_new_message_is_answered_when_all_that_are_known_were() -> None:
     assert turns.has_come(new)
 
 
-def test_after_the_deadline_all_are_answered_as_they_come(caplog: pytest.LogCaptureFixture) -> None:
+def test_if_no_turn_comes_for_long_all_are_answered_as_they_come(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     known, new = entry("north", "a", after=1), entry("south", "b")
     turns = Turns([known], [known])
-    turns.wait(new, Deadline.after(0.0), threading.Event())
+    turns.wait(new, 0.0, NEVER, threading.Event())
     assert "in another order than before" in caplog.text
     assert turns.has_come(known)
     assert turns.has_come(new)
@@ -57,5 +61,35 @@ def test_a_bridge_that_is_stopped_waits_for_no_turn() -> None:
     known, stop = entry("north", "a", after=1), threading.Event()
     turns = Turns([known], [known])
     stop.set()
-    turns.wait(known, Deadline.after(3600.0), stop)
+    turns.wait(known, 3600.0, NEVER, stop)
     assert not turns.has_come(known)
+
+
+class Clock(SystemClock):
+    """A minute passes whenever it is asked for the time."""
+
+    minutes = 0
+
+    def monotonic(self) -> float:
+        self.minutes += 1
+        return 60.0 * self.minutes
+
+
+def test_as_long_as_turns_come_the_order_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """A ServerApp may compute for long between what it says."""
+    before = [entry("north", str(number), after=number + 1) for number in range(5)]
+    slow, stop = entry("south", "slow"), threading.Event()
+    turns = Turns(before, before)
+
+    class GoingOn(Clock):
+        """Whenever it is asked for the time, the ServerApp says and gets something."""
+
+        def monotonic(self) -> float:
+            if before:
+                turns.say(before[0])
+                turns.give(before.pop(0))
+            return super().monotonic()
+
+    turns.wait(slow, 90.0, Deadline(GoingOn()), stop)
+    assert turns.has_come(slow)
+    assert not caplog.records
