@@ -79,6 +79,11 @@ class DirectRun(Run):
         return self._fab
 
     def _look(self) -> None:
-        self._server_app.links.check()
+        untaken = self._server_app.links.check()
         if self.journal is not None:
+            for instruction in untaken:  # the journal hears only of those that a station takes
+                self.journal.give_up_resuming(
+                    f"Message {instruction.message_id:.12} expired, or its station went offline,"
+                    " before the station took it."
+                )
             self.journal.check()

@@ -151,10 +151,15 @@ class LinkState:
         if node is None:
             self._fail(instruction, ErrorCode.NODE_UNAVAILABLE, "There is no such node.")
 
-    def check(self) -> None:
+    def check(self) -> Sequence[Instruction]:
         """Answer the messages that no station will: to nodes that are offline, and expired ones.
 
         A SuperLink does so whenever a Grid asks for replies. To be called every now and then.
+
+        Returns
+        -------
+        Sequence[Instruction]
+            Those of them that no node had taken.
         """
         now = self._clock()
         waiting: list[Instruction] = []
@@ -164,10 +169,12 @@ class LinkState:
                     self._note(node, replace(node.info, status="offline"))
                     waiting += node.waiting
             expired = [one for one in self._unanswered.values() if one.expires_at < now]
+            untaken = [*waiting, *filter(self._is_queued, expired)]
         for instruction in waiting:
             self._fail(instruction, ErrorCode.NODE_UNAVAILABLE, "The node is offline.")
         for instruction in expired:
             self._fail(instruction, ErrorCode.MESSAGE_UNAVAILABLE, "The message has expired.")
+        return untaken
 
     def wait_for_news(self) -> bool:
         """Wait until something about a node has changed; False if nobody wants to know any more."""
@@ -263,6 +270,10 @@ class LinkState:
             if node is not None and instruction in node.waiting:
                 node.waiting.remove(instruction)
         self._deliver(instruction.message_id, message)
+
+    def _is_queued(self, instruction: Instruction) -> bool:
+        node = self._nodes.get(instruction.metadata.dst_node_id)
+        return node is not None and any(instruction is other for other in node.waiting)
 
     def _is_online(self, node: "DirectLink") -> bool:
         return node.online_until >= self._monotonic()

@@ -179,6 +179,12 @@ class Journal:
         self._note({"event": "differs", "why": reason})
         self._remove_unneeded()
 
+    def give_up_resuming(self, why: str) -> None:
+        """Note that the run, which goes on now, begins anew if it is killed."""
+        if not self._is_given_up:
+            log.warning("%s The run goes on; if it is killed, it begins anew.", why)
+            self.refuse(why)
+
     def check(self) -> None:
         """Raise `Differs` if the run cannot go on."""
         if self.difference is not None:
@@ -384,9 +390,7 @@ class Journal:
                 self._note_of(entry, {"event": event.stage}, sync=False)
             case Answered():
                 if self.is_run and event.bundle and not self._files.has_room_for(event.bundle):
-                    why = f"The disk of {self.folder} has no room for the replies."
-                    log.warning("%s The run goes on; if it is killed, it begins anew.", why)
-                    self.refuse(why)
+                    self.give_up_resuming(f"The disk of {self.folder} has no room for the replies.")
                 elif past.answer is None or event.error is not None:
                     self._note_of(entry, {"event": event.stage, **self._kept(event)})
             case Pushed():

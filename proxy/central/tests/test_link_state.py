@@ -257,6 +257,23 @@ def test_a_node_is_as_online_as_before_when_the_machine_was_suspended(grid: Grid
     assert grid.online == [node.node_id]
 
 
+def test_which_messages_no_node_had_taken_is_told(grid: Grid) -> None:
+    """Nobody else hears of them."""
+    node, other = grid.join(), grid.join()
+    for node_id, message_id, ttl in (
+        *((node.node_id, "a", 5.0), (node.node_id, "b", 5.0), (node.node_id, "c", 100.0)),
+        (other.node_id, "d", 100.0),
+    ):
+        grid.links.push(grid.message(node_id, message_id * 64, ttl=ttl))
+    pulled(node)
+    grid.now += 6
+    assert [message.message_id for message in grid.links.check()] == ["b" * 64]
+    node.heartbeat()
+    grid.now += 55
+    assert [message.message_id for message in grid.links.check()] == ["d" * 64]
+    assert grid.answered == ["a" * 64, "b" * 64, "d" * 64]
+
+
 def test_a_message_expires_while_the_machine_is_suspended(grid: Grid) -> None:
     node = grid.join()
     grid.links.push(grid.message(node.node_id, ttl=60.0))

@@ -610,6 +610,18 @@ def test_a_run_of_something_else_is_refused(tmp_path: Path) -> None:
         Journal(tmp_path).begin({**ABOUT, "run config": {"rounds": 4}}, {})
 
 
+def test_a_run_with_an_answer_that_no_station_gave_goes_on_but_not_after_a_kill(
+    runs: Runs, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = runs.start()
+    for _ in range(2):
+        first.journal.give_up_resuming("Message 1234 expired.")
+    assert first.say(said(2)) == said(2)
+    assert caplog.text.count("Message 1234 expired. The run goes on") == 1
+    first.close()
+    assert runs.start().fixed != first.fixed
+
+
 def test_a_run_whose_replies_fill_the_disk_goes_on_but_not_after_a_kill(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
