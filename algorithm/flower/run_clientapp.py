@@ -9,8 +9,9 @@ frames. To this script come
        `node_config` (as for `flower-supernode`), `max_message_bytes` and what P has
     P  JSON with `modules` and `environ`: imports the modules, in an environment with those
        variables
-    T  a message: JSON with `context` (the path of the file that keeps its Context),
-       followed by
+    T  a message: JSON with `context` (the path of the file that keeps its Context) and `coming`
+       (where the one after this message is kept, if it changes: the bridge puts it in the place of
+       the other when the reply is complete), followed by
     F  its app (FAB),
     R  its run (an encoded Run), and
     M  the message itself (an encoded Message)
@@ -205,11 +206,11 @@ def _answer(flower: Any, start: Mapping[str, Any], pipe: socket.socket, again: b
         flower.TaskIdentity.run_id = run.run_id
         flower.TaskIdentity.node_id = start["node_id"]
         flower.TaskIdentity.task_id = message.metadata.dst_task_id or 0
-    state_lost, kept = False, Path(task["context"])
+    state_lost, kept, coming = False, Path(task["context"]), Path(task["coming"])
     try:
         app = _installed(flower, fab)
         context, state_lost = _context(flower, start, run, app, kept)
-        reply = _call(flower, run, message, context, kept)
+        reply = _call(flower, run, message, context, kept, coming)
         encoded = _encoded(flower, reply, start["max_message_bytes"])
     except Exception as error:
         logging.getLogger("flwr").error("ClientApp raised an exception", exc_info=error)
@@ -253,7 +254,7 @@ def _context(
     return context, damaged
 
 
-def _call(flower: Any, run: Any, message: Any, context: Any, kept: Path) -> Any:
+def _call(flower: Any, run: Any, message: Any, context: Any, kept: Path, coming: Path) -> Any:
     """Return the ClientApp's reply; its Context is kept, also when it raises an exception."""
     load = flower.get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
     client_app = load(run.fab_id, run.fab_version, run.fab_hash)
@@ -262,10 +263,10 @@ def _call(flower: Any, run: Any, message: Any, context: Any, kept: Path) -> Any:
         reply = client_app(message=message, context=context)
     except Exception:
         _end_copy_of(process)
-        _keep(kept, _encoded_context(flower, context))
+        _keep(kept, coming, _encoded_context(flower, context))
         raise
     _end_copy_of(process)
-    _keep(kept, _encoded_context(flower, context))
+    _keep(kept, coming, _encoded_context(flower, context))
     return reply
 
 
@@ -296,21 +297,20 @@ def _kept(path: Path) -> tuple[bytes | None, bool]:
     return encoded, False
 
 
-def _keep(path: Path, encoded: bytes) -> None:
-    """Keep bytes in a file that is whole under its name, also after a power cut."""
+def _keep(kept: Path, coming: Path, encoded: bytes) -> None:
+    """Keep bytes beside what was kept, in a file that is whole, also after a power cut."""
     digest = hashlib.sha256(encoded).digest()
-    if _holds(path, digest, encoded):  # as with an app that keeps nothing
-        os.utime(path)  # still in use
-    else:
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            file.write(digest)
-            file.write(encoded)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    # Also if it is there: whoever wrote it may have been killed before it came to this.
-    folder = os.open(path.parent, os.O_RDONLY)
+    if _holds(kept, digest, encoded):  # as with an app that keeps nothing
+        os.utime(kept)  # still in use
+        return
+    part = kept.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(digest)
+        file.write(encoded)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(coming)
+    folder = os.open(coming.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -9,8 +9,10 @@ Exactly one answer: whatever goes wrong on the way is the answer, a failure with
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from traceback import format_tb
 
+from algorithm.station.contexts import Contexts
 from algorithm.station.job import Job, Message
 from algorithm.station.policy import Policy, Refused
 from algorithm.station.runtime import NoReply, Runtime
@@ -139,6 +141,8 @@ def _have_answered(
                 "The message was with a ClientApp before, and its reply is lost or was"
                 " delivered. The station does not train twice."
             )
+        # Not later: it looks at the replies of older messages.
+        Contexts(job.contexts).settle(lambda message_id: _reply_to(job.place(message_id)))
         # Not before: a late repetition of an older message must not take the latest reply away.
         job.forget_answered_but(message)
         instruction = bundle.header.instruction
@@ -190,6 +194,17 @@ def _is_complete(message: Message) -> bool:
         log.warning("message %.12s: %s", message.message_id, one_line(error.message))
         message.complete.unlink(missing_ok=True)
         return False
+
+
+def _reply_to(message: Message) -> Path | None:
+    """Return the place of the ClientApp's complete reply, also of one that was let go."""
+    place = message.reply if message.answered() else message.complete
+    try:
+        with Bundle(place) as bundle:
+            is_reply = bundle.header.WhichOneof("content") == "reply"
+            return place if is_reply and bundle.header.message_id == message.message_id else None
+    except BundleError:  # it is not there, or torn
+        return None
 
 
 def _release(message: Message) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from algorithm.flower.environment import Flower
 from algorithm.flower.script import SCRIPTS, Script
+from algorithm.station.contexts import Contexts
 from algorithm.station.runtime import NoReply
 from protos import fleet_pb2 as fleet
 from proxy.blocks import Data, Joined, Part, in_memory, size_of
@@ -38,7 +39,7 @@ class ClientApp:
     """Implements `algorithm.station.runtime.Runtime` with one process, and its children.
 
     It takes the place of a SuperNode towards a ClientProxy. What the ClientApp keeps in its Context
-    is in a file, so it outlives the process.
+    is in a file, so it outlives the process. A message changes that only if it has its reply.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ class ClientApp:
         self.node_id = node_id
         self._flower = flower
         self._folder = folder
-        self._contexts = contexts
+        self._contexts = Contexts(contexts)
         self._log_file = log_file
         self._warm = warm
         # The script's first frame; with its last two entries ClientApps start sooner.
@@ -113,6 +114,7 @@ class ClientApp:
                 log.warning("the ClientApp's Context was damaged: its state is a new one")
                 self._proxy.supernode_life = self._new_life()
             self._collect(account["seconds"], reply)
+            self._contexts.accept(self._coming(delivery), delivery.reply_path)
         except TimeoutError as error:
             raise NoReply(
                 ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
@@ -149,7 +151,8 @@ class ClientApp:
         self._proxy.pull_messages(time.monotonic())
         request = fleet.GetFabRequest(run_id=run_id, hash_str=fab.hash_str).SerializeToString()
         self._proxy.handle("GetFab", request, time.monotonic())
-        task = {"context": str(self._contexts / str(run_id))}
+        current, coming = self._contexts.current(run_id), self._coming(delivery)
+        task = {"context": str(current), "coming": str(coming)}
         self._script.send(b"T", json.dumps(task).encode(), until)
         self._script.send(b"F", fab.content, until)
         self._script.send(b"R", bytes(run), until)
@@ -171,6 +174,11 @@ class ClientApp:
         ).SerializeToString()
         start = start_of_field(MESSAGES_LIST, size_of(reply))
         self._proxy.push_messages(Joined(head, start, reply), time.monotonic())
+
+    def _coming(self, delivery: Delivery) -> Path:
+        """Return the place of the Context that the reply comes with."""
+        instruction = delivery.instruction
+        return self._contexts.coming(instruction.metadata.run_id, instruction.message_id)
 
     def _read_life(self) -> str:
         """Return the name of the Contexts' folder; empty if it has none."""

@@ -3,6 +3,7 @@
     supernode.log                    what the SuperNodes wrote
     clientapp.log                    what the ClientApps wrote, in direct mode
     contexts/<run id>                direct mode: what the ClientApp keeps between messages
+    contexts/<run id>.<message id>   that after a message, until its reply is complete
     contexts/life                    names this folder: in another one there are no Contexts
     instance                         names this folder and no copy of it, at a station that stays
     host.lock                        held by the host while it lives
@@ -182,13 +183,13 @@ class Job:
         # Until 1.18 it is a UUID, with hyphens.
         if not message_id.replace("-", "").isalnum():
             raise ValueError(f"{message_id!r} is no message id")
-        message = self._message(message_id)
+        message = self.place(message_id)
         message.folder.mkdir(exist_ok=True)
         return message
 
     def waiting(self) -> list[Message]:
         """The messages that have an instruction but no answer."""
-        messages = [self._message(message.name) for message in self._messages.iterdir()]
+        messages = [self.place(message.name) for message in self._messages.iterdir()]
         return [
             message
             for message in messages
@@ -198,7 +199,7 @@ class Job:
     def forget_instructions(self) -> None:
         """Remove what was brought: who still wants an answer brings it again."""
         for folder in self._messages.iterdir():
-            self._message(folder.name).forget_instruction()
+            self.place(folder.name).forget_instruction()
 
     def forget_answered_but(self, message: Message) -> None:
         """Make room: a station has one message at a time, so older replies have arrived.
@@ -207,7 +208,7 @@ class Job:
         the other message that is the older one: its courier was killed, or came late.
         """
         for folder in self._messages.iterdir():
-            other = self._message(folder.name)
+            other = self.place(folder.name)
             if folder != message.folder and other.reply.exists() and not other.instruction.exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -219,7 +220,8 @@ class Job:
             if file.stat().st_mtime < before:
                 file.unlink(missing_ok=True)
 
-    def _message(self, message_id: str) -> Message:
+    def place(self, message_id: str) -> Message:
+        """Return a message's place, whether it is there or not."""
         return Message(self._messages / message_id, self._taken / message_id)
 
     @contextmanager
