@@ -1,26 +1,33 @@
 """A ClientApp's process answers messages, or it is said why it did not. Its Context outlives it."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from algorithm.flower.environment import Flower
+from algorithm.station.answer import answer
 from algorithm.station.clientapp import ClientApp
+from algorithm.station.job import Job, Message
+from algorithm.station.policy import Policy
 from algorithm.station.runtime import NoReply
 from algorithm.tests.fake_flower import INTERPRETER, make_flower
 from algorithm.tests.fake_flwr import NAMES, THREAD_VARIABLE, text_of
+from algorithm.tests.stations import failure_of, reply_of
 from protos import fleet_pb2 as fleet
 from proxy.bundle import Bundle
 from proxy.client import Delivery
-from proxy.errors import Incompatible
+from proxy.errors import FleetError, Incompatible
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import SCHEMAS, Layout, Schema
 from proxy.testing import FakeSuperLink, record_dict
 from proxy.tests.helpers import Drained, pid_in, pushed_in, runs
 
 SECONDS = 30.0
+FORK = get_context("fork")
 
 
 class Station:
@@ -77,6 +84,55 @@ class Station:
         """Start another process in place of this one."""
         self.clientapp.stop()
         self.clientapp = self.start()
+
+    # As a host, which has the job's folder
+
+    @property
+    def job(self) -> Job:
+        """The job's folder."""
+        return Job(self.folder)
+
+    def contexts(self) -> set[str]:
+        """Return the names of the Contexts that are kept."""
+        return {path.name for path in self.job.contexts.iterdir()} - {"life"}
+
+    def receive(self, text: str) -> Message:
+        """Put an instruction where a courier would."""
+        sent = Drained(record_dict(text=text.encode()), FakeSuperLink(schema=SCHEMAS[0]))
+        message = self.job.message(sent.metadata.message_id)
+        sent.write(message.instruction)
+        return message
+
+    def answer(self, message: Message) -> None:
+        """Have a message answered, with a reply or a failure."""
+        answer(self.job, message, lambda _: self.clientapp, Policy())
+
+    def answered(self, text: str) -> str:
+        """Have a new message answered; returns what the reply says."""
+        message = self.receive(text)
+        self.answer(message)
+        return text_of(reply_of(message).messages_list[0])
+
+    def killed(self, message: Message, before: str) -> None:
+        """Kill the host, while it answers a message, before a file gets a name."""
+        self.clientapp.stop()
+        host = FORK.Process(target=self._answer_until, args=(message, before))
+        host.start()
+        host.join(SECONDS)
+        assert host.exitcode == -signal.SIGKILL
+        self.clientapp = self.start()
+
+    def _answer_until(self, message: Message, before: str) -> None:
+        replace = Path.replace
+
+        def renamed(path: Path, target: Path) -> Path:
+            if target.name == before:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return replace(path, target)
+
+        Path.replace = renamed  # type: ignore[assignment, method-assign]
+        self.clientapp = self.start()
+        self.answer(message)
 
 
 Start = Callable[[], Station]
@@ -244,6 +300,80 @@ def test_a_full_disk_is_said_and_the_clientapp_does_not_get_the_message(start: S
     station.taken = []
     station.replace()
     assert text_of(station.ask("count")) == "1"
+
+
+# A Context counts together with its reply, or not at all
+
+
+def test_a_context_is_kept_once_its_message_is_answered(start: Start) -> None:
+    station = start()
+    assert [station.answered("count") for _ in range(2)] == ["1", "2"]
+    assert len(station.contexts()) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "counted"),
+    [("reply.complete", "2"), ("the Context", "3"), ("reply.bundle", "3")],
+)
+def test_after_a_kill_a_new_message_finds_the_context_of_the_last_complete_reply(
+    start: Start, before: str, counted: str
+) -> None:
+    station = start()
+    station.answered("count")
+    (context,) = station.contexts()
+    station.killed(station.receive("count"), context if before == "the Context" else before)
+    assert station.answered("count") == counted
+    assert station.contexts() == {context}
+
+
+@pytest.mark.parametrize("before", ["the Context", "reply.bundle"])
+def test_after_a_kill_a_complete_reply_is_given_and_its_context_counts_once(
+    start: Start, before: str
+) -> None:
+    station = start()
+    station.answered("count")
+    (context,) = station.contexts()
+    message = station.receive("count")
+    station.killed(message, context if before == "the Context" else before)
+    station.answer(message)
+    assert text_of(reply_of(message).messages_list[0]) == "2"
+    assert station.answered("count") == "3"
+
+
+def test_after_a_kill_a_lost_reply_is_said_and_the_same_content_is_trained_as_for_the_first_time(
+    start: Start,
+) -> None:
+    station = start()
+    station.answered("count")
+    message = station.receive("count")
+    station.killed(message, "reply.complete")
+    station.answer(message)
+    assert "does not train twice" in failure_of(message)[1]
+    assert station.answered("count") == "2"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [TimeoutError(), EOFError(), OSError(28, "No space left on device"), FleetError("refused")],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_a_reply_that_comes_to_nothing_leaves_the_context_as_it_was(
+    start: Start, trouble: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def collect(*_: object) -> None:
+        raise trouble
+
+    station = start()
+    station.answered("count")
+    kept = station.contexts()
+    message = station.receive("count")
+    with monkeypatch.context() as patch:
+        patch.setattr(ClientApp, "_collect", collect)
+        station.answer(message)
+    assert failure_of(message)[0] in (4, 8)
+    station.replace()
+    assert station.answered("count") == "2"
+    assert station.contexts() == kept
 
 
 # What a power cut leaves
