@@ -6,6 +6,7 @@
     outlines/KEY            what is needed to ask a station for its last message, of a run
     stations/KEY/           bundles on their way
     work/                   what else a run needs to survive
+    spare                   1 MiB of room: it is removed to note something on a full disk
 
 A record is on the disk before what hangs on it is done: that a message was pulled before anything
 is done for it (of a run: before a station gets it), its answer and the reply bundle before the

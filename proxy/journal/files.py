@@ -4,7 +4,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from proxy.bundle import Bundle
@@ -17,6 +18,9 @@ from proxy.system.records import DamagedRecords
 
 # So much of its disk a journal leaves to others.
 _ROOM_SHARE = 0.05
+# So much of it a journal has in reserve, for what it has to note when the disk is full.
+_SPARE_BYTES = 1 << 20
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What a file system says that has no hard links, such as exFAT or some of those on a network.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
@@ -48,12 +52,13 @@ class Files:
         self.replies = folder / "replies"
         self._pulled = folder / "pulled"
         self._outlines = folder / "outlines"
+        self._spare = folder / "spare"
         for path in (folder, self.replies, self._pulled, self._outlines, folder / "stations"):
             durable.make_folder(path)
 
     def begin(self) -> None:
         """Remove what a central that was killed left half done."""
-        for part in self._pulled.glob("*.part"):
+        for part in (*self._pulled.glob("*.part"), *self.folder.glob("spare.*.part")):
             part.unlink(missing_ok=True)
 
     @property
@@ -68,6 +73,29 @@ class Files:
         folder = self.folder / "stations" / key_of(station)
         durable.make_folder(folder)
         return folder
+
+    # Room to note something on a full disk
+
+    def make_spare(self) -> None:
+        """Take the room, unless it is taken already, or there is little: then it is tried later."""
+        with suppress(OSError):
+            if not self._spare.exists() and shutil.disk_usage(self.folder).free > 2 * _SPARE_BYTES:
+                # No zeros: some file systems store them without taking room.
+                durable.write(self._spare, os.urandom(_SPARE_BYTES))
+
+    def remove_spare(self) -> None:
+        """Give the room up."""
+        durable.remove(self._spare)
+
+    def note(self, write: Callable[[], None]) -> None:
+        """Write something; if there is no room for it, once more in the room of the spare file."""
+        try:
+            write()
+        except OSError as error:
+            if error.errno not in _NO_ROOM or not self._spare.exists():
+                raise
+            self.remove_spare()
+            write()
 
     # Replies
 
@@ -127,7 +155,7 @@ class Files:
 
     def keep_message(self, station: str, encoded: bytes) -> None:
         """Keep the message that a station has under way."""
-        durable.write(self._pulled / key_of(station), encoded)
+        self.note(lambda: durable.write(self._pulled / key_of(station), encoded))
 
     def message_of(self, station: str) -> Instruction | None:
         """Return the message that a station has under way; None if there is none, or only half."""

@@ -95,6 +95,7 @@ class Journal:
         if not self.history.name:
             self._note({"event": "named", "name": uuid.uuid4().hex})
         self._remove_unneeded()
+        self._files.make_spare()
 
     def _read(self) -> History:
         """Return what the records say; raises `DamagedRecords` if some are missing."""
@@ -173,6 +174,7 @@ class Journal:
         with self._lock:
             self._note({"event": "ended", "status": status})
             self._forget_messages()
+        self._files.remove_spare()
 
     def refuse(self, reason: str) -> None:
         """Note why the run cannot go on: the next `begin` begins anew."""
@@ -339,6 +341,7 @@ class Journal:
                 self._current[event.station] = (self.history.entry(entry), NOTHING)
             else:
                 self._current[event.station] = (known, self._past_of(known))
+            self._files.make_spare()  # which may have been needed since
 
     def _known(self, entry: Entry) -> Entry | None:
         """Return the entry of a message that was known before."""
@@ -459,7 +462,7 @@ class Journal:
     def _note(self, record: Mapping[str, Any], sync: bool = True) -> None:
         with self._lock:
             record = {"at": round(time.time(), 3), **record}
-            self._records.append(record, sync)
+            self._files.note(lambda: self._records.append(record, sync))
             self.history.add(record)
 
     def _remove_unneeded(self) -> None:

@@ -3,9 +3,10 @@
 import errno
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -19,6 +20,7 @@ from proxy.fleet.messages import Reply, answer_to_push
 from proxy.fleet.releases import SCHEMAS, Layout
 from proxy.journal.journal import Journal
 from proxy.journal.tests.journals import Bridge, Killed, Station, expect_kills
+from proxy.system import durable
 from proxy.system.records import Record, Records
 from proxy.testing import FakeSuperLink, Objects
 from proxy.tests.helpers import Drained, wait_until, write_bundle
@@ -102,7 +104,7 @@ def test_nothing_is_kept_of_a_message_that_has_its_reply(bridge: Bridge) -> None
     bridge.watch.wait(answers=1)
     bridge.close()
     left = [path for path in bridge.folder.rglob("*") if path.is_file()]
-    assert {path.relative_to(bridge.folder).parts[0] for path in left} <= {*("journal", "keys")}
+    assert {path.relative_to(bridge.folder).parts[0] for path in left} <= {*("journal", "keys", "spare")}
     assert Journal(bridge.folder).unfinished("north") is None
     assert bridge.station.trained == {message_id: 1}
 
@@ -207,6 +209,83 @@ def test_a_reply_that_could_not_be_noted_for_want_of_room_is_not_given_again(
     pushes = [data for method, data in bridge.superlink.calls if method == "PushMessages"]
     answered = [Reply.decode(data).metadata.reply_to_message_id for data in pushes]
     assert answered == [message_id, next_id]
+
+
+class _Usage(NamedTuple):
+    """How much room there is, as `shutil.disk_usage` says it."""
+
+    total: int
+    free: int
+
+
+def fill(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a journal's disk be full but for its spare room, in which no bundle fits."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    spare = folder / "spare"
+    has_spare = spare.exists()
+
+    def in_spare_room(write: Callable[..., None]) -> Callable[..., None]:
+        return lambda *given: write(*given) if has_spare and not spare.exists() else full()
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: _Usage(total=1 << 40, free=0))
+    monkeypatch.setattr("proxy.central.drain.BundleWriter", full)
+    monkeypatch.setattr("proxy.system.durable.write", in_spare_room(durable.write))
+    monkeypatch.setattr(Records, "append", in_spare_room(Records.append))
+
+
+def test_a_message_that_came_on_a_full_disk_is_answered_though_the_central_is_killed_before(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_tree = bridge.superlink.schema.layout == Layout.TREE
+    bridge.start("PullObject" if is_tree else "PushMessages")
+    with monkeypatch.context() as patch:
+        fill(bridge.folder, patch)
+        message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+        bridge.await_kill()
+    bridge.start()
+    next_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.await_answer(next_id)
+    reply = bridge.superlink.reply_to(message_id)
+    assert isinstance(reply, fleet.Error)
+    assert reply.code == 5
+    assert bridge.station.trained == {next_id: 1}
+
+
+def test_spare_room_that_was_used_is_taken_again_as_soon_as_there_is_room(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge.start()
+    spare = bridge.folder / "spare"
+    size = spare.stat().st_size
+    assert size == spare.stat().st_blocks * 512 == 1 << 20
+    with monkeypatch.context() as patch:
+        fill(bridge.folder, patch)
+        bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+        bridge.watch.wait(answers=1)
+        assert not spare.exists()
+    bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
+    bridge.watch.wait(answers=2)
+    assert spare.stat().st_size == size
+
+
+def test_a_journal_on_a_disk_without_spare_room_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: _Usage(total=1 << 40, free=1 << 20))
+    with closing(Journal(tmp_path)) as journal:
+        journal.trace(pulled(Drained()))
+        assert journal.unfinished("north") is not None
+    assert not (tmp_path / "spare").exists()
+
+
+def test_a_run_that_has_ended_takes_no_spare_room(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path)) as journal:
+        journal.begin({}, {})
+        journal.end("completed")
+    assert not (tmp_path / "spare").exists()
 
 
 def refuse(superlink: FakeSuperLink, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,9 +454,10 @@ def test_a_message_that_is_lost_is_said(bridge: Bridge, caplog: pytest.LogCaptur
 
 def test_what_a_killed_central_had_begun_to_write_is_removed(tmp_path: Path) -> None:
     Journal(tmp_path).close()
-    (tmp_path / "pulled" / "0a1b.part").touch()
+    for begun in ("pulled/0a1b.part", "spare.0a1b.part"):
+        (tmp_path / begun).touch()
     Journal(tmp_path)
-    assert not any((tmp_path / "pulled").iterdir())
+    assert not [*tmp_path.rglob("*.part")]
 
 
 def test_a_journal_that_another_central_writes_is_refused(tmp_path: Path) -> None:
