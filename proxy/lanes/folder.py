@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from proxy.clock import SYSTEM_CLOCK, Clock
 from proxy.errors import UsageError, reason_of
 from proxy.lanes.letters import Altered, LetterRefused
-from proxy.lanes.mailbox import LetterTooLarge, MailboxUnreachable, need_room
+from proxy.lanes.mailbox import LetterTooLarge, MailboxUnreachable, Room
 from proxy.system import durable
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class FolderMailbox:
         self._clock = clock
         boxes = f"{station}/to-central", f"{station}/to-station"
         self._outgoing, self._incoming = boxes if at_station else reversed(boxes)
+        self._room = Room(at_station)
         self._lock = threading.Lock()  # for the next four
         self._store: AbstractFileSystem | None = None
         self._root = ""
@@ -195,7 +196,8 @@ class FolderMailbox:
                     )
                 continue
             try:
-                need_room(into.parent, size)
+                if not self._room.is_there(into.parent, size):
+                    continue
             except LetterTooLarge:
                 _remove(store, path)
                 raise

@@ -20,7 +20,7 @@ import urllib3
 from proxy.errors import UsageError
 from proxy.lanes import tls
 from proxy.lanes.keys import Pairing
-from proxy.lanes.mailbox import LetterTooLarge, Mailbox, MailboxUnreachable, need_room
+from proxy.lanes.mailbox import LetterTooLarge, Mailbox, MailboxUnreachable, Room
 
 if TYPE_CHECKING:
     from proxy.lanes.https_server import Server
@@ -68,6 +68,7 @@ class StationMailbox:
         tls.trust(context, keys.other)
         self._at = f"{host}:{port}"
         self._base = f"/v1/{station}"
+        self._room = Room(at_station=True)
         self._pool = urllib3.HTTPSConnectionPool(
             *(host, port),
             maxsize=4,
@@ -101,7 +102,7 @@ class StationMailbox:
             return None
         name, size = answer.headers.get(_LETTER, ""), int(answer.headers["content-length"])
         try:
-            need_room(into.parent, size)
+            self._room.is_there(into.parent, size)
         except LetterTooLarge:
             answer.close()
             self._newest = name

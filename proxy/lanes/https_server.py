@@ -28,7 +28,7 @@ from aiohttp import web
 from proxy.errors import UsageError, reason_of
 from proxy.lanes import tls
 from proxy.lanes.keys import KeyPair, PublicKeys
-from proxy.lanes.mailbox import LetterTooLarge, need_room
+from proxy.lanes.mailbox import LetterTooLarge, Room
 from proxy.system.process import Workspace
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class Box:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self.room = Room(at_station=False)
         self.refused: LetterTooLarge | None = None
         self.told: Callable[[], object] = lambda: None
         self._changed = threading.Condition()
@@ -313,10 +314,12 @@ async def _taken(line: Line, request: web.Request) -> web.Response:
     if len(box) >= _MOST_WAITING:
         raise web.HTTPServiceUnavailable(text="many letters of this station wait already")
     try:
-        need_room(box.folder, size)
+        has_room = box.room.is_there(box.folder, size)
     except LetterTooLarge as error:
         box.refuse(error)
         raise web.HTTPInsufficientStorage(text=error.message) from error
+    if not has_room:  # the station tries again
+        raise web.HTTPInsufficientStorage(text="there is no room for a letter now")
     part = box.part()
     box.coming += 1
     try:

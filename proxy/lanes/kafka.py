@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from proxy.errors import UsageError
 from proxy.lanes.kafka_client import CALL_SECONDS, KafkaClient
-from proxy.lanes.mailbox import MailboxUnreachable, need_room
+from proxy.lanes.mailbox import MailboxUnreachable, Room
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, Producer
@@ -75,6 +75,8 @@ class KafkaMailbox:
         self._consumer: Consumer | None = None
         self._partial: _Partial | None = None
         self._undone: set[int] = set()
+        self._room = Room(at_station)
+        self._postponed: list[int] = []  # the sizes of letters that wait for room
         self._next = 0
         self._admin: AdminClient | None = None
         self._deleted: Future[object] | None = None
@@ -117,6 +119,8 @@ class KafkaMailbox:
 
     def receive(self, into: Path, seconds: float) -> str | None:
         """Wait for the next letter; see `Mailbox.receive`."""
+        if self._postponed and self._room.is_there(into.parent, min(self._postponed)):
+            self.close()  # to have them again
         with self._reading:
             consumer = self._consumes()
         while (record := consumer.poll(seconds)) is not None:
@@ -143,7 +147,11 @@ class KafkaMailbox:
                 if partial is not None:
                     partial.file.close()
                 self._partial = None  # what does not fit is passed over, record by record
-                need_room(into.parent, count * len(value))
+                size = count * len(value)
+                if not self._room.is_there(into.parent, size):
+                    self._postponed.append(size)
+                    self._undone.add(offset)
+                    return None
                 path = into.with_name(f"{into.name}.part")
                 partial = self._partial = _Partial(name, offset, path, path.open("wb"))
             if partial is None or partial.name != name or partial.number != number:
@@ -264,6 +272,7 @@ class KafkaMailbox:
             consumer.assign([place])
             self._consumer, self._partial = consumer, None
             self._undone.clear()
+            self._postponed.clear()
         return self._consumer
 
     def _made(self, kind: Callable[[dict[str, Any]], Any], own: Mapping[str, Any]) -> Any:

@@ -6,6 +6,7 @@ that "at most once to train, exactly once to answer" is above it: `proxy.lanes.l
 central, `algorithm.station.resident` at the station.
 """
 
+import logging
 import shutil
 from pathlib import Path
 from typing import Protocol
@@ -26,31 +27,59 @@ class LetterTooLarge(LetterRefused):
     code = "letter-too-large"
 
 
+log = logging.getLogger(__name__)
+
 # A question and its like: without a bundle a letter is its head, and what seals that.
 _SMALL_BYTES = 64 << 10
 
 
-def need_room(folder: Path, size: int) -> None:
-    """Refuse a letter before it is written, unless it is small: on a full disk it waits for room.
+class Room:
+    """The room for letters on one end's disk; asked for before a letter is written.
+
+    A reply waits for room at the central: somebody trained for it. A station refuses what finds
+    none: nothing was done yet, and the central hears why. Small letters are not held up.
 
     Parameters
     ----------
-    folder : Path
-        An existing folder on the disk that it would be written to.
-    size : int
-        How many bytes it says it has.
-
-    Raises
-    ------
-    LetterTooLarge
-        If there is no room for it and for what is in it.
+    at_station : bool
+        Whether this is the station's side.
     """
-    free = shutil.disk_usage(folder).free
-    if size > _SMALL_BYTES and 2 * size > free:
-        raise LetterTooLarge(
+
+    def __init__(self, at_station: bool) -> None:
+        self._waits = not at_station
+        self._told = False
+
+    def is_there(self, folder: Path, size: int) -> bool:
+        """Whether there is room for a letter now; if there is none, the log says so once.
+
+        Parameters
+        ----------
+        folder : Path
+            An existing folder on the disk that it would be written to.
+        size : int
+            How many bytes it says it has.
+
+        Raises
+        ------
+        LetterTooLarge
+            If it is not to wait.
+        """
+        usage = shutil.disk_usage(folder)
+        if size <= _SMALL_BYTES:
+            return True
+        if 2 * size <= usage.free:
+            self._told = False
+            return True
+        lacking = (
             f"A letter of {size:,} bytes does not fit: with its content it takes twice that, and"
-            f" {free:,} bytes are free at {folder}."
+            f" {usage.free:,} bytes are free at {folder}."
         )
+        if not self._waits or 2 * size > usage.total:
+            raise LetterTooLarge(lacking)
+        if not self._told:
+            log.warning("%s It waits for room until its message's deadline.", lacking)
+            self._told = True
+        return False
 
 
 class Mailbox(Protocol):
@@ -84,7 +113,7 @@ class Mailbox(Protocol):
         ------
         LetterRefused
             If the next one does not fit on the disk (`LetterTooLarge`), or lies there truncated; it
-            is done.
+            is done. One that only has to wait for room (`Room`) comes later.
         """
         ...
 

@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.lanes.mailbox import LetterTooLarge, MailboxUnreachable, need_room
+from proxy.lanes.mailbox import LetterTooLarge, MailboxUnreachable, Room
 
 
 @dataclass
@@ -45,11 +45,11 @@ class MemoryLane:
 
     def at_central(self) -> "MemoryMailbox":
         """Return the central's end."""
-        return MemoryMailbox(self, *self._boxes)
+        return MemoryMailbox(self, *self._boxes, Room(at_station=False))
 
     def at_station(self) -> "MemoryMailbox":
         """Return the station's end: what was handed out and is not done comes again."""
-        return MemoryMailbox(self, *reversed(self._boxes))
+        return MemoryMailbox(self, *reversed(self._boxes), Room(at_station=True))
 
     @property
     def left(self) -> int:
@@ -60,8 +60,8 @@ class MemoryLane:
 class MemoryMailbox:
     """Implements `proxy.lanes.mailbox.Mailbox`; made by `MemoryLane`."""
 
-    def __init__(self, lane: MemoryLane, outgoing: _Box, incoming: _Box) -> None:
-        self._lane = lane
+    def __init__(self, lane: MemoryLane, outgoing: _Box, incoming: _Box, room: Room) -> None:
+        self._lane, self._room = lane, room
         self._outgoing, self._incoming = outgoing, incoming
         self._handed_out: set[str] = set()
 
@@ -82,15 +82,21 @@ class MemoryMailbox:
             names = self._waiting()
             if not names or (chance and chance.random() < 0.2):
                 return None
-            name = chance.choice(names) if chance else names[0]
-            try:
-                need_room(into.parent, len(self._incoming.letters[name]))
-            except LetterTooLarge:
-                del self._incoming.letters[name]
-                raise
+            if chance:
+                chance.shuffle(names)
+            name = next((each for each in names if self._fits(each, into.parent)), None)
+            if name is None:
+                return None
             into.write_bytes(self._incoming.letters[name])
             self._handed_out.add(name)
             return name
+
+    def _fits(self, name: str, folder: Path) -> bool:
+        try:
+            return self._room.is_there(folder, len(self._incoming.letters[name]))
+        except LetterTooLarge:
+            del self._incoming.letters[name]
+            raise
 
     def _waiting(self) -> list[str]:
         return [name for name in self._incoming.letters if name not in self._handed_out]

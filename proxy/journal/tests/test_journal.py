@@ -104,7 +104,9 @@ def test_nothing_is_kept_of_a_message_that_has_its_reply(bridge: Bridge) -> None
     bridge.watch.wait(answers=1)
     bridge.close()
     left = [path for path in bridge.folder.rglob("*") if path.is_file()]
-    assert {path.relative_to(bridge.folder).parts[0] for path in left} <= {*("journal", "keys", "spare")}
+    assert {path.relative_to(bridge.folder).parts[0] for path in left} <= {
+        *("journal", "keys", "spare")
+    }
     assert Journal(bridge.folder).unfinished("north") is None
     assert bridge.station.trained == {message_id: 1}
 

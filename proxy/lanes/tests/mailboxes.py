@@ -13,10 +13,11 @@ from proxy.tests.helpers import noise, wait_until
 Made = Callable[[bool], Mailbox]
 
 
-class _Full(NamedTuple):
+class Usage(NamedTuple):
     """How much room there is, as `shutil.disk_usage` says it."""
 
     free: int
+    total: int = 1 << 40
 
 
 class MailboxContract:
@@ -96,17 +97,21 @@ class MailboxContract:
         assert taken(station, tmp_path) == b"after"
         assert taken(central, tmp_path) == b"of the station"
 
-    def test_a_letter_that_does_not_fit_on_the_disk_is_refused_and_the_next_one_arrives(
+    @pytest.mark.parametrize("total", [1 << 40, 5_000_000], ids=["now", "ever"])
+    def test_a_letter_that_does_not_fit_at_a_station_is_refused_and_the_next_one_arrives(
         self,
         central: Mailbox,
         station: Mailbox,
         made: Made,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
+        total: int,
     ) -> None:
         central.send(letter(tmp_path, noise(3_000_000)))
         with monkeypatch.context() as patch:
-            patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: _Full(5_000_000))
+            patch.setattr(
+                "proxy.lanes.mailbox.shutil.disk_usage", lambda _: Usage(5_000_000, total)
+            )
             with pytest.raises(LetterTooLarge, match="does not fit"):
                 taken(station, tmp_path)
             central.send(letter(tmp_path, b"small"))
@@ -115,11 +120,45 @@ class MailboxContract:
         central.send(letter(tmp_path, b"after"))
         assert taken(made(True), tmp_path) == b"after"
 
+    def test_a_letter_that_does_not_fit_at_the_central_waits_for_room_and_the_next_one_arrives(
+        self,
+        central: Mailbox,
+        station: Mailbox,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        station.send(letter(tmp_path, noise(3_000_000)))
+        with monkeypatch.context() as patch:
+            patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: Usage(5_000_000))
+            for content in (b"small", b"smaller"):
+                station.send(letter(tmp_path, content))
+                assert taken(central, tmp_path) == content
+            assert central.receive(tmp_path / "got", 0.5) is None
+        assert taken(central, tmp_path) == noise(3_000_000)
+        assert caplog.text.count("It waits for room") == 1
+
+    def test_a_letter_that_will_never_fit_at_the_central_is_refused(
+        self,
+        central: Mailbox,
+        station: Mailbox,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        station.send(letter(tmp_path, noise(3_000_000)))
+        usage = Usage(5_000_000, 5_000_000)
+        with monkeypatch.context() as patch:
+            patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: usage)
+            with pytest.raises(LetterTooLarge, match="does not fit"):
+                taken(central, tmp_path)
+        station.send(letter(tmp_path, b"after"))
+        assert taken(central, tmp_path) == b"after"
+
     def test_a_question_is_not_refused_on_a_full_disk(
         self, central: Mailbox, station: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Each refusal has an instruction sent again, which is not done often."""
-        monkeypatch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: _Full(100))
+        monkeypatch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: Usage(100))
         for sender, receiver in ((central, station), (station, central)):
             sender.send(letter(tmp_path, noise(2000)))
             assert taken(receiver, tmp_path) == noise(2000)

@@ -19,8 +19,8 @@ from proxy.errors import UsageError
 from proxy.lanes import https_server, tls
 from proxy.lanes.https import CentralMailbox
 from proxy.lanes.keys import KeyPair, Pairing
-from proxy.lanes.mailbox import Mailbox, MailboxUnreachable
-from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
+from proxy.lanes.mailbox import LetterTooLarge, Mailbox, MailboxUnreachable
+from proxy.lanes.tests.mailboxes import Made, MailboxContract, Usage, letter, taken
 from proxy.lanes.urls import open_mailbox
 from proxy.tests.helpers import noise, wait_until
 
@@ -76,6 +76,43 @@ class TestHttps(MailboxContract):
         """As long as the central is there: its letters end with it, as its exchanges do."""
         central.send(letter(tmp_path, b"early"))
         assert taken(made(True), tmp_path) == b"early"
+
+    def test_a_letter_that_does_not_fit_at_the_central_waits_for_room_and_the_next_one_arrives(
+        self,
+        central: Mailbox,
+        station: Mailbox,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """At the station, which tries again with pauses."""
+        with monkeypatch.context() as patch:
+            patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: Usage(5_000_000))
+            for _ in range(2):
+                with pytest.raises(MailboxUnreachable):
+                    station.send(letter(tmp_path, noise(3_000_000)))
+            station.send(letter(tmp_path, b"small"))
+            assert taken(central, tmp_path) == b"small"
+        station.send(letter(tmp_path, noise(3_000_000)))
+        assert taken(central, tmp_path) == noise(3_000_000)
+        assert caplog.text.count("It waits for room") == 1
+
+    def test_a_letter_that_will_never_fit_at_the_central_is_refused(
+        self,
+        central: Mailbox,
+        station: Mailbox,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        usage = Usage(5_000_000, 5_000_000)
+        with monkeypatch.context() as patch:
+            patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: usage)
+            with pytest.raises(MailboxUnreachable):
+                station.send(letter(tmp_path, noise(3_000_000)))
+            with pytest.raises(LetterTooLarge, match="does not fit"):
+                taken(central, tmp_path)
+        station.send(letter(tmp_path, b"after"))
+        assert taken(central, tmp_path) == b"after"
 
 
 def test_all_stations_of_one_address_share_the_port(opened: Open, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from proxy.lanes.letters import Head, Kind, LetterRefused
 from proxy.lanes.mailbox import MailboxUnreachable
 from proxy.lanes.sealing import Unsealed
 from proxy.lanes.testing import MemoryLane
-from proxy.tests.helpers import wait_until
+from proxy.lanes.tests.mailboxes import Usage
+from proxy.tests.helpers import noise, wait_until
 
 SECONDS = 60.0
 Answer = Callable[[Head, bytes], list[tuple[Head, bytes]]]
@@ -283,6 +284,27 @@ def test_letters_that_are_refused_again_and_again_end_the_exchange_and_say_why(
     with pytest.raises(LetterRefused, match="It was altered"):
         scene.exchange()
     assert len(scene.station.saw(Kind.INSTRUCTION)) == 3
+
+
+def test_a_reply_for_which_the_disk_has_no_room_waits_for_it_at_no_cost_to_the_station(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
+    content = noise(100_000)
+    scene = scenes()
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as full:
+        full.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: Usage(free=150_000))
+        scene.station._answer = lambda head, _: echo(head, content)
+        exchange = pool.submit(scene.exchange)
+        assert wait_until(lambda: "It waits for room" in caplog.text)
+        before = len(scene.station.saw(Kind.PING))
+        assert wait_until(lambda: len(scene.station.saw(Kind.PING)) > before + 5)
+        assert scene.carrier.online("north")
+        assert not exchange.done()
+        full.undo()
+        assert exchange.result() == b"reply to " + content
+    assert len(scene.station.saw(Kind.INSTRUCTION)) == 1
+    assert caplog.text.count("It waits for room") == 1
 
 
 def test_a_station_that_does_not_answer_in_time_is_told_to_stop(
