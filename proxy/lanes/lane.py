@@ -108,6 +108,8 @@ class _Line:
         self._mode = mode
         self._folder = folder
         folder.mkdir(exist_ok=True)
+        self._letter = folder / "arrived.letter"
+        self._letter.unlink(missing_ok=True)  # of a central that was killed
         self._sending = threading.Lock()  # what is sent, and what is waited for
         self._waiting: _Waiting | None = None
         self._sent_at = 0
@@ -240,7 +242,7 @@ class _Line:
     # What comes
 
     def _listen(self) -> None:
-        letter = self._folder / "arrived.letter"
+        letter = self._letter
         while not self._ending.is_set():
             try:
                 self._ask()
@@ -249,6 +251,7 @@ class _Line:
                     try:
                         self._take(letter)
                     finally:
+                        letter.unlink(missing_ok=True)
                         self._done.add(name)
             except LetterRefused as error:
                 self._refuse(error)

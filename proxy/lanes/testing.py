@@ -45,11 +45,13 @@ class MemoryLane:
 
     def at_central(self) -> "MemoryMailbox":
         """Return the central's end."""
-        return MemoryMailbox(self, *self._boxes, Room(at_station=False))
+        outgoing, incoming = self._boxes
+        return MemoryMailbox(self, outgoing, incoming, Room(at_station=False))
 
     def at_station(self) -> "MemoryMailbox":
         """Return the station's end: what was handed out and is not done comes again."""
-        return MemoryMailbox(self, *reversed(self._boxes), Room(at_station=True))
+        incoming, outgoing = self._boxes
+        return MemoryMailbox(self, outgoing, incoming, Room(at_station=True))
 
     @property
     def left(self) -> int:
@@ -84,7 +86,7 @@ class MemoryMailbox:
                 return None
             if chance:
                 chance.shuffle(names)
-            name = next((each for each in names if self._fits(each, into.parent)), None)
+            name = next((name for name in names if self._fits(name, into.parent)), None)
             if name is None:
                 return None
             into.write_bytes(self._incoming.letters[name])
