@@ -79,7 +79,7 @@ NEEDS_LIGHTNING = pytest.mark.skipif(
 BY_ONE_COMMAND = [
     pytest.param(Example("analytics"), marks=pytest.mark.thorough),
     Example("adaptive"),
-    Example("weights"),
+    pytest.param(Example("weights"), marks=pytest.mark.thorough),
     pytest.param(Example("sklearn_tabular"), marks=pytest.mark.thorough),
     pytest.param(Example("porting"), marks=pytest.mark.thorough),
     pytest.param(
@@ -218,6 +218,7 @@ HOSPITALS = EXAMPLES / "hospitals"
 SITES = [HOSPITALS / "sites" / f"{name}.toml" for name in ("harbor", "west")]
 
 
+@pytest.mark.thorough
 def test_hospitals_take_part_in_jobs_in_sequence_and_at_once_and_natively_in_the_same(
     flower: Flower, reader: Reader, tmp_path: Path
 ) -> None:

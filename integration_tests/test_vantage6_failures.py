@@ -217,6 +217,7 @@ def test_a_task_that_is_created_twice_trains_nobody_twice(
     assert len(created) == 2 * (2 + 2 * 2 + 2 * 2)
 
 
+@pytest.mark.thorough
 def test_a_task_that_is_created_twice_from_outside_trains_nobody_twice(
     plain: Collaboration, image_of: ImageOf, flower: Flower, tmp_path: Path
 ) -> None:

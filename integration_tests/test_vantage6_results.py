@@ -94,13 +94,14 @@ def natively_of_three(
         return read(run_on_federation(federation, "digits_csv", {**DIGITS_CSV, "num_stations": 3}))
 
 
+@thorough
 @pytest.mark.parametrize(
     ("where", "way"),
     [
         pytest.param("encrypted", WARM, id="encrypted-warm"),
-        pytest.param("plain", WARM, id="plain-warm", marks=thorough),
-        pytest.param("plain", PER_ROUND, id="plain-per-round", marks=thorough),
-        pytest.param("encrypted", PER_ROUND, id="encrypted-per-round", marks=thorough),
+        pytest.param("plain", WARM, id="plain-warm"),
+        pytest.param("plain", PER_ROUND, id="plain-per-round"),
+        pytest.param("encrypted", PER_ROUND, id="encrypted-per-round"),
     ],
 )
 def test_each_of_three_stations_learns_from_its_own_table_as_natively(
