@@ -174,11 +174,11 @@ class Resident:
             try:
                 self._answer_question()
                 self._done.tell()
-                if name := self._mailbox.receive(letter, _LOOK_SECONDS):
-                    try:
+                try:
+                    if name := self._mailbox.receive(letter, _LOOK_SECONDS):
                         self._take(name, letter)
-                    finally:
-                        letter.unlink(missing_ok=True)
+                finally:
+                    letter.unlink(missing_ok=True)
             except LetterRefused as error:
                 self._refuse(error.named)
             except (BridgeError, OSError) as error:

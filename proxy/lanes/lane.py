@@ -108,8 +108,8 @@ class _Line:
         self._mode = mode
         self._folder = folder
         folder.mkdir(exist_ok=True)
-        self._letter = folder / "arrived.letter"
-        self._letter.unlink(missing_ok=True)  # of a central that was killed
+        for path in folder.glob("arrived.*"):  # of a central that was killed
+            path.unlink()
         self._sending = threading.Lock()  # what is sent, and what is waited for
         self._waiting: _Waiting | None = None
         self._sent_at = 0
@@ -242,17 +242,16 @@ class _Line:
     # What comes
 
     def _listen(self) -> None:
-        letter = self._letter
+        letter, body = self._folder / "arrived.letter", self._folder / "arrived.bundle"
         while not self._ending.is_set():
             try:
                 self._ask()
                 self._done.tell()
-                if name := self._mailbox.receive(letter, _LOOK_SECONDS):
-                    try:
-                        self._take(letter)
-                    finally:
-                        letter.unlink(missing_ok=True)
-                        self._done.add(name)
+                try:
+                    self._receive(letter, body)
+                finally:
+                    for path in (letter, body):  # either may have the size of a reply
+                        path.unlink(missing_ok=True)
             except LetterRefused as error:
                 self._refuse(error)
             except (BridgeError, OSError) as error:
@@ -261,6 +260,14 @@ class _Line:
             except Exception:
                 log.exception("station %s: internal error; please report it", self._station)
                 self._ending.wait(_TROUBLE_PAUSE_SECONDS)
+
+    def _receive(self, letter: Path, body: Path) -> None:
+        """Take the next letter, if one comes."""
+        if name := self._mailbox.receive(letter, _LOOK_SECONDS):
+            try:
+                self._take(letter, body)
+            finally:
+                self._done.add(name)
 
     def _ask(self) -> None:
         """Ask the station whether it is there, if it is time. It answers while it trains, too."""
@@ -296,8 +303,7 @@ class _Line:
         """Return the name of an exchange or question, which nobody can guess."""
         return self._life + secrets.token_hex(16)
 
-    def _take(self, letter: Path) -> None:
-        body = self._folder / "arrived.bundle"
+    def _take(self, letter: Path, body: Path) -> None:
         try:
             head = self._seal.open(letter, body)
             if head.station != self._station:

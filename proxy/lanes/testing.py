@@ -45,13 +45,11 @@ class MemoryLane:
 
     def at_central(self) -> "MemoryMailbox":
         """Return the central's end."""
-        outgoing, incoming = self._boxes
-        return MemoryMailbox(self, outgoing, incoming, Room(at_station=False))
+        return MemoryMailbox(self, Room(at_station=False), *self._boxes)
 
     def at_station(self) -> "MemoryMailbox":
         """Return the station's end: what was handed out and is not done comes again."""
-        incoming, outgoing = self._boxes
-        return MemoryMailbox(self, outgoing, incoming, Room(at_station=True))
+        return MemoryMailbox(self, Room(at_station=True), *reversed(self._boxes))
 
     @property
     def left(self) -> int:
@@ -62,7 +60,7 @@ class MemoryLane:
 class MemoryMailbox:
     """Implements `proxy.lanes.mailbox.Mailbox`; made by `MemoryLane`."""
 
-    def __init__(self, lane: MemoryLane, outgoing: _Box, incoming: _Box, room: Room) -> None:
+    def __init__(self, lane: MemoryLane, room: Room, outgoing: _Box, incoming: _Box) -> None:
         self._lane, self._room = lane, room
         self._outgoing, self._incoming = outgoing, incoming
         self._handed_out: set[str] = set()

@@ -252,16 +252,26 @@ def killed_before_it_answers(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> B
     return exchange
 
 
-def test_a_message_is_answered_and_nothing_is_left_on_the_lane_or_of_it(scene: Scene) -> None:
+def test_a_message_is_answered_and_nothing_is_left_on_the_lane(scene: Scene) -> None:
     scene.start()
     for _ in range(3):
         assert is_reply(scene.exchange(Drained()))
     assert len(scene.supernode.trained) == 3
     assert wait_until(lambda: scene.memory.left == 0)
     assert not any((scene.folder / "job" / "letters").glob("*.bundle"))
-    scene.end_station()
-    assert not [*(scene.folder / "job").rglob("arrived.*")]
-    assert wait_until(lambda: not [*scene.folder.rglob("arrived.*")])
+
+
+def test_no_letter_that_arrived_stays_on_the_disk(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (60.0, 60.0, 60.0))  # no other letter comes
+    left = scene.folder / "job" / "letters" / "arrived.letter"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"of a station that was killed")
+    scene.start()
+    assert not left.exists()
+    assert is_reply(scene.exchange(Drained()))
+    assert wait_until(lambda: not left.exists(), timeout=10.0)
 
 
 def test_a_station_that_is_there_is_online(scene: Scene) -> None:

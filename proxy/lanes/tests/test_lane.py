@@ -140,6 +140,35 @@ def test_a_bundle_goes_there_and_its_answer_comes_back(scenes: Callable[..., Sce
     assert (head.message_id, head.station, head.mode) == ("1f", "north", Mode.DIRECT)
 
 
+def test_no_letter_that_arrived_stays_on_the_disk(
+    scenes: Callable[..., Scene], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (60.0, 60.0, 60.0))  # no other letter comes
+    caplog.set_level(logging.INFO)
+    scene = scenes()
+    assert scene.exchange() == b"reply to train"
+
+    def is_taken() -> bool:
+        folder = scene.folder / "central" / "north"
+        return wait_until(lambda: not any(folder.glob("arrived.*")), timeout=10.0)
+
+    assert is_taken()
+    scene.station.send((Head(Kind.REPLY, "north", "over"), b"too late"))
+    assert wait_until(lambda: "a letter is passed over" in caplog.text)
+    assert is_taken()
+    scene.station.send((Head(Kind.REPLY, "south", "over"), b"for another"))
+    assert wait_until(lambda: "a letter is refused" in caplog.text)
+    assert is_taken()
+
+
+def test_a_letter_that_a_killed_central_had_taken_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "north").mkdir()
+    for name in ("arrived.letter", "arrived.bundle", "arrived.letter.part"):
+        (tmp_path / "north" / name).write_bytes(b"a reply")
+    LaneCarrier({"north": End(MemoryLane().at_central(), Unsealed())}, Mode.DIRECT, tmp_path)
+    assert not any((tmp_path / "north").iterdir())
+
+
 def test_a_station_is_online_once_it_answered_that_it_is_there(
     scenes: Callable[..., Scene],
 ) -> None:
