@@ -303,7 +303,7 @@ def _keep(kept: Path, coming: Path, encoded: bytes) -> None:
     if _holds(kept, digest, encoded):  # as with an app that keeps nothing
         os.utime(kept)  # still in use
         return
-    part = kept.with_suffix(".part")
+    part = coming.with_name(f"{coming.name}.part")
     with part.open("wb") as file:
         file.write(digest)
         file.write(encoded)

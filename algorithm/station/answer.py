@@ -203,8 +203,12 @@ def _reply_to(message: Message) -> Path | None:
         with Bundle(place) as bundle:
             is_reply = bundle.header.WhichOneof("content") == "reply"
             return place if is_reply and bundle.header.message_id == message.message_id else None
-    except BundleError:  # it is not there, or torn
-        return None
+    except BundleError as error:
+        if isinstance(error.__cause__, OSError) and not isinstance(
+            error.__cause__, FileNotFoundError
+        ):
+            raise  # nobody knows whether it is there
+        return None  # it is not, or torn
 
 
 def _release(message: Message) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from proxy.system import durable
 
-_COMING = re.compile(r"-?[0-9]+\.[^.]+")
+# Its message's id, and whether it was being written.
+_COMING = re.compile(r"-?[0-9]+\.([^.]+)(\.part)?")
 
 
 class Contexts:
@@ -63,8 +64,11 @@ class Contexts:
         """
         if not self.folder.is_dir():
             return
-        for coming in [path for path in self.folder.iterdir() if _COMING.fullmatch(path.name)]:
-            reply = reply_to(coming.suffix[1:])
+        for coming in list(self.folder.iterdir()):
+            name = _COMING.fullmatch(coming.name)
+            if name is None:
+                continue
+            reply = None if name[2] else reply_to(name[1])
             if reply is None:
                 coming.unlink(missing_ok=True)
             else:

@@ -41,7 +41,7 @@ class Drain:
     Attributes
     ----------
     path : Path
-        The bundle.
+        The bundle; where there was no room for it, that of an earlier central.
     size : int
         The size of the message's own objects in it, in bytes.
     app_size : int
@@ -58,6 +58,7 @@ class Drain:
         self.path = station.folder / "instruction.bundle"
         self.size = self.app_size = 0
         self.fab_hash = ""
+        self._unwritten: BundleUnwritten | None = None
         # Of a message that came whole the SuperLink keeps nothing.
         self.confirmed = not instruction.object_ids
         self._name, self._link = station.name, station.superlink
@@ -119,11 +120,12 @@ class Drain:
                 if before is None or not self._copied(before, writer):
                     self._pull_objects(keep)
                 self._finish(with_app)
-        except BundleUnwritten:
+        except BundleUnwritten as error:
             # On a full disk that of before is sent as it is: the station may have it already.
             if before is None or not self._holds_all(before):
                 raise
-            self.path = before
+            self._unwritten, self.path, self.app_size = error, before, 0
+            self._terms.memory.hold(self._name, before, self._outline)
         self._ask(self.confirm)
 
     def fetch_earlier(self, outline: Outline) -> None:
@@ -161,6 +163,8 @@ class Drain:
 
     def add_app(self) -> None:
         """Add the app to the bundle."""
+        if self._unwritten is not None:  # that of before stays as it is
+            raise self._unwritten
         with self._writer as writer:
             writer.reopen()
             self._finish(with_app=True)

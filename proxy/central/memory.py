@@ -50,7 +50,8 @@ class Past:
     refused : bool
         Whether the SuperLink refused that answer, and has no other.
     took : float
-        Seconds until its answer was known, or that it had been under way when the central died.
+        Seconds from when it was pulled until its answer was known, or else until the central
+        before noted something last.
     """
 
     message_id: str = ""

@@ -20,7 +20,6 @@ from proxy.system.records import DamagedRecords
 _ROOM_SHARE = 0.05
 # So much of it a journal has in reserve, for what it has to note when the disk is full.
 _SPARE_BYTES = 1 << 20
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What a file system says that has no hard links, such as exFAT or some of those on a network.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
@@ -43,7 +42,7 @@ class Files:
     Raises
     ------
     OSError
-        If the folders cannot be made. So do all methods that write.
+        If the folders cannot be made. So do methods that write, unless they say otherwise.
     """
 
     def __init__(self, folder: Path, keep_replies: bool) -> None:
@@ -92,7 +91,7 @@ class Files:
         try:
             write()
         except OSError as error:
-            if error.errno not in _NO_ROOM or not self._spare.exists():
+            if error.errno not in durable.NO_ROOM or not self._spare.exists():
                 raise
             self.remove_spare()
             write()

@@ -51,7 +51,8 @@ class Entry:
     was_sent : bool
         Whether its station may have it.
     at : float
-        When it was pulled, in seconds since the epoch.
+        When it was pulled, in seconds since the epoch; later by the time for which no central was
+        there.
     took : float
         Seconds from then until its answer was known.
     after : int
@@ -171,6 +172,13 @@ class RunEntry:
         entry.after, entry.took = len(self.entries), max(0.0, at - entry.at)
         self.answers.append(entry)
 
+    def resume(self, pause: float) -> None:
+        """Note that it goes on after some seconds, which no message took."""
+        self.resumed += 1
+        for entry in self.entries:
+            if not entry.after:
+                entry.at += pause
+
     @property
     def lost(self) -> Entry | None:
         """A message whose answer is not known, though its station got another one after it.
@@ -226,7 +234,7 @@ class History:
 
     def add(self, record: Record) -> None:
         """Take one more record."""
-        self.at = record["at"]
+        before, self.at = self.at, record["at"]
         match record["event"]:
             case "named":
                 self.name = record["name"]
@@ -234,7 +242,7 @@ class History:
                 self.runs.append(RunEntry(record["about"], record["fixed"], record["at"]))
                 self.entries, self._latest = {}, {}
             case "resumed":
-                self.runs[-1].resumed += 1
+                self.runs[-1].resume(self.at - before)
             case "ended":
                 self.runs[-1].ended = record["status"]
             case "differs":

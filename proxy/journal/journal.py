@@ -36,7 +36,7 @@ from proxy.system.records import DamagedRecords, Records
 
 log = logging.getLogger(__name__)
 
-# So long an answer waits for another one's turn, besides the time that its message took before.
+# So long an answer waits while no other gets its turn, besides the time that its message took.
 _ORDER_SECONDS = 60.0
 
 
@@ -72,7 +72,7 @@ class Journal:
         self._turns = Turns()
         self._replay: Replay | None = None
         self._ended_at = 0.0  # when the central before noted something last
-        self._unnoted = ""  # a message that could not be noted when it was pulled
+        self._unnoted = ""  # why the run cannot go on, if that could not be noted
         # The message of each station that is under way, and what is known of it.
         self._current: dict[str, tuple[Entry, Past]] = {}
         try:
@@ -185,7 +185,10 @@ class Journal:
         """Note that the run, which goes on now, begins anew if it is killed."""
         if not self._is_given_up:
             log.warning("%s The run goes on; if it is killed, it begins anew.", why)
-            self.refuse(why)
+            try:
+                self.refuse(why)
+            except OSError:  # on a full disk it is tried again with the next message
+                self._unnoted = why
 
     def check(self) -> None:
         """Raise `Differs` if the run cannot go on."""
@@ -303,8 +306,8 @@ class Journal:
             If the ServerApp does not say what it said before.
         """
         try:
-            if event.stage in OVER and event.station in self._current:
-                self._turns.give(self._current[event.station][0])
+            if event.stage in OVER and (current := self._current.get(event.station)) is not None:
+                self._turns.give(current[0])
             if isinstance(event, Pulled):
                 self._pulled(event)
             elif self.is_run and self._is_given_up:
@@ -313,7 +316,8 @@ class Journal:
                 self._later(event)
         except OSError as error:
             if self.is_run and isinstance(event, Pulled):
-                self._unnoted = f"Message {Entry.of(event, '').title} of station {event.station}"
+                title = f"Message {Entry.of(event, '').title} of station {event.station}"
+                self._unnoted = f"{title} could not be noted."
             raise CarrierError(
                 f"The journal {error.filename or self.folder} cannot be written:"
                 f" {error.strerror}. The message was not sent."
@@ -323,7 +327,7 @@ class Journal:
         with self._lock:
             self._current.pop(event.station, None)
         if self._unnoted:  # the ServerApp saw an error that a successor would not know
-            self.refuse(f"{self._unnoted} could not be noted.")
+            self.refuse(self._unnoted)
             self._unnoted = ""
         instruction = event.instruction
         entry = Entry.of(event, content_id(instruction) if self.is_run else "")
@@ -376,9 +380,9 @@ class Journal:
         )
 
     def _later(self, event: Event) -> None:
-        if event.station not in self._current:
+        entry, past = self._current.get(event.station, (None, NOTHING))
+        if entry is None:
             return  # it could not be noted that it was pulled
-        entry, past = self._current[event.station]
         if self.is_run and past.answer is not None:
             return  # all was told of it before
         match event:

@@ -146,6 +146,7 @@ class KafkaMailbox:
             if number == 0:
                 if partial is not None:
                     partial.file.close()
+                    partial.path.unlink(missing_ok=True)  # it takes room
                 self._partial = None  # what does not fit is passed over, record by record
                 size = count * len(value)
                 if not self._room.is_there(into.parent, size):

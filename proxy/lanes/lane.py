@@ -20,6 +20,7 @@ from proxy.errors import BridgeError, Cancelled, CarrierError, reason_of
 from proxy.lanes.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
 from proxy.lanes.mailbox import Done, Mailbox, MailboxUnreachable
 from proxy.retry import retrying
+from proxy.system import durable
 
 log = logging.getLogger(__name__)
 
@@ -305,7 +306,7 @@ class _Line:
 
     def _take(self, letter: Path, body: Path) -> None:
         try:
-            head = self._seal.open(letter, body)
+            head = self._opened(letter, body)
             if head.station != self._station:
                 raise Misaddressed(f"A letter is of station {head.station[:64]!r}.")
             self._heed(head, body)
@@ -313,6 +314,21 @@ class _Line:
             self._refuse(error)
         except OSError as error:
             self._fail(CarrierError(f"A letter cannot be written: {reason_of(error)}."))
+
+    def _opened(self, letter: Path, body: Path) -> Head:
+        """Open a letter; on a full disk wait for room, until the deadline of what is under way."""
+        while True:
+            try:
+                return self._seal.open(letter, body)
+            except OSError as error:
+                body.unlink(missing_ok=True)
+                waiting = self._waiting
+                is_over = waiting is None or waiting.deadline.passed
+                if error.errno not in durable.NO_ROOM or is_over:
+                    raise
+                log.warning("station %s: a letter waits for room on the disk", self._station)
+                if self._ending.wait(_TROUBLE_PAUSE_SECONDS):
+                    raise
 
     def _heed(self, head: Head, body: Path) -> None:
         waiting = self._waiting

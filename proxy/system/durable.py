@@ -12,6 +12,9 @@ import errno
 import os
 from pathlib import Path
 
+# What a write says on a full disk, or where nothing more may be written.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 
 def write(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file: afterwards, whatever happens, it is as it was before or has this content.

@@ -95,7 +95,8 @@ def _parted(address: str) -> tuple[str, int]:
     """Return the host and the port of an address; an IPv6 address stands in brackets."""
     try:
         parts = urlsplit(f"//{address}")
-        if parts.netloc == address and parts.hostname and parts.port:
+        is_plain = parts.netloc == address and "@" not in address and len(address.split()) == 1
+        if is_plain and parts.hostname and parts.port:
             return parts.hostname, parts.port
     except ValueError:  # of a port that is no number, or too large, or of brackets
         pass

@@ -89,7 +89,7 @@ def test_a_context_whose_message_got_a_failure_does_not_count(station: Trained) 
 
 
 def test_nothing_else_in_the_folder_is_touched_but_what_a_full_disk_left(station: Trained) -> None:
-    for name in ("life", f"life.{'0' * 32}.part", "8", f"{RUN}.part"):
+    for name in ("life", f"life.{'0' * 32}.part", "8", f"{RUN}.1f.part"):
         (station.contexts.folder / name).touch()
     station.contexts.settle(lambda _: None)
     names = {path.name for path in station.contexts.folder.iterdir()}

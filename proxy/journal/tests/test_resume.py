@@ -23,6 +23,7 @@ from proxy.errors import Cancelled, CarrierError, UsageError
 from proxy.fleet.messages import ErrorCode
 from proxy.fleet.releases import SCHEMAS, Schema
 from proxy.journal.files import key_of
+from proxy.journal.history import History
 from proxy.journal.journal import Journal
 from proxy.journal.tests.journals import Killed, LateClock, Station, expect_kills
 from proxy.system.records import DamagedRecords, Record, Records
@@ -620,6 +621,35 @@ def test_a_run_with_an_answer_that_no_station_gave_goes_on_but_not_after_a_kill(
     assert caplog.text.count("Message 1234 expired. The run goes on") == 1
     first.close()
     assert runs.start().fixed != first.fixed
+
+
+def test_on_a_full_disk_a_run_goes_on_that_will_begin_anew(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = runs.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(Records, "append", full)
+        first.journal.give_up_resuming("Message 1234 expired.")
+    assert first.say(said(2)) == said(2)
+    first.close()
+    assert runs.start().fixed != first.fixed
+
+
+def test_for_how_long_no_central_was_there_is_no_reason_to_wait(tmp_path: Path) -> None:
+    about = ("step", 1), ("message_type", "train"), ("group_id", "1"), ("flower_run", "7")
+    message = {"station": "north", "message": "1f", "expires_at": 9e9, "content": "", **dict(about)}
+    records = [
+        {"event": "run", "about": {}, "fixed": {}, "at": 100.0},
+        {"event": Stage.PULLED, **message, "at": 110.0},
+        {"event": Stage.SENT, "station": "north", "message": "1f", "at": 115.0},
+        {"event": "resumed", "at": 1115.0},
+        {
+            **{"event": Stage.ANSWERED, "station": "north", "message": "1f", "at": 1120.0},
+            **{"reply": "1f.bundle", "called_off": False},
+        },
+    ]
+    (entry,) = History(records).entries.values()
+    assert entry.took == 10.0
 
 
 def test_a_run_whose_replies_fill_the_disk_goes_on_but_not_after_a_kill(

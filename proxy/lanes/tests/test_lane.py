@@ -1,5 +1,6 @@
 """The central's end of a lane: what it sends, and which answers it takes."""
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -138,6 +139,25 @@ def test_a_bundle_goes_there_and_its_answer_comes_back(scenes: Callable[..., Sce
     assert scene.exchange() == b"reply to train"
     (head,) = scene.station.saw(Kind.INSTRUCTION)
     assert (head.message_id, head.station, head.mode) == ("1f", "north", Mode.DIRECT)
+
+
+def test_a_letter_that_finds_no_room_when_it_is_opened_waits_for_it(
+    scenes: Callable[..., Scene], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others write to the disk, too: that there was room before does not mean that there is."""
+    monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
+    scene = scenes()
+    open_letter = Unsealed.open
+
+    def open_on_full_disk(seal: Unsealed, letter: Path, body: Path) -> Head:
+        head = open_letter(seal, letter, body)
+        if head.kind == Kind.REPLY and "waits for room" not in caplog.text:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return head
+
+    monkeypatch.setattr(Unsealed, "open", open_on_full_disk)
+    assert scene.exchange() == b"reply to train"
+    assert "waits for room" in caplog.text
 
 
 def test_no_letter_that_arrived_stays_on_the_disk(

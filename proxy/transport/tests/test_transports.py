@@ -198,7 +198,17 @@ def test_an_address_without_a_superlink_is_refused_at_once(address: str) -> None
 
 @pytest.mark.parametrize(
     "address",
-    ["", "nowhere", "127.0.0.1:port", ":9092", "localhost:99999", "::1:9092", "http://here:9092"],
+    [
+        "",
+        "nowhere",
+        "127.0.0.1:port",
+        ":9092",
+        "localhost:99999",
+        "::1:9092",
+        "http://here:9092",
+        "me@here:9092",
+        "he re:9092",
+    ],
 )
 def test_what_is_no_address_is_told_from_one_that_nobody_answers_at(address: str) -> None:
     with pytest.raises(UsageError, match="is no address of a SuperLink's Fleet API"):
