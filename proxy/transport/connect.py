@@ -87,7 +87,7 @@ def _reach(address: str, root_certificates: Path | None) -> None:
     except (OSError, ValueError) as error:
         raise Unreachable(
             f"No SuperLink answers at {address}: {reason_of(error)}.",
-            "Check the address of its Fleet API, and that it is running.",
+            "Is this the address of its Fleet API? Then check that it is running.",
         ) from error
 
 
