@@ -71,7 +71,7 @@ class Journal:
         self._lock = threading.RLock()
         self._turns = Turns()
         self._replay: Replay | None = None
-        self._ended_at = 0.0  # when the central before noted something last
+        self._resumed_at = 0.0  # in seconds since the epoch
         self._unnoted = ""  # why the run cannot go on, if that could not be noted
         # The message of each station that is under way, and what is known of it.
         self._current: dict[str, tuple[Entry, Past]] = {}
@@ -152,8 +152,8 @@ class Journal:
                 self._check_files(run.entries)
                 self._replay = Replay(run.entries)
                 self._turns = Turns(run.entries, run.answers)
-                self._ended_at = self.history.at
                 self._note({"event": "resumed"})
+                self._resumed_at = self.history.at
                 return run.fixed
         self.difference = None
         with self._lock:
@@ -376,7 +376,7 @@ class Journal:
             instruction if instruction.exists() else None,
             entry.task,
             refused=entry.stage == Stage.REFUSED,
-            took=entry.took if answer is not None else max(0.0, self._ended_at - entry.at),
+            took=entry.took if answer is not None else max(0.0, self._resumed_at - entry.at),
         )
 
     def _later(self, event: Event) -> None:

@@ -317,6 +317,7 @@ class _Line:
 
     def _opened(self, letter: Path, body: Path) -> Head:
         """Open a letter; on a full disk wait for room, until the deadline of what is under way."""
+        told = False
         while True:
             try:
                 return self._seal.open(letter, body)
@@ -326,7 +327,9 @@ class _Line:
                 is_over = waiting is None or waiting.deadline.passed
                 if error.errno not in durable.NO_ROOM or is_over:
                     raise
-                log.warning("station %s: a letter waits for room on the disk", self._station)
+                if not told:
+                    log.warning("station %s: a letter waits for room on the disk", self._station)
+                    told = True
                 if self._ending.wait(_TROUBLE_PAUSE_SECONDS):
                     raise
 

@@ -14,6 +14,8 @@ from typing import Protocol
 from proxy.errors import CarrierError
 from proxy.lanes.letters import LetterRefused
 
+log = logging.getLogger(__name__)
+
 
 class MailboxUnreachable(CarrierError):
     """A store or broker does not answer; trying again may help."""
@@ -27,8 +29,6 @@ class LetterTooLarge(LetterRefused):
     code = "letter-too-large"
 
 
-log = logging.getLogger(__name__)
-
 # A question and its like: without a bundle a letter is its head, and what seals that.
 _SMALL_BYTES = 64 << 10
 
@@ -37,7 +37,7 @@ class Room:
     """The room for letters on one end's disk; asked for before a letter is written.
 
     A reply waits for room at the central: somebody trained for it. A station refuses what finds
-    none: nothing was done yet, and the central hears why. Small letters are not held up.
+    none, so that the central hears why. Small letters are not held up.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from proxy.journal.journal import Journal
 from proxy.journal.tests.journals import Killed, LateClock, Station, expect_kills
 from proxy.system.records import DamagedRecords, Record, Records
 from proxy.testing import Content, FakeSuperLink, Objects, record_dict
-from proxy.tests.helpers import wait_until, write_bundle
+from proxy.tests.helpers import Drained, wait_until, write_bundle
 from proxy.transport.superlink import SuperLink
 
 ABOUT = {"app": "a1", "run config": {"rounds": 3}}
@@ -650,6 +650,20 @@ def test_for_how_long_no_central_was_there_is_no_reason_to_wait(tmp_path: Path) 
     ]
     (entry,) = History(records).entries.values()
     assert entry.took == 10.0
+
+
+def test_the_time_that_a_message_was_under_way_before_is_known_when_its_answer_waits(
+    runs: Runs,
+) -> None:
+    killed = runs.start(Stage.SENT)
+    killed.say(said(1))
+    (entry,) = killed.journal.history.entries.values()
+    with closing(Records(runs.folder / "journal")) as records:
+        about = {"station": "north", "message": entry.message, "task": "7"}
+        records.append({"event": "task", **about, "at": entry.at + 1000.0})
+    resumed = runs.start()
+    assert resumed.say(said(1)) == said(1)
+    assert resumed.journal.past("north", Drained().instruction).took == pytest.approx(1000.0)
 
 
 def test_a_run_whose_replies_fill_the_disk_goes_on_but_not_after_a_kill(
