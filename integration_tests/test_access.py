@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,13 @@ def environment_of(name: str, flower: Flower) -> Flower:
 
 
 def listening(pids: set[int]) -> set[int]:
-    """Return the ports at which processes listen."""
-    connections = (each for pid in pids for each in psutil.Process(pid).net_connections("tcp"))
-    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+    """Return the ports at which processes listen; one of them may end meanwhile."""
+    ports = set()
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            connections = psutil.Process(pid).net_connections("tcp")
+            ports |= {one.laddr.port for one in connections if one.status == psutil.CONN_LISTEN}
+    return ports
 
 
 def probed(ports: set[int], *, foreign: bool) -> dict[str, str]:
