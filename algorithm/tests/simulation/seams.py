@@ -26,6 +26,7 @@ from algorithm.tests.simulation.scheduler import Event, Lock, Scheduler, Thread
 from proxy.system import locks
 
 EPOCH = 1_800_000_000.0
+_MANY_BYTES = 4096
 
 
 def _thread_class(scheduler: Scheduler) -> type:
@@ -202,6 +203,10 @@ def simulated(scheduler: Scheduler, disk: Disk) -> Iterator[None]:
         current = getcurrent()
         return current.number if isinstance(current, Thread) else home
 
+    def urandom(size: int) -> bytes:
+        # Much of it is there for its size alone, and takes long to make.
+        return bytes_of.randbytes(size) if size < _MANY_BYTES else bytes(size)
+
     def lock() -> Lock:
         return Lock(scheduler)
 
@@ -221,8 +226,8 @@ def simulated(scheduler: Scheduler, disk: Disk) -> Iterator[None]:
         (time, "time", wall),
         (time, "time_ns", lambda: int(wall() * 1e9)),
         (time, "sleep", scheduler.sleep),
-        (os, "urandom", bytes_of.randbytes),
-        (random, "_urandom", bytes_of.randbytes),
+        (os, "urandom", urandom),
+        (random, "_urandom", urandom),
         (locks, "fcntl", _Flock(disk, scheduler)),
         (shutil, "disk_usage", lambda _: disk.usage()),
         *_paths(disk, scheduler),
