@@ -4,8 +4,9 @@
     python -m integration_tests.disturbed_lane unruly SEED COMMAND...
     python -m integration_tests.disturbed_lane kept COMMAND...
 
-The first kills itself at a call: one of `proxy.lanes.mailbox.Mailbox`, "before" it takes effect or
-"after". NUMBER says which of these calls it is, from 1 on; waiting for a letter in vain is none.
+The first kills itself at a call: one of `Mailbox` (`proxy.lanes.mailboxes`), "before" it takes
+effect or "after". NUMBER says which of these calls it is, from 1 on; waiting for a letter in vain
+is none.
 The second does with each letter what stores and brokers may: it is on the lane several times, late,
 and after letters that were sent later. The third leaves there what others remove.
 """
@@ -26,7 +27,7 @@ from typing import Any
 
 from algorithm.cli.main import main
 from proxy.lanes import urls
-from proxy.lanes.mailbox import Mailbox, MailboxUnreachable
+from proxy.lanes.mailboxes.mailbox import Mailbox, MailboxUnreachable
 
 # After how many seconds a letter is on the lane, each time; without any it is at once.
 _TIMES: Sequence[Sequence[float]] = ((0.0,), (0.0, 0.0), (0.0, 0.7), (0.5,), (1.5, 0.2, 0.2))

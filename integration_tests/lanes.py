@@ -19,8 +19,8 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from integration_tests.harness import free_port, listens, wait_until
-from proxy.lanes.kafka import topics_of
-from proxy.lanes.kafka_client import KafkaClient
+from proxy.lanes.mailboxes.kafka import topics_of
+from proxy.lanes.mailboxes.kafka_client import KafkaClient
 from proxy.system.process import Process
 
 # Names an Apache Kafka to run the tests on: HOST:PORT, or HOST:PORT?FILE with a client's settings.

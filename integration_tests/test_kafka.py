@@ -17,9 +17,9 @@ from integration_tests.lanes import KAFKA_VARIABLE, Broker, Tansu, needed, serve
 from integration_tests.test_authentication import make_certificate
 from integration_tests.test_direct_line import NGINX, NGINX_STREAM
 from proxy.errors import UsageError
-from proxy.lanes.kafka import KafkaMailbox
-from proxy.lanes.mailbox import MailboxUnreachable
-from proxy.lanes.tests.mailboxes import letter, taken
+from proxy.lanes.mailboxes.kafka import KafkaMailbox
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
+from proxy.lanes.mailboxes.tests.mailboxes import letter, taken
 from proxy.tests.helpers import noise
 
 # Names a file with the settings of the user `north` at the Apache Kafka that KAFKA_VARIABLE names;

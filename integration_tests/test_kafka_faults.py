@@ -18,9 +18,9 @@ from integration_tests.mock_kafka import (
     MockCluster,
     mock_cluster,
 )
-from proxy.lanes.kafka import KafkaMailbox, topics_of
-from proxy.lanes.mailbox import MailboxUnreachable
-from proxy.lanes.tests.mailboxes import letter, taken
+from proxy.lanes.mailboxes.kafka import KafkaMailbox, topics_of
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
+from proxy.lanes.mailboxes.tests.mailboxes import letter, taken
 from proxy.tests.helpers import noise, wait_until
 
 BROKERS = 3

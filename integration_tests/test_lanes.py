@@ -28,10 +28,10 @@ from integration_tests.lanes import (
 )
 from integration_tests.stages import EVERY, NAMES, Stage
 from integration_tests.test_results import arrays, values
-from proxy.lanes.folder import FolderMailbox
-from proxy.lanes.kafka import KafkaMailbox
-from proxy.lanes.mailbox import MailboxUnreachable
-from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
+from proxy.lanes.mailboxes.folder import FolderMailbox
+from proxy.lanes.mailboxes.kafka import KafkaMailbox
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
+from proxy.lanes.mailboxes.tests.mailboxes import Made, MailboxContract, letter, taken
 from proxy.tests.helpers import noise
 
 

@@ -7,9 +7,9 @@ from algorithm.cli.shared.options import Commands, add_command
 from algorithm.monitoring.screen import Screen
 from algorithm.runs.lanes import lanes_of
 from proxy.errors import UsageError
-from proxy.lanes.kafka_client import KafkaClient
-from proxy.lanes.kafka_topics import commands, make
-from proxy.lanes.keys import STATION_NAME
+from proxy.lanes.letters.keys import STATION_NAME
+from proxy.lanes.mailboxes.kafka_client import KafkaClient
+from proxy.lanes.mailboxes.kafka_topics import commands, make
 
 _SCHEME = "kafka:"
 

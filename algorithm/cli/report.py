@@ -7,9 +7,9 @@ from algorithm.cli.shared.options import Commands, add_command
 from algorithm.monitoring.screen import Screen
 from algorithm.report.compare import comparison_of
 from algorithm.report.crate import write_crate
-from algorithm.report.native import read_compared
 from algorithm.report.page import page_of
-from algorithm.report.results import PAGE, Results, read_results
+from algorithm.report.reading.native import read_compared
+from algorithm.report.reading.results import PAGE, Results, read_results
 from algorithm.report.write import write_page
 from proxy.errors import UsageError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from algorithm.cli.shared.options import Commands, add_command
 from algorithm.monitoring.screen import Screen
-from algorithm.station.service import problems, serve
-from algorithm.station.settings import Settings
+from algorithm.station.resident.service import problems, serve
+from algorithm.station.resident.settings import Settings
 from proxy.text import block, one_line
 
 

@@ -41,10 +41,10 @@ from proxy.errors import AppError, ServerUnreachable, UsageError, Vantage6Error
 from proxy.generations import generation_of
 from proxy.journal.journal import Journal
 from proxy.platforms import Creator
-from proxy.retry import retrying
 from proxy.system import durable
 from proxy.system.locks import locked
 from proxy.system.process import Workspace
+from proxy.system.retry import retrying
 from proxy.vantage6.container import Container
 from proxy.vantage6.login import ContainerLogin
 from proxy.vantage6.payload import Payload

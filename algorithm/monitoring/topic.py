@@ -6,7 +6,7 @@ from typing import Any
 
 from algorithm.monitoring.entries import Entry
 from proxy.errors import UsageError
-from proxy.lanes.kafka_client import CALL_SECONDS, KafkaClient
+from proxy.lanes.mailboxes.kafka_client import CALL_SECONDS, KafkaClient
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from algorithm.report import words
 from algorithm.report.charts import Chart, curve_chart
 from algorithm.report.learning import SERVER, Curve, learning_of
 from algorithm.report.page import facts_of, headline, rendered, rounds_of, spent_of
-from algorithm.report.results import NATIVE, Results
+from algorithm.report.reading.results import NATIVE, Results
 from algorithm.report.steps import Timeline, timeline_of
 from proxy.errors import UsageError
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from algorithm.report.page import headline
-from algorithm.report.results import PAGE, File, Results
+from algorithm.report.reading.results import PAGE, File, Results
 from algorithm.report.steps import Timeline, timeline_of
 from proxy import __version__
 from proxy.errors import AppError, UsageError, reason_of

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from algorithm.report.results import Results
+from algorithm.report.reading.results import Results
 
 # By what Flower's strategies weight (flwr 1.21 to 1.42, `weighted_by_key` of `FedAvg`).
 _WEIGHT = "num-examples"

@@ -11,7 +11,7 @@ from algorithm.report import words
 from algorithm.report.charts import Chart, curve_chart
 from algorithm.report.lanes import lanes_of
 from algorithm.report.learning import SERVER, Curve, learning_of
-from algorithm.report.results import NATIVE, Results
+from algorithm.report.reading.results import NATIVE, Results
 from algorithm.report.steps import STAGES, Timeline, timeline_of
 from proxy import __version__
 from proxy.central.report import MessageRecord

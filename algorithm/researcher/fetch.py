@@ -16,7 +16,7 @@ from algorithm.researcher.orphans import end_run
 from proxy import strict_json
 from proxy.clock import Deadline
 from proxy.errors import AppError, CarrierError, ServerUnreachable, UsageError, Vantage6Error
-from proxy.retry import retrying
+from proxy.system.retry import retrying
 from proxy.vantage6.encryption import Encrypted
 from proxy.vantage6.server import Server, TaskStatus
 

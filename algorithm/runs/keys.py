@@ -6,7 +6,7 @@ from pathlib import Path
 
 from algorithm.flower.environment import Flower
 from proxy.errors import UsageError
-from proxy.lanes.keys import STATION_NAME, KeyPair, PublicKeys
+from proxy.lanes.letters.keys import STATION_NAME, KeyPair, PublicKeys
 from proxy.transport.identity import key_paths, make_keys
 
 # As many as `flower-v6 attach` can have.

@@ -8,9 +8,9 @@ from pathlib import Path
 from proxy.calls import DEFAULT_MODE, Mode
 from proxy.carriers import Carrier
 from proxy.errors import UsageError
-from proxy.lanes.keys import KeyPair, Pairing, PublicKeys
 from proxy.lanes.lane import End, LaneCarrier
-from proxy.lanes.sealing import seal_with
+from proxy.lanes.letters.keys import KeyPair, Pairing, PublicKeys
+from proxy.lanes.letters.sealing import seal_with
 from proxy.lanes.urls import open_mailbox
 
 CENTRAL_KEY = "central"

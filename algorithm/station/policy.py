@@ -2,7 +2,7 @@
 
 The image brings one app. Its manifest (`algorithm.flower.manifest`) says which, and which keys
 of the run config a run may override. The station's owner says more in the node's `algorithm_env`;
-a station that stays has the same as `[policy]` in its file (`algorithm.station.settings`):
+a station that stays has the same as `[policy]` in its file (`algorithm.station.resident.settings`):
 
     FLOWER_V6_ALLOWED_FABS        other apps (FABs) that may run too: their SHA-256, by commas
     FLOWER_V6_ALLOWED_RUN_CONFIG  only these keys may be overridden, by commas; empty: none

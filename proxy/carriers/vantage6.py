@@ -20,7 +20,7 @@ from proxy.carriers.asking import Asking
 from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import Cancelled, CarrierError, NotPermitted, ServerUnreachable, Vantage6Error
 from proxy.platforms import Creator
-from proxy.retry import retrying
+from proxy.system.retry import retrying
 from proxy.vantage6 import payload
 from proxy.vantage6.server import Organization, Run, Server, TaskStatus
 

@@ -34,7 +34,7 @@ from proxy.errors import (
     UnknownNode,
 )
 from proxy.fleet.messages import Instruction
-from proxy.retry import retrying
+from proxy.system.retry import retrying
 from proxy.transport.identity import Identity
 from proxy.transport.link import HEARTBEAT_INTERVAL_SECONDS, Link
 

@@ -57,7 +57,7 @@ from proxy.fleet.messages import ErrorCode, Instruction, Reply, error_reply
 from proxy.fleet.metrics import OBJECT_BYTES, Metrics, metrics_in, metrics_of
 from proxy.fleet.releases import Layout
 from proxy.fleet.replies import check_reply
-from proxy.retry import retrying
+from proxy.system.retry import retrying
 
 log = logging.getLogger(__name__)
 

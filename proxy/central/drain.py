@@ -15,7 +15,7 @@ from proxy.clock import Deadline
 from proxy.errors import BundleError, BundleUnwritten, Cancelled, FleetError
 from proxy.fleet.messages import Instruction, parse
 from proxy.fleet.releases import Layout
-from proxy.retry import Answer, retrying
+from proxy.system.retry import Answer, retrying
 from proxy.transport.transfer import pull_objects
 
 

@@ -17,10 +17,10 @@ from proxy.calls import LONGEST_SECONDS, Mode
 from proxy.carriers import Exchange
 from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import BridgeError, Cancelled, CarrierError, reason_of
-from proxy.lanes.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
-from proxy.lanes.mailbox import Done, Mailbox, MailboxUnreachable
-from proxy.retry import retrying
+from proxy.lanes.letters.letter import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
+from proxy.lanes.mailboxes.mailbox import Done, Mailbox, MailboxUnreachable
 from proxy.system import durable
+from proxy.system.retry import retrying
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.lanes.mailbox import LetterTooLarge, MailboxUnreachable, Room
+from proxy.lanes.mailboxes.mailbox import LetterTooLarge, MailboxUnreachable, Room
 
 
 @dataclass
@@ -58,7 +58,7 @@ class MemoryLane:
 
 
 class MemoryMailbox:
-    """Implements `proxy.lanes.mailbox.Mailbox`; made by `MemoryLane`."""
+    """Implements `proxy.lanes.mailboxes.mailbox.Mailbox`; made by `MemoryLane`."""
 
     def __init__(self, lane: MemoryLane, room: Room, outgoing: _Box, incoming: _Box) -> None:
         self._lane, self._room = lane, room

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from proxy.errors import UsageError
-from proxy.lanes.folder import FolderMailbox
-from proxy.lanes.kafka import KafkaMailbox
-from proxy.lanes.keys import STATION_NAME, Pairing
-from proxy.lanes.mailbox import Mailbox
+from proxy.lanes.letters.keys import STATION_NAME, Pairing
+from proxy.lanes.mailboxes.folder import FolderMailbox
+from proxy.lanes.mailboxes.kafka import KafkaMailbox
+from proxy.lanes.mailboxes.mailbox import Mailbox
 
 
 def _https(url: str, station: str, at_station: bool, keys: Pairing | None) -> Mailbox:
-    from proxy.lanes.https import https_mailbox  # noqa: PLC0415 - takes 0.1 s
+    from proxy.lanes.mailboxes.https import https_mailbox  # noqa: PLC0415 - takes 0.1 s
 
     return https_mailbox(url, station, at_station, keys)
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from proxy.clock import Deadline
 from proxy.errors import Cancelled, FleetError, Unreachable
-from proxy.retry import retrying
+from proxy.system.retry import retrying
 
 # Calls at a time, and the bytes of all objects under way. There are some four copies of each object
 # in memory, and a central has a window for each station. So Flower's chunks of 5 MiB go one by one.

@@ -20,11 +20,10 @@ from algorithm.monitoring.entries import MARK, Entry, read_entries
 from algorithm.monitoring.screen import Screen
 from algorithm.tests.fabs import MANIFEST
 from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_run
-from proxy import retry
 from proxy.errors import AppError, BridgeError, CarrierError, UsageError
 from proxy.fleet.metrics import Metrics
 from proxy.platforms import VANTAGE6_4, VANTAGE6_5, Platform
-from proxy.system import records
+from proxy.system import records, retry
 from proxy.vantage6 import payload
 from proxy.vantage6.container import Container
 from proxy.vantage6.server import Organization
@@ -231,7 +230,7 @@ def test_a_run_that_fails_is_an_error_and_leaves_its_outcome(function: Central) 
 def test_an_organization_without_a_node_fails_the_run_by_its_name(
     function: Central, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("proxy.system.retry._PAUSE_SECONDS", (0.01, 0.01))
     del fake.collaborations[1].nodes[2]
     with pytest.raises(BridgeError, match="does not create a task for Beta"):
         function.run()

@@ -55,7 +55,7 @@ class FakeKafka:
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
     fake = FakeKafka()
-    monkeypatch.setattr("proxy.lanes.kafka_client._confluent_kafka", lambda: fake)
+    monkeypatch.setattr("proxy.lanes.mailboxes.kafka_client._confluent_kafka", lambda: fake)
     return fake
 
 

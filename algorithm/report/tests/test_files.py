@@ -11,7 +11,7 @@ import pytest
 
 from algorithm.report.crate import write_crate
 from algorithm.report.page import page_of
-from algorithm.report.results import Results, read_results
+from algorithm.report.reading.results import Results, read_results
 from algorithm.report.tests.runs import outcome, record
 from algorithm.report.write import write_page
 from proxy.errors import AppError, UsageError

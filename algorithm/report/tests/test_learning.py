@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from algorithm.report.learning import SERVER, Learning, learning_of
-from algorithm.report.results import Results
-from algorithm.report.serverapp_log import Metrics, server_metrics
+from algorithm.report.reading.results import Results
+from algorithm.report.reading.serverapp_log import Metrics, server_metrics
 from algorithm.report.tests.runs import outcome, record
 from proxy.central.report import MessageRecord
 

@@ -15,9 +15,9 @@ import pytest
 from algorithm.monitoring.entries import ENDED, STARTED, Entry
 from algorithm.monitoring.outcome import Outcome
 from algorithm.report.compare import comparison_of
-from algorithm.report.native import read_compared
 from algorithm.report.page import page_of
-from algorithm.report.results import read_results
+from algorithm.report.reading.native import read_compared
+from algorithm.report.reading.results import read_results
 from algorithm.report.tests.runs import SECONDS, outcome, record
 from proxy.errors import AppError, BridgeError, UsageError
 
@@ -230,7 +230,7 @@ def test_a_run_that_was_killed_has_its_events(tmp_path: Path) -> None:
 def test_more_messages_than_fit_into_memory_are_one_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("algorithm.report.unfinished._MOST_MESSAGES", 2)
+    monkeypatch.setattr("algorithm.report.reading.unfinished._MOST_MESSAGES", 2)
     pulled = [Entry(event="pulled", at=1.0, station="a", message_id=each) for each in "mnno"]
     assert len(left_events(tmp_path, *pulled[:3]).messages) == 2
     with pytest.raises(AppError, match="more than 2 messages"):

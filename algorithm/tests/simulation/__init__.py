@@ -2,11 +2,11 @@
 
 A schedule has a central, its stations, a SuperLink and a ServerApp. The central is
 `algorithm.runs.attach`, or a run that goes on from its journal, in bridge mode; a station is
-`algorithm.station.resident` or the functions `host`, `courier` and `per_round`; with all that they
-use, it is the code that users run. Time, threads, files, the network, the store behind a lane and
-the SuperNode's process are simulated, and one seed chooses all that happens: who goes on, what is
-lost, repeated, late, out of reach or full, and which process is killed, or which machine loses its
-power, before any single call.
+`algorithm.station.resident.station` or the functions `host`, `courier` and `per_round`; with all
+that they use, it is the code that users run. Time, threads, files, the network, the store behind a
+lane and the SuperNode's process are simulated, and one seed chooses all that happens: who goes on,
+what is lost, repeated, late, out of reach or full, and which process is killed, or which machine
+loses its power, before any single call.
 
     scheduler   threads on a clock of their own; processes that are killed
     seams       where Python's modules are replaced by the simulation

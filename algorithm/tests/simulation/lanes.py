@@ -9,7 +9,7 @@ from pathlib import Path
 
 from algorithm.tests.simulation.scheduler import Process, Thread
 from algorithm.tests.simulation.world import World
-from proxy.lanes.mailbox import MailboxUnreachable
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
 
 _CALL_SECONDS = 0.02
 _LATE_SECONDS = 10.0
@@ -25,7 +25,7 @@ class Box:
 
 
 class Mailbox:
-    """Implements `proxy.lanes.mailbox.Mailbox`."""
+    """Implements `proxy.lanes.mailboxes.mailbox.Mailbox`."""
 
     def __init__(self, world: World, station: str, outgoing: Box, incoming: Box) -> None:
         self._world, self._station = world, station

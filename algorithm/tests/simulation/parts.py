@@ -12,7 +12,7 @@ from algorithm.monitoring.feed import Feed
 from algorithm.runs.attach import Access, Attached
 from algorithm.station.job import Job
 from algorithm.station.policy import Policy
-from algorithm.station.resident import Resident
+from algorithm.station.resident.station import Resident
 from algorithm.station.runtime import Runtime
 from algorithm.tests.simulation.app import ServerApp
 from algorithm.tests.simulation.disk import ROOT
@@ -28,7 +28,7 @@ from proxy.central.report import Observer
 from proxy.errors import BridgeError, Cancelled, CarrierError
 from proxy.journal.journal import Journal
 from proxy.lanes.lane import End, LaneCarrier
-from proxy.lanes.sealing import Unsealed
+from proxy.lanes.letters.sealing import Unsealed
 from proxy.vantage6 import payload
 from proxy.vantage6.container import Container
 
@@ -154,7 +154,7 @@ class LaneStations:
         return LaneCarrier(ends, Mode.BRIDGE, folder)
 
     def main(self, name: str) -> None:
-        """Be a station, as `algorithm.station.service` is."""
+        """Be a station, as `algorithm.station.resident.service` is."""
         world = self._world
         try:
             job = Job(Path(ROOT) / name / "job")

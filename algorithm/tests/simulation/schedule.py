@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from algorithm.functions import courier, host, per_round
 from algorithm.runs import attach
-from algorithm.station import resident
 from algorithm.station.job import Job
+from algorithm.station.resident import station as resident
 from algorithm.station.runtime import Runtime
 from algorithm.tests.simulation.app import ServerApp, undisturbed
 from algorithm.tests.simulation.disk import ROOT, Disk

@@ -158,7 +158,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vantage6, "_STATUS_SECONDS", 0.05)
     monkeypatch.setattr(vantage6, "_NODES_ASKED_EVERY_SECONDS", -1.0)
     monkeypatch.setattr(vantage6, "_ENDING_DELAY_SECONDS", 0.0)
-    monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr("proxy.system.retry._PAUSE_SECONDS", (0.01, 0.02))
 
 
 Make = Callable[..., Bench]

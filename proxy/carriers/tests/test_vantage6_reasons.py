@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy import retry
 from proxy.calls import Settings
 from proxy.carriers import Exchange
 from proxy.carriers.tasks import TaskCarrier
 from proxy.carriers.vantage6 import Vantage6Starter
 from proxy.errors import CarrierError
 from proxy.platforms import VANTAGE6_4
+from proxy.system import retry
 from proxy.vantage6.login import ContainerLogin
 from proxy.vantage6.v4.server import Server4
 from proxy.vantage6.v4.testing import Ended, Failure, FakeServer, FakeTask

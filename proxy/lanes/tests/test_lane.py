@@ -18,11 +18,11 @@ from proxy.carriers import Exchange
 from proxy.errors import Cancelled, CarrierError
 from proxy.lanes import lane
 from proxy.lanes.lane import End, LaneCarrier
-from proxy.lanes.letters import Head, Kind, LetterRefused
-from proxy.lanes.mailbox import MailboxUnreachable
-from proxy.lanes.sealing import Unsealed
+from proxy.lanes.letters.letter import Head, Kind, LetterRefused
+from proxy.lanes.letters.sealing import Unsealed
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
+from proxy.lanes.mailboxes.tests.mailboxes import Usage
 from proxy.lanes.testing import MemoryLane
-from proxy.lanes.tests.mailboxes import Usage
 from proxy.tests.helpers import noise, wait_until
 
 SECONDS = 60.0
@@ -273,7 +273,7 @@ def test_a_station_that_refuses_a_letter_gets_it_again(scenes: Callable[..., Sce
 def test_a_refused_letter_is_sent_again_until_the_deadline_if_the_lane_is_cut(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("proxy.system.retry._PAUSE_SECONDS", (0.01, 0.01))
     monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 60.0))
     monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
     scene = scenes()
@@ -298,7 +298,7 @@ def test_a_refused_letter_is_sent_again_until_the_deadline_if_the_lane_is_cut(
 def test_a_refusal_is_done_though_the_lane_is_cut_until_the_letter_is_not_wanted_any_more(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("proxy.system.retry._PAUSE_SECONDS", (0.01, 0.01))
     monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
     scene = scenes(only_present)
     mailbox = scene.carrier._lines["north"]._mailbox
@@ -342,7 +342,7 @@ def test_a_reply_for_which_the_disk_has_no_room_waits_for_it_at_no_cost_to_the_s
     content = noise(100_000)
     scene = scenes()
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as full:
-        full.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: Usage(free=150_000))
+        full.setattr("shutil.disk_usage", lambda _: Usage(free=150_000))
         scene.station._answer = lambda head, _: echo(head, content)
         exchange = pool.submit(scene.exchange)
         assert wait_until(lambda: "It waits for room" in caplog.text)

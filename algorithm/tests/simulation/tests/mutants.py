@@ -12,7 +12,7 @@ from proxy.central.events import Answered, Event, Stage
 from proxy.client import ClientProxy, Delivery
 from proxy.journal.journal import Journal
 from proxy.lanes.lane import _Line, _Waiting
-from proxy.lanes.letters import Head, Kind
+from proxy.lanes.letters.letter import Head, Kind
 from proxy.system import durable
 
 

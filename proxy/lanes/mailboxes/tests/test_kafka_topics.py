@@ -2,8 +2,8 @@
 
 import shlex
 
-from proxy.lanes.kafka_client import KafkaClient
-from proxy.lanes.kafka_topics import Right, commands, rights_of
+from proxy.lanes.mailboxes.kafka_client import KafkaClient
+from proxy.lanes.mailboxes.kafka_topics import Right, commands, rights_of
 
 CLIENT = KafkaClient("broker:9092", "flower", {}, None)
 

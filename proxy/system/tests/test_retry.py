@@ -6,7 +6,7 @@ import pytest
 
 from proxy.clock import Deadline
 from proxy.errors import Cancelled, FleetError, Unreachable
-from proxy.retry import retrying
+from proxy.system.retry import retrying
 from proxy.testing import FakeClock
 
 

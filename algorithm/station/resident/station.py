@@ -28,9 +28,9 @@ from proxy.client import Delivery
 from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
 from proxy.errors import BridgeError, Cancelled, reason_of
 from proxy.fleet.messages import ErrorCode
-from proxy.lanes.letters import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
-from proxy.lanes.mailbox import Done, Mailbox, MailboxUnreachable
-from proxy.retry import retrying
+from proxy.lanes.letters.letter import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
+from proxy.lanes.mailboxes.mailbox import Done, Mailbox, MailboxUnreachable
+from proxy.system.retry import retrying
 
 log = logging.getLogger(__name__)
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from algorithm.station import resident
-from algorithm.station.resident import Resident
-from algorithm.station.tests.test_resident import Background, Scene, Stopped, is_reply
+from algorithm.station.resident import station as resident
+from algorithm.station.resident.station import Resident
+from algorithm.station.resident.tests.test_resident import Background, Scene, Stopped, is_reply
 from proxy.calls import Mode
 from proxy.carriers import Exchange
 from proxy.errors import CarrierError
 from proxy.lanes import lane
 from proxy.lanes.lane import End, LaneCarrier
-from proxy.lanes.mailbox import Mailbox
-from proxy.lanes.sealing import Unsealed
+from proxy.lanes.letters.sealing import Unsealed
+from proxy.lanes.mailboxes.mailbox import Mailbox
 from proxy.tests.helpers import Drained, wait_until
 
 

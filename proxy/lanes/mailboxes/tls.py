@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
-from proxy.lanes.keys import KeyPair, PublicKeys
+from proxy.lanes.letters.keys import KeyPair, PublicKeys
 
 _ALWAYS = datetime(2000, 1, 1), datetime(9999, 12, 31)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from algorithm.monitoring.entries import FILE as EVENTS
 from algorithm.monitoring.outcome import Outcome
-from algorithm.report.serverapp_log import Metrics, seconds_of, server_metrics
-from algorithm.report.unfinished import outcome_of_events
-from algorithm.report.verdicts import verdicts_in
+from algorithm.report.reading.serverapp_log import Metrics, seconds_of, server_metrics
+from algorithm.report.reading.unfinished import outcome_of_events
+from algorithm.report.reading.verdicts import verdicts_in
 from proxy import strict_json
 from proxy.errors import AppError, UsageError, reason_of
 from proxy.text import cleaned, one_line

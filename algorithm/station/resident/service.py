@@ -9,14 +9,14 @@ from pathlib import Path
 
 from algorithm.flower.environment import ENVIRONMENT_VARIABLE, Flower
 from algorithm.station.job import Job
-from algorithm.station.resident import Resident, Start
+from algorithm.station.resident.settings import Settings
+from algorithm.station.resident.station import Resident, Start
 from algorithm.station.runtimes import runtimes
-from algorithm.station.settings import Settings
 from proxy.calls import Mode
 from proxy.errors import BridgeError, UsageError, reason_of
-from proxy.lanes.keys import KeyPair, Pairing, PublicKeys
-from proxy.lanes.mailbox import Mailbox
-from proxy.lanes.sealing import seal_with
+from proxy.lanes.letters.keys import KeyPair, Pairing, PublicKeys
+from proxy.lanes.letters.sealing import seal_with
+from proxy.lanes.mailboxes.mailbox import Mailbox
 from proxy.lanes.urls import open_mailbox
 
 log = logging.getLogger(__name__)

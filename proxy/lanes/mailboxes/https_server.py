@@ -7,7 +7,7 @@
     DELETE /v1/STATION/letters          204 what the station sent and nobody took is gone
 
 GET of letters is a long poll. Whoever calls shows by TLS that it has the station's key
-(`proxy.lanes.tls`). Letters lie in files, and end with this process, as its exchanges do.
+(`proxy.lanes.mailboxes.tls`). Letters lie in files, and end with this process, as its exchanges do.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from proxy.errors import UsageError, reason_of
-from proxy.lanes import tls
-from proxy.lanes.keys import KeyPair, PublicKeys
-from proxy.lanes.mailbox import LetterTooLarge, Room
+from proxy.lanes.letters.keys import KeyPair, PublicKeys
+from proxy.lanes.mailboxes import tls
+from proxy.lanes.mailboxes.mailbox import LetterTooLarge, Room
 from proxy.system.process import Workspace
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from proxy.lanes.mailbox import LetterTooLarge, Mailbox
+from proxy.lanes.mailboxes.mailbox import LetterTooLarge, Mailbox
 from proxy.tests.helpers import noise, wait_until
 
 Made = Callable[[bool], Mailbox]
@@ -109,9 +109,7 @@ class MailboxContract:
     ) -> None:
         central.send(letter(tmp_path, noise(3_000_000)))
         with monkeypatch.context() as patch:
-            patch.setattr(
-                "proxy.lanes.mailbox.shutil.disk_usage", lambda _: Usage(5_000_000, total)
-            )
+            patch.setattr("shutil.disk_usage", lambda _: Usage(5_000_000, total))
             with pytest.raises(LetterTooLarge, match="does not fit"):
                 taken(station, tmp_path)
             central.send(letter(tmp_path, b"small"))
@@ -130,7 +128,7 @@ class MailboxContract:
     ) -> None:
         station.send(letter(tmp_path, noise(3_000_000)))
         with monkeypatch.context() as patch:
-            patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: Usage(5_000_000))
+            patch.setattr("shutil.disk_usage", lambda _: Usage(5_000_000))
             for content in (b"small", b"smaller"):
                 station.send(letter(tmp_path, content))
                 assert taken(central, tmp_path) == content
@@ -148,7 +146,7 @@ class MailboxContract:
         station.send(letter(tmp_path, noise(3_000_000)))
         usage = Usage(5_000_000, 5_000_000)
         with monkeypatch.context() as patch:
-            patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: usage)
+            patch.setattr("shutil.disk_usage", lambda _: usage)
             with pytest.raises(LetterTooLarge, match="does not fit"):
                 taken(central, tmp_path)
         station.send(letter(tmp_path, b"after"))
@@ -158,7 +156,7 @@ class MailboxContract:
         self, central: Mailbox, station: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Each refusal has an instruction sent again, which is not done often."""
-        monkeypatch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: Usage(100))
+        monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(100))
         for sender, receiver in ((central, station), (station, central)):
             sender.send(letter(tmp_path, noise(2000)))
             assert taken(receiver, tmp_path) == noise(2000)

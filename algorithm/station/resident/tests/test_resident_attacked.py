@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from algorithm.station.resident import Resident
-from algorithm.station.tests.test_resident import Scene, is_reply
-from proxy.lanes.keys import KeyPair
-from proxy.lanes.letters import Head, Kind
-from proxy.lanes.sealing import _PREFIX, Sealed
+from algorithm.station.resident.station import Resident
+from algorithm.station.resident.tests.test_resident import Scene, is_reply
+from proxy.lanes.letters.keys import KeyPair
+from proxy.lanes.letters.letter import Head, Kind
+from proxy.lanes.letters.sealing import _PREFIX, Sealed
 from proxy.lanes.testing import MemoryLane, MemoryMailbox
 from proxy.tests.helpers import Drained, wait_until
 

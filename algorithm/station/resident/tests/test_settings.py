@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.station.settings import Settings
+from algorithm.station.resident.settings import Settings
 from proxy.errors import UsageError
 
 NEEDED = """

@@ -33,8 +33,8 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from proxy.errors import UsageError
-from proxy.lanes.keys import KeyPair, Pairing, PublicKeys
-from proxy.lanes.letters import (
+from proxy.lanes.letters.keys import KeyPair, Pairing, PublicKeys
+from proxy.lanes.letters.letter import (
     MOST_HEAD_BYTES,
     Altered,
     Head,
@@ -58,7 +58,7 @@ _ENC_BYTES = 32
 
 @dataclass(frozen=True)
 class Sealed:
-    """Implements `proxy.lanes.letters.Seal` for one end of a lane.
+    """Implements `proxy.lanes.letters.letter.Seal` for one end of a lane.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Sealed:
 
 @dataclass(frozen=True)
 class Unsealed:
-    """Implements `proxy.lanes.letters.Seal` without any protection."""
+    """Implements `proxy.lanes.letters.letter.Seal` without any protection."""
 
     def close(self, head: Head, body: Path | None, letter: Path) -> None:
         """Write a letter; see `Seal.close`."""

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithm.station import resident
 from algorithm.station.job import Job
 from algorithm.station.policy import Policy
-from algorithm.station.resident import Resident
+from algorithm.station.resident import station as resident
+from algorithm.station.resident.station import Resident
 from algorithm.station.runtime import NoReply
 from algorithm.tests.stations import SuperNodeInMemory
 from proxy.bundle import Bundle
@@ -26,9 +26,9 @@ from proxy.errors import CarrierError
 from proxy.fleet.messages import ErrorCode
 from proxy.lanes import lane
 from proxy.lanes.lane import End, LaneCarrier
-from proxy.lanes.letters import Head, Kind, Seal
-from proxy.lanes.mailbox import MailboxUnreachable
-from proxy.lanes.sealing import Unsealed
+from proxy.lanes.letters.letter import Head, Kind, Seal
+from proxy.lanes.letters.sealing import Unsealed
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
 from proxy.lanes.testing import MemoryLane, MemoryMailbox
 from proxy.tests.helpers import Drained, wait_until
 
@@ -578,7 +578,7 @@ def test_a_lane_that_is_cut_after_an_app_was_asked_for_costs_no_message(
 def test_a_refusal_is_sent_when_the_lane_is_there_again(
     often: None, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.retry._PAUSE_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("proxy.system.retry._PAUSE_SECONDS", (0.01, 0.01))
     cut = Cut(scene, monkeypatch)
     cut.failing.add("send")
     scene.clock = LaterClock()

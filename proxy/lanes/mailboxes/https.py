@@ -1,8 +1,8 @@
 """A mailbox at the central itself: stations call it, `https://HOST:PORT`, where they may.
 
 Bundles over HTTP, with a long poll for those to the station. Both ends know each other by the keys
-that `flower-v6 keys --lane` makes (`proxy.lanes.tls`); `proxy.lanes.https_server` says what is
-called. Letters lie at the central. If that ends, they are gone; so are its exchanges.
+that `flower-v6 keys --lane` makes (`tls`); `https_server` says what is called. Letters lie at the
+central. If that ends, they are gone; so are its exchanges.
 """
 
 import logging
@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 import urllib3
 
 from proxy.errors import UsageError
-from proxy.lanes import tls
-from proxy.lanes.keys import Pairing
-from proxy.lanes.mailbox import LetterTooLarge, Mailbox, MailboxUnreachable, Room
+from proxy.lanes.letters.keys import Pairing
+from proxy.lanes.mailboxes import tls
+from proxy.lanes.mailboxes.mailbox import LetterTooLarge, Mailbox, MailboxUnreachable, Room
 
 if TYPE_CHECKING:
-    from proxy.lanes.https_server import Server
+    from proxy.lanes.mailboxes.https_server import Server
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def https_mailbox(url: str, station: str, at_station: bool, keys: Pairing | None
 
 
 class StationMailbox:
-    """Implements `proxy.lanes.mailbox.Mailbox` by calling the central."""
+    """Implements `proxy.lanes.mailboxes.mailbox.Mailbox` by calling the central."""
 
     def __init__(self, host: str, port: int, station: str, keys: Pairing) -> None:
         context = tls.context(keys.own, at_station=True)
@@ -201,7 +201,7 @@ class _Poll(threading.Thread):
 
 
 class CentralMailbox:
-    """Implements `proxy.lanes.mailbox.Mailbox` by being called: all of one address share a server.
+    """Implements `mailbox.Mailbox` by being called: all of one address share a server.
 
     What was handed out is not handed out again: nobody succeeds a central at its letters.
     """
@@ -284,7 +284,7 @@ def _parsed(url: str) -> tuple[str, int]:
 
 def _server_class() -> "type[Server]":
     try:
-        from proxy.lanes.https_server import Server  # noqa: PLC0415 - needs an extra
+        from proxy.lanes.mailboxes.https_server import Server  # noqa: PLC0415 - needs an extra
     except ImportError as error:
         raise UsageError(
             "At the central, lanes over HTTPS need the package aiohttp, which is not installed.",

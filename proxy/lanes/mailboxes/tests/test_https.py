@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from proxy.errors import UsageError
-from proxy.lanes import https_server, tls
-from proxy.lanes.https import CentralMailbox
-from proxy.lanes.keys import KeyPair, Pairing
-from proxy.lanes.mailbox import LetterTooLarge, Mailbox, MailboxUnreachable
-from proxy.lanes.tests.mailboxes import Made, MailboxContract, Usage, letter, taken
+from proxy.lanes.letters.keys import KeyPair, Pairing
+from proxy.lanes.mailboxes import https_server, tls
+from proxy.lanes.mailboxes.https import CentralMailbox
+from proxy.lanes.mailboxes.mailbox import LetterTooLarge, Mailbox, MailboxUnreachable
+from proxy.lanes.mailboxes.tests.mailboxes import Made, MailboxContract, Usage, letter, taken
 from proxy.lanes.urls import open_mailbox
 from proxy.tests.helpers import noise, wait_until
 
@@ -87,7 +87,7 @@ class TestHttps(MailboxContract):
     ) -> None:
         """At the station, which tries again with pauses."""
         with monkeypatch.context() as patch:
-            patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: Usage(5_000_000))
+            patch.setattr("shutil.disk_usage", lambda _: Usage(5_000_000))
             for _ in range(2):
                 with pytest.raises(MailboxUnreachable):
                     station.send(letter(tmp_path, noise(3_000_000)))
@@ -106,7 +106,7 @@ class TestHttps(MailboxContract):
     ) -> None:
         usage = Usage(5_000_000, 5_000_000)
         with monkeypatch.context() as patch:
-            patch.setattr("proxy.lanes.mailbox.shutil.disk_usage", lambda _: usage)
+            patch.setattr("shutil.disk_usage", lambda _: usage)
             with pytest.raises(MailboxUnreachable):
                 station.send(letter(tmp_path, noise(3_000_000)))
             with pytest.raises(LetterTooLarge, match="does not fit"):
@@ -365,7 +365,7 @@ def test_a_lane_over_https_needs_keys() -> None:
 
 def test_a_package_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, opened: Open) -> None:
     monkeypatch.setitem(sys.modules, "aiohttp", None)
-    monkeypatch.delitem(sys.modules, "proxy.lanes.https_server")
+    monkeypatch.delitem(sys.modules, "proxy.lanes.mailboxes.https_server")
     with pytest.raises(UsageError) as caught:
         opened(False)
     assert "flower-v6[https]" in caught.value.hint
@@ -381,7 +381,7 @@ def test_a_letter_that_does_not_fit_at_the_central_is_left_later(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("proxy.lanes.https.shutil.copyfile", full)
+        patch.setattr("proxy.lanes.mailboxes.https.shutil.copyfile", full)
         with pytest.raises(MailboxUnreachable, match=r"to station north .* No space left"):
             central.send(letter(tmp_path, b"there"))
     assert not list(cast("CentralMailbox", central)._line.to_station.folder.iterdir())

@@ -1,7 +1,7 @@
 """What travels on a lane: a letter is one file with a head, and for some kinds a bundle.
 
 A lane's two ends are the central and one station. Neither trusts what is in between: how a letter
-is closed and opened is a `Seal` (`proxy.lanes.sealing`).
+is closed and opened is a `Seal` (`proxy.lanes.letters.sealing`).
 """
 
 import json

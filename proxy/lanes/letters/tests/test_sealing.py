@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import UsageError
-from proxy.lanes import sealing
-from proxy.lanes.keys import KeyPair, PublicKeys
-from proxy.lanes.letters import (
+from proxy.lanes.letters import sealing
+from proxy.lanes.letters.keys import KeyPair, PublicKeys
+from proxy.lanes.letters.letter import (
     Altered,
     Head,
     Kind,
@@ -18,7 +18,7 @@ from proxy.lanes.letters import (
     Misaddressed,
     Stranger,
 )
-from proxy.lanes.sealing import Sealed, Unsealed
+from proxy.lanes.letters.sealing import Sealed, Unsealed
 from proxy.tests.helpers import flipped, noise
 
 CENTRAL, NORTH, SOUTH = KeyPair.new(), KeyPair.new(), KeyPair.new()

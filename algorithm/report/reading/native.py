@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from algorithm.monitoring.outcome import Outcome
-from algorithm.report.results import NATIVE, Results, read_log, read_results
-from algorithm.report.serverapp_log import aggregated_metrics, seconds_of, server_metrics
+from algorithm.report.reading.results import NATIVE, Results, read_log, read_results
+from algorithm.report.reading.serverapp_log import aggregated_metrics, seconds_of, server_metrics
 from proxy.text import one_line
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.errors import CarrierError
-from proxy.lanes.kafka import topics_of
-from proxy.lanes.kafka_client import CALL_SECONDS, KafkaClient
+from proxy.lanes.mailboxes.kafka import topics_of
+from proxy.lanes.mailboxes.kafka_client import CALL_SECONDS, KafkaClient
 
 log = logging.getLogger(__name__)
 

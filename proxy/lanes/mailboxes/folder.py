@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from proxy.clock import SYSTEM_CLOCK, Clock
 from proxy.errors import UsageError, reason_of
-from proxy.lanes.letters import Altered, LetterRefused
-from proxy.lanes.mailbox import LetterTooLarge, MailboxUnreachable, Room
+from proxy.lanes.letters.letter import Altered, LetterRefused
+from proxy.lanes.mailboxes.mailbox import LetterTooLarge, MailboxUnreachable, Room
 from proxy.system import durable
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ _WITHOUT_RENAMES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 
 
 class FolderMailbox:
-    """Implements `proxy.lanes.mailbox.Mailbox` with files.
+    """Implements `proxy.lanes.mailboxes.mailbox.Mailbox` with files.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 A `Mailbox` is one end's side of it, towards one other end. It may hand a letter out several times,
 late, and in another order than they were sent; it hands it out whole, or not at all. What makes of
 that "at most once to train, exactly once to answer" is above it: `proxy.lanes.lane` at the
-central, `algorithm.station.resident` at the station.
+central, `algorithm.station.resident.station` at the station.
 """
 
 import logging
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from proxy.errors import CarrierError
-from proxy.lanes.letters import LetterRefused
+from proxy.lanes.letters.letter import LetterRefused
 
 log = logging.getLogger(__name__)
 

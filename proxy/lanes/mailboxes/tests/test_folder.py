@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from proxy.lanes.folder import FolderMailbox
-from proxy.lanes.letters import Altered
-from proxy.lanes.mailbox import MailboxUnreachable
+from proxy.lanes.letters.letter import Altered
+from proxy.lanes.mailboxes.folder import FolderMailbox
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
+from proxy.lanes.mailboxes.tests.mailboxes import Made, MailboxContract, letter, taken
 from proxy.lanes.testing import MemoryLane
-from proxy.lanes.tests.mailboxes import Made, MailboxContract, letter, taken
 from proxy.testing import FakeClock
 
 
@@ -59,7 +59,7 @@ def test_a_letter_that_did_not_fit_takes_no_room(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     station = mailbox(lane)
-    monkeypatch.setattr("proxy.lanes.folder.durable.publish", full)
+    monkeypatch.setattr("proxy.lanes.mailboxes.folder.durable.publish", full)
     with pytest.raises(MailboxUnreachable, match="No space left"):
         station.send(letter(tmp_path, b"there"))
     assert files(lane) == []
@@ -121,8 +121,8 @@ def test_a_box_whose_letters_can_be_read_but_not_removed_does_not_pass_the_check
     station.check()
     (lane / "to-station").chmod(mode)
     # Root may remove all.
-    monkeypatch.setattr("proxy.lanes.folder.os.geteuid", lambda: 65534)
-    monkeypatch.setattr("proxy.lanes.folder.os.access", lambda box, _: box.stat().st_mode & 0o002)
+    monkeypatch.setattr("os.geteuid", lambda: 65534)
+    monkeypatch.setattr("os.access", lambda box, _: box.stat().st_mode & 0o002)
     with pytest.raises(MailboxUnreachable, match=reason):
         station.check()
 
@@ -142,7 +142,7 @@ def test_a_clock_that_was_set_back_loses_no_letter(
     central, station = mailbox(lane, at_station=False), mailbox(lane)
     central.send(letter(tmp_path, b"in 2026"))
     assert taken(station, tmp_path, done=False) == b"in 2026"
-    monkeypatch.setattr("proxy.lanes.folder.time.time_ns", lambda: 1)
+    monkeypatch.setattr("proxy.lanes.mailboxes.folder.time.time_ns", lambda: 1)
     central.send(letter(tmp_path, b"in 1970"))
     assert taken(station, tmp_path) == b"in 1970"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import UsageError
-from proxy.lanes.folder import FolderMailbox
+from proxy.lanes.mailboxes.folder import FolderMailbox
 from proxy.lanes.urls import open_mailbox
 
 
@@ -64,7 +64,7 @@ def test_settings_that_the_client_does_not_know_are_said(
             raise Error(Error())
 
     (tmp_path / "settings").write_text("security.protocl=SSL")
-    monkeypatch.setattr("proxy.lanes.kafka_client._confluent_kafka", FakeKafka)
+    monkeypatch.setattr("proxy.lanes.mailboxes.kafka_client._confluent_kafka", FakeKafka)
     url = f"kafka://broker/x?properties={tmp_path}/settings"
     with pytest.raises(UsageError, match=r"does not take the settings.*security\.protocl"):
         open_mailbox(url, "north", at_station=True).check()

@@ -21,8 +21,8 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from proxy.errors import UsageError
-from proxy.lanes.kafka_client import CALL_SECONDS, KafkaClient
-from proxy.lanes.mailbox import MailboxUnreachable, Room
+from proxy.lanes.mailboxes.kafka_client import CALL_SECONDS, KafkaClient
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable, Room
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, Producer
@@ -44,7 +44,7 @@ def topics_of(prefix: str, station: str) -> tuple[str, str]:
 
 
 class KafkaMailbox:
-    """Implements `proxy.lanes.mailbox.Mailbox` with records.
+    """Implements `proxy.lanes.mailboxes.mailbox.Mailbox` with records.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ from algorithm.flower.node_config import check_values, flat, node_config, pairs
 from algorithm.station.policy import ALLOWED_FABS, ALLOWED_MODES, ALLOWED_RUN_CONFIG, Policy
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
 from proxy.errors import UsageError, reason_of
-from proxy.lanes.keys import STATION_NAME
+from proxy.lanes.letters.keys import STATION_NAME
 from proxy.lanes.urls import starting_at
 from proxy.vantage6.container import Container, Database
 

@@ -1,0 +1,1 @@
+"""What letters lie in: a folder, a broker's topics, or a server at the central."""
