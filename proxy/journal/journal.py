@@ -288,8 +288,11 @@ class Journal:
 
     def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun; see `Memory`."""
+        entry, _ = self._current.get(station, (None, NOTHING))
+        if entry is None:
+            return  # the run has ended meanwhile
         try:
-            self._note_of(self._current[station][0], {"event": "task", "task": task}, sync=False)
+            self._note_of(entry, {"event": "task", "task": task}, sync=False)
         except OSError as error:  # a successor brings the message again, then
             log.warning("the journal lacks task %s: %s", task, reason_of(error))
 
