@@ -82,10 +82,13 @@ def test_without_a_terminal_there_are_no_colours_anywhere(workplace: Workplace) 
     assert "\x1b" not in str(workplace.report())
 
 
-def test_a_reader_that_goes_away_ends_the_command_in_order(workplace: Workplace) -> None:
+@pytest.mark.parametrize("prefix", [[], ["nohup"]])
+def test_a_reader_that_goes_away_ends_the_command_in_order(
+    prefix: list[str], workplace: Workplace
+) -> None:
     set_run(workplace.flower, "while :; do echo training; sleep 0.01; done", FAILED)
     with subprocess.Popen(
-        workplace.run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*prefix, *workplace.run], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as command:
         assert command.stdout is not None
         assert command.stderr is not None

@@ -25,10 +25,10 @@ def heed_signals() -> None:
 
 
 def interrupt() -> None:
-    """Raise `Interrupted` in the main thread, as when its terminal is closed; from any thread."""
+    """Raise `Interrupted` in the main thread, as when it is told to end; from any thread."""
     main = threading.main_thread().ident
     if main is not None:
-        signal.pthread_kill(main, signal.SIGHUP)
+        signal.pthread_kill(main, signal.SIGTERM)  # which nohup does not ignore
 
 
 def _interrupt(number: int, _: FrameType | None) -> NoReturn:
