@@ -33,9 +33,8 @@ from integration_tests.vantage6.tables import DIGITS
 
 IN_CI = [
     ("stateful", "plain", WARM),
-    ("raising", "encrypted", WARM),
     ("queries", "encrypted", PER_ROUND),
-    ("queries", "plain", ATTACHED),
+    ("raising", "plain", ATTACHED),
     ("stateful", "encrypted", DIRECT),
 ]
 ALL = [

@@ -125,6 +125,7 @@ def test_an_owner_decides_what_runs_and_what_it_is_told(
     assert (answer["greeting"], answer["table"][0]) == (None, "organization,number")
 
 
+@pytest.mark.thorough
 def test_nothing_is_left_of_a_stack(vantage6: Stack) -> None:
     before = descendants(os.getpid())
     with running_stack() as stack:
@@ -137,6 +138,7 @@ def test_nothing_is_left_of_a_stack(vantage6: Stack) -> None:
     assert not containers.left_of(stack.session)
 
 
+@pytest.mark.thorough
 def test_the_next_stack_removes_what_a_killed_one_left(vantage6: Stack, tmp_path: Path) -> None:
     killed = subprocess.Popen(
         [sys.executable, "-m", "integration_tests.vantage6.busy"],
