@@ -6,6 +6,7 @@ looked at every now and then while they run: their peak is what Linux has noted 
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,10 +98,9 @@ def _name_of(pid: int) -> str:
 def _bytes_in(folder: Path) -> int:
     """Return what the files in a folder take on disk; one with several names counts once."""
     sizes: dict[int, int] = {}
-    for path in folder.rglob("*"):
-        try:
-            status = path.lstat()
-        except OSError:  # it was there a moment ago
-            continue
-        sizes[status.st_ino] = status.st_blocks * 512
+    for parent, _, names in os.walk(folder):  # passes over a folder that is removed meanwhile
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = Path(parent, name).lstat()
+                sizes[status.st_ino] = status.st_blocks * 512
     return sum(sizes.values())
