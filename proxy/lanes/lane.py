@@ -96,6 +96,7 @@ class _Waiting:
     arrived: threading.Event = field(default_factory=threading.Event)
     closed: bool = False  # the letter; before, it is not known which station is there
     refusals: int = 0
+    again: bool = False  # the letter has to be sent again
     error: CarrierError | None = None
 
 
@@ -250,11 +251,12 @@ class _Line:
                 self._done.tell()
                 try:
                     self._receive(letter, body)
+                except LetterRefused as error:
+                    self._refuse(error)
                 finally:
                     for path in (letter, body):  # either may have the size of a reply
                         path.unlink(missing_ok=True)
-            except LetterRefused as error:
-                self._refuse(error)
+                self._repeat()
             except (BridgeError, OSError) as error:
                 log.warning("station %s: %s", self._station, error)
                 self._ending.wait(_TROUBLE_PAUSE_SECONDS)
@@ -399,19 +401,24 @@ class _Line:
         self._heard.set()
 
     def _refuse(self, error: LetterRefused) -> None:
+        """Have the instruction sent again: the station answers with the reply that it has."""
         log.warning("station %s: a letter is refused: %s", self._station, error.named)
-        self._repeat(error)
-
-    def _repeat(self, error: LetterRefused) -> None:
-        """Send the instruction again: the station answers with the reply that it has."""
         waiting = self._waiting
         if waiting is None or waiting.arrived.is_set():
             return
         waiting.refusals += 1
         if waiting.refusals > _REPETITIONS:
             self._fail(error)
-        elif waiting.closed:
-            self._send_again(waiting)
+        else:
+            waiting.again = waiting.closed
+
+    def _repeat(self) -> None:
+        """Send the instruction again, if it has to be; raises if that has to be tried again."""
+        with self._sending:
+            waiting = self._waiting
+            if waiting is not None and waiting.again:
+                self._mailbox.send(waiting.letter)
+                waiting.again = False
 
     def _fail(self, error: CarrierError) -> None:
         """Let the exchange that is under way, if there is one, end with an error."""

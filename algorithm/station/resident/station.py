@@ -121,7 +121,7 @@ class Resident:
         self._others: deque[str] = deque(maxlen=_MOST_OTHERS)
         self._mailbox, self._seal = mailbox, seal
         self._done = Done(mailbox)  # with letters that are no instructions
-        self._question: Head | None = None  # or withdrawal, of the central's, without an answer
+        self._unsent: Head | None = None  # what the central has to hear, and may not have heard
         self._starts, self._policy = starts, policy
         self._keep_warm = warm
         self._warm: Warm | None = None
@@ -172,7 +172,7 @@ class Resident:
         while not self._end.is_set():
             letter = self._folder / "arrived.letter"
             try:
-                self._answer_question()
+                self._send_unsent()
                 self._done.tell()
                 try:
                     if name := self._mailbox.receive(letter, _LOOK_SECONDS):
@@ -199,7 +199,7 @@ class Resident:
             for path in (body, letter):  # the disk may be full
                 path.unlink(missing_ok=True)
             self._refuse(reason)
-            self._done.add(name)
+            self._done.note(name)
             return
         if head.instance not in ("", self._instance):
             body.unlink(missing_ok=True)
@@ -213,7 +213,7 @@ class Resident:
         if head.kind == Kind.WITHDRAWAL:
             self._withdraw(head)
         if head.kind in (Kind.PING, Kind.WITHDRAWAL):
-            self._question = head
+            self._unsent = self._head(Kind.PONG, head.exchange)
         body.unlink(missing_ok=True)
         if not self._needs(name):
             self._done.add(name)
@@ -229,23 +229,26 @@ class Resident:
             )
         self._others.append(name)
         if head.kind == Kind.PING:
-            self._question = head
+            self._unsent = self._head(Kind.PONG, head.exchange)
 
-    def _answer_question(self) -> None:
-        """Say that the station is there, if it was asked; raises if that has to be tried again."""
-        if self._question is not None:
-            self._send(self._head(Kind.PONG, self._question.exchange))
-            self._question = None
+    def _send_unsent(self) -> None:
+        """Say what the central has to hear before the next letter is taken.
+
+        That is that the station is there, or that a letter was not used. Raises if that has to be
+        tried again.
+        """
+        if self._unsent is not None:
+            self._send(self._unsent)
+            self._unsent = None
 
     def _head(self, kind: Kind, exchange: str, message_id: str = "", reason: str = "") -> Head:
         instance = self._instance
         return Head(kind, self._name, exchange, message_id, reason=reason, instance=instance)
 
     def _refuse(self, reason: str) -> None:
-        """Tell the central that a letter was not used."""
+        """Have the central hear that a letter was not used."""
         log.warning("a letter is refused: %s", reason)
-        refusal = self._head(Kind.REFUSAL, "", reason=reason)
-        self._until_sent(lambda: self._send(refusal), self._end)
+        self._unsent = self._head(Kind.REFUSAL, "", reason=reason)
 
     def _check(self, head: Head) -> None:
         if head.station != self._name:
@@ -405,14 +408,14 @@ class Resident:
             self._seal.close(head, answered, letter)
             with self._lock:
                 order.sending = True
-            self._until_sent(lambda: self._mailbox.send(letter), order.unwanted)
+            retrying(
+                lambda: self._mailbox.send(letter),
+                *(order.unwanted, Deadline.after(LONGEST_SECONDS), MailboxUnreachable),
+            )
         finally:
             letter.unlink(missing_ok=True)
         order.replied = True
         message.forget_instruction()
-
-    def _until_sent(self, send: Callable[[], None], stop: threading.Event) -> None:
-        retrying(send, stop, Deadline.after(LONGEST_SECONDS), MailboxUnreachable)
 
     def _send(self, head: Head) -> None:
         letter = self._folder / f"{head.kind}.letter"

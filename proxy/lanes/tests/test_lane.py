@@ -18,7 +18,7 @@ from proxy.carriers import Exchange
 from proxy.errors import Cancelled, CarrierError
 from proxy.lanes import lane
 from proxy.lanes.lane import End, LaneCarrier
-from proxy.lanes.letters.letter import Head, Kind, LetterRefused
+from proxy.lanes.letters.letter import Altered, Head, Kind, LetterRefused
 from proxy.lanes.letters.sealing import Unsealed
 from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
 from proxy.lanes.mailboxes.tests.mailboxes import Usage
@@ -319,6 +319,39 @@ def test_a_refusal_is_done_though_the_lane_is_cut_until_the_letter_is_not_wanted
             exchange.result()
     monkeypatch.setattr(mailbox, "send", send)
     assert wait_until(lambda: scene.memory.left == 0)
+
+
+def test_a_letter_that_is_no_good_while_the_lane_is_cut_does_not_make_the_central_deaf(
+    scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.system.retry._PAUSE_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(lane, "_TROUBLE_PAUSE_SECONDS", 0.01)
+    scene = scenes(only_present)
+    mailbox = scene.carrier._lines["north"]._mailbox
+    receive, truncated, in_vain = mailbox.receive, [Altered("It is truncated.")], threading.Event()
+
+    def receive_truncated(into: Path, seconds: float) -> str | None:
+        if truncated and scene.station.saw(Kind.INSTRUCTION):
+            raise truncated.pop()
+        return receive(into, seconds)
+
+    def cut(letter: Path) -> None:
+        in_vain.set()
+        raise MailboxUnreachable("The lane is cut.")
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+        exchange = pool.submit(scene.exchange)
+        assert wait_until(lambda: scene.station.saw(Kind.INSTRUCTION))
+        patch.setattr(mailbox, "send", cut)
+        patch.setattr(mailbox, "receive", receive_truncated)
+        assert wait_until(lambda: not truncated)
+        assert in_vain.wait(SECONDS)
+        scene.cancelled.set()
+        with pytest.raises(Cancelled):
+            exchange.result()
+    scene.cancelled.clear()
+    scene.station._answer = echo
+    assert scene.exchange() == b"reply to train"
 
 
 def test_letters_that_are_refused_again_and_again_end_the_exchange_and_say_why(

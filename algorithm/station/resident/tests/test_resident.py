@@ -1,5 +1,6 @@
 """A station that stays answers each message once, whatever its lane does and whenever it dies."""
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +30,10 @@ from proxy.lanes.lane import End, LaneCarrier
 from proxy.lanes.letters.letter import Head, Kind, Seal
 from proxy.lanes.letters.sealing import Unsealed
 from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
+from proxy.lanes.mailboxes.tests.mailboxes import Usage
 from proxy.lanes.testing import MemoryLane, MemoryMailbox
-from proxy.tests.helpers import Drained, wait_until
+from proxy.testing import record_dict
+from proxy.tests.helpers import Drained, noise, wait_until
 
 SECONDS = 60.0
 INSTRUCTIONS = "job/messages/*/instruction.bundle"
@@ -588,6 +591,43 @@ def test_a_refusal_is_sent_when_the_lane_is_there_again(
     cut.failing.clear()
     with pytest.raises(CarrierError, match="older than any message lives"):
         exchange.result()
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> list[OSError]:
+    """What the next refusals find that a station writes."""
+    errors = [OSError(errno.ENOSPC, "No space left on device")] * 3
+    send = Resident._send
+
+    def send_at_times(station: Resident, head: Head) -> None:
+        if head.kind == Kind.REFUSAL and errors:
+            raise errors.pop()
+        send(station, head)
+
+    monkeypatch.setattr(Resident, "_send", send_at_times)
+    return errors
+
+
+def test_a_refusal_that_a_full_disk_has_no_room_for_is_sent_later(
+    scene: Scene, full: list[OSError]
+) -> None:
+    scene.start()
+    Unsealed().close(Head(Kind.PING, "south", "e"), None, scene.folder / "letter")
+    scene.memory.at_central().send(scene.folder / "letter")
+    assert wait_until(lambda: not full)
+    assert wait_until(lambda: scene.memory.left == 0)
+
+
+def test_a_station_that_cannot_say_what_did_not_fit_says_it_later_and_listens_on(
+    often: None, scene: Scene, full: list[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.start()
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda _: Usage(free=100_000))
+        with pytest.raises(CarrierError, match="does not fit"):
+            scene.exchange(Drained(record_dict(weights=noise(100_000))))
+    assert not full
+    assert is_reply(scene.exchange(Drained()))
 
 
 def test_what_the_policy_forbids_is_refused(tmp_path: Path) -> None:
