@@ -18,7 +18,7 @@ from proxy.carriers import Exchange
 from proxy.clock import SYSTEM_CLOCK, Deadline
 from proxy.errors import BridgeError, Cancelled, CarrierError, reason_of
 from proxy.lanes.letters.letter import Head, Kind, LetterRefused, Misaddressed, Replayed, Seal
-from proxy.lanes.mailboxes.mailbox import Done, Mailbox, MailboxUnreachable
+from proxy.lanes.mailboxes.mailbox import Done, Mailbox, MailboxUnreachable, Room
 from proxy.system import durable
 from proxy.system.retry import retrying
 
@@ -256,6 +256,7 @@ class _Line:
                 finally:
                     for path in (letter, body):  # either may have the size of a reply
                         path.unlink(missing_ok=True)
+                    Room.let_go(letter)
                 self._repeat()
             except (BridgeError, OSError) as error:
                 log.warning("station %s: %s", self._station, error)

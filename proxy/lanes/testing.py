@@ -84,16 +84,16 @@ class MemoryMailbox:
                 return None
             if chance:
                 chance.shuffle(names)
-            name = next((name for name in names if self._fits(name, into.parent)), None)
+            name = next((name for name in names if self._fits(name, into)), None)
             if name is None:
                 return None
             into.write_bytes(self._incoming.letters[name])
             self._handed_out.add(name)
             return name
 
-    def _fits(self, name: str, folder: Path) -> bool:
+    def _fits(self, name: str, into: Path) -> bool:
         try:
-            return self._room.is_there(folder, len(self._incoming.letters[name]))
+            return self._room.is_there(into, len(self._incoming.letters[name]))
         except LetterTooLarge:
             del self._incoming.letters[name]
             raise

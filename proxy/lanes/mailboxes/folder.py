@@ -196,7 +196,7 @@ class FolderMailbox:
                     )
                 continue
             try:
-                if not self._room.is_there(into.parent, size):
+                if not self._room.is_there(into, size):
                     continue
             except LetterTooLarge:
                 _remove(store, path)

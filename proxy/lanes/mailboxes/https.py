@@ -102,7 +102,7 @@ class StationMailbox:
             return None
         name, size = answer.headers.get(_LETTER, ""), int(answer.headers["content-length"])
         try:
-            self._room.is_there(into.parent, size)
+            self._room.is_there(into, size)
         except LetterTooLarge:
             answer.close()
             self._newest = name
@@ -239,7 +239,7 @@ class CentralMailbox:
         if letter is None:
             return None
         number, path = letter
-        shutil.copyfile(path, into)
+        Room.move(path, into)
         self._newest = number
         return str(number)
 

@@ -84,7 +84,8 @@ class Box:
         with self._changed:
             self._count += 1
             path = self.folder / f"{self._count}.letter"
-            self._letters[self._count] = part.rename(path)
+            Room.move(part, path)
+            self._letters[self._count] = path
             self._changed.notify_all()
         self.told()
 
@@ -113,6 +114,7 @@ class Box:
         with self._changed:
             if path := self._letters.pop(number, None):
                 path.unlink(missing_ok=True)
+                Room.let_go(path)
 
     def clear(self) -> None:
         """Remove all letters."""
@@ -313,14 +315,14 @@ async def _taken(line: Line, request: web.Request) -> web.Response:
         raise web.HTTPLengthRequired
     if len(box) >= _MOST_WAITING:
         raise web.HTTPServiceUnavailable(text="many letters of this station wait already")
+    part = box.part()
     try:
-        has_room = box.room.is_there(box.folder, size)
+        has_room = box.room.is_there(part, size)
     except LetterTooLarge as error:
         box.refuse(error)
         raise web.HTTPInsufficientStorage(text=error.message) from error
     if not has_room:  # the station tries again
         raise web.HTTPInsufficientStorage(text="there is no room for a letter now")
-    part = box.part()
     box.coming += 1
     try:
         with part.open("wb") as file:
@@ -338,4 +340,5 @@ async def _taken(line: Line, request: web.Request) -> web.Response:
     finally:
         box.coming -= 1
         part.unlink(missing_ok=True)
+        Room.let_go(part)
     return web.Response(status=204)

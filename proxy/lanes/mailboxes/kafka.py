@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -119,22 +120,26 @@ class KafkaMailbox:
 
     def receive(self, into: Path, seconds: float) -> str | None:
         """Wait for the next letter; see `Mailbox.receive`."""
-        if self._postponed and self._room.is_there(into.parent, min(self._postponed)):
+        part = into.with_name(f"{into.name}.part")
+        waits = self._postponed and self._partial is None
+        if waits and self._room.is_there(part, min(self._postponed)):
             self.close()  # to have them again
+            Room.let_go(part)
         with self._reading:
             consumer = self._consumes()
         while (record := consumer.poll(seconds)) is not None:
             if error := record.error():
                 raise self._unreachable(error.str())
             try:
-                if first := self._gather(record, into):
+                if first := self._gather(record, part):
+                    Room.move(part, into)
                     return first
             except OSError:
                 self.close()  # to have the letter from its beginning again
                 raise
         return None
 
-    def _gather(self, record: "Message", into: Path) -> str | None:
+    def _gather(self, record: "Message", part: Path) -> str | None:
         """Add a record to the letter that it is of; returns the letter's name if it is whole."""
         value, offset = record.value() or b"", record.offset() or 0
         with self._reading:
@@ -142,19 +147,15 @@ class KafkaMailbox:
             if len(value) < _HEAD.size:
                 return None
             name, number, count = _HEAD.unpack_from(value)
-            partial = self._partial
             if number == 0:
-                if partial is not None:
-                    partial.file.close()
-                    partial.path.unlink(missing_ok=True)  # it takes room
-                self._partial = None  # what does not fit is passed over, record by record
+                self._give_up_partial()  # what does not fit is passed over, record by record
                 size = count * len(value)
-                if not self._room.is_there(into.parent, size):
+                if not self._room.is_there(part, size):
                     self._postponed.append(size)
                     self._undone.add(offset)
                     return None
-                path = into.with_name(f"{into.name}.part")
-                partial = self._partial = _Partial(name, offset, path, path.open("wb"))
+                self._partial = _Partial(name, offset, part, part.open("wb"))
+            partial = self._partial
             if partial is None or partial.name != name or partial.number != number:
                 return None
             partial.file.write(memoryview(value)[_HEAD.size :])
@@ -162,7 +163,6 @@ class KafkaMailbox:
             if partial.number < count:
                 return None
             partial.file.close()
-            partial.path.replace(into)
             self._partial = None
             self._undone.add(partial.first)
             return str(partial.first)
@@ -210,6 +210,16 @@ class KafkaMailbox:
             if self._consumer is not None:
                 self._consumer.close()
             self._consumer = None
+            self._give_up_partial()
+
+    def _give_up_partial(self) -> None:
+        """Give up a letter that is not whole, and its room."""
+        if self._partial is not None:
+            with suppress(OSError):  # of a full disk
+                self._partial.file.close()
+            self._partial.path.unlink(missing_ok=True)
+            Room.let_go(self._partial.path)
+        self._partial = None
 
     def _delete(self, place: Any) -> "Future[object] | None":
         """Delete the records before a place, where that is allowed; else retention does."""
@@ -271,7 +281,7 @@ class KafkaMailbox:
             if place.offset < 0:
                 place.offset = self._kafka.OFFSET_BEGINNING
             consumer.assign([place])
-            self._consumer, self._partial = consumer, None
+            self._consumer = consumer
             self._undone.clear()
             self._postponed.clear()
         return self._consumer

@@ -8,8 +8,9 @@ central, `algorithm.station.resident.station` at the station.
 
 import logging
 import shutil
+import threading
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from proxy.errors import CarrierError
 from proxy.lanes.letters.letter import LetterRefused
@@ -39,23 +40,29 @@ class Room:
     A reply waits for room at the central: somebody trained for it. A station refuses what finds
     none, so that the central hears why. Small letters are not held up.
 
+    Replies of several stations may come at once. So at the central each keeps the room that it
+    found, until it has its place.
+
     Parameters
     ----------
     at_station : bool
         Whether this is the station's side.
     """
 
+    _looking = threading.Lock()  # for the next one
+    _kept: ClassVar[dict[Path, tuple[int, int]]] = {}  # by letter: the disk, and how many bytes
+
     def __init__(self, at_station: bool) -> None:
         self._waits = not at_station
         self._told = False
 
-    def is_there(self, folder: Path, size: int) -> bool:
+    def is_there(self, letter: Path, size: int) -> bool:
         """Whether there is room for a letter now; if there is none, the log says so once.
 
         Parameters
         ----------
-        folder : Path
-            An existing folder on the disk that it would be written to.
+        letter : Path
+            Where it would be written, in an existing folder. What it keeps is let go there.
         size : int
             How many bytes it says it has.
 
@@ -64,22 +71,48 @@ class Room:
         LetterTooLarge
             If it is not to wait.
         """
-        usage = shutil.disk_usage(folder)
         if size <= _SMALL_BYTES:
             return True
-        if 2 * size <= usage.free:
-            self._told = False
-            return True
+        folder, needed = letter.parent, 2 * size
+        with self._looking:
+            self._kept.pop(letter, None)
+            usage, disk = shutil.disk_usage(folder), _disk(folder)
+            kept = sum(size for where, size in self._kept.values() if where == disk)
+            if needed + kept <= usage.free:
+                if self._waits:
+                    self._kept[letter] = disk, needed
+                self._told = False
+                return True
+        for_others = f", {kept:,} of them kept for other letters" if kept else ""
         lacking = (
             f"A letter of {size:,} bytes does not fit: with its content it takes twice that, and"
-            f" {usage.free:,} bytes are free at {folder}."
+            f" {usage.free:,} bytes are free at {folder}{for_others}."
         )
-        if not self._waits or 2 * size > usage.total:
+        if not self._waits or needed > usage.total:
             raise LetterTooLarge(lacking)
         if not self._told:
             log.warning("%s It waits for room until its message's deadline.", lacking)
             self._told = True
         return False
+
+    @classmethod
+    def move(cls, letter: Path, to: Path) -> None:
+        """Give a letter another place, with the room that it keeps."""
+        shutil.move(letter, to)
+        with cls._looking:
+            if letter in cls._kept:
+                _, size = cls._kept.pop(letter)
+                cls._kept[to] = _disk(to.parent), size
+
+    @classmethod
+    def let_go(cls, letter: Path) -> None:
+        """Keep nothing any more for a letter: it has its place, or is gone."""
+        with cls._looking:
+            cls._kept.pop(letter, None)
+
+
+def _disk(folder: Path) -> int:
+    return folder.stat().st_dev
 
 
 class Mailbox(Protocol):
@@ -100,7 +133,7 @@ class Mailbox(Protocol):
         Parameters
         ----------
         into : Path
-            The file.
+            The file. Whoever is done with it lets go of the room that it keeps (`Room`).
         seconds : float
             How long to wait at most.
 

@@ -20,7 +20,7 @@ from proxy.lanes import lane
 from proxy.lanes.lane import End, LaneCarrier
 from proxy.lanes.letters.letter import Altered, Head, Kind, LetterRefused
 from proxy.lanes.letters.sealing import Unsealed
-from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable, Room
 from proxy.lanes.mailboxes.tests.mailboxes import Usage
 from proxy.lanes.testing import MemoryLane
 from proxy.tests.helpers import noise, wait_until
@@ -372,6 +372,7 @@ def test_a_reply_for_which_the_disk_has_no_room_waits_for_it_at_no_cost_to_the_s
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(lane, "_ASK_SECONDS", (0.02, 0.02, 0.02))
+    monkeypatch.setattr(Room, "_kept", {})
     content = noise(100_000)
     scene = scenes()
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as full:
@@ -387,6 +388,7 @@ def test_a_reply_for_which_the_disk_has_no_room_waits_for_it_at_no_cost_to_the_s
         assert exchange.result() == b"reply to " + content
     assert len(scene.station.saw(Kind.INSTRUCTION)) == 1
     assert caplog.text.count("It waits for room") == 1
+    assert wait_until(lambda: not Room._kept)
 
 
 def test_a_station_that_does_not_answer_in_time_is_told_to_stop(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from proxy.lanes.mailboxes.mailbox import LetterTooLarge, Mailbox
+from proxy.lanes.mailboxes.mailbox import LetterTooLarge, Mailbox, Room
 from proxy.tests.helpers import noise, wait_until
 
 Made = Callable[[bool], Mailbox]
@@ -184,4 +184,5 @@ def taken(mailbox: Mailbox, folder: Path, done: bool = True) -> bytes:
     assert wait_until(receive)
     if done:
         mailbox.done(names[0])
+    Room.let_go(folder / "got")
     return (folder / "got").read_bytes()

@@ -19,7 +19,7 @@ from proxy.errors import UsageError
 from proxy.lanes.letters.keys import KeyPair, Pairing
 from proxy.lanes.mailboxes import https_server, tls
 from proxy.lanes.mailboxes.https import CentralMailbox
-from proxy.lanes.mailboxes.mailbox import LetterTooLarge, Mailbox, MailboxUnreachable
+from proxy.lanes.mailboxes.mailbox import LetterTooLarge, Mailbox, MailboxUnreachable, Room
 from proxy.lanes.mailboxes.tests.mailboxes import Made, MailboxContract, Usage, letter, taken
 from proxy.lanes.urls import open_mailbox
 from proxy.tests.helpers import noise, wait_until
@@ -113,6 +113,26 @@ class TestHttps(MailboxContract):
                 taken(central, tmp_path)
         station.send(letter(tmp_path, b"after"))
         assert taken(central, tmp_path) == b"after"
+
+
+def test_letters_to_a_central_are_not_copied_there_and_keep_their_room_until_they_are_taken(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Room, "_kept", {})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(free=5_000_000))
+    central, station = opened(False), opened(True)
+    box = central._line.to_central  # type: ignore[attr-defined]
+    station.send(letter(tmp_path, noise(2_000_000)))
+    with pytest.raises(MailboxUnreachable, match="507"):
+        station.send(letter(tmp_path, noise(2_000_000)))
+    assert central.receive(tmp_path / "got", 60.0)
+    assert not list(box.folder.iterdir())
+    with pytest.raises(MailboxUnreachable, match="507"):
+        station.send(letter(tmp_path, noise(2_000_000)))
+    Room.let_go(tmp_path / "got")
+    for _ in range(2):
+        station.send(letter(tmp_path, noise(2_000_000)))
+        assert taken(central, tmp_path) == noise(2_000_000)
 
 
 def test_all_stations_of_one_address_share_the_port(opened: Open, tmp_path: Path) -> None:
