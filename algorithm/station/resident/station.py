@@ -403,7 +403,11 @@ class Resident:
         """Send the answer, or what the station has in its place."""
         head = self._head(Kind.REPLY, order.head.exchange, message.message_id)
         letter = self._folder / "reply.letter"
-        answered = message.reply if message.answered() else message.missing
+        answered = message.missing
+        if message.answered():  # for good; and the letter may need the instruction's room
+            answered = message.reply
+            message.forget_instruction()
+            order.body.unlink(missing_ok=True)
         try:
             self._seal.close(head, answered, letter)
             with self._lock:

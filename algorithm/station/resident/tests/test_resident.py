@@ -395,6 +395,27 @@ def test_of_a_message_that_is_withdrawn_before_its_turn_nothing_is_left(scene: S
     assert wait_until(lambda: not place.exists())
 
 
+def test_the_instruction_of_a_message_is_removed_before_its_answer_takes_room_on_the_disk(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (60.0, 60.0, 60.0))  # no other letter comes
+    left: list[list[Path]] = []
+    close = Unsealed.close
+
+    def look(seal: Unsealed, head: Head, body: Path | None, letter: Path) -> None:
+        if head.kind == Kind.REPLY:
+            left.append([*scene.folder.glob(INSTRUCTIONS), *letter.parent.glob("*.bundle")])
+        close(seal, head, body, letter)
+
+    monkeypatch.setattr(Unsealed, "close", look)
+    scene.start()
+    sent = Drained()
+    for _ in range(2):
+        assert is_reply(scene.exchange(sent))
+    assert left == [[], []]
+    assert len(scene.supernode.trained) == 1
+
+
 def test_of_a_message_that_was_withdrawn_while_the_station_was_down_no_instruction_is_left(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
