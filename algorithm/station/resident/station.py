@@ -137,7 +137,7 @@ class Resident:
         self._wanted: dict[str, _Order] = {}  # by exchange: what waits, and what is under way
         self._current: _Order | None = None
         self._serving: Runtime | None = None
-        self._newest = 0
+        self._newest = self._head(Kind.INSTRUCTION, "")  # that was sent last, of those that came
         self._received = 0
         self._end = threading.Event()
 
@@ -268,7 +268,7 @@ class Resident:
     def _accept(self, order: _Order) -> bool:
         """Let an instruction wait for its turn; returns whether it is not there already."""
         with self._lock:
-            if order.head.sent_at <= self._newest:
+            if order.head.sent_at <= self._newest.sent_at:
                 came = Replayed("An instruction came again, or after a later one.")
                 log.info("message %.12s: %s", order.head.message_id, came.named)
             if known := self._wanted.get(order.head.exchange):
@@ -277,13 +277,22 @@ class Resident:
                 return False
             self._wanted[order.head.exchange] = order
             self._orders.put(order)
-            if order.head.sent_at > self._newest:
+            if order.head.sent_at > self._newest.sent_at:
                 # A central has one exchange with a station at a time.
-                self._newest = order.head.sent_at
+                self._newest = order.head
                 for older in self._wanted.values():
                     if older.head.message_id != order.head.message_id:
                         self._call_off(older)
         return True
+
+    def _is_sent_anew(self, order: _Order) -> bool:
+        """Whether its message waits in a later exchange: its central was killed, and is back."""
+        with self._lock:
+            return any(
+                later.head.message_id == order.head.message_id
+                and later.head.sent_at > order.head.sent_at
+                for later in self._wanted.values()
+            )
 
     def _needs(self, letter: str) -> bool:
         """Whether an instruction waits or is under way whose letter has to come after a kill."""
@@ -328,7 +337,7 @@ class Resident:
     def _answer(self, order: _Order) -> None:
         """Answer an order, unless nobody wants that any more; then its letter is done."""
         try:
-            if not order.replied:
+            if not order.replied and not self._is_sent_anew(order):
                 self._reply(order, self._answered(order))
         except Cancelled:
             log.info("message %.12s: its answer is not wanted any more", order.head.message_id)
@@ -342,7 +351,8 @@ class Resident:
         message, came = self._message(order.head), order.body.exists()
         if message.answered() or (message.missing.exists() and not came):
             return message
-        if order.head.sent_at < self._newest:
+        newest = self._newest
+        if order.head.sent_at < newest.sent_at and message.message_id != newest.message_id:
             fail(self._job, message, _OUTRUN)
         else:
             if came:

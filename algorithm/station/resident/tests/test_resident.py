@@ -452,6 +452,53 @@ def test_the_work_for_a_central_that_was_killed_ends_when_another_one_asks(scene
     scene.cancelled.set()
 
 
+def brought(scene: Scene, sent: Drained, exchange: str, later: int, with_fab: bool = True) -> None:
+    """Bring a message in an exchange of its own, so many nanoseconds later than is now."""
+    letter, instruction = scene.folder / "letter", scene.folder / "by-hand"
+    sent.write(instruction, with_fab)
+    message_id, at = sent.metadata.message_id, time.time_ns() + later
+    Unsealed().close(
+        Head(Kind.INSTRUCTION, "north", exchange, message_id, at, Mode.BRIDGE), instruction, letter
+    )
+    scene.memory.at_central().send(letter)
+
+
+def test_of_a_message_that_a_killed_central_sends_anew_while_it_waits_the_later_one_is_answered(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.supernode, "stop", lambda: None)  # it takes long to end
+    scene.start()
+    first, sent = working(scene, Drained()), Drained()
+    for number, exchange in enumerate(("of the killed one", "of its successor")):
+        brought(scene, sent, exchange, number * 10**9)
+        assert wait_until(lambda each=exchange: each in scene._made._wanted)  # type: ignore[misc]
+    scene.supernode.free.set()
+    reply = scene._made._job.message(sent.metadata.message_id).reply
+    assert wait_until(reply.exists)
+    assert is_reply(Bundle(reply))
+    assert wait_until(lambda: not scene._made._wanted)
+    assert scene.supernode.trained.count(sent.metadata.message_id) == 1
+    scene.cancelled.set()
+    with pytest.raises(CarrierError):
+        first.result()
+
+
+def test_an_earlier_instruction_for_the_message_that_came_last_is_answered(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later one had no app with it, and the answer was to ask for that."""
+    monkeypatch.setattr(lane, "_ASK_SECONDS", (60.0, 60.0, 60.0))  # nothing is wiped
+    scene.start()
+    assert wait_until(lambda: scene.carrier.online("north"))
+    sent = Drained()
+    message = scene._made._job.message(sent.metadata.message_id)
+    brought(scene, sent, "the later one", 10**9, with_fab=False)
+    assert wait_until(lambda: scene.memory.left == 0)
+    brought(scene, sent, "the earlier one", 0)
+    assert wait_until(message.reply.exists)
+    assert is_reply(Bundle(message.reply))
+
+
 def test_a_letter_that_is_much_too_old_is_refused_and_the_central_hears_why(
     often: None,
     scene: Scene,
