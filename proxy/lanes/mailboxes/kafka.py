@@ -21,6 +21,7 @@ from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from proxy.clock import SYSTEM_CLOCK, Clock
 from proxy.errors import UsageError
 from proxy.lanes.mailboxes.kafka_client import CALL_SECONDS, KafkaClient
 from proxy.lanes.mailboxes.mailbox import MailboxUnreachable, Room
@@ -36,7 +37,12 @@ _HEAD = Struct(">16sII")
 _RECORD_BYTES, _FRAME_BYTES = 1_000_000, 4_096
 # What a client keeps of records on their way: models do not have to fit into memory.
 _BUFFER_KILOBYTES = 16 << 10
-_SEND_SECONDS = 30.0
+# A letter is given up when none of its records arrived for so long: a link may be slow.
+_SILENCE_SECONDS = 60.0
+# The client gives nothing up before: a record waits for those that it queued before, and a request
+# for those that are under way.
+_DELIVERY_SECONDS, _REQUEST_SECONDS = 3600.0, 300.0
+_LOOK_SECONDS = 1.0
 
 
 def topics_of(prefix: str, station: str) -> tuple[str, str]:
@@ -56,6 +62,8 @@ class KafkaMailbox:
         The station at the lane's end.
     at_station : bool
         Whether this is the station's side.
+    clock : Clock
+        Tells how long no record arrived.
 
     Raises
     ------
@@ -63,7 +71,10 @@ class KafkaMailbox:
         If the URL is none, the file cannot be read, or the package is missing.
     """
 
-    def __init__(self, url: str, station: str, at_station: bool) -> None:
+    def __init__(
+        self, url: str, station: str, at_station: bool, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._clock = clock
         self._client = KafkaClient.of(url)
         self._kafka = self._client.kafka
         to_station, to_central = topics_of(self._client.name, station)
@@ -87,36 +98,39 @@ class KafkaMailbox:
         """Leave a letter; see `Mailbox.send`."""
         name, size = uuid.uuid4().bytes, letter.stat().st_size
         count = max(1, -(-size // self._chunk_bytes))
-        failed: list[str] = []
-
-        def delivered(error: object, _: object) -> None:
-            if error is not None:
-                failed.append(str(error))
-
         with self._sending, letter.open("rb") as file:
-            producer = self._produces()
-            for number in range(count):
-                record = _HEAD.pack(name, number, count) + file.read(self._chunk_bytes)
-                self._produce(producer, record, delivered)
-                if failed:
-                    break
-            if producer.flush(_SEND_SECONDS) or failed:
+            producer, progress = self._produces(), _Progress(self._clock)
+            try:
+                for number in range(count):
+                    record = _HEAD.pack(name, number, count) + file.read(self._chunk_bytes)
+                    self._produce(producer, record, progress)
+                while producer.flush(_LOOK_SECONDS):
+                    self._check(progress)
+                self._check(progress)
+            except MailboxUnreachable:
                 # What it still has must not come after the letter's repetition.
                 producer.purge()
                 self._producer = None
-                raise self._unreachable(failed[0] if failed else "it did not answer in time")
+                raise
 
-    def _produce(self, producer: "Producer", record: bytes, delivered: Any) -> None:
+    def _produce(self, producer: "Producer", record: bytes, progress: "_Progress") -> None:
         while True:
+            self._check(progress)
             try:
-                producer.produce(self._outgoing, record, partition=0, on_delivery=delivered)
+                producer.produce(
+                    self._outgoing, record, partition=0, on_delivery=progress.delivered
+                )
             except BufferError:
-                producer.poll(0.1)
+                producer.poll(_LOOK_SECONDS)
             except self._kafka.KafkaException as error:
                 raise self._unreachable(error.args[0].str()) from error
             else:
                 producer.poll(0)
                 return
+
+    def _check(self, progress: "_Progress") -> None:
+        if reason := progress.failed:
+            raise self._unreachable(reason)
 
     def receive(self, into: Path, seconds: float) -> str | None:
         """Wait for the next letter; see `Mailbox.receive`."""
@@ -254,7 +268,8 @@ class KafkaMailbox:
                     "enable.idempotence": True,
                     "linger.ms": 0,
                     "queue.buffering.max.kbytes": _BUFFER_KILOBYTES,
-                    "delivery.timeout.ms": int(_SEND_SECONDS * 1000),
+                    "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
+                    "socket.timeout.ms": int(_REQUEST_SECONDS * 1000),
                 },
             )
         return self._producer
@@ -291,6 +306,28 @@ class KafkaMailbox:
 
     def _unreachable(self, reason: str) -> MailboxUnreachable:
         return MailboxUnreachable(f"Kafka at {self._client.brokers} cannot be used: {reason}.")
+
+
+class _Progress:
+    """What became of a letter's records at the broker, as the client says it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._error = ""
+        self._at = clock.monotonic()
+
+    def delivered(self, error: object, _: object) -> None:
+        """Note that a record arrived, or why it did not."""
+        self._at = self._clock.monotonic()
+        if error is not None:
+            self._error = str(error)
+
+    @property
+    def failed(self) -> str:
+        """Why the letter is given up; empty as long as it is not."""
+        if not self._error and self._clock.monotonic() - self._at > _SILENCE_SECONDS:
+            return "it did not answer in time"
+        return self._error
 
 
 @dataclass

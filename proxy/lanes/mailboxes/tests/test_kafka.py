@@ -1,13 +1,19 @@
 """What names a lane in Kafka; `integration_tests/test_lanes.py` has it on a broker."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from proxy.errors import UsageError
 from proxy.lanes.mailboxes.folder import FolderMailbox
+from proxy.lanes.mailboxes.kafka import KafkaMailbox
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
+from proxy.lanes.mailboxes.tests.mailboxes import letter
 from proxy.lanes.urls import open_mailbox
+from proxy.testing import FakeClock
+from proxy.tests.helpers import noise
 
 
 @pytest.mark.parametrize(
@@ -47,27 +53,96 @@ def test_settings_that_make_no_sense_are_refused_without_being_shown(
     assert "password" not in str(caught.value)
 
 
+class Error(Exception):
+    def str(self) -> str:
+        return 'No such configuration property: "security.protocl"'
+
+
+class FakeKafka:
+    """What confluent-kafka 2.16 does where it is installed."""
+
+    KafkaException = Error
+
+    def Consumer(self, settings: dict[str, object]) -> None:  # noqa: N802 - its name
+        assert settings["security.protocl"] == "SSL"
+        raise Error(Error())
+
+
 def test_settings_that_the_client_does_not_know_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Error(Exception):
-        def str(self) -> str:
-            return 'No such configuration property: "security.protocl"'
-
-    class FakeKafka:
-        """What confluent-kafka 2.16 does where it is installed."""
-
-        KafkaException = Error
-
-        def Consumer(self, settings: dict[str, object]) -> None:  # noqa: N802 - its name
-            assert settings["security.protocl"] == "SSL"
-            raise Error(Error())
-
     (tmp_path / "settings").write_text("security.protocl=SSL")
     monkeypatch.setattr("proxy.lanes.mailboxes.kafka_client._confluent_kafka", FakeKafka)
     url = f"kafka://broker/x?properties={tmp_path}/settings"
     with pytest.raises(UsageError, match=r"does not take the settings.*security\.protocl"):
         open_mailbox(url, "north", at_station=True).check()
+
+
+class FakeProducer:
+    """Stands for confluent-kafka's, behind a link on which a record takes 40 s.
+
+    Attributes
+    ----------
+    left : int
+        How many records arrive before the link is cut.
+    """
+
+    def __init__(self, clock: FakeClock, left: int) -> None:
+        self.left = left
+        self.purged = False
+        self._clock = clock
+        self._queue: list[Callable[[object, object], None]] = []
+
+    def produce(self, *_: object, on_delivery: Callable[[object, object], None], **__: int) -> None:
+        if len(self._queue) == 2:
+            raise BufferError
+        self._queue.append(on_delivery)
+
+    def poll(self, seconds: float) -> None:
+        if self._queue and seconds and self.left:
+            self._clock.passed += 40.0
+            self.left -= 1
+            self._queue.pop(0)(None, None)
+        else:
+            self._clock.passed += seconds
+
+    def flush(self, seconds: float) -> int:
+        self.poll(seconds)
+        return len(self._queue)
+
+    def purge(self) -> None:
+        self.purged = True
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> tuple[KafkaMailbox, FakeProducer]:
+    """A mailbox, and its producer."""
+    monkeypatch.setattr("proxy.lanes.mailboxes.kafka_client._confluent_kafka", FakeKafka)
+    clock = FakeClock()
+    station = KafkaMailbox("//broker/x", "north", at_station=True, clock=clock)
+    station._producer = producer = FakeProducer(clock, left=100)
+    return station, producer
+
+
+def test_a_large_letter_gets_through_a_slow_link(
+    slow: tuple[KafkaMailbox, FakeProducer], tmp_path: Path
+) -> None:
+    station, producer = slow
+    station.send(letter(tmp_path, noise(4_500_000)))
+    assert producer.left == 95
+    assert not producer.purged
+
+
+@pytest.mark.parametrize("left", [0, 2, 4], ids=["at once", "while it is read", "at its end"])
+def test_a_letter_of_which_nothing_more_arrives_is_given_up(
+    slow: tuple[KafkaMailbox, FakeProducer], tmp_path: Path, left: int
+) -> None:
+    station, producer = slow
+    producer.left = left
+    with pytest.raises(MailboxUnreachable, match="did not answer in time"):
+        station.send(letter(tmp_path, noise(4_500_000)))
+    assert producer.purged
+    assert station._producer is None
 
 
 def test_settings_that_are_missing_are_said() -> None:
