@@ -48,10 +48,13 @@ _LOCAL_PAUSES, _REMOTE_PAUSES = (0.01, 0.5), (0.1, 3.0)
 # Looks get rarer the longer nothing happens: the pause is a twentieth of the idle time.
 _PAUSE_SHARE = 0.05
 _SSH = ("sftp", "ssh")
+_WEBDAV = "webdav"
 # Elsewhere a folder may be there only as long as something is in it.
 _WITH_FOLDERS = (*_LOCAL, *_SSH)
 # Of a server that does not answer any more; without it a call would wait for ever.
 _KEEPALIVE = {"keepalive_interval": 10, "keepalive_count_max": 2, "connect_timeout": 20}
+# A slow link may take longer for a piece of a letter than httpx waits by default, which is 5 s.
+_WEBDAV_SECONDS = 60.0
 # A letter that has another size than its name says, for so long, was truncated. A mounted folder
 # may show an older size for a minute (nfs(5), `acregmax`).
 _ALTERED_SECONDS = 90.0
@@ -270,7 +273,10 @@ def _connection(url: str, protocol: str) -> "tuple[AbstractFileSystem, str]":
         # The keys of hosts are checked as `ssh` does; sshfs alone would take any.
         made = store(**options, known_hosts=(), **_KEEPALIVE, skip_instance_cache=True)
         return made, store._strip_protocol(url)
-    store, root = _fsspec().url_to_fs(url, skip_instance_cache=True)
+    own = {}
+    if protocol == _WEBDAV and "timeout" not in _fsspec().conf.get(_WEBDAV, {}):
+        own["timeout"] = _WEBDAV_SECONDS
+    store, root = _fsspec().url_to_fs(url, skip_instance_cache=True, **own)
     return store, root.rstrip("/")
 
 

@@ -4,10 +4,11 @@ import errno
 import shutil
 from pathlib import Path
 
+import fsspec.core
 import pytest
 
 from proxy.lanes.letters.letter import Altered
-from proxy.lanes.mailboxes.folder import FolderMailbox
+from proxy.lanes.mailboxes.folder import FolderMailbox, _connection
 from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
 from proxy.lanes.mailboxes.tests.mailboxes import Made, MailboxContract, letter, taken
 from proxy.lanes.testing import MemoryLane
@@ -125,6 +126,33 @@ def test_a_box_whose_letters_can_be_read_but_not_removed_does_not_pass_the_check
     monkeypatch.setattr("os.access", lambda box, _: box.stat().st_mode & 0o002)
     with pytest.raises(MailboxUnreachable, match=reason):
         station.check()
+
+
+@pytest.mark.parametrize(
+    ("url", "configured", "passed"),
+    [
+        ("webdav://lane", {"base_url": "https://share"}, {"timeout": 60.0}),
+        ("webdav://lane", {"timeout": 20}, {}),
+        ("s3://lane", {}, {}),
+    ],
+)
+def test_webdav_waits_for_a_slow_link_unless_its_settings_say_for_how_long(
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    configured: dict[str, object],
+    passed: dict[str, object],
+) -> None:
+    connected: list[dict[str, object]] = []
+
+    def connect(_: str, **options: object) -> tuple[None, str]:
+        connected.append(options)
+        return None, "lane"
+
+    protocol, _, _ = url.partition(":")
+    monkeypatch.setattr("fsspec.core.url_to_fs", connect)
+    monkeypatch.setitem(fsspec.core.conf, protocol, configured)
+    _connection(url, protocol)
+    assert connected == [{"skip_instance_cache": True, **passed}]
 
 
 def test_an_error_names_the_file(lane: Path, tmp_path: Path) -> None:
