@@ -31,6 +31,9 @@ _ASK_SECONDS = (3.0, 10.0, 60.0)
 _SILENCE_SHARE = 0.5
 # After its last answer; some questions may be late.
 _PRESENT_SECONDS = 45.0
+# So many of the last questions may still be answered: where a mount shows old listings (nfs(5),
+# `acdirmax`), question and answer take a minute each.
+_QUESTIONS = 4
 _TROUBLE_PAUSE_SECONDS = 2.0
 # So often an instruction is sent again because what came back, or arrived there, was no good.
 _REPETITIONS = 2
@@ -117,7 +120,8 @@ class _Line:
         self._sent_at = 0
         self._life = secrets.token_hex(8)  # with it the names begin that are asked by from here
         self._shared = False
-        self._ping = self._asked = ""  # the question without an answer, and the last one
+        self._ping = ""  # the question without an answer
+        self._asked: dict[str, str | None] = {}  # the last ones, and whose answer counted
         self._asked_at = 0.0
         self._unwanted = ""  # an exchange of which the station may not know that nobody wants it
         self._instance: str | None = None  # that of the station that the line speaks to
@@ -286,7 +290,7 @@ class _Line:
         wipes = waiting is None or not waiting.closed
         wipes = wipes and bool(self._ping or self._unwanted or not self._wiped)
         # A question that is repeated keeps its name: whichever copy is answered, the station is
-        # there. An answer that comes much later says nothing.
+        # there. An answer that comes much later, or again, says nothing.
         if not self._ping or now - self._asked_at > _PRESENT_SECONDS:
             self._new_question()
         shortest, _, longest = _ASK_SECONDS
@@ -300,8 +304,11 @@ class _Line:
         self._send(Kind.PING, self._ping)
 
     def _new_question(self) -> None:
-        self._ping = self._asked = self._new_name()
+        self._ping = self._new_name()
         self._asked_at = time.monotonic()
+        self._asked[self._ping] = None
+        if len(self._asked) > _QUESTIONS:
+            del self._asked[next(iter(self._asked))]
 
     def _new_name(self) -> str:
         """Return the name of an exchange or question, which nobody can guess."""
@@ -339,9 +346,9 @@ class _Line:
     def _heed(self, head: Head, body: Path) -> None:
         waiting = self._waiting
         match head.kind:
-            case Kind.PONG if head.exchange and head.exchange in (self._asked, self._unwanted):
+            case Kind.PONG if self._is_new(head):
                 with self._sending:
-                    self._meet(head.instance)
+                    self._meet(head)
                     if head.exchange == self._unwanted:
                         self._unwanted = ""
             case Kind.REPLY if waiting is not None and head.exchange == waiting.name:
@@ -361,6 +368,13 @@ class _Line:
             case _:
                 raise Misaddressed(f"A letter of kind {head.kind} is not for a central.")
 
+    def _is_new(self, answer: Head) -> bool:
+        """Whether an answer is to something that was asked lately, and did not count already."""
+        question = answer.exchange
+        if question and question == self._unwanted:
+            return True
+        return question in self._asked and self._asked[question] != answer.instance
+
     def _notice_another(self, question: str) -> None:
         """Say once that another central asks, too.
 
@@ -375,11 +389,12 @@ class _Line:
                 self._station,
             )
 
-    def _meet(self, instance: str) -> None:
+    def _meet(self, answer: Head) -> None:
         """Note that a station of the name is there: it is ours, or if ours is gone, its successor.
 
         What the predecessor had is not sent to a successor, which does not know what was trained.
         """
+        instance = answer.instance
         if instance != self._instance and self._instance is not None:
             if self.online:
                 if instance not in self._others:
@@ -397,6 +412,8 @@ class _Line:
         if self._ping:
             self._ping_due = now + usual
         self._ping = ""
+        if answer.exchange in self._asked:
+            self._asked[answer.exchange] = instance
         self._seen = self._silent_since = now
         self._instance = instance
         self._heard.set()

@@ -346,8 +346,8 @@ def test_a_letter_that_its_lane_hands_out_again_stays_there_until_it_is_answered
     assert isinstance(mailbox, MemoryMailbox)
     mailbox._handed_out.clear()
     assert wait_until(lambda: mailbox._handed_out)
-    asked = scene.carrier._lines["north"]._asked
-    assert wait_until(lambda: scene.carrier._lines["north"]._asked != asked)
+    asked = set(scene.carrier._lines["north"]._asked)
+    assert wait_until(lambda: set(scene.carrier._lines["north"]._asked) != asked)
     with monkeypatch.context() as patch:
         patch.setattr(Resident, "_answer_at_the_end", lambda _: None)
         scene.stop()
