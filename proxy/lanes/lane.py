@@ -100,6 +100,7 @@ class _Waiting:
     closed: bool = False  # the letter; before, it is not known which station is there
     refusals: int = 0
     again: bool = False  # the letter has to be sent again
+    lacks_room: bool = False  # on the disk, for what came; the log says it
     error: CarrierError | None = None
 
 
@@ -270,12 +271,18 @@ class _Line:
                 self._ending.wait(_TROUBLE_PAUSE_SECONDS)
 
     def _receive(self, letter: Path, body: Path) -> None:
-        """Take the next letter, if one comes."""
+        """Take the next letter, if one comes. One that finds no room waits for it on the lane."""
         if name := self._mailbox.receive(letter, _LOOK_SECONDS):
+            is_taken = True
             try:
-                self._take(letter, body)
+                is_taken = self._take(letter, body)
             finally:
-                self._done.add(name)
+                if is_taken:
+                    self._done.add(name)
+            if not is_taken:
+                letter.unlink(missing_ok=True)
+                self._mailbox.postpone(name)
+                self._ending.wait(_TROUBLE_PAUSE_SECONDS)
 
     def _ask(self) -> None:
         """Ask the station whether it is there, if it is time. It answers while it trains, too."""
@@ -314,34 +321,30 @@ class _Line:
         """Return the name of an exchange or question, which nobody can guess."""
         return self._life + secrets.token_hex(16)
 
-    def _take(self, letter: Path, body: Path) -> None:
+    def _take(self, letter: Path, body: Path) -> bool:
+        """Use a letter; returns whether that was possible, or has to wait for room on the disk."""
         try:
-            head = self._opened(letter, body)
+            head = self._seal.open(letter, body)
             if head.station != self._station:
                 raise Misaddressed(f"A letter is of station {head.station[:64]!r}.")
             self._heed(head, body)
         except LetterRefused as error:
             self._refuse(error)
         except OSError as error:
+            if error.errno in durable.NO_ROOM and self._may_wait():
+                return False
             self._fail(CarrierError(f"A letter cannot be written: {reason_of(error)}."))
+        return True
 
-    def _opened(self, letter: Path, body: Path) -> Head:
-        """Open a letter; on a full disk wait for room, until the deadline of what is under way."""
-        told = False
-        while True:
-            try:
-                return self._seal.open(letter, body)
-            except OSError as error:
-                body.unlink(missing_ok=True)
-                waiting = self._waiting
-                is_over = waiting is None or waiting.deadline.passed
-                if error.errno not in durable.NO_ROOM or is_over:
-                    raise
-                if not told:
-                    log.warning("station %s: a letter waits for room on the disk", self._station)
-                    told = True
-                if self._ending.wait(_TROUBLE_PAUSE_SECONDS):
-                    raise
+    def _may_wait(self) -> bool:
+        """Whether a letter may be awaited that finds no room now; the log says so once."""
+        waiting = self._waiting
+        if waiting is None or waiting.deadline.passed:
+            return False
+        if not waiting.lacks_room:
+            log.warning("station %s: a letter waits for room on the disk", self._station)
+            waiting.lacks_room = True
+        return True
 
     def _heed(self, head: Head, body: Path) -> None:
         waiting = self._waiting

@@ -106,6 +106,10 @@ class MemoryMailbox:
         with self._reached():
             self._incoming.letters.pop(name, None)
 
+    def postpone(self, name: str) -> None:
+        """Hand out a letter again; see `Mailbox.postpone`."""
+        self._handed_out.discard(name)
+
     def wipe(self) -> None:
         """Remove what was sent from here."""
         with self._reached():

@@ -85,6 +85,10 @@ class Mailbox:
         if fails_after:
             raise MailboxUnreachable("The lane did not say that the letter is gone.")
 
+    def postpone(self, name: str) -> None:
+        """Hand out a letter again; see `Mailbox.postpone`."""
+        self._handed_out.discard(name)
+
     def wipe(self) -> None:
         """Remove what was sent from here."""
         self._withdraw()

@@ -149,6 +149,10 @@ class FolderMailbox:
         """Remove a letter; see `Mailbox.done`."""
         self._calling(lambda store: _remove(store, self._path(self._incoming, name)))
 
+    def postpone(self, name: str) -> None:
+        """Hand out a letter again; see `Mailbox.postpone`."""
+        self._handed_out.discard(name)
+
     def wipe(self) -> None:
         """Remove what was sent from here; see `Mailbox.wipe`."""
 

@@ -6,6 +6,7 @@ central. If that ends, they are gone; so are its exchanges.
 """
 
 import logging
+import os
 import shutil
 import threading
 import uuid
@@ -123,6 +124,10 @@ class StationMailbox:
         """Remove a letter; see `Mailbox.done`."""
         self._call("DELETE", f"/letters/{name}")
 
+    def postpone(self, name: str) -> None:  # noqa: ARG002 - all that are not done come again
+        """Hand out a letter again; see `Mailbox.postpone`."""
+        self._newest = ""
+
     def wipe(self) -> None:
         """Remove what was sent from here; see `Mailbox.wipe`."""
         self._call("DELETE", "/letters")
@@ -239,13 +244,21 @@ class CentralMailbox:
         if letter is None:
             return None
         number, path = letter
-        Room.move(path, into)
+        into.unlink(missing_ok=True)
+        try:
+            os.link(path, into)
+        except OSError:  # on another disk, or where files have one name
+            shutil.copyfile(path, into)
         self._newest = number
         return str(number)
 
     def done(self, name: str) -> None:
         """Remove a letter; see `Mailbox.done`."""
         self._line.to_central.remove(int(name))
+
+    def postpone(self, name: str) -> None:
+        """Hand out a letter again; see `Mailbox.postpone`."""
+        self._newest = int(name) - 1
 
     def wipe(self) -> None:
         """Remove what was sent from here; see `Mailbox.wipe`."""

@@ -194,6 +194,10 @@ class KafkaMailbox:
                 raise self._unreachable(error.args[0].str()) from error
         self._delete(place)
 
+    def postpone(self, name: str) -> None:  # noqa: ARG002 - all that are not done come again
+        """Hand out a letter again; see `Mailbox.postpone`."""
+        self.close()
+
     def wipe(self) -> None:
         """Remove what was sent from here; see `Mailbox.wipe`."""
         place = self._kafka.TopicPartition(self._outgoing, 0, self._kafka.OFFSET_END)

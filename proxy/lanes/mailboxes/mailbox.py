@@ -128,7 +128,8 @@ class Mailbox(Protocol):
     def receive(self, into: Path, seconds: float) -> str | None:
         """Wait for the next letter, and leave it in a file.
 
-        A letter is handed out once to this object, and again to its successors until it is `done`.
+        A letter is handed out once to this object, unless it is postponed, and again to its
+        successors until it is `done`.
 
         Parameters
         ----------
@@ -152,6 +153,10 @@ class Mailbox(Protocol):
 
     def done(self, name: str) -> None:
         """Never hand out a letter again, and remove it, where that is possible."""
+        ...
+
+    def postpone(self, name: str) -> None:
+        """Hand out a letter again, later: its reader has no room for what is in it."""
         ...
 
     def wipe(self) -> None:

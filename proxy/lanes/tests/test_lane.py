@@ -160,6 +160,33 @@ def test_a_letter_that_finds_no_room_when_it_is_opened_waits_for_it(
     assert "waits for room" in caplog.text
 
 
+def test_a_letter_that_waits_for_room_takes_none_and_stays_on_its_lane_when_the_central_ends(
+    scenes: Callable[..., Scene], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = scenes()
+    open_letter = Unsealed.open
+
+    def open_on_full_disk(seal: Unsealed, letter: Path, body: Path) -> Head:
+        head = open_letter(seal, letter, body)
+        if head.kind == Kind.REPLY:
+            body.unlink()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return head
+
+    monkeypatch.setattr(Unsealed, "open", open_on_full_disk)
+    with ThreadPoolExecutor(1) as pool:
+        exchange = pool.submit(scene.exchange)
+        assert wait_until(lambda: "waits for room" in caplog.text)
+        assert wait_until(
+            lambda: not any((scene.folder / "central" / "north").glob("arrived.*")), timeout=10.0
+        )
+        scene.carrier.close()
+        assert wait_until(lambda: scene.memory.left == 1)
+        scene.cancelled.set()
+        with pytest.raises(Cancelled):
+            exchange.result()
+
+
 def test_no_letter_that_arrived_stays_on_the_disk(
     scenes: Callable[..., Scene], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

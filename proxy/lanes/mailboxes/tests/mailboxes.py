@@ -80,6 +80,22 @@ class MailboxContract:
         central.send(letter(tmp_path, b"second"))
         assert taken(made(True), tmp_path) == b"second"
 
+    def test_a_letter_that_is_postponed_comes_again(
+        self, central: Mailbox, station: Mailbox, tmp_path: Path
+    ) -> None:
+        for sender, receiver in ((central, station), (station, central)):
+            sender.send(letter(tmp_path, b"for which there is no room"))
+            names: list[str] = []
+
+            def received(receiver: Mailbox = receiver, names: list[str] = names) -> bool:
+                names += filter(None, [receiver.receive(tmp_path / "got", 0.2)])
+                return bool(names)
+
+            assert wait_until(received)
+            receiver.postpone(names[0])
+            assert taken(receiver, tmp_path) == b"for which there is no room"
+            assert receiver.receive(tmp_path / "got", 0.1) is None
+
     def test_what_was_sent_before_the_other_end_was_there_arrives(
         self, central: Mailbox, made: Made, tmp_path: Path
     ) -> None:
