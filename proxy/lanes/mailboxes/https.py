@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 20.0
 # Longer than the central holds a call that asks for letters (`HOLD_SECONDS` in `https_server`).
 _SILENCE_SECONDS = 40.0
+# What was sent may lie in buffers on the way; a slow link takes as long to empty them.
+_DRAIN_SECONDS = 300.0
 _CHUNK_BYTES = 1 << 18
 _LETTER = "X-Letter"
 
@@ -77,7 +79,7 @@ class StationMailbox:
             ssl_context=context,
             assert_hostname=False,
             retries=False,
-            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENCE_SECONDS),
+            timeout=_timeout(_SILENCE_SECONDS),
             blocksize=_CHUNK_BYTES,
         )
         self._poll: _Poll | None = None
@@ -85,9 +87,14 @@ class StationMailbox:
 
     def send(self, letter: Path) -> None:
         """Leave a letter; see `Mailbox.send`."""
-        size = {"content-length": str(letter.stat().st_size)}
+        size = letter.stat().st_size
         with letter.open("rb") as file:
-            self._call("PUT", f"/letters/{uuid.uuid4().hex}", body=file, headers=size)
+            self._call(
+                *("PUT", f"/letters/{uuid.uuid4().hex}"),
+                body=file,
+                headers={"content-length": str(size)},
+                timeout=_timeout(_DRAIN_SECONDS if size > _CHUNK_BYTES else _SILENCE_SECONDS),
+            )
 
     def receive(self, into: Path, seconds: float) -> str | None:
         """Wait for the next letter; see `Mailbox.receive`."""
@@ -293,6 +300,10 @@ def _parsed(url: str) -> tuple[str, int]:
             "Write https://HOST:PORT: where the central listens, and where its stations call it.",
         )
     return host, port
+
+
+def _timeout(silence: float) -> urllib3.Timeout:
+    return urllib3.Timeout(connect=_CONNECT_SECONDS, read=silence)
 
 
 def _server_class() -> "type[Server]":

@@ -337,6 +337,8 @@ async def _taken(line: Line, request: web.Request) -> web.Response:
         box.add(part)
     except (ConnectionError, TimeoutError) as error:
         raise web.HTTPBadRequest(text="a letter breaks off") from error
+    except OSError as error:  # the station tries again
+        raise web.HTTPInsufficientStorage(text=reason_of(error)) from error
     finally:
         box.coming -= 1
         part.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -275,6 +276,35 @@ def chain(key: Ed25519PrivateKey, *certificates: x509.Certificate) -> ssl.SSLCon
 def test_a_letter_without_a_length_is_refused(as_north: Callable[..., int]) -> None:
     body = iter([b"some", b"more"])
     assert as_north("PUT", "/v1/north/letters/1", body=body, encode_chunked=True) == 411
+
+
+def test_a_disk_that_is_full_meanwhile_is_said_without_a_traceback(
+    as_north: Callable[..., int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("asyncio.to_thread", full)
+    assert as_north("PUT", "/v1/north/letters/1", body=b"some") == 507
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("size", "seconds"), [(100, 40.0), (1_000_000, 300.0)])
+def test_what_lies_in_buffers_of_a_slow_link_is_waited_for(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, seconds: float
+) -> None:
+    opened(False)
+    station = opened(True)
+    pool, waited = station._pool, []  # type: ignore[attr-defined]
+    call = pool.urlopen
+
+    def watched(*arguments: object, **more: urllib3.Timeout) -> object:
+        waited.append(more["timeout"].read_timeout)
+        return call(*arguments, **more)
+
+    monkeypatch.setattr(pool, "urlopen", watched)
+    station.send(letter(tmp_path, noise(size)))
+    assert waited == [seconds]
 
 
 def test_a_letter_that_does_not_fit_is_refused_before_it_is_sent(
