@@ -12,6 +12,7 @@ from algorithm.monitoring.screen import Screen
 from proxy.errors import UsageError
 from proxy.journal.history import Entry, History, RunEntry
 from proxy.system.records import read
+from proxy.text import one_line
 
 
 def add(commands: Commands) -> None:
@@ -38,7 +39,7 @@ def runs(options: argparse.Namespace, screen: Screen) -> None:
     if not history.name:
         raise UsageError(f"There is no journal in {options.journal}.")
     for line in _told(history):
-        screen.result(line)
+        screen.result(one_line(line))
 
 
 def _told(history: History) -> Iterator[str]:

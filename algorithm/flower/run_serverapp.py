@@ -43,6 +43,7 @@ import importlib.util
 import io
 import json
 import logging
+import os
 import socket
 import threading
 import time
@@ -56,6 +57,8 @@ from google.protobuf.json_format import ParseDict
 
 # Replies are read from the pipe in such pieces; a larger one is read at once.
 _READ_BYTES = 1 << 16
+# So long threads that an app left behind have to end.
+_EXIT_SECONDS = 5.0
 
 
 def _load(name: str) -> Any:
@@ -296,5 +299,17 @@ def _resolve(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
+def _exit(code: int) -> None:
+    """End the process, as Flower does: soon, whatever threads the app leaves behind.
+
+    Source: flwr 1.41, `flwr/supercore/exit/exit.py`.
+    """
+    sys.stdout.flush()
+    forced = threading.Timer(_EXIT_SECONDS, os._exit, (code,))
+    forced.daemon = True
+    forced.start()
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _exit(main())

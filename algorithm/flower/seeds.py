@@ -3,6 +3,10 @@
 It is a part of `run_serverapp.py`, which loads it by its path: Python 3.9+, and it imports nothing
 of the bridge. Python's own generator gets the seed at once, those of NumPy and PyTorch when they
 are imported. An app that sets seeds itself does so later, and its own count.
+
+Nor does chance choose the order of a set of futures any more, which follows from where they lie in
+memory: the servers of older apps add up what clients say in such an order (flwr 1.20 to 1.42,
+`fit_clients` in `flwr/server/server.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ import importlib.abc
 import importlib.util
 import random
 import sys
+from concurrent.futures import Future
+from itertools import count
 from types import ModuleType
 from typing import Any
 
@@ -26,10 +32,22 @@ def seed_all(seed: int) -> None:
         At least 0, and below 2**32: NumPy takes no others.
     """
     random.seed(seed)
+    _number_futures()
     for name in _SEED_OF:
         if name in sys.modules:
             _seed(sys.modules[name], seed)
     sys.meta_path.insert(0, _Finder(seed))
+
+
+def _number_futures() -> None:
+    numbers = count()
+
+    def number(future: Any) -> int:
+        if not hasattr(future, "_flower_v6_number"):
+            future._flower_v6_number = next(numbers)
+        return int(future._flower_v6_number)
+
+    Future.__hash__ = number  # type: ignore[assignment, method-assign]
 
 
 def _seed(module: ModuleType, seed: int) -> None:

@@ -50,7 +50,7 @@ def begin(
         "app": _files(fab),
     }
     before = journal.history.run
-    if before is not None and not before.ended and before.about["mode"] == about["mode"]:
+    if before is not None and before.goes_on and before.about["mode"] == about["mode"]:
         about["app"] = _unchanged(journal, before.about["app"], about["app"])
     kept = journal.begin(about, fixed)
     entry = journal.history.run

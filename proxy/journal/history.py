@@ -51,8 +51,8 @@ class Entry:
     was_sent : bool
         Whether its station may have it.
     at : float
-        When it was pulled, in seconds since the epoch; later by the time for which no central was
-        there.
+        When it was pulled first, in seconds since the epoch; later by the time for which no central
+        was there.
     took : float
         Seconds from then until its answer was known.
     after : int
@@ -180,6 +180,11 @@ class RunEntry:
                 entry.at += pause
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it goes on when its ServerApp is started again."""
+        return not self.ended and not self.refused
+
+    @property
     def lost(self) -> Entry | None:
         """A message whose answer is not known, though its station got another one after it.
 
@@ -270,6 +275,7 @@ class History:
             if replaced is None:
                 entries.append(entry)
             else:
+                entry.at = replaced.at  # the ServerApp waits since then
                 entries[entries.index(replaced)] = entry
 
     def entry(self, like: Entry) -> Entry:
@@ -293,7 +299,7 @@ class History:
         """Return the names of the reply bundles that a successor may need."""
         run = self.run
         if run is not None:
-            return set() if run.ended or run.refused else {entry.reply for entry in run.entries}
+            return {entry.reply for entry in run.entries} if run.goes_on else set()
         return {entry.reply for entry in self._latest.values() if not entry.is_over}
 
 

@@ -136,7 +136,7 @@ class Journal:
                 f"The journal {self.folder} is that of an attached SuperLink.",
                 "Use another folder.",
             )
-        if run is not None and not run.ended:
+        if run is not None and run.goes_on:
             for name, value in about.items():
                 if _canonical(run.about.get(name)) != _canonical(value):
                     raise UsageError(
@@ -144,7 +144,7 @@ class Journal:
                         f" {name}: {_short(run.about.get(name))} there, {_short(value)} now.",
                         "Go on with that run as it was begun, or use another folder.",
                     )
-            if not run.refused and (lost := run.lost):
+            if lost := run.lost:
                 why = f"The reply to message {lost.title} of station {lost.station} was not noted."
                 log.warning("The run begins anew: it cannot go on where it was. %s", why)
                 self.refuse(why)
@@ -391,7 +391,7 @@ class Journal:
         match event:
             case Drained():
                 if event.instruction.message_id != entry.message:
-                    entry = self._replace(entry, event)
+                    entry = self._replace(entry, past, event)
                 self._note_of(entry, {"event": event.stage}, sync=False)
             case Sent():
                 # Else a ServerApp that sends it again would have it trained again: as another one.
@@ -423,13 +423,13 @@ class Journal:
         run = self.history.run
         return run is not None and bool(run.refused)
 
-    def _replace(self, entry: Entry, event: Drained) -> Entry:
+    def _replace(self, entry: Entry, past: Past, event: Drained) -> Entry:
         """Let a message take the place of one that said the same, of which no reply is left."""
         anew = Entry.of(event, entry.content)
         record = {**anew.record(), "event": Stage.PULLED, "instead": entry.message}
         self._note_of(anew, record, sync=False)
         anew = self.history.entry(anew)
-        self._current[event.station] = (anew, NOTHING)
+        self._current[event.station] = (anew, Past(took=past.took))
         return anew
 
     def _expired(self, event: Dropped) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Turns:
     def forget(self) -> None:
         """Let all messages be answered as they come."""
         with self._changed:
+            self._unsaid.clear()
             self._ungiven.clear()
             self._note_change()
 
@@ -64,9 +65,12 @@ class Turns:
         self._changed.notify_all()
 
     def has_come(self, entry: Entry) -> bool:
-        """Whether it is a message's turn to be answered; new ones have it when all others had."""
+        """Whether it is a message's turn to be answered.
+
+        One that had no answer yet has it when the ServerApp is as far as it was without.
+        """
         if entry not in self._ungiven:
-            return not self._ungiven
+            return not self._ungiven and not self._unsaid
         return entry is self._ungiven[0] and self._count >= entry.after
 
     def wait(self, entry: Entry, patience: float, expiry: Deadline, stop: threading.Event) -> None:

@@ -98,13 +98,14 @@ class Records:
                 written = os.pwrite(self._fd, line, self._end)
                 while written < len(line):
                     written += os.pwrite(self._fd, line[written:], self._end + written)
-            except OSError as error:
+            except BaseException as error:  # a signal's, too
                 self._take_back()
-                error.filename = str(self.path)
+                if isinstance(error, OSError):
+                    error.filename = str(self.path)
                 raise
+            self._end, self._crc = self._end + len(line), crc
             if sync:
                 self._sync()
-            self._end, self._crc = self._end + len(line), crc
 
     def close(self) -> None:
         """Close the file; whoever adds a record later gets an OSError."""

@@ -48,3 +48,10 @@ def test_a_run_that_cannot_be_gone_on_with_may_complete_all_the_same(
     assert told() == [f"not ended; it cannot be continued. {FULL}"]
     journal.end("completed")
     assert told() == [f"completed; it cannot be continued. {FULL}"]
+
+
+def test_a_reason_is_one_line_that_a_terminal_does_not_obey(
+    journal: Journal, told: Callable[[], list[str]]
+) -> None:
+    journal.refuse("Group \x1b[2J differs.\nSay the same again.")
+    assert told() == ["not ended; it cannot be continued. Group  differs. Say the same again."]

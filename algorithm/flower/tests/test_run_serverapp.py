@@ -3,6 +3,8 @@
 import json
 import queue
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -252,3 +254,14 @@ def test_who_waits_hears_it_if_what_came_is_no_reply(
 def test_the_run_of_a_grid_cannot_be_changed_by_an_app(bridge: Bridge) -> None:
     bridge.grid.run.run_id = 8
     assert bridge.grid.run.run_id == 7
+
+
+def test_a_thread_that_an_app_leaves_behind_does_not_keep_the_process() -> None:
+    program = (
+        "import threading; from algorithm.flower import run_serverapp;"
+        " run_serverapp._EXIT_SECONDS = 0.1; print('the last words');"
+        " threading.Thread(target=threading.Event().wait).start(); run_serverapp._exit(3)"
+    )
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout) == (3, "the last words\n")

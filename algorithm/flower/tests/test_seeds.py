@@ -60,3 +60,12 @@ def test_a_library_that_is_not_there_is_missed_as_ever(tmp_path: Path) -> None:
 def test_an_app_that_sets_its_own_seed_has_it(libraries: Path) -> None:
     own = "import random; random.seed(1); print(random.random())"
     assert said(f"{_BEGIN} {own}", libraries) == said(own, libraries)
+
+
+def test_a_set_of_futures_is_in_the_order_in_which_they_were_put_there(tmp_path: Path) -> None:
+    program = (
+        f"{_BEGIN} from concurrent.futures import Future;"
+        " futures = [Future() for _ in range(40)][::7];"
+        " print([futures.index(future) for future in set(futures)])"
+    )
+    assert said(program, tmp_path) == "[0, 1, 2, 3, 4, 5]"

@@ -652,18 +652,31 @@ def test_for_how_long_no_central_was_there_is_no_reason_to_wait(tmp_path: Path) 
     assert entry.took == 10.0
 
 
+@pytest.mark.parametrize("lost", [False, True])
 def test_the_time_that_a_message_was_under_way_before_is_known_when_its_answer_waits(
-    runs: Runs,
+    runs: Runs, lost: bool
 ) -> None:
+    """Also if the station begins with it anew."""
     killed = runs.start(Stage.SENT)
     killed.say(said(1))
     (entry,) = killed.journal.history.entries.values()
     with closing(Records(runs.folder / "journal")) as records:
         about = {"station": "north", "message": entry.message, "task": "7"}
         records.append({"event": "task", **about, "at": entry.at + 1000.0})
+    if lost:
+        runs.station.had.add(entry.message)
     resumed = runs.start()
     assert resumed.say(said(1)) == said(1)
     assert resumed.journal.past("north", Drained().instruction).took == pytest.approx(1000.0)
+    (entry,) = resumed.journal.history.entries.values()
+    assert entry.took >= 1000.0
+
+
+def test_what_cannot_go_on_in_any_case_may_be_changed(runs: Runs) -> None:
+    """An app that is given a seed, say."""
+    first = runs.start()
+    first.journal.refuse("It differs.")
+    assert first.journal.begin({"app": "a2"}, {"number": "anew"}) == {"number": "anew"}
 
 
 def test_a_run_whose_replies_fill_the_disk_goes_on_but_not_after_a_kill(

@@ -37,6 +37,17 @@ def test_a_reply_that_the_serverapp_did_not_wait_for_comes_after_what_it_said_wi
     assert not turns.has_come(second)
 
 
+def test_a_reply_that_never_came_is_given_after_what_the_serverapp_said_without_it() -> None:
+    slow, first, second = entry("slow", "a"), entry("quick", "b", 2), entry("quick", "c")
+    turns = Turns([slow, first, second], [first])
+    for known in (slow, first):
+        turns.say(known)
+    turns.give(first)
+    assert not turns.has_come(slow)
+    turns.say(second)
+    assert turns.has_come(slow)
+
+
 def test_a_new_message_is_answered_when_all_that_are_known_were() -> None:
     known, new = entry("north", "a", after=1), entry("south", "b")
     turns = Turns([known], [known])

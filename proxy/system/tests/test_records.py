@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -137,6 +138,28 @@ def test_a_record_that_the_disk_takes_half_of_is_taken_back(
     file.append({"kept": 1})
     file.close()
     assert reopened(path) == [{"kept": 1}]
+
+
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
+def test_a_signal_during_a_write_leaves_the_record_whole_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "records"
+    file = Records(path)
+    real = getattr(os, call)
+
+    def interrupted(*given: Any) -> None:
+        real(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, call, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        file.append({"interrupted": "x" * 100})
+    monkeypatch.undo()
+    file.append({"later": 1})
+    file.close()
+    interrupted_one = [{"interrupted": "x" * 100}] if call == "fdatasync" else []
+    assert reopened(path) == [*interrupted_one, {"later": 1}]
 
 
 @pytest.mark.parametrize("call", ["fdatasync", "ftruncate"])
