@@ -300,11 +300,10 @@ def _resolve(name: str) -> Any:
 
 
 def _exit(code: int) -> None:
-    """End the process, as Flower does: soon, whatever threads the app leaves behind.
+    """End the process soon, whatever threads the app leaves behind, as Flower does since 1.26.
 
     Source: flwr 1.41, `flwr/supercore/exit/exit.py`.
     """
-    sys.stdout.flush()
     forced = threading.Timer(_EXIT_SECONDS, os._exit, (code,))
     forced.daemon = True
     forced.start()

@@ -43,9 +43,10 @@ def _number_futures() -> None:
     numbers = count()
 
     def number(future: Any) -> int:
-        if not hasattr(future, "_flower_v6_number"):
-            future._flower_v6_number = next(numbers)
-        return int(future._flower_v6_number)
+        known: int | None = future.__dict__.get("_flower_v6_number")
+        if known is None:
+            known = future.__dict__.setdefault("_flower_v6_number", next(numbers))
+        return known
 
     Future.__hash__ = number  # type: ignore[assignment, method-assign]
 

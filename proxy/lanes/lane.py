@@ -281,6 +281,7 @@ class _Line:
                     self._done.add(name)
             if not is_taken:
                 letter.unlink(missing_ok=True)
+                Room.let_go(letter)
                 self._mailbox.postpone(name)
                 self._ending.wait(_TROUBLE_PAUSE_SECONDS)
 
@@ -376,7 +377,7 @@ class _Line:
         question = answer.exchange
         if question and question == self._unwanted:
             return True
-        return question in self._asked and self._asked[question] != answer.instance
+        return self._asked.get(question, answer.instance) != answer.instance
 
     def _notice_another(self, question: str) -> None:
         """Say once that another central asks, too.
@@ -437,7 +438,7 @@ class _Line:
         """Send the instruction again, if it has to be; raises if that has to be tried again."""
         with self._sending:
             waiting = self._waiting
-            if waiting is not None and waiting.again:
+            if waiting is not None and waiting.again and not waiting.arrived.is_set():
                 self._mailbox.send(waiting.letter)
                 waiting.again = False
 

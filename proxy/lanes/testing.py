@@ -108,7 +108,11 @@ class MemoryMailbox:
 
     def postpone(self, name: str) -> None:
         """Hand out a letter again; see `Mailbox.postpone`."""
-        self._handed_out.discard(name)
+        with self._reached():
+            letters = self._incoming.letters
+            if name in letters:
+                letters[name] = letters.pop(name)  # behind the others
+            self._handed_out.discard(name)
 
     def wipe(self) -> None:
         """Remove what was sent from here."""

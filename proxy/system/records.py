@@ -98,12 +98,12 @@ class Records:
                 written = os.pwrite(self._fd, line, self._end)
                 while written < len(line):
                     written += os.pwrite(self._fd, line[written:], self._end + written)
+                self._end, self._crc = self._end + len(line), crc
             except BaseException as error:  # a signal's, too
                 self._take_back()
                 if isinstance(error, OSError):
                     error.filename = str(self.path)
                 raise
-            self._end, self._crc = self._end + len(line), crc
             if sync:
                 self._sync()
 

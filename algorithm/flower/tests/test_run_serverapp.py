@@ -262,6 +262,6 @@ def test_a_thread_that_an_app_leaves_behind_does_not_keep_the_process() -> None:
         " run_serverapp._EXIT_SECONDS = 0.1; print('the last words');"
         " threading.Thread(target=threading.Event().wait).start(); run_serverapp._exit(3)"
     )
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-u", "-c", program]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout) == (3, "the last words\n")

@@ -447,7 +447,7 @@ class Resident:
         order = self._current
         if order is None or order.unwanted.is_set():
             return
-        # Once: a lane that does not answer must not delay the end.
+        # Once: a lane that does not answer delays the end by a minute at most.
         order.unwanted.set()
         try:
             message = self._message(order.head)

@@ -98,6 +98,7 @@ class FolderMailbox:
         self._protocol = url.partition("://")[0] if "://" in url else "file"
         self._pauses = _LOCAL_PAUSES if self._protocol in _LOCAL else _REMOTE_PAUSES
         self._handed_out: set[str] = set()
+        self._postponed: set[str] = set()
         self._unfit: dict[tuple[str, int], float] = {}  # letters of a wrong size, and since when
         self._active = self._next_look = time.monotonic()
         _fsspec()
@@ -152,6 +153,7 @@ class FolderMailbox:
     def postpone(self, name: str) -> None:
         """Hand out a letter again; see `Mailbox.postpone`."""
         self._handed_out.discard(name)
+        self._postponed.add(name)
 
     def wipe(self) -> None:
         """Remove what was sent from here; see `Mailbox.wipe`."""
@@ -189,7 +191,8 @@ class FolderMailbox:
         listed = self._listed(store, self._incoming)
         self._handed_out &= {name for name, _ in listed}
         self._unfit = {letter: since for letter, since in self._unfit.items() if letter in listed}
-        for name, size in sorted(listed):
+        self._postponed &= {name for name, _ in listed}
+        for name, size in sorted(listed, key=lambda letter: (letter[0] in self._postponed, letter)):
             match = _LETTER.fullmatch(name)
             if not match or name in self._handed_out:
                 continue

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 20.0
 # Longer than the central holds a call that asks for letters (`HOLD_SECONDS` in `https_server`).
 _SILENCE_SECONDS = 40.0
+# A letter is given up when for so long the central takes nothing of it.
+_SEND_SECONDS = 60.0
 # What was sent may lie in buffers on the way; a slow link takes as long to empty them.
 _DRAIN_SECONDS = 300.0
 _CHUNK_BYTES = 1 << 18
@@ -79,7 +81,7 @@ class StationMailbox:
             ssl_context=context,
             assert_hostname=False,
             retries=False,
-            timeout=_timeout(_SILENCE_SECONDS),
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENCE_SECONDS),
             blocksize=_CHUNK_BYTES,
         )
         self._poll: _Poll | None = None
@@ -93,7 +95,11 @@ class StationMailbox:
                 *("PUT", f"/letters/{uuid.uuid4().hex}"),
                 body=file,
                 headers={"content-length": str(size)},
-                timeout=_timeout(_DRAIN_SECONDS if size > _CHUNK_BYTES else _SILENCE_SECONDS),
+                # While a body is sent, urllib3 waits for as long as for a connection.
+                timeout=urllib3.Timeout(
+                    connect=_SEND_SECONDS,
+                    read=_DRAIN_SECONDS if size > _CHUNK_BYTES else _SILENCE_SECONDS,
+                ),
             )
 
     def receive(self, into: Path, seconds: float) -> str | None:
@@ -225,6 +231,7 @@ class CentralMailbox:
         self._station = station
         self._address = host, port
         self._newest = 0
+        self._postponed: set[int] = set()
         self._closed = False
         with self._sharing:
             server = self._servers.get(self._address)
@@ -247,7 +254,11 @@ class CentralMailbox:
 
     def receive(self, into: Path, seconds: float) -> str | None:
         """Wait for the next letter; see `Mailbox.receive`."""
-        letter = self._line.to_central.after(self._newest, seconds)
+        box = self._line.to_central
+        letter = box.after(self._newest, 0.0 if self._postponed else seconds)
+        if letter is None and self._postponed:
+            letter = box.after(min(self._postponed) - 1)
+            self._postponed.remove(min(self._postponed))
         if letter is None:
             return None
         number, path = letter
@@ -256,7 +267,7 @@ class CentralMailbox:
             os.link(path, into)
         except OSError:  # on another disk, or where files have one name
             shutil.copyfile(path, into)
-        self._newest = number
+        self._newest = max(self._newest, number)
         return str(number)
 
     def done(self, name: str) -> None:
@@ -265,7 +276,7 @@ class CentralMailbox:
 
     def postpone(self, name: str) -> None:
         """Hand out a letter again; see `Mailbox.postpone`."""
-        self._newest = int(name) - 1
+        self._postponed.add(int(name))
 
     def wipe(self) -> None:
         """Remove what was sent from here; see `Mailbox.wipe`."""
@@ -300,10 +311,6 @@ def _parsed(url: str) -> tuple[str, int]:
             "Write https://HOST:PORT: where the central listens, and where its stations call it.",
         )
     return host, port
-
-
-def _timeout(silence: float) -> urllib3.Timeout:
-    return urllib3.Timeout(connect=_CONNECT_SECONDS, read=silence)
 
 
 def _server_class() -> "type[Server]":

@@ -107,8 +107,8 @@ class KafkaMailbox:
                 while producer.flush(_LOOK_SECONDS):
                     self._check(progress)
                 self._check(progress)
-            except MailboxUnreachable:
-                # What it still has must not come after the letter's repetition.
+            except BaseException:
+                # What it still has must not come after another letter.
                 producer.purge()
                 self._producer = None
                 raise
@@ -135,10 +135,6 @@ class KafkaMailbox:
     def receive(self, into: Path, seconds: float) -> str | None:
         """Wait for the next letter; see `Mailbox.receive`."""
         part = into.with_name(f"{into.name}.part")
-        waits = self._postponed and self._partial is None
-        if waits and self._room.is_there(part, min(self._postponed)):
-            self.close()  # to have them again
-            Room.let_go(part)
         with self._reading:
             consumer = self._consumes()
         while (record := consumer.poll(seconds)) is not None:
@@ -151,6 +147,12 @@ class KafkaMailbox:
             except OSError:
                 self.close()  # to have the letter from its beginning again
                 raise
+        if self._partial is not None:
+            if self._clock.monotonic() - self._partial.at > 2 * _SILENCE_SECONDS:
+                self._give_up_partial()  # so did its sender
+        elif self._postponed and self._room.is_there(part, min(self._postponed)):
+            self.close()  # to have them again
+            Room.let_go(part)
         return None
 
     def _gather(self, record: "Message", part: Path) -> str | None:
@@ -168,12 +170,14 @@ class KafkaMailbox:
                     self._postponed.append(size)
                     self._undone.add(offset)
                     return None
-                self._partial = _Partial(name, offset, part, part.open("wb"))
+                now = self._clock.monotonic()
+                self._partial = _Partial(name, offset, part, part.open("wb"), now)
             partial = self._partial
             if partial is None or partial.name != name or partial.number != number:
                 return None
             partial.file.write(memoryview(value)[_HEAD.size :])
             partial.number += 1
+            partial.at = self._clock.monotonic()
             if partial.number < count:
                 return None
             partial.file.close()
@@ -196,7 +200,7 @@ class KafkaMailbox:
 
     def postpone(self, name: str) -> None:  # noqa: ARG002 - all that are not done come again
         """Hand out a letter again; see `Mailbox.postpone`."""
-        self.close()
+        self._postponed.append(0)
 
     def wipe(self) -> None:
         """Remove what was sent from here; see `Mailbox.wipe`."""
@@ -342,6 +346,7 @@ class _Partial:
     first: int
     path: Path
     file: BinaryIO
+    at: float  # when its last record came
     number: int = 0
 
 

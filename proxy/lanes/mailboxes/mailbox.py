@@ -50,7 +50,8 @@ class Room:
     """
 
     _looking = threading.Lock()  # for the next one
-    _kept: ClassVar[dict[Path, tuple[int, int]]] = {}  # by letter: the disk, and how many bytes
+    # By letter: the disk, and how many bytes, with those that are written.
+    _kept: ClassVar[dict[Path, tuple[int, int]]] = {}
 
     def __init__(self, at_station: bool) -> None:
         self._waits = not at_station
@@ -77,7 +78,11 @@ class Room:
         with self._looking:
             self._kept.pop(letter, None)
             usage, disk = shutil.disk_usage(folder), _disk(folder)
-            kept = sum(size for where, size in self._kept.values() if where == disk)
+            kept = sum(
+                max(0, room - _size(other))
+                for other, (where, room) in self._kept.items()
+                if where == disk
+            )
             if needed + kept <= usage.free:
                 if self._waits:
                     self._kept[letter] = disk, needed
@@ -109,6 +114,13 @@ class Room:
         """Keep nothing any more for a letter: it has its place, or is gone."""
         with cls._looking:
             cls._kept.pop(letter, None)
+
+
+def _size(letter: Path) -> int:
+    try:
+        return letter.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _disk(folder: Path) -> int:
@@ -156,7 +168,7 @@ class Mailbox(Protocol):
         ...
 
     def postpone(self, name: str) -> None:
-        """Hand out a letter again, later: its reader has no room for what is in it."""
+        """Hand out a letter again, after newer ones: its reader has no room for its content."""
         ...
 
     def wipe(self) -> None:

@@ -96,6 +96,22 @@ class MailboxContract:
             assert taken(receiver, tmp_path) == b"for which there is no room"
             assert receiver.receive(tmp_path / "got", 0.1) is None
 
+    def test_a_letter_that_is_postponed_comes_after_newer_ones(
+        self, central: Mailbox, station: Mailbox, tmp_path: Path
+    ) -> None:
+        for content in (b"a large reply", b"that the station is there"):
+            station.send(letter(tmp_path, content))
+        names: list[str] = []
+
+        def received() -> bool:
+            names.extend(filter(None, [central.receive(tmp_path / "got", 0.2)]))
+            return bool(names)
+
+        assert wait_until(received)
+        central.postpone(names[0])
+        assert taken(central, tmp_path) == b"that the station is there"
+        assert taken(central, tmp_path) == b"a large reply"
+
     def test_what_was_sent_before_the_other_end_was_there_arrives(
         self, central: Mailbox, made: Made, tmp_path: Path
     ) -> None:

@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from proxy.errors import UsageError
 from proxy.lanes.mailboxes.folder import FolderMailbox
-from proxy.lanes.mailboxes.kafka import KafkaMailbox
-from proxy.lanes.mailboxes.mailbox import MailboxUnreachable
+from proxy.lanes.mailboxes.kafka import _HEAD, KafkaMailbox
+from proxy.lanes.mailboxes.mailbox import MailboxUnreachable, Room
 from proxy.lanes.mailboxes.tests.mailboxes import letter
 from proxy.lanes.urls import open_mailbox
 from proxy.testing import FakeClock
@@ -143,6 +145,33 @@ def test_a_letter_of_which_nothing_more_arrives_is_given_up(
         station.send(letter(tmp_path, noise(4_500_000)))
     assert producer.purged
     assert station._producer is None
+
+
+class FakeConsumer:
+    """Stands for confluent-kafka's: it has the first record of a letter of four, and no other."""
+
+    def __init__(self) -> None:
+        value = _HEAD.pack(bytes(16), 0, 4) + bytes(900_000)
+        self._records = [SimpleNamespace(error=lambda: None, value=lambda: value, offset=lambda: 0)]
+
+    def poll(self, _: float) -> object:
+        return self._records.pop() if self._records else None
+
+
+def test_a_letter_that_its_sender_gave_up_keeps_no_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("proxy.lanes.mailboxes.kafka_client._confluent_kafka", FakeKafka)
+    monkeypatch.setattr(Room, "_kept", {})
+    clock = FakeClock()
+    central = KafkaMailbox("//broker/x", "north", at_station=False, clock=clock)
+    central._consumer = cast(Any, FakeConsumer())
+    assert central.receive(tmp_path / "arrived", 1.0) is None
+    assert Room._kept
+    clock.passed += 3600.0
+    assert central.receive(tmp_path / "arrived", 1.0) is None
+    assert Room._kept == {}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_settings_that_are_missing_are_said() -> None:

@@ -32,6 +32,13 @@ def test_of_letters_that_come_at_once_the_second_waits_until_the_first_has_its_p
     assert room.is_there(second, 200_000)
 
 
+def test_what_is_written_of_a_letter_takes_its_room_once(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert Room(at_station=False).is_there(first, 200_000)
+    first.write_bytes(bytes(200_000))
+    assert Room(at_station=False).is_there(second, 150_000)
+
+
 def test_a_letter_that_comes_anew_is_counted_once(tmp_path: Path) -> None:
     room = Room(at_station=False)
     assert room.is_there(tmp_path / "letter", 200_000)
