@@ -257,8 +257,9 @@ class CentralMailbox:
         box = self._line.to_central
         letter = box.after(self._newest, 0.0 if self._postponed else seconds)
         if letter is None and self._postponed:
-            letter = box.after(min(self._postponed) - 1)
-            self._postponed.remove(min(self._postponed))
+            oldest = min(self._postponed)
+            self._postponed.remove(oldest)
+            letter = box.after(oldest - 1)
         if letter is None:
             return None
         number, path = letter

@@ -4,7 +4,7 @@ import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -338,6 +338,13 @@ def test_a_refused_letter_is_sent_again_until_the_deadline_if_the_lane_is_cut(
     assert scene.exchange() == b"reply to train"
 
 
+def called_off(scene: Scene, exchange: "Future[bytes]") -> None:
+    """Let nobody want an exchange any more, and wait for its end."""
+    scene.cancelled.set()
+    with pytest.raises(Cancelled):
+        exchange.result()
+
+
 def test_a_refusal_is_done_though_the_lane_is_cut_until_the_letter_is_not_wanted_any_more(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,9 +364,7 @@ def test_a_refusal_is_done_though_the_lane_is_cut_until_the_letter_is_not_wanted
         monkeypatch.setattr(mailbox, "send", cut)
         scene.station.send((Head(Kind.REFUSAL, "north", "", reason="altered"), b""))
         assert in_vain.wait(SECONDS)
-        scene.cancelled.set()
-        with pytest.raises(Cancelled):
-            exchange.result()
+        called_off(scene, exchange)
     monkeypatch.setattr(mailbox, "send", send)
     assert wait_until(lambda: scene.memory.left == 0)
 
@@ -389,9 +394,7 @@ def test_a_letter_that_is_no_good_while_the_lane_is_cut_does_not_make_the_centra
         patch.setattr(mailbox, "receive", receive_truncated)
         assert wait_until(lambda: not truncated)
         assert in_vain.wait(SECONDS)
-        scene.cancelled.set()
-        with pytest.raises(Cancelled):
-            exchange.result()
+        called_off(scene, exchange)
     scene.cancelled.clear()
     scene.station._answer = echo
     assert scene.exchange() == b"reply to train"
