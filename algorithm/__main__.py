@@ -16,6 +16,7 @@ from pathlib import Path
 from proxy.calls import AskCall, CourierCall, EndCall, ExtractCall, HostCall, PerRoundCall
 from proxy.contracts import container_of
 from proxy.errors import BridgeError, CarrierError
+from proxy.system.malloc import give_back_large_blocks
 from proxy.system.private import keep_private
 from proxy.system.streams import ready_streams
 from proxy.text import block, one_line
@@ -32,6 +33,7 @@ def main() -> int:
     """Run the function that the container's input names; returns the exit code."""
     ready_streams()
     keep_private()
+    give_back_large_blocks()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     container, method = None, None
     try:

@@ -38,7 +38,7 @@ _COMMAND_MB, _DISK_OVER_MODEL = 120.0, 4.2
 _OWN_SECONDS = 0.5
 _BYTES_OVER_OBJECTS = 1.01
 _FABS_SENT = 1
-_OVER_IDLE_MIB = 96.0
+_OVER_IDLE_MIB = 64.0
 _TELLING_OVER_STEP = 0.01
 
 Results = Mapping[tuple[Size, str], Measurement]

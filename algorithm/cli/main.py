@@ -13,6 +13,7 @@ from algorithm.cli.shared.interrupt import Interrupted, heed_signals, interrupt
 from algorithm.monitoring.screen import Screen
 from proxy import __version__
 from proxy.errors import BridgeError, UsageError, reason_of
+from proxy.system.malloc import give_back_large_blocks
 from proxy.system.private import keep_private
 from proxy.system.streams import flush_streams, ready_streams
 from proxy.text import block
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0 only if all went well."""
     ready_streams()
     keep_private()
+    give_back_large_blocks()
     try:
         if arguments is None:
             arguments = sys.argv[1:]

@@ -17,9 +17,9 @@ from proxy.central.events import Pulled, Stage
 from proxy.central.tests.bridges import MODEL, TRAINED, Watch
 from proxy.errors import UsageError
 from proxy.fleet.messages import Reply, answer_to_push
-from proxy.fleet.releases import SCHEMAS, Layout
+from proxy.fleet.releases import Layout
 from proxy.journal.journal import Journal
-from proxy.journal.tests.journals import Bridge, Killed, Station, expect_kills
+from proxy.journal.tests.journals import SPOKEN, Bridge, Killed, Station, expect_kills
 from proxy.system import durable
 from proxy.system.records import Record, Records
 from proxy.testing import FakeSuperLink, Objects
@@ -28,7 +28,7 @@ from proxy.transport.identity import Identity, make_keys
 from proxy.transport.superlink import SuperLink
 
 
-@pytest.fixture(params=SCHEMAS, ids=lambda schema: schema.releases)
+@pytest.fixture(params=SPOKEN, ids=lambda schema: schema.releases)
 def bridge(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bridge]:

@@ -21,11 +21,11 @@ from proxy.central.memory import Differs
 from proxy.central.tests.bridges import Watch
 from proxy.errors import Cancelled, CarrierError, UsageError
 from proxy.fleet.messages import ErrorCode
-from proxy.fleet.releases import SCHEMAS, Schema
+from proxy.fleet.releases import Schema
 from proxy.journal.files import key_of
 from proxy.journal.history import History
 from proxy.journal.journal import Journal
-from proxy.journal.tests.journals import Killed, LateClock, Station, expect_kills
+from proxy.journal.tests.journals import SPOKEN, Killed, LateClock, Station, expect_kills
 from proxy.system.records import DamagedRecords, Record, Records
 from proxy.testing import Content, FakeSuperLink, Objects, record_dict
 from proxy.tests.helpers import Drained, wait_until, write_bundle
@@ -122,7 +122,7 @@ class Start:
             self.journal.close()
 
 
-@pytest.fixture(params=SCHEMAS, ids=lambda schema: schema.releases)
+@pytest.fixture(params=SPOKEN, ids=lambda schema: schema.releases)
 def runs(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runs]:

@@ -1,0 +1,18 @@
+"""How this process gets its memory. Imports little: couriers start with it."""
+
+import ctypes
+
+_M_MMAP_THRESHOLD = -3  # glibc's malloc.h
+_LARGE_BYTES = 1 << 20
+
+
+def give_back_large_blocks() -> None:
+    """Have the C library give large blocks back to the system as soon as they are freed.
+
+    Otherwise glibc keeps a freed block of up to 32 MiB for the thread that had it, and for the next
+    ones of that size (mallopt(3), `M_MMAP_THRESHOLD`): some chunks of a model for each thread that
+    ever moved one. Other C libraries have no such setting, and nothing is done.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
