@@ -16,6 +16,8 @@ from proxy.journal.history import Entry
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
+# After which a reply that waits for another station says so.
+_QUIET_SECONDS = 10.0
 
 
 class Turns:
@@ -89,6 +91,7 @@ class Turns:
             Ends the waiting.
         """
         with self._changed:
+            told = False
             seen, until = self._changes, Deadline.after(patience, expiry.clock)
             while not self.has_come(entry) and not stop.is_set():
                 if self._changes != seen:
@@ -100,4 +103,12 @@ class Turns:
                     )
                     self.forget()
                     return
+                first = next(iter(self._ungiven), entry)
+                if not told and first is not entry and until.left < patience - _QUIET_SECONDS:
+                    told = True
+                    log.warning(
+                        "station %s: the reply to %s waits for that of station %s to %s, which came"
+                        " first before the restart",
+                        *(entry.station, entry.title, first.station, first.title),
+                    )
                 self._changed.wait(_LOOK_SECONDS)

@@ -103,4 +103,27 @@ def test_as_long_as_turns_come_the_order_is_kept(caplog: pytest.LogCaptureFixtur
 
     turns.wait(slow, 90.0, Deadline(GoingOn()), stop)
     assert turns.has_come(slow)
-    assert not caplog.records
+    assert "another order" not in caplog.text
+
+
+def test_a_reply_that_waits_for_another_station_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    away, there = entry("north", "a"), entry("south", "b")
+    turns = Turns([away, there], [away, there])
+    turns.say(away)
+    turns.say(there)
+
+    class ComesLate(Clock):
+        """The station that is away is back after some minutes."""
+
+        def monotonic(self) -> float:
+            if self.minutes == 5:
+                turns.give(away)
+            return super().monotonic()
+
+    turns.wait(there, 3600.0, Deadline(ComesLate()), threading.Event())
+    assert turns.has_come(there)
+    [told] = caplog.messages
+    assert "station south" in told
+    assert "waits for that of station north" in told
