@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from algorithm.flower import run_clientapp
 from algorithm.flower.environment import Flower
-from algorithm.flower.run_clientapp import _resolve
+from algorithm.flower.scripts import run_clientapp
+from algorithm.flower.scripts.run_clientapp import _resolve
 from integration_tests.harness import (
     APPS,
     Direct,

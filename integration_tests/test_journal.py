@@ -214,6 +214,17 @@ def test_a_run_that_is_killed_ends_with_the_same_model_bit_by_bit(
     assert models[0] == models[1]
 
 
+def test_a_run_of_many_stations_adds_up_in_the_order_of_before(tmp_path: Path) -> None:
+    """A SuperLink hands out replies in some order: three floats have another sum in another one."""
+    result = tmp_path / "model"
+    config = {"result": result, "num_server_rounds": 3}
+    run = Run("sums", "bridge", tmp_path, config, options=("--stations", "4"))
+    run.killed(Stage.SENT, "after", "9")
+    printed = run.resumed()
+    assert "8 of its messages are answered from the journal" in printed
+    assert "begins anew" not in printed
+
+
 @pytest.mark.thorough
 def test_a_run_in_bridge_mode_that_is_killed_trains_no_message_twice(tmp_path: Path) -> None:
     result, trained = tmp_path / "result.json", tmp_path / "trained"

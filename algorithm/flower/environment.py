@@ -17,6 +17,8 @@ from proxy.system import guard
 from proxy.system.environment import for_flower
 from proxy.system.process import Process
 
+# What Flower's interpreter runs.
+SCRIPTS = Path(__file__).parent / "scripts"
 _HOST = "127.0.0.1"
 # Where the programs that the bridge starts find the Flower environment.
 ENVIRONMENT_VARIABLE = "FLOWER_V6_FLOWER_ENV"
@@ -123,7 +125,11 @@ class Flower:
         addresses = _free_addresses()
         command = _fill(self._era.superlink, addresses)
         return SuperLink(
-            Process(self._guarded(*command), self.environment(home), log),
+            Process(
+                self._guarded(str(SCRIPTS / "run_superlink.py"), *self.command(*command)),
+                self.environment(home),
+                log,
+            ),
             fleet=addresses["fleet"],
             control=self._era.control.format(**addresses),
         )
@@ -140,7 +146,9 @@ class Flower:
         values = {**_free_addresses(), "superlink": superlink, "node_config": str(config)}
         command = _fill(self._era.supernode, values)
         polling = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": _TASK_POLL_SECONDS}
-        return Process(self._guarded(*command), {**polling, **self.environment(home)}, log)
+        return Process(
+            self._guarded(*self.command(*command)), {**polling, **self.environment(home)}, log
+        )
 
     def name_superlink(self, name: str, address: str, home: Path, app: Path) -> None:
         """Let `flwr run APP NAME` find the SuperLink whose Control API is at an address.
@@ -176,9 +184,9 @@ class Flower:
         values = {"public_key": str(public_key), "name": name, "app": app}
         return _fill(self._era.register, values)
 
-    def _guarded(self, program: str, *arguments: str) -> list[str]:
-        """Return the same, but only our user reaches the ports of the program."""
-        return self.command("python", guard.__file__, *self.command(program, *arguments))
+    def _guarded(self, script: str, *arguments: str) -> list[str]:
+        """Return the command line that runs a script whose ports only our user reaches."""
+        return self.command("python", guard.__file__, script, *arguments)
 
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return the command line that starts one of Flower's programs."""

@@ -19,8 +19,6 @@ from proxy.errors import FlowerError
 from proxy.fleet.inline import MAX_WHOLE_BYTES
 from proxy.system.process import Process
 
-# The scripts are beside this module.
-SCRIPTS = Path(__file__).parent
 # What is longer is received into a file.
 _IN_MEMORY_BYTES = 1 << 20
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from algorithm.flower.environment import Flower
+from algorithm.flower.environment import SCRIPTS, Flower
 from algorithm.flower.manifest import Manifest
-from algorithm.flower.script import SCRIPTS, Script
+from algorithm.flower.script import Script
 from protos import fleet_pb2 as fleet
 from proxy import strict_json
 from proxy.blocks import Data, Joined, in_memory

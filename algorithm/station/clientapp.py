@@ -8,8 +8,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from algorithm.flower.environment import Flower
-from algorithm.flower.script import SCRIPTS, Script
+from algorithm.flower.environment import SCRIPTS, Flower
+from algorithm.flower.script import Script
 from algorithm.station.contexts import Contexts
 from algorithm.station.runtime import NoReply
 from protos import fleet_pb2 as fleet

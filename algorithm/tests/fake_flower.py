@@ -62,8 +62,9 @@ esac
 # Runs programs, and knows its flwr's release.
 PYTHON = f"""#!/bin/sh
 if [ "${{{{1##*/}}}}" = guard.py ]; then
-    head -n 1 "$2" | grep -q python && exec {sys.executable} "$@"
-    shift
+    [ "${{{{2##*/}}}}" = run_superlink.py ] && program=$3 || program=$2
+    head -n 1 "$program" | grep -q python && exec {sys.executable} "$@"
+    while [ "$1" != "$program" ]; do shift; done
     exec "$@"
 fi
 echo {{release}}

@@ -410,6 +410,7 @@ class Delivery:
         push = Push(
             *(self._station.superlink, answered.reply, answered.read, layout),
             announced=self._was_announced,
+            giving=partial(self._memory.giving, self._station.name),
         )
         with self._measured("store"):
             try:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -50,7 +51,7 @@ class Past:
     refused : bool
         Whether the SuperLink refused that answer, and has no other.
     took : float
-        Seconds from when it was pulled until its answer was known, or else until the central
+        Seconds from when it was pulled until its answer was given, or else until the central
         before noted something last.
     """
 
@@ -124,6 +125,13 @@ class Memory(Protocol):
         """
         ...
 
+    def giving(self, station: str) -> AbstractContextManager[None]:
+        """Note that the SuperLink gets the reply of a station now, and hold up others meanwhile.
+
+        For a successor gives them in the same order.
+        """
+        ...
+
     def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun."""
         ...
@@ -162,6 +170,10 @@ class Forgetful:
 
     def await_turn(self, station: str, stop: threading.Event, expiry: Deadline) -> None:
         """Do nothing: there was no order before."""
+
+    def giving(self, station: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Hold up nobody."""
+        return nullcontext()
 
     def started(self, station: str, task: str) -> None:
         """Do nothing."""

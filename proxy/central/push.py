@@ -1,6 +1,7 @@
 """Pushing a reply into a SuperLink: the announcement, and the objects that it asks for."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from proxy.errors import NotStored, ReplyRefused
 from proxy.fleet.messages import PushAnswer, Reply
@@ -33,6 +34,8 @@ class Push:
         That of the message that the reply is for.
     announced : bool
         Whether the SuperLink may have the reply already, from an earlier process.
+    giving : Callable[[], AbstractContextManager[None]]
+        Held while it is announced: that decides which of several replies the ServerApp gets first.
     """
 
     def __init__(
@@ -42,12 +45,14 @@ class Push:
         read: Callable[[str], bytes],
         layout: Layout,
         announced: bool = False,
+        giving: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._link = link
         self._reply = reply
         self._read = read
         self._layout = layout
         self._announced = announced
+        self._giving = giving
         self._session = ""
         # Objects that the SuperLink did not confirm yet, in their order. A call that was given up
         # may still be answered.
@@ -72,7 +77,8 @@ class Push:
             except NotStored:  # it waited for too long
                 self._needed.clear()
         repeated, self._announced = self._announced, True
-        answer = self._link.push_messages(self._reply, self._layout)
+        with self._giving():
+            answer = self._link.push_messages(self._reply, self._layout)
         if not self._is_refusal(answer, repeated):
             self._session, self._tried = answer.session_id, set()
             self._needed = dict.fromkeys(i for i in self._reply.object_ids if i in answer.wanted)

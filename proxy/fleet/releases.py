@@ -188,7 +188,7 @@ _1_40 = replace(
 ERAS = (_1_15, _1_19, _1_20, _1_21, _1_23, _1_26, _1_32, _1_33, _1_35, _1_37, _1_40)
 
 # What the direct mode uses of Flower's Python API, "module:name" by the name that it has in
-# `algorithm/flower/run_*app.py`. A row says only what changed with it; empty: it was not there.
+# `algorithm/flower/scripts/`. A row says only what changed with it; empty: it was not there.
 _NAMES: tuple[tuple[Version, dict[str, str]], ...] = (
     (
         (1, 20),

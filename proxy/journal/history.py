@@ -11,6 +11,8 @@ from proxy.fleet.contents import Read
 from proxy.fleet.messages import Reply
 from proxy.system.records import Record
 
+# That the SuperLink is told of the reply now: no stage, as it may have to be told again.
+GIVEN = "given"
 # What a record of an event adds to its message, besides the stage.
 _ADDED = ("task", "reply", "data", "objects", "called_off", "why")
 OVER = frozenset({Stage.PUSHED, Stage.DROPPED})
@@ -54,9 +56,9 @@ class Entry:
         When it was pulled first, in seconds since the epoch; later by the time for which no central
         was there.
     took : float
-        Seconds from then until its answer was known.
+        Seconds from then until its answer was given.
     after : int
-        How many messages of its run had been pulled by then; 0 if there is no answer.
+        How many messages of its run had been pulled by then; 0 if it was not given.
     """
 
     station: str
@@ -149,7 +151,7 @@ class RunEntry:
     entries : list[Entry]
         Its messages, in the order in which they were pulled first.
     answers : list[Entry]
-        Those with an answer, in the order in which it became known.
+        Those whose answer was given, in that order.
     resumed : int
         How often it went on.
     ended : str
@@ -168,7 +170,7 @@ class RunEntry:
     refused: str = ""
 
     def note_answer(self, entry: Entry, at: float) -> None:
-        """Note that a message has its answer now."""
+        """Note that the answer to a message is given now."""
         entry.after, entry.took = len(self.entries), max(0.0, at - entry.at)
         self.answers.append(entry)
 
@@ -256,13 +258,14 @@ class History:
                 self._begin(record)
             case event:
                 entry = self.entries[record["station"], record["message"]]
-                if event != "task":
+                if event not in ("task", GIVEN):
                     entry.stage = Stage(event)
                 entry.was_sent |= event == Stage.SENT
                 for name in _ADDED:
                     if name in record:
                         setattr(entry, name, record[name])
-                if self.runs and entry.is_known and not entry.after:
+                given = event == GIVEN or entry.is_over
+                if self.runs and given and entry.is_known and not entry.after:
                     self.runs[-1].note_answer(entry, record["at"])
 
     def _begin(self, record: Record) -> None:

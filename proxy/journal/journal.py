@@ -5,7 +5,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from proxy.errors import Cancelled, CarrierError, Undelivered, UsageError, reaso
 from proxy.fleet.contents import content_id
 from proxy.fleet.messages import ErrorCode, Instruction, error_reply
 from proxy.journal.files import Files
-from proxy.journal.history import OVER, Entry, History, record_of_error
+from proxy.journal.history import GIVEN, OVER, Entry, History, record_of_error
 from proxy.journal.replay import Replay
 from proxy.journal.turns import Turns
 from proxy.system import durable
@@ -70,6 +71,7 @@ class Journal:
         self.difference: Differs | None = None
         self._lock = threading.RLock()
         self._turns = Turns()
+        self._giving = threading.Lock()
         self._replay: Replay | None = None
         self._resumed_at = 0.0  # in seconds since the epoch
         self._unnoted = ""  # why the run cannot go on, if that could not be noted
@@ -285,6 +287,22 @@ class Journal:
         if entry is None:
             return
         self._turns.wait(entry, _ORDER_SECONDS + past.took, expiry, stop)
+
+    @contextmanager
+    def giving(self, station: str) -> Iterator[None]:
+        """Note that the SuperLink gets the reply of a station now; see `Memory`.
+
+        Noted before: what the ServerApp says next may be pulled before the SuperLink has answered.
+        """
+        entry, _ = self._current.get(station, (None, NOTHING))
+        if entry is None or not self.is_run:
+            yield
+            return
+        with self._giving:
+            if entry.is_known and not entry.after and not self._is_given_up:
+                with suppress(OSError):  # then it counts as given when the SuperLink has it
+                    self._note_of(entry, {"event": GIVEN}, sync=False)
+            yield
 
     def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun; see `Memory`."""

@@ -1,6 +1,6 @@
 """In which order the messages of a run that goes on are answered: as before.
 
-An answer is given when all that became known before it were given, and not before the ServerApp has
+An answer is given when all that were given before it have been, and not before the ServerApp has
 said what it had said by then: one that goes on without a reply, or asks whoever replied first, does
 so again.
 """
@@ -28,7 +28,7 @@ class Turns:
     entries : Sequence[Entry]
         The messages, in their order.
     answers : Sequence[Entry]
-        Those that have an answer, in the order in which it became known.
+        Those whose answer was given, in that order.
     """
 
     def __init__(self, entries: Sequence[Entry] = (), answers: Sequence[Entry] = ()) -> None:

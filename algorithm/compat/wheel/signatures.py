@@ -14,7 +14,7 @@ from proxy.fleet.releases import Version, version_of
 
 _GRID = "RemoteGrid"
 # Parameters by role (`proxy.fleet.releases.names_of`), and of the Grid's methods: what
-# `algorithm/flower/run_*app.py` call, and what they implement. A row says only what changed with
+# `algorithm/flower/scripts/` call, and what they implement. A row says only what changed with
 # it; None: it was not there any more.
 _PARAMETERS: tuple[tuple[Version, dict[str, str | None]], ...] = (
     (

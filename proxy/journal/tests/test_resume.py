@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,14 +17,14 @@ from protos.bundle_pb2 import Header
 from proxy.bundle import Bundle
 from proxy.carriers import Exchange
 from proxy.central.central_proxy import CentralProxy
-from proxy.central.events import Event, Stage
+from proxy.central.events import Answered, Event, Pulled, Stage
 from proxy.central.memory import Differs
 from proxy.central.tests.bridges import Watch
 from proxy.errors import Cancelled, CarrierError, UsageError
-from proxy.fleet.messages import ErrorCode
+from proxy.fleet.messages import ErrorCode, error_reply
 from proxy.fleet.releases import Schema
 from proxy.journal.files import key_of
-from proxy.journal.history import History
+from proxy.journal.history import GIVEN, History
 from proxy.journal.journal import Journal
 from proxy.journal.tests.journals import SPOKEN, Killed, LateClock, Station, expect_kills
 from proxy.system.records import DamagedRecords, Record, Records
@@ -647,9 +648,44 @@ def test_for_how_long_no_central_was_there_is_no_reason_to_wait(tmp_path: Path) 
             **{"event": Stage.ANSWERED, "station": "north", "message": "1f", "at": 1120.0},
             **{"reply": "1f.bundle", "called_off": False},
         },
+        {"event": GIVEN, "station": "north", "message": "1f", "at": 1120.0},
     ]
     (entry,) = History(records).entries.values()
     assert entry.took == 10.0
+
+
+def test_replies_are_given_again_in_the_order_in_which_the_superlink_got_them(
+    tmp_path: Path,
+) -> None:
+    """Of two that come at the same time, the one that came first may not be the first there."""
+    journal = Journal(tmp_path / "journal")
+    journal.begin(ABOUT, {})
+    times: dict[str, Any] = {"step": 1, "at": 0.0, "seconds": {}}
+    messages: list[dict[str, Any]] = [
+        {"station": name, "instruction": Drained().instruction, **times}
+        for name in ("north", "south")
+    ]
+    for about in messages:
+        journal.trace(Pulled(**about))
+    for about in messages:
+        reply, objects = error_reply(about["instruction"], ErrorCode.UNKNOWN, "It failed.", 0.0)
+        journal.trace(Answered(**about, reply=reply, read=objects.__getitem__))
+    is_next = threading.Event()
+
+    def give_north() -> None:
+        with journal.giving("north"):
+            is_next.set()
+
+    other = threading.Thread(target=give_north)
+    with journal.giving("south"):
+        other.start()
+        assert not is_next.wait(0.05)
+    other.join()
+    journal.close()
+    with closing(Journal(tmp_path / "journal")) as successor:
+        run = successor.history.run
+        assert run is not None
+        assert [entry.station for entry in run.answers] == ["south", "north"]
 
 
 @pytest.mark.parametrize("lost", [False, True])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from algorithm.flower.run_serverapp import _Mailbox, frames, grid
+from algorithm.flower.scripts.run_serverapp import _Mailbox, frames, grid
 from algorithm.tests import fake_flwr
 from algorithm.tests.fake_flwr import Message
 from protos import fleet_pb2 as fleet
@@ -258,7 +258,7 @@ def test_the_run_of_a_grid_cannot_be_changed_by_an_app(bridge: Bridge) -> None:
 
 def test_a_thread_that_an_app_leaves_behind_does_not_keep_the_process() -> None:
     program = (
-        "import threading; from algorithm.flower import run_serverapp;"
+        "import threading; from algorithm.flower.scripts import run_serverapp;"
         " run_serverapp._EXIT_SECONDS = 0.1; print('the last words');"
         " threading.Thread(target=threading.Event().wait).start(); run_serverapp._exit(3)"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithm.flower.script import SCRIPTS
+from algorithm.flower.environment import SCRIPTS
 
 _BEGIN = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import seeds; seeds.seed_all(7);"
 # A library whose generator keeps what seed it got, under the names of NumPy and of PyTorch.
