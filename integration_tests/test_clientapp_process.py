@@ -222,6 +222,14 @@ def test_an_exception_is_an_error_in_flowers_words_and_what_was_kept_before_it_i
     assert text_of(station.ask("count")) == "2"
 
 
+def test_a_message_that_is_no_reply_is_said_and_the_process_goes_on(start: Start) -> None:
+    station = start()
+    error = station.no_reply("answer 5")
+    assert error.error_code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+    assert "is no reply to the one it got" in error.message
+    assert text_of(station.ask("pid"))
+
+
 @pytest.mark.parametrize(("does", "code"), [("exit 0", 0), ("exit 3", 3), ("kill", 137)])
 def test_a_process_that_ends_without_a_reply_is_said_and_its_log_stays_here(
     start: Start, does: str, code: int, caplog: pytest.LogCaptureFixture

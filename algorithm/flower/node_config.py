@@ -131,8 +131,10 @@ def run_config(given: Sequence[str]) -> dict[str, Any]:
         return _in_file(given[0], "run config")
     config: dict[str, Any] = {}
     for option in given:
-        config |= parsed(option, "run config")
-    return config
+        parsed(option, "run config")  # for its errors
+        # A table takes the place of the one in an option before (flwr 1.41, `parse_config_args`).
+        config |= strict_toml.loads(as_toml(option))
+    return flat(config)
 
 
 def _in_file(name: str, subject: str) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from proxy.system.process import Process
 _LOOK_SECONDS = 0.1
 # Folders that mean nothing to the reader of a log's name.
 _LAYOUT = frozenset({"stations", "job"})
+# Flower's home, and the copy of the app: an app may have logs of its own.
+_OF_APPS = frozenset({"flwr", "app"})
 
 
 @dataclass
@@ -151,7 +153,8 @@ def write_outcome(outcome: Outcome, output: Path, *folders: Path) -> None:
         for folder in folders:
             for log in folder.rglob("*.log"):
                 parts = [part for part in log.relative_to(folder).parts if part not in _LAYOUT]
-                shutil.copyfile(log, output / "-".join(parts))
+                if log.is_file() and not _OF_APPS & set(parts):
+                    shutil.copyfile(log, output / "-".join(parts))
     except OSError as error:
         ended = f"The run {outcome.status}. {outcome.cause}".rstrip()
         raise AppError(f"{output} cannot be written: {error.strerror}.", ended) from error

@@ -114,6 +114,11 @@ class ClientApp:
                 log.warning("the ClientApp's Context was damaged: its state is a new one")
                 self._proxy.supernode_life = self._new_life()
             self._collect(account["seconds"], reply)
+            if delivery.reply is None:
+                raise NoReply(
+                    ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+                    "The ClientApp returned a message that is no reply to the one it got.",
+                )
             self._contexts.accept(self._coming(delivery), delivery.reply_path)
         except TimeoutError as error:
             raise NoReply(

@@ -288,6 +288,8 @@ def clientapp(message: Message, context: Context) -> Message:
         case ["disturb", how]:
             disturb(how)
             answer = how
+        case ["answer", text]:
+            return Message(text, dst_node_id=1)  # no reply, but a message of its own
         case ["raise", text]:
             raise ValueError(text)
         case ["exit", code]:

@@ -129,7 +129,7 @@ class LinkState:
         Raises
         ------
         FleetError
-            If it is none, if two parsers may read it differently, or if it would never expire.
+            If it is none, if two parsers may read it differently, or if it has no time to live.
         """
         pulled = Joined(start_of_field(MESSAGES_LIST, size_of(message)), message)
         try:
@@ -138,8 +138,8 @@ class LinkState:
         except FleetError as error:
             raise FleetError(f"The ServerApp sent what is no message: {error.message}") from error
         assert instruction is not None  # noqa: S101 - there is one field, with one message
-        if not (instruction.message_id and math.isfinite(instruction.expires_at)):
-            raise FleetError("The ServerApp sent a message that has no id, or never expires.")
+        if not instruction.message_id or math.isnan(instruction.expires_at):
+            raise FleetError("The ServerApp sent a message that has no id, or no time to live.")
         with self.lock:
             if instruction.message_id in self._unanswered:
                 return

@@ -89,7 +89,7 @@ def _check_times(
     # Put so that NaN is a fault.
     if not _EARLIEST_CREATION <= about_reply.created_at < math.inf:
         fault = f"was created at {about_reply.created_at:.0f} s since 1970"
-    elif not 0 < about_reply.ttl < math.inf:
+    elif not about_reply.ttl > 0:
         fault = f"has a time to live of {about_reply.ttl:.1f} s"
     elif not about_reply.created_at + about_reply.ttl <= instruction.expires_at + TTL_TOLERANCE:
         late = about_reply.created_at + about_reply.ttl - instruction.expires_at

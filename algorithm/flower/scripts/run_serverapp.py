@@ -79,6 +79,7 @@ seeds = _load("seeds")
 
 def main() -> int:
     """Run the ServerApp; returns the exit code."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # as in Flower
     pipe = socket.socket(fileno=int(sys.argv[1]))
     file: Any = pipe.makefile("rb", _READ_BYTES)
     start = json.loads(frames.receive_one(file, b"S").rest())
@@ -116,6 +117,8 @@ def _new_run(flower: Any, start: Mapping[str, Any]) -> Any:
         "federation": "@none/default",
         "federation_id": "@none/default",
         "primary_task_id": start["task_id"],
+        "primary_task_type": "flwr-serverapp",
+        "series_id": start["run_id"],
     }
     run = ParseDict(about, flower.ProtoRun(), ignore_unknown_fields=True)
     for key, value in flower.user_config_to_proto(start["run_config"]).items():
@@ -130,15 +133,18 @@ def _run(flower: Any, proto: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -
         flower.TaskIdentity.node_id = flower.SUPERLINK_NODE_ID
         flower.TaskIdentity.task_id = task_id
     superlink = grid.SuperLink(flower, mailbox, proto)
+    context = flower.Context(
+        run_id=run.run_id,
+        node_id=flower.SUPERLINK_NODE_ID,
+        node_config={},
+        state=flower.RecordDict(),
+        run_config=flower.get_fused_config_from_dir(app, run.override_config),
+    )
+    if hasattr(context, "series_id"):  # from flwr 1.32 on
+        context.series_id = run.series_id
     flower.run_serverapp(
         grid=grid.grid_class(flower)(run, mailbox, superlink),
-        context=flower.Context(
-            run_id=run.run_id,
-            node_id=flower.SUPERLINK_NODE_ID,
-            node_config={},
-            state=flower.RecordDict(),
-            run_config=flower.get_fused_config_from_dir(app, run.override_config),
-        ),
+        context=context,
         server_app_dir=str(app),
         server_app_attr=flower.get_project_config(app)["tool"]["flwr"]["app"]["components"][
             "serverapp"

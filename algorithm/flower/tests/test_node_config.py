@@ -29,6 +29,10 @@ def test_a_value_that_flower_has_no_form_for_is_refused_by_its_key(value: str) -
         node_config(pair, Container(Path(), Path(), Path()))
 
 
+def test_a_table_takes_the_place_of_that_in_an_option_before_as_in_flower() -> None:
+    assert run_config(["opt.lr=1.0 rounds=3", "opt.mom=2.0"]) == {"opt.mom": 2.0, "rounds": 3}
+
+
 def test_a_file_is_held_to_the_same(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text("some-key = [1]")

@@ -287,6 +287,9 @@ def test_an_outcome_is_left_as_json_with_all_logs_beside_it(tmp_path: Path) -> N
     work = tmp_path / "journal" / "work"
     (work / "station-2").mkdir(parents=True)
     (work / "station-2" / "clientapp.log").write_text("journal")
+    for of_app in (folder / "app", folder / "flwr" / "apps", folder / "stations" / "a" / "flwr"):
+        (of_app / "a-folder.log").mkdir(parents=True)
+        (of_app / "its-own.log").touch()
     outcome = Outcome("app", "1.41.0", "warm", ["station-1"], status="completed")
     outcome.messages = [MessageRecord("station-1", "5", "train", "1", "1f", bytes_out=10)]
     write_outcome(outcome, output, folder, work)

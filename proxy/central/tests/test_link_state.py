@@ -180,12 +180,21 @@ def test_a_message_that_waits_for_its_reply_is_handed_out_once(grid: Grid) -> No
             metadata=fleet.Metadata(message_id="f", created_at=1.0, ttl=float("nan"))
         ).SerializeToString(),
     ],
-    ids=["no protobuf", "two readings", "no id", "never expires"],
+    ids=["no protobuf", "two readings", "no id", "expires at no time"],
 )
 def test_what_is_no_message_is_refused(message: bytes, grid: Grid) -> None:
     with pytest.raises(FleetError):
         grid.links.push(message)
     assert grid.replies == []
+
+
+def test_a_message_may_live_for_ever(grid: Grid) -> None:
+    node = grid.join()
+    grid.links.push(grid.message(node.node_id, ttl=float("inf")))
+    reply = reply_to(pulled(node))
+    node.push_messages(reply, Layout.INLINE)
+    assert grid.answered == ["f" * 64]
+    assert not grid.replies[0].HasField("error")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ NAMED = {
     "a reply to none": "message  instead",
     "no message type": "no message type",
     "lives longer than its message": r"expires .* 60\.0 s after its message",
-    "lives for ever": "time to live of inf",
+    "lives for ever": r"expires .* inf s after its message",
     "lives not at all": r"time to live of 0\.0",
     "lives less than not at all": r"time to live of -60\.0",
     "lives for no number of seconds": "time to live of nan",
