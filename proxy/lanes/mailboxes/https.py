@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import urllib3
 
@@ -302,16 +302,23 @@ def _parsed(url: str) -> tuple[str, int]:
     """Return host and port."""
     try:
         parts = urlsplit(f"https:{url}")
-        host, port = parts.hostname or "", parts.port or 443
+        host, port = parts.hostname or "", 443 if parts.port is None else parts.port
         host.encode("idna")  # no name of a host has an empty label, or one of 64 letters
+        urllib3.util.parse_url(f"https:{url}")  # nor a sign that urllib3 refuses when it calls
     except ValueError:
         host, port = "", 0
-    if not host or parts.username or parts.path.strip("/") or parts.query:
+    blank = " " in url or not url.isprintable()  # `urlsplit` leaves out some
+    if not host or port == 0 or blank or _has_more(parts):
         raise UsageError(
             "What follows https: is not a lane.",
             "Write https://HOST:PORT: where the central listens, and where its stations call it.",
         )
     return host, port
+
+
+def _has_more(parts: SplitResult) -> bool:
+    """Whether a URL has more than a host and a port."""
+    return bool(parts.username or parts.path.strip("/") or parts.query or parts.fragment)
 
 
 def _server_class() -> "type[Server]":

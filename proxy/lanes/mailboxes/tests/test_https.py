@@ -400,6 +400,9 @@ def test_a_port_that_somebody_else_has_is_said(opened: Open, port: int) -> None:
         *("https:x", "https://", "https://host/path", "https://u:secret@host:1"),
         *("https://host:99999", "https://host:1?propertes=x"),
         *("https://[::1:8443", "https://a..b:8443", f"https://{'a' * 70}.org:8443"),
+        *("https://ho st:8443", "https://127.0.0.1 :8443", "https://host\u00a0x:8443"),
+        *("https://ho\tst:8443", "https://\u2603:8443"),
+        *("https://host:0", "https://host:1#x"),
     ],
 )
 def test_what_is_no_lane_over_https_is_refused(url: str) -> None:
