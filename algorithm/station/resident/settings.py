@@ -20,8 +20,8 @@
     uri = "/data/patients.csv"
     type = "csv"
 
-Paths are relative to the file, also that of a lane in a folder. Without sealing (`sealed = false`)
-there are no keys.
+Paths are relative to the file, also that of a lane in a folder, or begin with `~`. Without
+sealing (`sealed = false`) there are no keys.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,6 +32,7 @@ from typing import Any, Self
 from algorithm.flower import strict_toml
 from algorithm.flower.node_config import STATION_NAME as NAME_IN_CONFIG
 from algorithm.flower.node_config import check_values, flat, node_config, pairs
+from algorithm.paths import expanded
 from algorithm.station.policy import ALLOWED_FABS, ALLOWED_MODES, ALLOWED_RUN_CONFIG, Policy
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
 from proxy.errors import UsageError, reason_of
@@ -130,10 +131,12 @@ class Settings:
         databases = _databases(_table(given, "databases"), base)
         config = {NAME_IN_CONFIG: texts["name"], **flat(_table(given, "node-config"))}
         check_values(config, "node config")
-        folder = base / texts["folder"]
+        folder = base / expanded(texts["folder"])
         container = Container(folder, folder, folder, databases)
         paths = {
-            name: base / texts[name] for name in ("key", "central", "flower-env") if name in texts
+            name: base / expanded(texts[name])
+            for name in ("key", "central", "flower-env")
+            if name in texts
         }
         return cls(
             starting_at(base, texts["lane"]),
@@ -186,7 +189,8 @@ def _databases(given: dict[str, Any], base: Path) -> dict[str, Database]:
         if not texts.get("uri") or not texts.get("type"):
             raise UsageError(f"databases.{label} needs a uri and a type.")
         uri = texts["uri"]
-        databases[label] = Database(uri if "://" in uri else str(base / uri), texts["type"])
+        place = uri if "://" in uri else str(base / expanded(uri))
+        databases[label] = Database(place, texts["type"])
     return databases
 
 

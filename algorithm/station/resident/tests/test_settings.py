@@ -115,6 +115,25 @@ def test_a_lane_is_taken_as_it_is(tmp_path: Path, lane: str) -> None:
     assert read(tmp_path, NEEDED.replace("folder:/mnt/share", lane) + POLICY).lane == lane
 
 
+def test_a_path_may_begin_with_the_home_of_a_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = re.sub('(?m)^(folder|key|central) = "', r"\g<0>~/", NEEDED)
+    settings = read(
+        tmp_path,
+        f'flower-env = "~/flower"{text}{POLICY}'
+        '[databases.default]\nuri = "~/data.csv"\ntype = "csv"\n',
+    )
+    assert settings.folder == Path("/home/me/memory")
+    assert settings.key == Path("/home/me/keys/north")
+    assert settings.central == Path("/home/me/keys/central.pub")
+    assert settings.flower_env == Path("/home/me/flower")
+    assert settings.databases["default"].uri == "/home/me/data.csv"
+    with pytest.raises(UsageError, match=r"In .*station.toml: The path '~nobody-there/x'"):
+        read(tmp_path, NEEDED.replace("memory", "~nobody-there/x") + POLICY)
+
+
 def test_a_lane_in_a_folder_whose_path_is_relative_starts_at_the_file(tmp_path: Path) -> None:
     settings = read(tmp_path, NEEDED.replace("folder:/mnt/share", "folder:share") + POLICY)
     assert settings.lane == f"folder:{tmp_path}/share"
