@@ -136,6 +136,17 @@ def test_a_check_says_all_that_is_wrong(
         assert problem in said
 
 
+def test_a_station_whose_central_is_itself_is_refused(
+    residents: Residents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = residents.file("north")
+    file.write_text(file.read_text().replace("central.pub", "north.pub"))
+    for options in ([], ["--check"]):
+        assert main(["station", *options, str(file)]) == 1
+        said = "".join(capsys.readouterr())
+        assert "north.pub is this station's own public key, not the central's" in said
+
+
 def test_keys_for_lanes_are_made_and_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

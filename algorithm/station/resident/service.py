@@ -126,4 +126,10 @@ def _mailbox(settings: Settings, keys: Pairing | None) -> Mailbox:
 def _keys(settings: Settings) -> Pairing | None:
     if settings.key is None or settings.central is None:
         return None
-    return Pairing(KeyPair.read(settings.key), PublicKeys.read(settings.central))
+    own, central = KeyPair.read(settings.key), PublicKeys.read(settings.central)
+    if own.public.raw == central.raw:
+        raise UsageError(
+            f"{settings.central} is this station's own public key, not the central's.",
+            "Give as central the public key that the central's owner has made.",
+        )
+    return Pairing(own, central)

@@ -126,11 +126,6 @@ class KeyPair:
         """
         try:
             encoded, others = path.read_bytes(), path.stat().st_mode & 0o077
-            if others:
-                raise UsageError(
-                    f"The private key {path} can be read by other users.",
-                    f"Keep it to yourself: chmod 600 {path}",
-                )
             keys = [
                 serialization.load_pem_private_key(pem, password=None)
                 for pem in _PEM.findall(encoded)
@@ -143,6 +138,11 @@ class KeyPair:
             keys = []
         match keys:
             case [Ed25519PrivateKey() as signing, X25519PrivateKey() as sealing]:
+                if others:
+                    raise UsageError(
+                        f"The private key {path} can be read by other users.",
+                        f"Keep it to yourself: chmod 600 {path}",
+                    )
                 return cls(signing, sealing)
         raise UsageError(f"{path} is not a lane's private key.", _HINT)
 

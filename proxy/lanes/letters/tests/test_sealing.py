@@ -228,6 +228,13 @@ def test_a_private_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
         KeyPair.read(tmp_path / "north")
 
 
+def test_a_public_key_in_place_of_a_private_one_is_said_to_be_none(tmp_path: Path) -> None:
+    NORTH.write(tmp_path / "north")
+    (tmp_path / "north.pub").chmod(0o644)
+    with pytest.raises(UsageError, match="is not a lane's private key"):
+        KeyPair.read(tmp_path / "north.pub")
+
+
 @pytest.mark.parametrize("content", ["", "flower-v6-lane", "flower-v6-lane AAAA x", "ssh-rsa A b"])
 def test_what_is_no_key_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "key").write_text(content)
