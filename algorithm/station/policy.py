@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from algorithm.flower import manifest
@@ -66,8 +67,17 @@ class Policy:
     modes: frozenset[str] = frozenset(Mode)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+    def from_environment(
+        cls, environment: Mapping[str, str], named: Mapping[str, str] = MappingProxyType({})
+    ) -> Self:
         """Read the policy that image and owner have set.
+
+        Parameters
+        ----------
+        environment : Mapping[str, str]
+            The variables.
+        named : Mapping[str, str]
+            What errors call a variable, where its owner knows it by another name.
 
         Raises
         ------
@@ -77,21 +87,19 @@ class Policy:
         path = environment.get(manifest.ENVIRONMENT_VARIABLE)
         fabs = _listed(environment, ALLOWED_FABS) or frozenset()
         for fab in fabs:
-            if not _SHA256.fullmatch(fab):
-                raise UsageError(
-                    f"The policy variable {ALLOWED_FABS} has {fab!r}, which is not a SHA-256.",
-                    _WHERE,
-                )
+            if not _SHA256.fullmatch(fab.lower()):
+                name = named.get(ALLOWED_FABS, ALLOWED_FABS)
+                raise UsageError(f"{name} has {fab!r}, which is not a SHA-256.", _WHERE)
         modes = _listed(environment, ALLOWED_MODES)
         if modes is not None and not modes <= set(Mode):
+            name = named.get(ALLOWED_MODES, ALLOWED_MODES)
             raise UsageError(
-                f"{ALLOWED_MODES} holds {_some(sorted(modes - set(Mode)))}; there are:"
-                f" {', '.join(Mode)}.",
+                f"{name} holds {_some(sorted(modes - set(Mode)))}; there are: {', '.join(Mode)}.",
                 _WHERE,
             )
         return cls(
             Manifest.read(Path(path)) if path else None,
-            fabs,
+            frozenset(fab.lower() for fab in fabs),
             _listed(environment, ALLOWED_RUN_CONFIG),
             frozenset(Mode) if modes is None else modes,
         )

@@ -94,7 +94,7 @@ class Settings:
             If it cannot be read, or says what makes no sense.
         """
         try:
-            given = strict_toml.loads(path.read_text(encoding="utf-8"))
+            given = strict_toml.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise UsageError(f"The file {path} cannot be read: {reason_of(error)}.") from error
         try:
@@ -176,7 +176,8 @@ def _policy(given: dict[str, Any]) -> Policy:
                     f"{key} in [policy] has {value!r}: a value is not empty and has no comma."
                 )
         variables[variable] = ",".join(values)
-    return Policy.from_environment(variables)
+    named = {variable: f"{key} in [policy]" for key, variable in _POLICY.items()}
+    return Policy.from_environment(variables, named)
 
 
 def _databases(given: dict[str, Any], base: Path) -> dict[str, Database]:

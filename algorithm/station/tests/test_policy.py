@@ -97,6 +97,11 @@ def test_an_owner_may_allow_further_apps(tmp_path: Path) -> None:
         allowing.check(run_of(third), third)
 
 
+def test_the_hash_of_an_app_may_be_in_capital_letters() -> None:
+    listing = Policy.from_environment({ALLOWED_FABS: object_id(FAB).upper()})
+    listing.check(run_of(FAB), FAB)
+
+
 def test_an_owner_may_list_the_apps_of_an_image_that_names_none() -> None:
     listing = Policy.from_environment({ALLOWED_FABS: object_id(FAB)})
     listing.check(run_of(FAB), FAB)

@@ -85,11 +85,11 @@ def test_without_sealing_there_are_no_keys(tmp_path: Path) -> None:
         ("a = [", "cannot be read"),
         (NEEDED, r"\[policy\] does not say which apps may run"),
         (f"{NEEDED}[policy]\napps = []", "apps has to be a list of SHA-256"),
-        (f'{NEEDED}[policy]\napps = ["x"]', "is not a SHA-256"),
+        (f'{NEEDED}[policy]\napps = ["x"]', "apps in .policy. has 'x', which is not a SHA-256"),
         (f"{NEEDED}[policy]\napps = [1]", "has to be a list of texts"),
         (f'{NEEDED}[policy]\napps = [""]', "apps in .policy. has '': a value is not empty"),
         (f'{NEEDED}[policy]\napps = [","]', "has ',': a value is not empty"),
-        (f'{NEEDED}[policy]\napps = "any"\nmodes = ["fast"]', "ALLOWED_MODES"),
+        (f'{NEEDED}[policy]\napps = "any"\nmodes = ["fast"]', "modes in .policy. holds 'fast'"),
         (f'{NEEDED}[policy]\napps = "any"\nmodes = "any"', "modes in .policy. has to be a list"),
         (f"{NEEDED}color = 1\n{POLICY}", "'color' means nothing in the file"),
         (f'{NEEDED}{POLICY}app = "x"', r"'app' means nothing in \[policy\]"),
@@ -132,6 +132,10 @@ def test_a_path_may_begin_with_the_home_of_a_user(
     assert settings.databases["default"].uri == "/home/me/data.csv"
     with pytest.raises(UsageError, match=r"In .*station.toml: The path '~nobody-there/x'"):
         read(tmp_path, NEEDED.replace("memory", "~nobody-there/x") + POLICY)
+
+
+def test_a_file_of_an_editor_that_marks_its_encoding_is_read(tmp_path: Path) -> None:
+    assert read(tmp_path, f"\ufeff{NEEDED}{POLICY}").name == "north"
 
 
 def test_a_lane_in_a_folder_whose_path_is_relative_starts_at_the_file(tmp_path: Path) -> None:
