@@ -34,6 +34,10 @@ for name in ("flwr", "flwr-nightly"):
     except importlib.metadata.PackageNotFoundError:
         pass
 """
+_NO_FLOWER_HINT = (
+    "Install flwr there, or name an environment that has it: with --flower-env, or as flower-env in"
+    " a station's file."
+)
 # How often a SuperNode's SuperExec looks for a message, unless the caller's environment says
 # otherwise; Flower's default is 1 (flwr 1.41, `supercore/superexec/run_superexec.py`).
 _TASK_POLL_SECONDS = "0.1"
@@ -68,7 +72,7 @@ class Flower:
         if not (self._programs / "flower-supernode").exists():
             raise FlowerError(
                 f"Flower is not installed in {self.folder}: bin/flower-supernode is missing.",
-                "Install flwr there, or name an environment that has it with --flower-env.",
+                _NO_FLOWER_HINT,
             )
         completed = subprocess.run(
             [self._programs / "python", "-I", "-c", _ASK_RELEASE],
@@ -83,7 +87,7 @@ class Flower:
             raise FlowerError(
                 f"The Python in {self.folder} knows neither flwr nor flwr-nightly."
                 f"{completed.stderr}",
-                "Install flwr there, or name the environment that has it with --flower-env.",
+                _NO_FLOWER_HINT,
             )
         self.release = completed.stdout.strip()
         self._era = era_of(self.release)

@@ -357,6 +357,6 @@ def check_pair(superlink: Collection[Schema], release: str) -> None:
         raise Incompatible(
             f"A SuperLink of Flower {theirs} and SuperNodes of Flower {release} do not understand"
             " each other.",
-            f"Start the SuperNodes from an environment with Flower {theirs}, or the SuperLink from"
-            f" one with Flower {ours}.",
+            f"Start the SuperNodes from an environment with Flower {theirs} (--flower-env; in a"
+            f" station's file flower-env), or the SuperLink from one with Flower {ours}.",
         )

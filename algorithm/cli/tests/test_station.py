@@ -129,6 +129,7 @@ def test_a_check_says_all_that_is_wrong(
     said = capsys.readouterr().out
     for problem in (
         "Flower is not installed in",
+        "as flower-env in a station's file",
         "The database default is not there",
         "central.pub cannot be read",
         "share cannot be used",

@@ -300,8 +300,9 @@ def test_a_pair_that_cannot_work_is_refused_naming_both(
 def test_a_station_refuses_a_message_that_its_supernode_would_not_understand(
     layout: Layout, stations: str
 ) -> None:
-    with pytest.raises(Incompatible, match=stations):
+    with pytest.raises(Incompatible, match=stations) as caught:
         check_pair(schemas_of(layout), stations)
+    assert "in a station's file flower-env" in caught.value.hint
 
 
 def test_a_message_without_a_hash_for_an_id_is_one_that_came_whole() -> None:
