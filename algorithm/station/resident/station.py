@@ -362,7 +362,7 @@ class Resident:
             try:
                 usable = answer(self._job, message, self._runtime(order), self._policy)
             finally:
-                self._after(usable)
+                self._after(order, usable)
         if order.unwanted.is_set():
             raise Cancelled("Withdrawn.")
         return message
@@ -386,13 +386,19 @@ class Resident:
 
         return runtime
 
-    def _after(self, usable: bool) -> None:
+    def _after(self, order: _Order, usable: bool) -> None:
         if self._warm is None:
             return
         if not self._keep_warm:
             self._warm.stop()
         elif not usable:
-            log.warning("the SuperNode or ClientApp process failed and is replaced")
+            if order.unwanted.is_set():  # we ended it
+                log.info(
+                    "the SuperNode or ClientApp process is replaced: its message is not wanted any"
+                    " more"
+                )
+            else:
+                log.warning("the SuperNode or ClientApp process failed and is replaced")
             self._warm.replace()
 
     def serve_with(

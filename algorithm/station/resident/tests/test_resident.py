@@ -1,6 +1,7 @@
 """A station that stays answers each message once, whatever its lane does and whenever it dies."""
 
 import errno
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -356,7 +357,10 @@ def test_a_letter_that_its_lane_hands_out_again_stays_there_until_it_is_answered
     assert "does not train twice" in failure_in(exchange.result())[1]
 
 
-def test_a_message_that_is_withdrawn_is_stopped_and_the_next_one_answered(scene: Scene) -> None:
+def test_a_message_that_is_withdrawn_is_stopped_and_the_next_one_answered(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     scene.start()
     exchange = working(scene, Drained())
     scene.cancelled.set()
@@ -364,8 +368,12 @@ def test_a_message_that_is_withdrawn_is_stopped_and_the_next_one_answered(scene:
         exchange.result()
     scene.cancelled.clear()
     assert scene.supernode.stopped.wait(SECONDS)
+    assert wait_until(
+        lambda: "is replaced: its message is not wanted any more" in caplog.text, SECONDS
+    )
     scene.supernode.free.set()
     assert is_reply(scene.exchange(Drained()))
+    assert "process failed" not in caplog.text
 
 
 def test_of_a_message_that_is_withdrawn_no_instruction_is_left(scene: Scene) -> None:
