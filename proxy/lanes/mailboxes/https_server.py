@@ -12,6 +12,7 @@ GET of letters is a long poll. Whoever calls shows by TLS that it has the statio
 
 import asyncio
 import logging
+import os
 import re
 import ssl
 import threading
@@ -268,8 +269,7 @@ class Server:
             except TimeoutError:
                 continue
         number, path = letter
-        name = f"{self._life}-{number}"
-        return web.FileResponse(path, chunk_size=_CHUNK_BYTES, headers={LETTER: name})
+        return await _given(path, f"{self._life}-{number}", station, request)
 
     async def _done(self, line: Line, request: web.Request) -> web.Response:
         line.to_station.remove(self._number(request.match_info["name"]))
@@ -306,6 +306,36 @@ async def _known(*_: object) -> web.Response:
 async def _wiped(line: Line, _: web.Request) -> web.Response:
     line.to_central.clear()
     return web.Response(status=204)
+
+
+async def _given(path: Path, name: str, station: str, request: web.Request) -> web.StreamResponse:
+    """Give a letter to its station.
+
+    Not by a `FileResponse`: while asyncio sends a file over TLS, it reads nothing, so it does not
+    hear that the station is gone, and warns of each chunk of the rest (CPython 3.11,
+    `_SendfileFallbackProtocol` in `asyncio/base_events.py`, `eof_received` in
+    `asyncio/sslproto.py`).
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:  # it was removed just now
+        raise web.HTTPNotFound(text="that letter is not there any more") from error
+    with file:
+        size, sent = os.fstat(file.fileno()).st_size, 0
+        answer = web.StreamResponse(headers={LETTER: name})
+        answer.content_length = size
+        try:
+            await answer.prepare(request)
+            while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+                await answer.write(chunk)
+                sent += len(chunk)
+        except ConnectionError:
+            log.warning(
+                "station %s broke off a letter when %d of %d bytes were sent, or its connection was"
+                " cut",
+                *(station, sent, size),
+            )
+    return answer
 
 
 async def _taken(line: Line, request: web.Request) -> web.Response:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from proxy.errors import UsageError
 from proxy.lanes.letters.keys import KeyPair, Pairing
 from proxy.lanes.mailboxes import https_server, tls
-from proxy.lanes.mailboxes.https import CentralMailbox
+from proxy.lanes.mailboxes.https import CentralMailbox, StationMailbox
 from proxy.lanes.mailboxes.mailbox import LetterTooLarge, Mailbox, MailboxUnreachable, Room
 from proxy.lanes.mailboxes.tests.mailboxes import Made, MailboxContract, Usage, letter, taken
 from proxy.lanes.urls import open_mailbox
@@ -343,6 +343,29 @@ def test_a_letter_that_breaks_off_is_none(
     opened(True).send(letter(tmp_path, b"whole"))
     assert taken(central, tmp_path) == b"whole"
     assert central.receive(tmp_path / "got", 0.2) is None
+    assert caplog.text == ""
+
+
+def test_a_station_that_breaks_off_a_letter_is_named_once(
+    opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    central, station = opened(False), cast("StationMailbox", opened(True))
+    central.send(letter(tmp_path, noise(50_000_000)))
+    station.asked("").close()
+    assert wait_until(lambda: "station north broke off a letter when" in caplog.text)
+    assert taken(station, tmp_path) == noise(50_000_000)
+    assert len(caplog.messages) == 1
+
+
+def test_a_letter_that_was_removed_meanwhile_is_said_without_a_traceback(
+    opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    central, station = opened(False), opened(True)
+    central.send(letter(tmp_path, b"there"))
+    for file in cast("CentralMailbox", central)._line.to_station.folder.iterdir():
+        file.unlink()
+    with pytest.raises(MailboxUnreachable, match="404, that letter is not there any more"):
+        taken(station, tmp_path)
     assert caplog.text == ""
 
 
