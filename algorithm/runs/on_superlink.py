@@ -27,6 +27,8 @@ _SUPERLINK_START_SECONDS = 180.0
 # A SuperLink that cannot have its ports says so only after its imports.
 _SUPERLINK_FAILS_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
+# What `flwr ls` writes where there are no details (flwr 1.41, cli/run_utils.py).
+_NO_DETAILS = "N/A"
 # The name under which the app's runs find our SuperLink in the private Flower home.
 _CONNECTION = "bridge"
 
@@ -110,7 +112,9 @@ class SuperLinkRun(Run):
             follow(submission, self.screen, self._check_superlink)
         finally:
             submission.stop()
-        _judge(submission, _list_runs(self.flower, self._home, self._copy), self.outcome)
+        runs = _list_runs(self.flower, self._home, self._copy)
+        again = "" if self.journal is None else "Call the command again, and the run goes on.\n  "
+        _judge(submission, runs, self.outcome, again)
 
     def _check_superlink(self) -> None:
         if not self._superlink.process.running:
@@ -185,13 +189,39 @@ def _list_runs(flower: Flower, home: Path, app: Path) -> list[dict[str, Any]]:
     return runs
 
 
-def _judge(submission: Process, runs: list[dict[str, Any]], outcome: Outcome) -> None:
-    """Raise unless Flower says that the run completed."""
+def _judge(submission: Process, runs: list[dict[str, Any]], outcome: Outcome, again: str) -> None:
+    """Raise unless Flower says that the run completed.
+
+    Parameters
+    ----------
+    submission : Process
+        `flwr run`, which has ended.
+    runs : list[dict[str, Any]]
+        What `flwr ls` says.
+    outcome : Outcome
+        Receives the Flower run's id, and the end of the log if it failed.
+    again : str
+        What helps if only `flwr run` ended; empty if nothing does.
+
+    Raises
+    ------
+    AppError
+        See above.
+    """
     outcome.log = submission.log_tail(30)
+    log = f"The end of its log:\n{outcome.log}"
     if not runs:
-        raise AppError("Flower did not accept the app.", f"The end of its log:\n{outcome.log}")
-    outcome.flower_run = str(runs[0]["run-id"])
-    if runs[0]["status"] != "finished:completed":
-        details = runs[0].get("status-details") or f"Flower says: {runs[0]['status']}"
-        raise AppError(f"The run failed: {details}", f"The end of its log:\n{outcome.log}")
+        raise AppError("Flower did not accept the app.", log)
+    outcome.flower_run, status = str(runs[0]["run-id"]), str(runs[0]["status"])
+    if not status.startswith("finished"):
+        raise AppError(
+            f"`flwr run` ended with exit code {submission.exit_code}, but Flower still calls the"
+            f" run '{status}'.",
+            f"{again}{log}",
+        )
+    if status != "finished:completed":
+        details = runs[0].get("status-details", _NO_DETAILS)
+        if details in ("", _NO_DETAILS):
+            details = f"Flower says: {status}"
+        raise AppError(f"The run failed: {details}", log)
     outcome.log = ""

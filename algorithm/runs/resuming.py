@@ -52,6 +52,9 @@ def begin(
     before = journal.history.run
     if before is not None and before.goes_on and before.about["mode"] == about["mode"]:
         about["app"] = _unchanged(journal, before.about["app"], about["app"])
+    # That the ServerApp has just said something else, `run_on_journal` has said already.
+    if before is not None and before.refused and not before.ended and journal.difference is None:
+        run.screen.line(f"flower-v6 | the run begins anew: it could not go on. {before.refused}")
     kept = journal.begin(about, fixed)
     entry = journal.history.run
     if entry is not None and entry.resumed:

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -15,10 +16,12 @@ from algorithm.flower.environment import Flower
 from algorithm.monitoring.outcome import Outcome
 from algorithm.monitoring.screen import Screen
 from algorithm.runs.on_superlink import SuperLinkRun
+from algorithm.runs.resuming import run_on_journal
 from algorithm.runs.run import run_app, write_outcome
 from algorithm.runs.stations import LocalStations, local_stations
 from algorithm.tests.fake_flower import COMPLETED, SUPERLINK, make_app, make_flower, set_run
 from proxy.carriers import Carrier
+from proxy.central.memory import Differs
 from proxy.central.report import MessageRecord
 from proxy.errors import AppError, BridgeError, FlowerError, UsageError
 from proxy.journal.journal import Journal
@@ -36,13 +39,17 @@ class Bench:
         self.shown = io.StringIO()
         self.outcome = Outcome(str(self.app), "1.41.0", "per-round", ["station-1", "station-2"])
 
-    def run(self, *run_config: str) -> None:
+    def run(self, *run_config: str, journal: Journal | None = None) -> None:
         flower = Flower(self.flower)
         stations = LocalStations(local_stations(2, []), flower, deadline=60.0, warm=False)
-        screen = Screen(self.shown)
-        run_app(
-            SuperLinkRun(self.app, flower, self.folder, screen, self.outcome, stations, run_config)
-        )
+        about = (self.app, flower, self.folder, Screen(self.shown), self.outcome, stations)
+        run_app(SuperLinkRun(*about, run_config, journal=journal))
+
+
+def clear(folder: Path) -> None:
+    """Empty a folder."""
+    shutil.rmtree(folder)
+    folder.mkdir()
 
 
 @pytest.fixture
@@ -146,11 +153,32 @@ def test_a_run_that_failed_is_an_error_that_says_why_and_shows_its_log(bench: Be
     assert bench.outcome.flower_run == "42"
 
 
-@pytest.mark.parametrize("status", ["finished:stopped", "running"])
-def test_any_other_end_than_completed_is_a_failure(bench: Bench, status: str) -> None:
-    set_run(bench.flower, "true", [{"run-id": "42", "status": status}])
-    with pytest.raises(AppError, match=f"Flower says: {status}"):
+@pytest.mark.parametrize("details", [{}, {"status-details": ""}, {"status-details": "N/A"}])
+@pytest.mark.parametrize("status", ["finished:stopped", "finished:failed"])
+def test_any_other_end_than_completed_is_a_failure(
+    bench: Bench, status: str, details: dict[str, str]
+) -> None:
+    set_run(bench.flower, "true", [{"run-id": "42", "status": status, **details}])
+    with pytest.raises(AppError, match=f"The run failed: Flower says: {status}"):
         bench.run()
+
+
+def test_that_only_flwr_run_was_killed_is_said(bench: Bench) -> None:
+    running = {"run-id": "42", "status": "running", "status-details": "N/A"}
+    set_run(bench.flower, "echo training; kill -KILL $$", [running])
+    with pytest.raises(AppError, match="Flower still calls the run 'running'") as caught:
+        bench.run()
+    assert caught.value.message.startswith("`flwr run` ended with exit code 137, but")
+    assert caught.value.hint == "The end of its log:\ntraining"
+
+
+def test_where_flwr_run_was_killed_a_journal_goes_on(bench: Bench, tmp_path: Path) -> None:
+    set_run(bench.flower, "exit 1", [{"run-id": "42", "status": "running"}])
+    with (
+        closing(Journal(tmp_path / "journal")) as journal,
+        pytest.raises(AppError, match="Call the command again, and the run goes on"),
+    ):
+        bench.run(journal=journal)
 
 
 def test_an_app_that_flower_does_not_accept_is_an_error_with_its_words(bench: Bench) -> None:
@@ -240,8 +268,7 @@ def test_a_run_with_another_config_than_in_its_journal_is_refused(
             run_app(SuperLinkRun(*about, run_config, journal=journal))
         finally:
             journal.close()
-            shutil.rmtree(bench.folder)
-            bench.folder.mkdir()
+            clear(bench.folder)
 
     begin(3)
     with pytest.raises(UsageError, match=f"another {which}"):
@@ -264,13 +291,47 @@ def test_a_run_goes_on_with_files_that_it_wrote_but_not_with_another_app(tmp_pat
             run_app(SuperLinkRun(*about, [], journal=journal))
         finally:
             journal.close()
-            shutil.rmtree(bench.folder)
-            bench.folder.mkdir()
+            clear(bench.folder)
 
     begin(code="1", model="2")
     begin(code="1", model="2", metrics="3")
     with pytest.raises(UsageError, match="its app has changed since: code"):
         begin(code="2", model="2")
+
+
+def test_a_run_that_had_been_given_up_says_why_it_begins_anew(bench: Bench, tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "journal")) as journal:
+        bench.run(journal=journal)
+        journal.refuse("Message 1234 expired.")
+        clear(bench.folder)
+        bench.run(journal=journal)
+        said = "flower-v6 | the run begins anew: it could not go on. Message 1234 expired."
+        assert bench.shown.getvalue().splitlines().count(said) == 1
+        journal.end("completed")
+        clear(bench.folder)
+        bench.run(journal=journal)
+    assert bench.shown.getvalue().splitlines().count(said) == 1
+
+
+def test_a_serverapp_that_says_something_else_is_told_of_once(bench: Bench, tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "journal")) as journal:
+
+        class Differing(SuperLinkRun):
+            def run(self) -> None:
+                if bench.outcome.seconds == 0:
+                    journal.difference = Differs("Message train 2 differs.")
+                    raise journal.difference
+                super().run()
+
+        def make() -> SuperLinkRun:
+            flower = Flower(bench.flower)
+            stations = LocalStations(local_stations(2, []), flower, deadline=60.0, warm=False)
+            screen = Screen(bench.shown)
+            about = (bench.app, flower, bench.folder, screen, bench.outcome, stations)
+            return Differing(*about, [], journal=journal)
+
+        run_on_journal(make, journal)
+    assert bench.shown.getvalue().count("begins anew") == 1
 
 
 # What is left of it
