@@ -33,7 +33,7 @@ def runs(options: argparse.Namespace, screen: Screen) -> None:
     """
     path = options.journal / "journal"
     try:
-        history = History(read(path))
+        history = History(read(path), path)
     except OSError as error:
         raise UsageError(f"The journal {path} cannot be read: {error.strerror}.") from error
     if not history.name:

@@ -3,13 +3,15 @@
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from proxy.central.events import Event, Stage
 from proxy.central.steps import round_of, title_of
 from proxy.fleet.contents import Read
 from proxy.fleet.messages import Reply
-from proxy.system.records import Record
+from proxy.system.records import DamagedRecords, Record
+from proxy.text import one_line
 
 # That the SuperLink is told of the reply now: no stage, as it may have to be told again.
 GIVEN = "given"
@@ -212,6 +214,8 @@ class History:
     ----------
     records : Iterable[Mapping[str, Any]]
         The records, in their order.
+    path : Path
+        The file that they are from.
 
     Attributes
     ----------
@@ -223,16 +227,29 @@ class History:
         Messages by station and id: those of the last run, or of an attached SuperLink.
     at : float
         When the last record was made, in seconds since the epoch.
+
+    Raises
+    ------
+    DamagedRecords
+        If one of them is whole, but says what no record can say here.
     """
 
-    def __init__(self, records: Iterable[Record]) -> None:
+    def __init__(self, records: Iterable[Record], path: Path) -> None:
         self.name = ""
         self.runs: list[RunEntry] = []
         self.entries: dict[tuple[str, str], Entry] = {}
         self._latest: dict[str, Entry] = {}
         self.at = 0.0
-        for record in records:
-            self.add(record)
+        for line, record in enumerate(records, start=2):  # the first names the format
+            try:
+                self.add(record)
+            except (LookupError, ValueError, TypeError, AttributeError) as error:
+                raise DamagedRecords(
+                    f"{path} has a record in line {line} that does not fit what is before it:"
+                    f" {one_line(str(record), 200)}.",
+                    "Use the flower-v6 release that wrote it, restore the file, or begin with"
+                    " another folder.",
+                ) from error
 
     @property
     def run(self) -> RunEntry | None:

@@ -1,6 +1,5 @@
 """A journal: takes the events of messages, and tells a delivery what is known of its message."""
 
-import json
 import logging
 import threading
 import time
@@ -27,6 +26,7 @@ from proxy.clock import Deadline
 from proxy.errors import Cancelled, CarrierError, Undelivered, UsageError, reason_of
 from proxy.fleet.contents import content_id
 from proxy.fleet.messages import ErrorCode, Instruction, error_reply
+from proxy.journal.differences import differ, difference
 from proxy.journal.files import Files
 from proxy.journal.history import GIVEN, OVER, Entry, History, record_of_error
 from proxy.journal.replay import Replay
@@ -101,12 +101,15 @@ class Journal:
 
     def _read(self) -> History:
         """Return what the records say; raises `DamagedRecords` if some are missing."""
-        if not self._records.before and any(self._files.replies.iterdir()):
+        history = History(self._records.before, self._records.path)
+        is_new = not history.runs and not history.entries
+        if is_new and any(self._files.replies.iterdir()):
             raise DamagedRecords(
-                f"{self._records.path} is empty, but {self._files.replies} has replies.",
+                f"{self._records.path} is missing or empty, or was cut, but"
+                f" {self._files.replies} has replies.",
                 "Restore the file, or begin with another folder.",
             )
-        return History(self._records.before)
+        return history
 
     # A run whose ServerApp is started again
 
@@ -140,10 +143,10 @@ class Journal:
             )
         if run is not None and run.goes_on:
             for name, value in about.items():
-                if _canonical(run.about.get(name)) != _canonical(value):
+                if differ(run.about.get(name), value):
                     raise UsageError(
                         f"The journal {self.folder} holds a run that has not ended, with another"
-                        f" {name}: {_short(run.about.get(name))} there, {_short(value)} now.",
+                        f" {name}: {difference(run.about.get(name), value)}.",
                         "Go on with that run as it was begun, or use another folder.",
                     )
             if lost := run.lost:
@@ -511,13 +514,3 @@ class Journal:
         """Let another central use it."""
         self._records.close()
         self._file_lock.close()
-
-
-def _canonical(value: object) -> str:
-    """Return JSON by which two values can be compared: in it NaN is NaN."""
-    return json.dumps(value, sort_keys=True)
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

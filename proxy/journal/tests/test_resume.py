@@ -529,12 +529,50 @@ def test_a_run_does_not_go_on_with_another_reply_than_it_had(
         runs.start()
 
 
-def test_replies_without_records_are_not_taken_for_a_new_journal(runs: Runs) -> None:
+def without_records(journal: Path) -> None:
+    os.truncate(journal, 0)
+
+
+def without_the_file(journal: Path) -> None:
+    journal.unlink()
+
+
+def only_named(journal: Path) -> None:
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:2]))
+
+
+@pytest.mark.parametrize("damage", [without_records, without_the_file, only_named])
+def test_replies_without_records_are_not_taken_for_a_new_journal(
+    runs: Runs, damage: Callable[[Path], None]
+) -> None:
     runs.start(Stage.PULLED, message=3).say(said(3))
-    os.truncate(runs.folder / "journal", 0)
-    with pytest.raises(DamagedRecords, match=r"journal is empty, but .*/replies has replies"):
+    damage(runs.folder / "journal")
+    with pytest.raises(
+        DamagedRecords, match=r"journal is missing or empty, .*/replies has replies"
+    ):
         runs.start()
     assert len([*(runs.folder / "replies").iterdir()]) == 2
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"at": 1.0, "event": "forgotten", "station": "north", "message": "m"},
+        {"at": 1.0, "event": "run", "about": {}},
+        {"at": 1.0, "event": "ended", "status": "completed"},
+        {"event": "named", "name": "b"},
+        ["named"],
+    ],
+    ids=["unknown", "in part", "of no run", "without a time", "no record"],
+)
+def test_a_record_that_does_not_fit_is_damage_of_the_file(tmp_path: Path, record: Record) -> None:
+    Journal(tmp_path).close()
+    records = Records(tmp_path / "journal")
+    records.append(record)
+    records.close()
+    with pytest.raises(DamagedRecords, match=r"/journal has a record in line 3 that does not fit"):
+        Journal(tmp_path)
 
 
 def without_an_object(path: Path) -> None:
@@ -608,7 +646,7 @@ def test_a_run_of_something_else_is_refused(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.begin(ABOUT, {})
     journal.close()
-    with pytest.raises(UsageError, match=r"with another run config: .* now\."):
+    with pytest.raises(UsageError, match=r"with another run config: rounds: 3 there, 4 now\."):
         Journal(tmp_path).begin({**ABOUT, "run config": {"rounds": 4}}, {})
 
 
@@ -650,7 +688,7 @@ def test_for_how_long_no_central_was_there_is_no_reason_to_wait(tmp_path: Path) 
         },
         {"event": GIVEN, "station": "north", "message": "1f", "at": 1120.0},
     ]
-    (entry,) = History(records).entries.values()
+    (entry,) = History(records, tmp_path).entries.values()
     assert entry.took == 10.0
 
 
