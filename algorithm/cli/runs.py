@@ -2,9 +2,8 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 
 from algorithm.cli.shared.options import Commands, add_command
@@ -38,19 +37,22 @@ def runs(options: argparse.Namespace, screen: Screen) -> None:
         raise UsageError(f"The journal {path} cannot be read: {error.strerror}.") from error
     if not history.name:
         raise UsageError(f"There is no journal in {options.journal}.")
-    for line in _told(history):
+    for line in _told(history, options.journal):
         screen.result(one_line(line))
 
 
-def _told(history: History) -> Iterator[str]:
+def _told(history: History, folder: Path) -> Iterator[str]:
+    if not history.runs and not history.entries:
+        yield f"The journal {folder} holds no run and no message yet."
     if not history.runs and history.entries:
         yield "An attached SuperLink's messages."
-        yield from _messages(history.entries.values())
+        yield from _messages(history.entries.values(), lambda e: f"run {e.flower_run}, {e.title}")
     for number, run in enumerate(history.runs, start=1):
         began = datetime.fromtimestamp(run.at, UTC).isoformat(" ", "seconds")
         ending = _ending(run, is_last=run is history.run)
         yield f"Run {number}, begun {began}, {run.about.get('mode', '')} mode: {ending}"
-        yield from _messages(run.entries)
+        # Flower gives it another id each time that it goes on.
+        yield from _messages(run.entries, lambda entry: entry.title)
 
 
 def _ending(run: RunEntry, is_last: bool) -> str:
@@ -62,14 +64,10 @@ def _ending(run: RunEntry, is_last: bool) -> str:
     return f"begun anew, because it could not go on{again}. {run.refused}"
 
 
-def _messages(entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield a line for the messages that went out together."""
-
-    def key(entry: Entry) -> tuple[str, str]:
-        return entry.flower_run, entry.title
-
-    in_rounds = sorted(entries, key=lambda entry: (entry.flower_run, entry.round_number))
-    for (flower_run, title), group in groupby(in_rounds, key):
-        states = Counter(str(entry.stage) for entry in group)
-        summary = ", ".join(f"{number} {state}" for state, number in states.items())
-        yield f"  run {flower_run}, {title}: {summary}"
+def _messages(entries: Iterable[Entry], name: Callable[[Entry], str]) -> Iterator[str]:
+    """Yield a line for the messages of one name, in the order in which the first were pulled."""
+    groups: dict[str, Counter[str]] = {}
+    for entry in entries:
+        groups.setdefault(name(entry), Counter())[entry.stage] += 1
+    for title, states in groups.items():
+        yield f"  {title}: {', '.join(f'{number} {state}' for state, number in states.items())}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from proxy.central.events import Event, Stage
-from proxy.central.steps import round_of, title_of
+from proxy.central.steps import title_of
 from proxy.fleet.contents import Read
 from proxy.fleet.messages import Reply
 from proxy.system.records import DamagedRecords, Record
@@ -106,11 +106,6 @@ class Entry:
     def title(self) -> str:
         """What people call it: "train 3"."""
         return title_of(self.message_type, self.group_id, self.step)
-
-    @property
-    def round_number(self) -> int:
-        """The round that it is of."""
-        return round_of(self.group_id, self.step)
 
     @property
     def is_answered(self) -> bool:
