@@ -30,6 +30,7 @@ from algorithm.runs.organizations import Organizations
 from algorithm.runs.recording import Recording
 from algorithm.runs.stations import Stations
 from proxy.calls import DEFAULT_LIFETIME, Lifetime
+from proxy.central.central_proxy import LINGER_SECONDS
 from proxy.errors import BridgeError, UsageError
 from proxy.journal.journal import Journal
 from proxy.system.process import Workspace
@@ -125,7 +126,10 @@ def attach(options: argparse.Namespace, screen: Screen) -> NoReturn:
         with (
             _told(Feed(*taking), outcome) as feed,
             closing(
-                Attached(stations, superlink, folder, progress, feed, access, journal)
+                Attached(
+                    *(stations, superlink, folder, progress, feed, access, journal),
+                    linger=LINGER_SECONDS,
+                )
             ) as attached,
         ):
             if metrics is not None:

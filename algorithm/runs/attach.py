@@ -54,6 +54,8 @@ class Attached:
     journal : Journal | None
         Where a later process finds what was under way. Then the stations' keys are in it, unless
         `access` names others.
+    linger : float
+        Seconds for which the SuperNodes stay after the last reply; see `CentralProxy`.
 
     Attributes
     ----------
@@ -81,6 +83,7 @@ class Attached:
         feed: Feed,
         access: Access = ANYBODY,
         journal: Journal | None = None,
+        linger: float = 0.0,
     ) -> None:
         if journal is not None and not journal.is_run:
             # What stations on this machine promised is in their folders.
@@ -103,6 +106,7 @@ class Attached:
                 identities,
                 listeners=[feed.trace],
                 journal=journal,
+                linger=linger,
             )
             stack.callback(central.stop)
             central.start()

@@ -45,6 +45,10 @@ _POLL_SECONDS = (0.1, 1.0)
 _POLL_SHARE = 0.05
 # After something failed, before trying again.
 _TROUBLE_PAUSE_SECONDS = 5.0
+# For so long after a reply was pushed its node has to be there, that its ServerApp sees it: that
+# asks every 3 s (flwr 1.41, superlink/grid/http_grid.py), and for a node that is gone the SuperLink
+# answers itself (server/superlink/linkstate/in_memory_linkstate.py, get_message_res).
+LINGER_SECONDS = 4.0
 # How long calls that are under way may delay the end.
 _STOP_SECONDS = 3.0
 
@@ -72,6 +76,9 @@ class CentralProxy:
         Whoever else hears of the messages' events.
     journal : Lasting | None
         Keeps what has to survive this process, and knows what an earlier one had under way.
+    linger : float
+        Seconds after the last reply was pushed for which the virtual SuperNodes stay at least:
+        `LINGER_SECONDS` where the SuperLink lives on.
     """
 
     def __init__(
@@ -85,11 +92,13 @@ class CentralProxy:
         clock: Clock = SYSTEM_CLOCK,
         listeners: Sequence[Trace] = (),
         journal: Lasting | None = None,
+        linger: float = 0.0,
     ) -> None:
         terms = Terms(deadline, threading.Event(), clock, memory=journal or FORGETFUL)
-        self._stop = terms.stop
+        self._stop, self._clock, self._linger = terms.stop, clock, linger
         self._threads: list[threading.Thread] = []
         reporter, pulse = Reporter(observer), _Pulse(clock)
+        self._pulse = pulse
         listeners = [pulse.trace, reporter.trace, log_trouble, *listeners]
         self._nodes = []
         for number, name in enumerate(carrier.stations, start=1):
@@ -128,11 +137,14 @@ class CentralProxy:
     def stop(self) -> None:
         """Answer messages under way with errors and take the virtual SuperNodes off the SuperLink.
 
-        A reply that is being pushed is given some seconds.
+        A reply that is being pushed is given some seconds, and so is its ServerApp to see it.
         """
         self._stop.set()
         _join([_started(node.call_off, node.name) for node in self._nodes])
         _join(self._threads)
+        if (left := self._linger - self._pulse.since_push) > 0:
+            log.info("the SuperNodes stay for %.0f s, until the last replies were seen", left)
+            self._clock.wait(threading.Event(), left)
         _join([_started(node.leave, node.name) for node in self._nodes])
 
 
@@ -364,10 +376,18 @@ class _Pulse:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last = clock.monotonic()
+        self._pushed = float("-inf")
 
-    def trace(self, _: Event) -> None:
+    def trace(self, event: Event) -> None:
         """Something happened."""
         self._last = self._clock.monotonic()
+        if isinstance(event, Pushed):
+            self._pushed = self._last
+
+    @property
+    def since_push(self) -> float:
+        """Seconds since a reply was pushed; infinity if none was."""
+        return self._clock.monotonic() - self._pushed
 
     def pause(self) -> float:
         """Seconds to wait before asking the SuperLink for a message again."""

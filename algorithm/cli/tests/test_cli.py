@@ -13,6 +13,8 @@ import pytest
 from algorithm import cli
 from algorithm.tests.fake_flower import COMPLETED, make_app, make_flower, set_run
 from proxy import __version__
+from proxy.central.central_proxy import LINGER_SECONDS
+from proxy.errors import UsageError
 from proxy.testing import FakeSuperLink
 from proxy.transport.server import FleetServer
 
@@ -166,6 +168,24 @@ def test_stations_that_would_not_understand_the_superlink_are_said_before_it_has
     assert "SuperLink of Flower 1.23 and newer and SuperNodes of Flower 1.18.0" in said
     assert "from an environment with Flower 1.23 and newer" in said
     assert superlink.online == set()
+
+
+def test_supernodes_of_a_superlink_that_lives_on_stay_until_the_last_replies_were_seen(
+    capsys: pytest.CaptureFixture[str], flower: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[float] = []
+
+    def attached(*_: object, linger: float) -> None:
+        seconds.append(linger)
+        raise UsageError("That is all.")
+
+    monkeypatch.setattr("algorithm.cli.attach.Attached", attached)
+    failed(
+        capsys,
+        *("attach", "--superlink", "127.0.0.1:1", "--supernodes", "per-round"),
+        *("--flower-env", str(flower)),
+    )
+    assert seconds == [LINGER_SECONDS]
 
 
 def test_keys_are_made_and_how_to_register_them_is_printed(

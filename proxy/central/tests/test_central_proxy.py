@@ -20,6 +20,7 @@ from proxy.central.tests.bridges import (
     Watch,
     hang,
 )
+from proxy.clock import Clock
 from proxy.errors import CarrierError, UnknownNode, Unreachable
 from proxy.testing import ClientApp, Content, FakeSuperLink, MemoryCarrier, Objects, record_dict
 from proxy.tests.helpers import wait_until
@@ -29,7 +30,9 @@ from proxy.transport.superlink import SuperLink
 class Bridge:
     """A FakeSuperLink, a CentralProxy and a carrier's stations as its SuperNodes."""
 
-    def __init__(self, carrier: MemoryCarrier, folder: Path) -> None:
+    def __init__(
+        self, carrier: MemoryCarrier, folder: Path, clock: Clock | None = None, linger: float = 0.0
+    ) -> None:
         self.superlink = FakeSuperLink()
         self.carrier = carrier
         self.watch = Watch()
@@ -39,7 +42,8 @@ class Bridge:
             folder,
             deadline=60.0,
             observer=self.watch,
-            clock=QuickClock(),
+            clock=clock or QuickClock(),
+            linger=linger,
         )
 
     def node_id(self, station: str) -> int:
@@ -63,8 +67,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
         clientapp: ClientApp = lambda _: TRAINED,
         stations: tuple[str, ...] = ("north", "south"),
         carrier: MemoryCarrier | None = None,
+        clock: Clock | None = None,
+        linger: float = 0.0,
     ) -> Bridge:
-        bridge = Bridge(carrier or MemoryCarrier(clientapp, stations), tmp_path)
+        carrier = carrier or MemoryCarrier(clientapp, stations)
+        bridge = Bridge(carrier, tmp_path, clock, linger)
         bridge.central.start()
         started.append(bridge)
         return bridge
@@ -277,6 +284,84 @@ def test_stopping_answers_what_is_under_way_with_an_error_before_the_station_lea
     assert (reply.code, "topped while" in reply.reason) == (5, True)
     methods = [method for method, _ in bridge.superlink.calls]
     assert methods.index("PushObject") < methods.index("DeactivateNode")
+
+
+class StillClock(QuickClock):
+    """Stands still, but for what a test adds; notes for how long the test's own thread waits.
+
+    Attributes
+    ----------
+    now : float
+        What it shows, in seconds.
+    waits : list[float]
+        See above.
+    waiting : Callable[[], object]
+        Called instead of waiting there.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+        self.waiting: Callable[[], object] = lambda: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        if threading.current_thread() is not threading.main_thread():
+            return super().wait(event, seconds)
+        self.waits.append(seconds)
+        self.waiting()
+        return False
+
+
+def test_a_supernode_stays_until_the_serverapp_can_have_seen_its_last_reply(start: Start) -> None:
+    clock, online = StillClock(), []
+    bridge = start(clock=clock, linger=4.0)
+    clock.waiting = lambda: online.append(bridge.superlink.online.copy())
+    bridge.push("north")
+    bridge.watch.wait(answers=1)
+    clock.now += 1.5
+    both = bridge.superlink.online.copy()
+    bridge.central.stop()
+    assert (clock.waits, online) == ([2.5], [both])
+    assert not bridge.superlink.online
+
+
+def test_a_supernode_stays_after_an_error_reply_that_it_gave_because_it_was_stopped(
+    start: Start,
+) -> None:
+    at_the_station = threading.Event()
+
+    def hang_there(cancelled: threading.Event) -> None:
+        at_the_station.set()
+        hang(cancelled)
+
+    clock, replied = StillClock(), []
+    bridge = start(carrier=Troubled(hang_there), clock=clock, linger=4.0)
+    clock.waiting = lambda: replied.append(message_id in bridge.superlink.replies)
+    message_id = bridge.push("north")
+    assert at_the_station.wait(SECONDS)
+    bridge.central.stop()
+    assert (clock.waits, replied) == ([4.0], [True])
+
+
+@pytest.mark.parametrize(
+    ("pushed", "linger"),
+    [(False, 4.0), (True, 4.0), (True, 0.0)],
+    ids=["none", "long ago", "a run"],
+)
+def test_without_a_reply_just_before_a_supernode_leaves_at_once(
+    start: Start, pushed: bool, linger: float
+) -> None:
+    clock = StillClock()
+    bridge = start(clock=clock, linger=linger)
+    if pushed:
+        bridge.push("north")
+        bridge.watch.wait(answers=1)
+        clock.now += linger
+    bridge.central.stop()
+    assert clock.waits == []
 
 
 class Sometimes(MemoryCarrier):
