@@ -21,7 +21,7 @@ from proxy.central.delivery import Delivery
 from proxy.central.events import Dropped, Event, Pulled, Pushed, Trace, told_to
 from proxy.central.memory import FORGETFUL, Differs, Lasting
 from proxy.central.report import Observer, Reporter, log_trouble
-from proxy.central.stations import Station, Terms
+from proxy.central.stations import Held, Station, Terms
 from proxy.clock import SYSTEM_CLOCK, Clock, Deadline
 from proxy.errors import (
     BridgeError,
@@ -107,7 +107,8 @@ class CentralProxy:
                 bundles.mkdir(parents=True)
             else:
                 bundles = journal.folder_of(name)
-            station = Station(name, connect(name), carrier, bundles)
+            held = Held(supernode_life=terms.memory.supernode_life(name))
+            station = Station(name, connect(name), carrier, bundles, held)
             identity = identities.get(name)
             needed: list[Trace] = []
             if journal is not None:

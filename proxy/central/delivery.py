@@ -353,6 +353,7 @@ class Delivery:
             raise BundleError(error.message) from error
 
     def _answered(self, answer: Bundle, reply: Reply) -> Answered:
+        life = answer.header.reply.supernode_life
         return Answered(
             **self._event(),
             reply=reply,
@@ -361,7 +362,8 @@ class Delivery:
             bytes=self._bytes_back,
             object_bytes=answer.object_bytes,
             metrics=_metrics(reply, answer),
-            state_lost=self._station.held.lost_state(answer.header.reply.supernode_life),
+            state_lost=self._station.held.lost_state(life),
+            supernode_life=life,
         )
 
     def _error_answer(self, error: Exception) -> Answered:

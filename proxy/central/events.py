@@ -139,6 +139,8 @@ class Answered(Event):
         Those in the reply.
     state_lost : bool
         Whether the station's warm SuperNode, and with it the ClientApp's state, is a new one.
+    supernode_life : str
+        The name of that SuperNode's life; empty if there is none.
     error : Exception | None
         What the central made an error reply of.
     """
@@ -151,6 +153,7 @@ class Answered(Event):
     object_bytes: int = 0
     metrics: Metrics = field(default_factory=dict)
     state_lost: bool = False
+    supernode_life: str = ""
     error: Exception | None = None
 
 

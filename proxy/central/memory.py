@@ -88,6 +88,13 @@ class Memory(Protocol):
         """Note that this message ends without a reply from here."""
         ...
 
+    def supernode_life(self, station: str) -> str:
+        """Return the life that a station's SuperNode had when it last answered a central before.
+
+        Empty if that had none or is not known, or if this central hears those answers again.
+        """
+        ...
+
     def past(self, station: str, instruction: Instruction) -> Past:
         """Return what is known of a message that was just pulled."""
         ...
@@ -160,6 +167,10 @@ class Forgetful:
 
     def give_up(self, station: str, why: str) -> None:
         """Do nothing."""
+
+    def supernode_life(self, station: str) -> str:  # noqa: ARG002
+        """Return nothing."""
+        return ""
 
     def past(self, station: str, instruction: Instruction) -> Past:  # noqa: ARG002
         """Return nothing."""

@@ -220,6 +220,8 @@ class History:
         The runs, if it is a journal of runs.
     entries : dict[tuple[str, str], Entry]
         Messages by station and id: those of the last run, or of an attached SuperLink.
+    lives : dict[str, str]
+        The life of the SuperNode that answered last, by station; empty for one that had none.
     at : float
         When the last record was made, in seconds since the epoch.
 
@@ -233,6 +235,7 @@ class History:
         self.name = ""
         self.runs: list[RunEntry] = []
         self.entries: dict[tuple[str, str], Entry] = {}
+        self.lives: dict[str, str] = {}
         self._latest: dict[str, Entry] = {}
         self.at = 0.0
         for line, record in enumerate(records, start=2):  # the first names the format
@@ -276,6 +279,8 @@ class History:
                 for name in _ADDED:
                     if name in record:
                         setattr(entry, name, record[name])
+                if "supernode_life" in record:
+                    self.lives[entry.station] = record["supernode_life"]
                 given = event == GIVEN or entry.is_over
                 if self.runs and given and entry.is_known and not entry.after:
                     self.runs[-1].note_answer(entry, record["at"])

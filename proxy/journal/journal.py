@@ -265,6 +265,10 @@ class Journal:
         else:
             self._over(entry, Stage.DROPPED, why)
 
+    def supernode_life(self, station: str) -> str:
+        """Return the life that a station's SuperNode had when it answered last; see `Memory`."""
+        return "" if self.is_run else self.history.lives.get(station, "")
+
     def past(self, station: str, instruction: Instruction) -> Past:  # noqa: ARG002
         """Return what is known of a message that was just pulled; see `Memory`."""
         current = self._current.get(station)  # none if it could not be noted
@@ -466,7 +470,7 @@ class Journal:
             return record_of_error(event.reply, event.read, isinstance(event.error, Cancelled))
         message = event.instruction.message_id
         reply = self._files.keep_reply(event.bundle, event.station, message)
-        return {"reply": reply, "called_off": False}
+        return {"reply": reply, "called_off": False, "supernode_life": event.supernode_life}
 
     def _over(
         self, entry: Entry, stage: Stage, why: str = "", details: Mapping[str, Any] | None = None

@@ -52,6 +52,8 @@ class Station(MemoryCarrier):
         Messages that a ClientApp had whose replies are lost.
     way_back : Callable[[Exchange], object]
         Called while a reply is on its way to the central.
+    supernode_life : str
+        The life of the SuperNode that is started next, if it is a warm one.
     """
 
     def __init__(
@@ -65,7 +67,12 @@ class Station(MemoryCarrier):
         self.trained: Counter[str] = Counter()
         self.had: set[str] = set()
         self.way_back: Callable[[Exchange], object] = lambda _: None
+        self.supernode_life = ""
         self._replies = folder
+
+    def prepare(self, station: str, node_id: int) -> None:
+        super().prepare(station, node_id)
+        self._proxies[station].supernode_life = self.supernode_life
 
     def _answer(self, content: Objects) -> Content:
         return self.clientapp(content)
@@ -204,8 +211,8 @@ class Bridge:
 
     def close(self) -> None:
         """End what is left of all centrals."""
-        for central in self._centrals:
-            central.stop()
-        for each in self._open:
+        while self._centrals:
+            self._centrals.pop().stop()
+        while self._open:
             with suppress(OSError):
-                each.close()
+                self._open.pop().close()

@@ -98,6 +98,18 @@ def test_a_reply_whose_bundle_was_removed_had_been_pushed_though_a_power_cut_too
     assert bridge.superlink.refused == []
 
 
+@pytest.mark.parametrize(("life", "lost"), [("a", False), ("b", True), ("", True)])
+def test_that_a_station_has_another_supernode_than_before_is_noted_by_the_successor(
+    bridge: Bridge, life: str, lost: bool
+) -> None:
+    for each in ("a", life, life):
+        bridge.station.supernode_life = each
+        bridge.start()
+        bridge.await_answer(bridge.superlink.push_instruction(MODEL, *bridge.superlink.online))
+        bridge.close()
+    assert [record.state_lost for record in bridge.watch.answers] == [False, lost, False]
+
+
 def test_nothing_is_kept_of_a_message_that_has_its_reply(bridge: Bridge) -> None:
     bridge.start()
     message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
