@@ -48,7 +48,7 @@ def cut(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(pieces=st.lists(st.binary()), size=st.integers(1, 500))
 def test_the_receiver_reads_what_was_sealed_however_it_is_cut(
     alpha: Encrypted, beta: Encrypted, pieces: list[bytes], size: int
@@ -130,7 +130,7 @@ def test_a_key_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         Encrypted(tmp_path / "missing.pem")
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(pieces=st.lists(st.binary()), size=st.integers(1, 50))
 def test_without_encryption_it_is_base64(pieces: list[bytes], size: int) -> None:
     sealed = b"".join(Plain().seal(pieces, ""))

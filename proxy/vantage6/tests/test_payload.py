@@ -57,7 +57,7 @@ def test_a_run_config_may_have_a_key_bundle(folder: Path, config: dict[str, Any]
         assert not task.has_bundle
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(fields=json_objects, bundle=st.binary() | st.none())
 def test_members_come_out_as_they_went_in(
     folder: Path, fields: dict[str, Any], bundle: bytes | None
@@ -67,7 +67,7 @@ def test_members_come_out_as_they_went_in(
         assert task.has_bundle == (bundle is not None)
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(fields=json_objects, bundle=st.binary())
 def test_a_bundle_comes_out_as_it_went_in(
     folder: Path, fields: dict[str, Any], bundle: bytes
@@ -92,7 +92,7 @@ def test_a_payload_is_json_as_vantage6_demands_it(folder: Path) -> None:
     [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}],
     ids=["as Python does", "indented", "compact", "in UTF-8"],
 )
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 4)
 @given(fields=json_objects, bundle=st.binary())
 def test_a_payload_that_another_program_wrote_anew_still_reads(
     folder: Path, form: dict[str, Any], fields: dict[str, Any], bundle: bytes
