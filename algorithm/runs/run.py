@@ -20,8 +20,9 @@ from proxy.system.process import Process
 _LOOK_SECONDS = 0.1
 # Folders that mean nothing to the reader of a log's name.
 _LAYOUT = frozenset({"stations", "job"})
-# Flower's home, and the copy of the app: an app may have logs of its own.
+# Flower's home, and the copy of the app, which may have logs of its own.
 _OF_APPS = frozenset({"flwr", "app"})
+_STATION_AND_LOG = 2
 
 
 @dataclass
@@ -152,8 +153,10 @@ def write_outcome(outcome: Outcome, output: Path, *folders: Path) -> None:
         durable.write(output / "run.json", text.encode())
         for folder in folders:
             for log in folder.rglob("*.log"):
-                parts = [part for part in log.relative_to(folder).parts if part not in _LAYOUT]
-                if log.is_file() and not _OF_APPS & set(parts):
+                path = log.relative_to(folder).parts
+                parts = [part for part in path if part not in _LAYOUT]
+                # Ours is the run's own, or a station's; what is deeper, Flower's or an app's.
+                if log.is_file() and len(parts) <= _STATION_AND_LOG and path[0] not in _OF_APPS:
                     shutil.copyfile(log, output / "-".join(parts))
     except OSError as error:
         ended = f"The run {outcome.status}. {outcome.cause}".rstrip()

@@ -133,9 +133,9 @@ class Memory(Protocol):
         ...
 
     def giving(self, station: str) -> AbstractContextManager[None]:
-        """Note that the SuperLink gets the reply of a station now, and hold up others meanwhile.
+        """Note that the SuperLink gets a station's reply now, and hold up others meanwhile.
 
-        For a successor gives them in the same order.
+        A successor gives them in the same order.
         """
         ...
 

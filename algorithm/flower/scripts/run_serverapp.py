@@ -140,7 +140,7 @@ def _run(flower: Any, proto: Any, task_id: int, fab: bytes, mailbox: _Mailbox) -
         state=flower.RecordDict(),
         run_config=flower.get_fused_config_from_dir(app, run.override_config),
     )
-    if hasattr(context, "series_id"):  # from flwr 1.32 on
+    if hasattr(context, "series_id"):  # from flwr 1.31 on
         context.series_id = run.series_id
     flower.run_serverapp(
         grid=grid.grid_class(flower)(run, mailbox, superlink),

@@ -340,7 +340,7 @@ def test_a_serverapp_that_says_something_else_is_told_of_once(bench: Bench, tmp_
 def test_an_outcome_is_left_as_json_with_all_logs_beside_it(tmp_path: Path) -> None:
     output, folder = tmp_path / "output", tmp_path / "workspace"
     output.mkdir()
-    for name in ("superlink.log", "stations/station-1/functions.log"):
+    for name in ("superlink.log", "stations/station-1/functions.log", "stations/app/functions.log"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"this is {name}")
     (folder / "stations" / "station-1" / "job").mkdir()
@@ -357,6 +357,7 @@ def test_an_outcome_is_left_as_json_with_all_logs_beside_it(tmp_path: Path) -> N
     assert {path.name for path in output.iterdir()} == {
         *("run.json", "superlink.log", "station-1-functions.log", "station-1-supernode.log"),
         "station-2-clientapp.log",
+        "app-functions.log",
     }
     said = json.loads((output / "run.json").read_text())
     assert said["status"] == "completed"

@@ -265,15 +265,21 @@ def test_a_station_that_leaves_does_not_come_back_when_the_superlink_does_not_kn
     assert not superlink.online
 
 
-def test_stopping_answers_what_is_under_way_with_an_error_before_the_station_leaves(
-    start: Start,
-) -> None:
+def hanging() -> tuple[threading.Event, Callable[[threading.Event], None]]:
+    """Return what is set when a station has the message, and what hangs there."""
     at_the_station = threading.Event()
 
     def hang_there(cancelled: threading.Event) -> None:
         at_the_station.set()
         hang(cancelled)
 
+    return at_the_station, hang_there
+
+
+def test_stopping_answers_what_is_under_way_with_an_error_before_the_station_leaves(
+    start: Start,
+) -> None:
+    at_the_station, hang_there = hanging()
     bridge = start(carrier=Troubled(hang_there))
     message_id = bridge.push("north")
     assert at_the_station.wait(SECONDS)
@@ -331,12 +337,7 @@ def test_a_supernode_stays_until_the_serverapp_can_have_seen_its_last_reply(star
 def test_a_supernode_stays_after_an_error_reply_that_it_gave_because_it_was_stopped(
     start: Start,
 ) -> None:
-    at_the_station = threading.Event()
-
-    def hang_there(cancelled: threading.Event) -> None:
-        at_the_station.set()
-        hang(cancelled)
-
+    at_the_station, hang_there = hanging()
     clock, replied = StillClock(), []
     bridge = start(carrier=Troubled(hang_there), clock=clock, linger=4.0)
     clock.waiting = lambda: replied.append(message_id in bridge.superlink.replies)
