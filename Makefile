@@ -35,10 +35,10 @@ unit coverage: export TMPDIR := $(or $(TMPDIR),$(shell grep -qs ' /dev/shm .*noe
 
 # Many wait for processes: hence more of us than cores. With CI set they try more inputs.
 unit: .venv-dev/installed  ## the unit tests: a minute on two cores
-	$(DEV)/pytest $(UNITS) --numprocesses 6 --dist worksteal
+	$(DEV)/pytest $(UNITS) --numprocesses 5 --dist worksteal
 
 coverage: .venv-dev/installed  ## the unit tests, and what of the code they cover
-	$(DEV)/pytest $(UNITS) --numprocesses 6 --dist worksteal --cov --cov-report=term:skip-covered
+	$(DEV)/pytest $(UNITS) --numprocesses 5 --dist worksteal --cov --cov-report=term:skip-covered
 
 N ?= 10000
 simulate: .venv-dev/installed  ## N simulated runs (10000), each from a seed, with all that may go wrong; 3 minutes

@@ -17,7 +17,6 @@ Uses nothing but the standard library and starts within milliseconds.
 import ctypes
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -147,6 +146,8 @@ def _signal(pid: int, number: int) -> bool:
 
 
 def _remove(folder: str) -> int:
+    import shutil  # noqa: PLC0415 - takes as long as all others together; most keepers run a command
+
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     while os.read(sys.stdin.fileno(), 4096):

@@ -152,8 +152,11 @@ def _look_for_work(world: World) -> None:
         )
         if withdrawn and message_id in truth.training:
             raise_soon(world, f"message {message_id:.6} is trained, and nobody wants the answer")
+        # A run that is stopped leaves what comes just then: its ServerApp will send it again.
+        left = world.plan.runs and message_id in truth.pulled_at_the_end
         if superlink.knows(message_id) and not (
-            process.bound_to_die
+            left
+            or process.bound_to_die
             or superlink.is_complete(message_id)
             or world.true_time() > superlink.expiry_of(message_id)
             or world.may_have_cost(world.now)

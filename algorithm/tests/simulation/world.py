@@ -86,6 +86,7 @@ class Truth:
         self.cut_off: set[tuple[Process, str]] = set()
         self.replies: dict[str, dict[str, Process | None]] = {}
         self.pulled_by: dict[str, Process] = {}
+        self.pulled_at_the_end: set[str] = set()
         self.answered: set[tuple[int, str, str]] = set()
 
     def pulled(self, message_id: str) -> None:
@@ -94,6 +95,8 @@ class Truth:
         process = self._world.scheduler.process
         assert process is not None
         self.pulled_by[message_id] = process
+        if self._world.leaving:
+            self.pulled_at_the_end.add(message_id)
 
     def begins(self, message_id: str, station: str, content: str) -> None:
         """A ClientApp gets a message."""

@@ -269,13 +269,14 @@ def test_no_letter_that_arrived_stays_on_the_disk(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane, "_ASK_SECONDS", (60.0, 60.0, 60.0))  # no other letter comes
-    left = scene.folder / "job" / "letters" / "arrived.letter"
-    left.parent.mkdir(parents=True)
+    letters = scene.folder / "job" / "letters"
+    letters.mkdir(parents=True)
+    left = letters / "9.bundle"
     left.write_bytes(b"of a station that was killed")
     scene.start()
     assert not left.exists()
     assert is_reply(scene.exchange(Drained()))
-    assert wait_until(lambda: not left.exists(), timeout=10.0)
+    assert wait_until(lambda: not (letters / "arrived.letter").exists(), timeout=10.0)
 
 
 def test_a_station_that_is_there_is_online(scene: Scene) -> None:
@@ -386,7 +387,10 @@ def test_of_a_message_that_is_withdrawn_no_instruction_is_left(scene: Scene) -> 
     assert wait_until(lambda: not list(scene.folder.glob(INSTRUCTIONS)))
 
 
-def test_of_a_message_that_is_withdrawn_before_its_turn_nothing_is_left(scene: Scene) -> None:
+def test_of_a_message_that_is_withdrawn_before_its_turn_nothing_is_left(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     scene.start()
     under_way, second = working(scene, Drained()), Drained()
     letter, mailbox = scene.folder / "letter", scene.memory.at_central()
@@ -397,7 +401,8 @@ def test_of_a_message_that_is_withdrawn_before_its_turn_nothing_is_left(scene: S
         Unsealed().close(head, body, letter)
         mailbox.send(letter)
     place = scene.folder / "job" / "messages" / message_id
-    assert wait_until(place.exists)
+    assert wait_until(lambda: "is not wanted any more" in caplog.text)
+    assert place.exists()
     scene.supernode.free.set()
     under_way.result()
     assert wait_until(lambda: not place.exists())
