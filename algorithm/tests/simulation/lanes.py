@@ -44,6 +44,8 @@ class Mailbox:
         else:
             for _ in range(2 if chance() < faults.repeated and self._world.troubled else 1):
                 late = self._world.troubled and chance() < faults.late
+                if late and letter.name == "withdrawal.letter":  # a new central may remove it
+                    self._world.truth.cut_off.add(self._end)
                 at = self._world.now + (chance() ** 2 * _LATE_SECONDS if late else 0.0)
                 self._outgoing.count += 1
                 self._outgoing.letters[f"{self._outgoing.count:06d}"] = at, content
