@@ -223,7 +223,8 @@ class Scheduler:
         for thread in self._threads:
             if thread:
                 thread.throw()
-        self._threads.clear()
+        for held in (self._threads, self._ready, self._timers):
+            held.clear()
 
 
 class Thread(greenlet):
