@@ -1,8 +1,12 @@
-"""TOML of others, read within bounds: Python's reader takes the square of a dotted key's length."""
+"""TOML of others, read within bounds: the reader takes the square of a dotted key's length.
+
+The reader is Flower's (`tomli`, flwr 1.41, common/config.py): it reads TOML 1.1, Python's own 1.0.
+"""
 
 import re
-import tomllib
 from typing import Any
+
+import tomli
 
 # An app's pyproject.toml, or a run config.
 MOST_BYTES = 256 << 10
@@ -25,6 +29,6 @@ def loads(text: str) -> dict[str, Any]:
     if _LONG_KEY.search(text):
         raise ValueError(f"it has a key of more than {_MOST_DOTS} parts")
     try:
-        return tomllib.loads(text)
+        return tomli.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

@@ -17,7 +17,7 @@ except ImportError:
     atheris = None
 
 _MAX_LENGTH = 1 << 16
-_INSTRUMENTED = ("proxy", "algorithm", "json", "tomllib", "zipfile")
+_INSTRUMENTED = ("proxy", "algorithm", "json", "zipfile")
 
 
 def with_atheris(name: str, seconds: int, folder: Path) -> None:
