@@ -9,7 +9,8 @@ from protos import fleet_pb2 as fleet
 from protos import tape_pb2
 from proxy.errors import TapeError
 from proxy.fleet.messages import object_id
-from proxy.tapes.tape import FREE_BYTES, KEPT_BYTES, MAGIC, Call, Tape, TapeWriter, read_tape
+from proxy.tapes import tape
+from proxy.tapes.tape import KEPT_BYTES, MAGIC, Call, Tape, TapeWriter, read_tape
 from proxy.tests.helpers import noise
 
 
@@ -116,18 +117,24 @@ def test_what_is_no_fleet_message_is_kept_as_it_is(tmp_path: Path) -> None:
     assert (kept.request, kept.answer) == (b"abc", b"abc")
 
 
-def test_a_tape_that_would_expand_far_beyond_its_size_is_refused(tmp_path: Path) -> None:
+def test_a_tape_that_would_expand_far_beyond_its_size_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tape, "FREE_BYTES", 1 << 20)
     path = tmp_path / "bomb.tape"
-    record = (1 << 30).to_bytes(4, "big") + bytes(FREE_BYTES + (4 << 20))
+    record = (1 << 30).to_bytes(4, "big") + bytes(4 << 20)
     path.write_bytes(lzma.compress(MAGIC + record, preset=0))
     with pytest.raises(TapeError, match="expands to more than a tape of its size"):
         read_tape(path)
 
 
-def test_a_tape_of_calls_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_tape_of_calls_of_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tape, "_MOST_CALLS", 1000)
     path = tmp_path / "bomb.tape"
-    path.write_bytes(lzma.compress(MAGIC + bytes(1 << 20), preset=0))
-    with pytest.raises(TapeError, match="more than 100,000 calls"):
+    path.write_bytes(lzma.compress(MAGIC + bytes(1 << 13), preset=0))
+    with pytest.raises(TapeError, match="more than 1,000 calls"):
         read_tape(path)
 
 
