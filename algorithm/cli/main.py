@@ -13,6 +13,7 @@ from algorithm.cli.shared.interrupt import Interrupted, heed_signals, interrupt
 from algorithm.monitoring.screen import Screen
 from proxy import __version__
 from proxy.errors import BridgeError, UsageError, reason_of
+from proxy.system.logs import Repetitions
 from proxy.system.malloc import give_back_large_blocks
 from proxy.system.private import keep_private
 from proxy.system.streams import flush_streams, ready_streams
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser(arguments[:1]).parse_args(arguments)
         screen = Screen(sys.stderr if options.json else sys.stdout, interrupt)
         level = logging.INFO if options.command in ("attach", "station") else logging.WARNING
+        screen.addFilter(Repetitions())
         logging.basicConfig(level=level, handlers=[screen])
         heed_signals()
         try:

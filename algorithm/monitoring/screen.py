@@ -154,7 +154,9 @@ class _Step:
     def __str__(self) -> str:
         out = sum(record.bytes_out for record in self.answered)
         back = sum(record.bytes_back for record in self.answered)
-        errors = sum(bool(record.error) for record in self.answered)
+        errors = sum(
+            bool(record.error or record.error_code is not None) for record in self.answered
+        )
         return (
             f"flower-v6 | {self.title}: {len(self.answered)} of {self.taken + len(self.offline)}"
             " stations answered"

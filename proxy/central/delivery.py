@@ -110,7 +110,8 @@ class Delivery:
         self._memory = terms.memory
         self._past = NOTHING
         self._instruction = instruction
-        self._step = terms.steps.number(station.name, instruction)
+        self._steps = terms.steps
+        self._step = self._steps.number(station.name, instruction, self._clock.monotonic())
         self._trace = trace
         self._stage: Stage | None = None
         self._advancing = threading.Lock()
@@ -441,6 +442,8 @@ class Delivery:
             if event.stage == Stage.ANSWERED:
                 self._answerer = thread
             self._stage = event.stage
+            if event.stage in (Stage.PUSHED, Stage.DROPPED):
+                self._steps.ended(self._step, self._instruction, self._clock.monotonic())
             self._trace(event)
 
     def _event(self) -> dict[str, Any]:

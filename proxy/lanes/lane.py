@@ -34,6 +34,8 @@ _PRESENT_SECONDS = 45.0
 # So many of the last questions may still be answered: where a mount shows old listings (nfs(5),
 # `acdirmax`), question and answer take a minute each.
 _QUESTIONS = 4
+# A station that is there is heard from by then.
+_MISSED_SECONDS = 30.0
 _TROUBLE_PAUSE_SECONDS = 2.0
 # So often an instruction is sent again because what came back, or arrived there, was no good.
 _REPETITIONS = 2
@@ -127,6 +129,7 @@ class _Line:
         self._unwanted = ""  # an exchange of which the station may not know that nobody wants it
         self._instance: str | None = None  # that of the station that the line speaks to
         self._heard = threading.Event()
+        self._is_missed = False  # the log says that it was never heard from
         self._others: set[str] = set()
         self._wiped = False
         self._ping_due = 0.0
@@ -253,6 +256,7 @@ class _Line:
         while not self._ending.is_set():
             try:
                 self._ask()
+                self._miss()
                 self._done.tell()
                 try:
                     self._receive(letter, body)
@@ -290,6 +294,17 @@ class _Line:
         with self._sending:
             if time.monotonic() >= self._ping_due:
                 self._ask_now()
+
+    def _miss(self) -> None:
+        """Say once that the station was not heard from: a run may end well without it."""
+        silent = time.monotonic() - self._silent_since
+        if not (self._heard.is_set() or self._is_missed or silent < _MISSED_SECONDS):
+            self._is_missed = True
+            log.warning(
+                "station %s has not been heard from on its lane. Start it, and see that its lane is"
+                " the same and that each end has the other's key",
+                self._station,
+            )
 
     def _ask_now(self) -> None:
         # What got no answer, or is a predecessor's, shall not lie there for ever; but an

@@ -2,9 +2,12 @@
 
 import logging
 import sys
+import time
 from types import TracebackType
 
 from proxy.text import indented
+
+_AGAIN_SECONDS = 600.0
 
 
 class LogFormatter(logging.Formatter):
@@ -24,9 +27,38 @@ class LogFormatter(logging.Formatter):
         return f"    {indented(super().formatException(ei))}"
 
 
+class Repetitions(logging.Filter):
+    """Holds back a warning that was there already: what causes one may last for days.
+
+    It comes again every ten minutes, with how often it was held back.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[str, tuple[float, int]] = {}  # when it was let through, and the others
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is to be written."""
+        if record.levelno != logging.WARNING:
+            return True
+        text, now = record.getMessage(), time.monotonic()
+        at, others = self._seen.get(text, (now, 0))
+        if text in self._seen and now - at < _AGAIN_SECONDS:
+            self._seen[text] = at, others + 1
+            return False
+        if others:
+            record.msg, record.args = f"{text} ({others} more times since {now - at:.0f} s ago)", ()
+        self._seen = {
+            seen: kept for seen, kept in self._seen.items() if now - kept[0] < 2 * _AGAIN_SECONDS
+        }
+        self._seen[text] = now, 0
+        return True
+
+
 def log_to_stdout() -> None:
     """Write what is logged to the standard output, unless that was begun before."""
     handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(Repetitions())
     handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 

@@ -272,6 +272,16 @@ def test_an_error_is_told_at_once_and_counted_in_the_step(
     assert "2 of 2 stations answered, 1 with an error" in stream.getvalue()
 
 
+def test_an_error_of_code_0_without_a_reason_is_one(
+    progress: Progress, stream: io.StringIO
+) -> None:
+    north = record("north")
+    progress.taken(north)
+    north.error_code = 0
+    progress.answered(north)
+    assert "1 of 1 stations answered, 1 with an error" in stream.getvalue()
+
+
 class Stations:
     """Is a carrier as far as Progress asks: "away" is offline."""
 

@@ -134,6 +134,18 @@ def scenes(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
         scene.close()
 
 
+def test_a_station_that_is_never_heard_from_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lane, "_MISSED_SECONDS", 0.0)
+    memory = MemoryLane(None)
+    carrier = LaneCarrier({"north": End(memory.at_central(), Unsealed())}, Mode.DIRECT, tmp_path)
+    carrier.prepare("north", 7)
+    assert wait_until(lambda: memory.left)
+    carrier.close()
+    assert caplog.text.count("station north has not been heard from on its lane") == 1
+
+
 def test_a_bundle_goes_there_and_its_answer_comes_back(scenes: Callable[..., Scene]) -> None:
     scene = scenes()
     assert scene.exchange() == b"reply to train"
