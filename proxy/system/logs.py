@@ -2,12 +2,14 @@
 
 import logging
 import sys
+import threading
 import time
 from types import TracebackType
 
 from proxy.text import indented
 
 _AGAIN_SECONDS = 600.0
+_KEPT_SECONDS = 2 * _AGAIN_SECONDS
 
 
 class LogFormatter(logging.Formatter):
@@ -35,6 +37,7 @@ class Repetitions(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
+        self._lock = threading.Lock()
         self._seen: dict[str, tuple[float, int]] = {}  # when it was let through, and the others
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -42,16 +45,16 @@ class Repetitions(logging.Filter):
         if record.levelno != logging.WARNING:
             return True
         text, now = record.getMessage(), time.monotonic()
-        at, others = self._seen.get(text, (now, 0))
-        if text in self._seen and now - at < _AGAIN_SECONDS:
-            self._seen[text] = at, others + 1
-            return False
+        with self._lock:
+            for seen in [seen for seen, (at, _) in self._seen.items() if now - at > _KEPT_SECONDS]:
+                del self._seen[seen]
+            at, others = self._seen.get(text, (-_KEPT_SECONDS, 0))
+            if now - at < _AGAIN_SECONDS:
+                self._seen[text] = at, others + 1
+                return False
+            self._seen[text] = now, 0
         if others:
             record.msg, record.args = f"{text} ({others} more times since {now - at:.0f} s ago)", ()
-        self._seen = {
-            seen: kept for seen, kept in self._seen.items() if now - kept[0] < 2 * _AGAIN_SECONDS
-        }
-        self._seen[text] = now, 0
         return True
 
 
