@@ -52,7 +52,7 @@ def retrying(
             seconds = pause * random.uniform(*_JITTER)  # noqa: S311 - no secret
             if deadline.left < seconds:
                 raise
-            log.warning("%s Trying again in %.1f s.", error.message, seconds)
+            log.warning("%s Trying again until there is an answer.", error.message)
         if deadline.clock.wait(stop, seconds):
             raise Cancelled("The bridge was stopped while there was no answer.")
         pause = min(2 * pause, longest)
