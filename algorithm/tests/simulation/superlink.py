@@ -8,7 +8,7 @@ the ServerApp an error reply; what comes later for that message is of no use (fl
 Not modelled: that it is killed. It has a database, so that would be as if it were away.
 """
 
-from algorithm.tests.simulation.world import World
+from algorithm.tests.simulation.world import COSTLY_SECONDS, World
 from protos import fleet_pb2 as fleet
 from proxy.errors import Unreachable
 from proxy.fleet.messages import Reply
@@ -69,9 +69,21 @@ class Network:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._lost_since: dict[str, float] = {}  # by method, of calls none of which was answered
 
     def call(self, method: str, request: bytes) -> bytes:
         """Call the SuperLink; the call or its answer may be lost."""
+        try:
+            answer = self._call(method, request)
+        except Unreachable:
+            since = self._lost_since.setdefault(method, self._world.now)
+            if self._world.now - since > COSTLY_SECONDS:
+                self._world.cost(f"no {method} was answered for {COSTLY_SECONDS:.0f} s")
+            raise
+        self._lost_since.pop(method, None)
+        return answer
+
+    def _call(self, method: str, request: bytes) -> bytes:
         world, faults, chance = self._world, self._world.faults, self._world.scheduler.chance
         world.scheduler.sleep(_ANSWER_SECONDS * chance.random())
         if world.is_away("superlink"):

@@ -24,6 +24,8 @@ _COSTS_SECONDS = 150.0
 # A process lives this many seams, about, until it has done its work.
 _SEAMS = 900
 _BACK_SECONDS = (0.5, 40.0)
+# Of what is out of reach for longer a message may expire.
+COSTLY_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ class World:
         """
         causes = self.costly + (self.delaying if waiting else [])
         return any(each > since - _COSTS_SECONDS for each in causes) or any(
-            end - start > 15 for _, start, end in self.faults.away
+            end - start > COSTLY_SECONDS for _, start, end in self.faults.away
         )
 
     def at(self, when: float, action: Callable[[], None]) -> None:
