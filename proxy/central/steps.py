@@ -7,6 +7,8 @@ from proxy.fleet.messages import Instruction
 
 # A group may have any name; a longer number is no round.
 _MOST_DIGITS = 9
+# Of the messages that go out together, each is made so soon after the one before.
+_TOGETHER_SECONDS = 0.05
 
 
 def title_of(message_type: str, group_id: str, step: int) -> str:
@@ -18,10 +20,6 @@ def round_of(group_id: str, step: int) -> int:
     """Return a message's round: the group's, which older strategies number; else its step."""
     numbered = group_id.isascii() and group_id.isdecimal() and len(group_id) <= _MOST_DIGITS
     return int(group_id) if numbered else step
-
-
-# Of the messages that go out together, each is made so soon after the one before.
-_TOGETHER_SECONDS = 0.05
 
 
 @dataclass

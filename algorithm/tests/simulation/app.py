@@ -106,7 +106,10 @@ class ServerApp:
         world.scheduler.tell(text)
         # An error that was noted may be said again long after.
         since = 0.0 if world.plan.runs else world.truth.sent[message_id]
-        if not world.leaving and not world.may_have_cost(since, waits):
+        unheard = error.reason.startswith("The SuperLink did not answer") and any(
+            each > since for each in world.unheard
+        )
+        if not (world.leaving or unheard or world.may_have_cost(since, waits)):
             raise_soon(world, f"an error reply that nothing explains: {text}")
 
     def _is_right(

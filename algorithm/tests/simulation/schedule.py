@@ -26,7 +26,7 @@ from algorithm.tests.simulation.parts import Central, LaneStations, TaskStations
 from algorithm.tests.simulation.scheduler import Machine, Process, Scheduler, Stuck
 from algorithm.tests.simulation.seams import replaced, simulated, wall_clock
 from algorithm.tests.simulation.superlink import Network, SimulatedSuperLink
-from algorithm.tests.simulation.world import MOST_SECONDS, Plan, World, raise_soon
+from algorithm.tests.simulation.world import COSTLY_SECONDS, MOST_SECONDS, Plan, World, raise_soon
 from proxy.calls import Mode
 from proxy.central import central_proxy
 from proxy.fleet import inline, messages, wire
@@ -152,10 +152,9 @@ def _look_for_work(world: World) -> None:
         )
         if withdrawn and message_id in truth.training:
             raise_soon(world, f"message {message_id:.6} is trained, and nobody wants the answer")
-        # A run that is stopped leaves what comes just then: its ServerApp will send it again.
-        left = world.plan.runs and message_id in truth.pulled_at_the_end
         if superlink.knows(message_id) and not (
-            left
+            # A run that is stopped leaves what comes just then: its ServerApp will send it again.
+            (world.plan.runs and message_id in truth.pulled_at_the_end)
             or process.bound_to_die
             or superlink.is_complete(message_id)
             or world.true_time() > superlink.expiry_of(message_id)
@@ -176,7 +175,11 @@ def _look(
     # A central that was killed just then, or has no room, keeps a message until the next one.
     may_keep = world.killed or world.faults.full
     # One whose SuperLink was away for long, until it was stopped or gave up, keeps that, too.
-    gave_up = any(end - start > 15 for name, start, end in world.faults.away if name == "superlink")
+    gave_up = any(
+        end - start > COSTLY_SECONDS
+        for name, start, end in world.faults.away
+        if name == "superlink"
+    )
     for path in world.disk.files(world.machines["central"]):
         kept = "/journal/pulled/" in path and not (may_keep or gave_up)
         if (

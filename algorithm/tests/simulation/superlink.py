@@ -78,7 +78,7 @@ class Network:
         except Unreachable:
             since = self._lost_since.setdefault(method, self._world.now)
             if self._world.now - since > COSTLY_SECONDS:
-                self._world.cost(f"no {method} was answered for {COSTLY_SECONDS:.0f} s")
+                self._world.unheard.append(self._world.now)
             raise
         self._lost_since.pop(method, None)
         return answer

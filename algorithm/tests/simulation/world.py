@@ -162,6 +162,8 @@ class World:
         The first that was noticed; empty if none was.
     costly, delaying : list[float]
         When something went wrong that a message may be lost by, or only come late by.
+    unheard : list[float]
+        When one call after the other was lost on its way to or from the SuperLink, for long.
     """
 
     scheduler: Scheduler
@@ -174,6 +176,7 @@ class World:
     violation: str = ""
     costly: list[float] = field(default_factory=list)
     delaying: list[float] = field(default_factory=list)
+    unheard: list[float] = field(default_factory=list)
     kills: int = 0
     killed: int = 0
     leaving: bool = False
