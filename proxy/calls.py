@@ -42,7 +42,7 @@ LONGEST_SECONDS = 30 * 24 * 3600.0
 _MAX_NODE_CONFIG_BYTES = 128 * 1024 - 1
 # 64 hexadecimal digits, or until flwr 1.18 a UUID. It becomes the name of a folder.
 _MESSAGE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,127}")
-# 32 hexadecimal digits. It becomes the name of a folder, too.
+# 32 hexadecimal digits. It becomes the name of a folder, too; a host's becomes that of a file.
 _JOB = re.compile(r"[0-9A-Za-z]{1,64}")
 # `DataframeInitInputSchema` in vantage6/hq/resource/common/input_schema.py (5.0.3). It becomes the
 # name of a folder.
@@ -141,6 +141,7 @@ _MessageId = Annotated[
     str, _Rule(_matching(_MESSAGE_ID), "1 to 128 letters, digits and hyphens, a hyphen not first")
 ]
 _JobName = Annotated[str | None, _Rule(_matching(_JOB), "1 to 64 letters and digits")]
+_HostName = Annotated[str | None, _Rule(_matching(_JOB), "1 to 64 letters and digits")]
 _DataframeName = Annotated[
     str, _Rule(_matching(_DATAFRAME), "1 to 128 letters, digits, hyphens and underscores")
 ]
@@ -235,6 +236,8 @@ class HostCall(Call):
         Seconds without a message after which the host ends.
     job : str | None
         The job's name where the platform makes none.
+    host : str | None
+        Names this host among the job's at the station.
     """
 
     method: ClassVar[str] = "host"
@@ -244,6 +247,7 @@ class HostCall(Call):
     idle_limit: _Seconds
     mode: _ModeName = DEFAULT_MODE
     job: _JobName = None
+    host: _HostName = None
 
 
 @dataclass(frozen=True)
@@ -260,6 +264,8 @@ class CourierCall(Call):
         The largest bundle that can be brought back; None for any.
     job : str | None
         See `HostCall`.
+    host : str | None
+        The host that was started last.
     """
 
     method: ClassVar[str] = "courier"
@@ -268,6 +274,7 @@ class CourierCall(Call):
     timeout: _Seconds
     max_reply_bytes: _Bytes = None
     job: _JobName = None
+    host: _HostName = None
 
 
 @dataclass(frozen=True)

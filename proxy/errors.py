@@ -135,6 +135,12 @@ class HostGone(CarrierError):
     code = "host-gone"
 
 
+class HostIdle(HostGone):
+    """A station's warm host ended for want of messages before this one was begun."""
+
+    code = "host-idle"
+
+
 class Vantage6Error(CarrierError):
     """A vantage6 server refused something, or answered something senseless."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from algorithm.station.job import Job, Message
 from proxy.calls import CourierCall
-from proxy.errors import CarrierError, HostGone
+from proxy.errors import CarrierError, HostGone, HostIdle
 from proxy.vantage6 import payload
 from proxy.vantage6.container import Container
 from proxy.vantage6.payload import Payload
@@ -29,7 +29,7 @@ def main(container: Container, task: Payload) -> None:
     Raises
     ------
     CarrierError
-        If there is no answer.
+        If there is no answer; a `HostIdle` if nothing was begun because the host ended just before.
     """
     call = CourierCall.read(task.fields)
     job = Job(container.job_folder(call.job), settle=False)
@@ -43,7 +43,7 @@ def main(container: Container, task: Payload) -> None:
                 task.save_bundle(part)
                 message.missing.unlink(missing_ok=True)  # said of an earlier bundle
                 part.replace(message.instruction)
-            answer = _await_answer(job, message, call.timeout)
+            answer = _await_answer(job, message, call)
             payload.write_answer(container.output_file, answer, call.max_reply_bytes, task.linked)
     finally:
         message.forget_unwanted(keep_missing=container.platform.loses_results)
@@ -51,9 +51,9 @@ def main(container: Container, task: Payload) -> None:
     print(f"message {message.message_id:.12} is {message.ending}", flush=True)
 
 
-def _await_answer(job: Job, message: Message, timeout: float) -> Path:
+def _await_answer(job: Job, message: Message, call: CourierCall) -> Path:
     """Wait for the host's answer; returns where it is."""
-    give_up = time.monotonic() + timeout
+    give_up = time.monotonic() + call.timeout
     host_due = time.monotonic() + _HOST_START_SECONDS
     next_check = time.monotonic()
     had_host = False
@@ -73,13 +73,15 @@ def _await_answer(job: Job, message: Message, timeout: float) -> Path:
             next_check = now + _HOST_CHECK_SECONDS
             if job.has_host():
                 had_host = True
-            elif had_host or now > host_due:
+            elif had_host or now > host_due or job.was_idle(call.host):
                 # It may have answered with its last breath.
                 if message.answered():
                     return message.reply
+                if job.was_idle(call.host) and not message.taken:
+                    raise HostIdle("The station's host had ended: no message came for long.")
                 raise HostGone(
                     "The station's host ended without an answer."
-                    if had_host
+                    if had_host or message.taken
                     else f"The station's host did not start within {_HOST_START_SECONDS:.0f} s."
                 )
         time.sleep(_POLL_SECONDS)

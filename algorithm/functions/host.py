@@ -46,14 +46,14 @@ def main(container: Container, task: Payload) -> None:
     config = node_config(call.node_config, container)
     start = runtimes(call.mode, job, config, job.folder, warm=True)
     warm = Warm(policy.permitting(call.mode, start))
-    host = _Host(job, warm, policy, call.idle_limit)
+    host = _Host(job, warm, policy, call)
     when_job_ends(container, host.end)
     when_end_is_noted(container, job, host.end)
     while not host.ended(_SPARE_LOOK_SECONDS):
         with job.hosting() as alone:
             if alone:
                 try:
-                    host.serve(call.node_id)
+                    host.serve()
                 except SystemExit:  # in the middle of a message that nobody waits for
                     if not job.over:
                         raise
@@ -69,12 +69,12 @@ def main(container: Container, task: Payload) -> None:
 class _Host:
     """Serves until it ends."""
 
-    def __init__(self, job: Job, warm: Warm, policy: Policy, idle_limit: float) -> None:
+    def __init__(self, job: Job, warm: Warm, policy: Policy, call: HostCall) -> None:
         self.served = 0
         self._job = job
         self._warm = warm
         self._policy = policy
-        self._idle_limit = idle_limit
+        self._call = call
         self._last = time.monotonic()
         self._busy = False
         self._end = threading.Event()
@@ -87,18 +87,19 @@ class _Host:
 
     def ended(self, timeout: float) -> bool:
         """Whether it is time to end; waits a little for that."""
-        if time.monotonic() - self._last > self._idle_limit:
-            log.info("no message came for %.0f s: the host ends", self._idle_limit)
+        if time.monotonic() - self._last > self._call.idle_limit:
+            log.info("no message came for %.0f s: the host ends", self._call.idle_limit)
+            self._job.note_idle(self._call.host)
             self._end.set()
         if self._job.over:
             log.info("the run is over: the host ends")
             self._end.set()
         return self._end.wait(timeout)
 
-    def serve(self, node_id: int) -> None:
+    def serve(self) -> None:
         """Answer messages until it ends."""
         try:
-            self._warm.prepare(node_id)
+            self._warm.prepare(self._call.node_id)
             while not self.ended(_POLL_SECONDS):
                 for message in self._job.waiting():
                     self._busy = True

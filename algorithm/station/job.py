@@ -7,6 +7,7 @@
     contexts/life                    names this folder: in another one there are no Contexts
     instance                         names this folder and no copy of it, at a station that stays
     host.lock                        held by the host while it lives
+    idle/<host>                      this host ended for want of messages
     messages/<message id>/
         instruction.bundle           what the courier left for the host, until it has the answer
         reply.complete               the answer, before the station lets it go
@@ -134,6 +135,7 @@ class Job:
         self._over = folder / "over"
         self._messages = folder / "messages"
         self._taken = folder / "taken"
+        self._idle = folder / "idle"
         self.objects = ObjectStore(folder / "cache")
         for subfolder in (self._messages, self._taken):
             if settle or not subfolder.is_dir():
@@ -234,6 +236,17 @@ class Job:
         """Whether a host of this job lives."""
         with self.hosting() as free:
             return not free
+
+    def note_idle(self, host: str | None) -> None:
+        """Note that a host ends for want of messages. On a full disk couriers wait for it."""
+        if host is not None:
+            with suppress(OSError):
+                self._idle.mkdir(exist_ok=True)
+                (self._idle / host).touch()
+
+    def was_idle(self, host: str | None) -> bool:
+        """Whether a host has ended for want of messages."""
+        return host is not None and (self._idle / host).exists()
 
     def at_work_on(self, message: Message) -> bool:
         """Whether somebody may still answer a message: the host, or a container of its own."""

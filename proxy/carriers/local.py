@@ -138,8 +138,8 @@ class _Function:
             log.error(
                 "the end of the log of station %s:\n%s", self._station, self._process.log_tail()
             )
-            if error := self._error():
-                raise FunctionFailed(error)
+            if failure := self._failure():
+                raise failure
             raise CarrierError(
                 f"The partial function at station {self._station} ended with exit code"
                 f" {self._process.exit_code}. The station's log says why."
@@ -151,17 +151,20 @@ class _Function:
         """Return how the function ended; it is known at once."""
         if self._process.running:
             return None
-        return Ending(f"exit code {self._process.exit_code}", self._error())
+        failure = self._failure()
+        status = f"exit code {self._process.exit_code}"
+        return Ending(status, failure.message if failure else "")
 
     def stop(self) -> None:
         """End the function, and remove its input and output."""
         self._process.stop()
         shutil.rmtree(self._run.input_file.parent, ignore_errors=True)
 
-    def _error(self) -> str:
-        """Return the error that the function left; empty if it left none."""
+    def _failure(self) -> FunctionFailed | None:
+        """Return the error that the function left, if it left one."""
         try:
             with payload.read(self._run.output_file) as result:
-                return str(result.fields.get("error", ""))
+                error, kind = result.fields.get("error"), result.fields.get("code", "")
         except CarrierError:
-            return ""
+            return None
+        return FunctionFailed(str(error), str(kind)) if error else None

@@ -1,13 +1,14 @@
 """The carrier that has a function run at a station for each bundle, and keeps warm hosts there."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
 
 from proxy.calls import LONGEST_SECONDS, Call, CourierCall, HostCall, PerRoundCall, Settings
 from proxy.carriers import Exchange, Function, FunctionFailed, Starter
-from proxy.errors import Cancelled, CarrierError, HostGone, NotFound, ServerUnreachable
+from proxy.errors import Cancelled, CarrierError, HostGone, HostIdle, NotFound, ServerUnreachable
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +64,30 @@ class TaskCarrier:
             raise Cancelled("Stopped before a station got its message.")
         timeout = max(0.0, min(exchange.timeout, LONGEST_SECONDS))
         ends_at = time.monotonic() + timeout
+        self._ensure_host(station, exchange)
+        if exchange.task and self._found(station, exchange, ends_at):
+            return
+        try:
+            self._run(station, exchange, ends_at)
+        except HostIdle:  # it ended after we had looked
+            self._ensure_host(station, exchange)
+            self._run(station, exchange, ends_at)
+
+    def _ensure_host(self, station: str, exchange: Exchange) -> None:
+        if host := self._hosts.get(station):
+            host.ensure(exchange.cancelled)
+
+    def _run(self, station: str, exchange: Exchange, ends_at: float) -> None:
+        """Have a function run on a bundle."""
         room = self._starter.room_for_reply(station, exchange)
         host = self._hosts.get(station)
         call: Call
         if host is not None:
-            host.ensure(exchange.cancelled)
-            call = CourierCall(exchange.message_id, timeout, room, self._starter.job)
+            timeout = max(0.0, ends_at - time.monotonic())
+            call = CourierCall(exchange.message_id, timeout, room, self._starter.job, host.id)
         else:
             config, mode = self._settings[station].node_config, self._settings[station].mode
             call = PerRoundCall(exchange.message_id, config, mode, self._starter.job, room)
-        if exchange.task and self._found(station, exchange, ends_at):
-            return
         function = self._starter.start(
             station, exchange.title, call, exchange.instruction, ends_at, exchange.cancelled
         )
@@ -87,7 +101,9 @@ class TaskCarrier:
             if not isinstance(error, FunctionFailed):
                 raise
             if host is not None:
-                host.gone = error.kind == HostGone.code
+                host.gone = error.kind in (HostGone.code, HostIdle.code)
+            if error.kind == HostIdle.code:
+                raise HostIdle(f"{station}: {error.message}") from error
             last_words = host.last_words(exchange.cancelled) if host is not None else ""
             raise CarrierError(f"{station}: {error.message}{last_words}") from error
         finally:
@@ -131,6 +147,9 @@ class _Host:
     ----------
     node_id : int
         What it serves under.
+    id : str
+        Names the one that was started last: stations note under it that it ended for want of
+        messages.
     doubtful : bool
         Whether something failed at the station: that the host is shown as running means little.
     gone : bool
@@ -139,6 +158,7 @@ class _Host:
 
     def __init__(self, starter: Starter, name: str, settings: Settings, idle_limit: float) -> None:
         self.node_id = 0
+        self.id = ""
         self.doubtful = False
         self.gone = False
         self._starter = starter
@@ -150,6 +170,7 @@ class _Host:
     def start(self, cancelled: threading.Event) -> None:
         """Start it, in place of one that is there."""
         self.stop()
+        self.id = os.urandom(16).hex()
         settings = self._settings
         call = HostCall(
             self.node_id,
@@ -157,6 +178,7 @@ class _Host:
             self._idle_limit,
             settings.mode,
             self._starter.job,
+            self.id,
         )
         ends_at = time.monotonic() + LONGEST_SECONDS
         self._function = self._starter.start(self._name, "host", call, None, ends_at, cancelled)

@@ -10,7 +10,7 @@ import pytest
 
 from algorithm.functions import courier
 from algorithm.station.job import Job, Message
-from proxy.errors import CarrierError
+from proxy.errors import CarrierError, HostGone, HostIdle
 from proxy.tests.helpers import wait_until
 from proxy.vantage6 import payload
 from proxy.vantage6.container import Container
@@ -31,7 +31,7 @@ class Errand:
 
     def run(self, timeout: float = SECONDS) -> bytes:
         """Be the courier; returns the bundle that it leaves as the container's result."""
-        arguments = {"message_id": "1f", "timeout": timeout}
+        arguments = {"message_id": "1f", "timeout": timeout, "host": "a1"}
         payload.write(self.container.input_file, {"kwargs": arguments}, self._folder / "bundle")
         with payload.read(self.container.input_file) as task:
             courier.main(self.container, task)
@@ -194,6 +194,29 @@ def test_a_host_that_ends_without_an_answer_is_an_error(
     monkeypatch.setattr(courier, "Job", Watched)
     with pytest.raises(CarrierError, match="ended without an answer"):
         errand.run()
+
+
+def test_a_host_that_was_idle_is_not_waited_for(errand: Errand) -> None:
+    errand.job.note_idle("a1")
+    with pytest.raises(HostIdle, match="no message came for long"):
+        errand.run()
+    assert errand.job.waiting() == []
+
+
+def test_the_end_of_an_earlier_host_says_nothing_of_the_one_that_starts(
+    errand: Errand, host: Host
+) -> None:
+    errand.job.note_idle("a0")
+    host(lambda message: appear(message.reply, b"the reply"))
+    assert errand.run() == b"the reply"
+
+
+def test_a_message_that_was_begun_before_its_host_was_idle_is_lost(errand: Errand) -> None:
+    errand.message.take()
+    errand.job.note_idle("a1")
+    with pytest.raises(HostGone) as caught:
+        errand.run()
+    assert caught.type is HostGone
 
 
 def test_a_bundle_that_is_cut_off_does_not_reach_the_host(errand: Errand) -> None:

@@ -156,6 +156,17 @@ def test_a_host_ends_when_the_run_has(
     assert pod.run("host", kwargs) == (0, {"served": 0})
 
 
+def test_a_host_that_ends_because_no_message_comes_notes_that(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(host, "_LINGER_SECONDS", 0.0)
+    pod.image[ENVIRONMENT_VARIABLE] = str(make_flower(tmp_path / "flower"))
+    kwargs = {"node_id": 7, "node_config": "", "idle_limit": 0.0, "job": "task1", "host": "a1"}
+    assert pod.run("host", kwargs) == (0, {"served": 0})
+    assert pod.job.was_idle("a1")
+    assert not pod.job.was_idle("a2")
+
+
 def test_a_host_ends_in_the_middle_of_a_message_when_the_run_has(
     pod: Pod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -243,7 +243,7 @@ class SimulatedFunction:
         self._call, self._bundle = call, bundle
         self._folder, self._job = Path(ROOT) / station / f"{call.method}-{task}", job
         self._result: bytes | None = None
-        self._error = ""
+        self._failure: FunctionFailed | None = None
         name = f"{station}/{call.method}"
         self._process = world.process(name, station, mortal=call.method != "courier")
         world.functions.append(self._process)
@@ -256,15 +256,17 @@ class SimulatedFunction:
                 raise Cancelled("Stopped while a station had a message.")
             if self._world.now > ends_at:
                 raise CarrierError("The station did not answer in time.")
-        if self._error:
-            raise FunctionFailed(self._error)
+        if self._failure:
+            raise self._failure
         if self._result is None:
             raise CarrierError("The function crashed.")
         path.write_bytes(self._result)
 
     def ending(self, doubtful: bool, cancelled: threading.Event) -> Ending | None:
         """Return how the function ended."""
-        return None if self._process.alive else Ending("ended", self._error)
+        if self._process.alive:
+            return None
+        return Ending("ended", self._failure.message if self._failure else "")
 
     def stop(self) -> None:
         """End the function."""
@@ -289,7 +291,8 @@ class SimulatedFunction:
             if answer.exists():
                 self._result = answer.read_bytes()
         except (BridgeError, OSError) as error:
-            self._error = str(error)
+            kind = error.code if isinstance(error, BridgeError) else "system"
+            self._failure = FunctionFailed(str(error), kind)
         world.scheduler.exit(self._process)
 
 
