@@ -2,10 +2,12 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
+import requests
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -14,6 +16,7 @@ from integration_tests.harness import (
     Direct,
     Federation,
     attached_federation,
+    beside_others,
     native_federation,
 )
 from integration_tests.stages import (
@@ -31,7 +34,9 @@ from integration_tests.stages import (
 )
 from integration_tests.vantage6.apps import image_of
 from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage6
+from integration_tests.vantage6.researcher import Researcher
 from integration_tests.vantage6.runs import natively
+from integration_tests.vantage6.stack import Collaboration
 from integration_tests.vantage6_5.fixtures import (
     encrypted_5,
     image_of_5,
@@ -64,6 +69,12 @@ __all__ = [  # fixtures, too
     "webdav",
     "webdav_folder",
 ]
+_VANTAGE6 = "vantage6"
+
+
+def _scope(nodeid: str) -> str:
+    path = nodeid.partition("::")[0]
+    return _VANTAGE6 if "vantage6" in path else path
 
 
 class _BySharedStack(LoadScopeScheduling):  # type: ignore[misc]
@@ -73,14 +84,34 @@ class _BySharedStack(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        return "vantage6" if "vantage6" in path else path
+        return _scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Let processes of pytest-xdist share the work, but not a stack."""
     return _BySharedStack(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Leave a vantage6 the machine while much starts there at once."""
+    with nullcontext() if _scope(item.nodeid) == _VANTAGE6 else beside_others():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """End what a failed test leaves in vantage6, or the load lets those after it fail, too."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for fixture in item.funcargs.values():
+            if isinstance(fixture, Collaboration):
+                with suppress(AssertionError, requests.RequestException):  # the server is away
+                    Researcher(fixture).kill_what_is_open()
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,15 +24,19 @@ import psutil
 
 from algorithm.compat.environment import environment
 from algorithm.flower.environment import Flower
+from proxy.system.locks import locked, shared
 from proxy.system.process import Process
 from proxy.tests.helpers import runs
 
 APPS = Path(__file__).parent / "apps"
-ENVIRONMENTS = Path(__file__).parents[1] / ".venv-flwr"
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ROOT / ".venv-flwr"
 COMMAND = str(Path(sys.executable).with_name("flower-v6"))
 _CONNECTION = "test"
 # Generous: machines that run tests are slow and shared.
 PATIENCE_SECONDS = 240.0
+_AT_ONCE = 2
+_TURNS = ROOT / "build/turns.lock"
 # Below those that the kernel gives to whoever connects (`ip_local_port_range`): one that is chosen
 # here is still free when a server takes it, some seconds later.
 _PORTS = range(20_000, 32_000)
@@ -47,6 +52,26 @@ def installed(release: str, packages: Sequence[str] = ()) -> Flower:
         pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(folder / "bin" / "python")]
         subprocess.run([*pip, "install", *packages], check=True)
     return Flower(folder)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Start dozens of processes while no test is under way that is `beside_others`.
+
+    Flower gives a ClientApp 30 s to start, and then starts it anew, for ever (flwr 1.41,
+    `supercore/corestate/sql_corestate.py`, `claim_task`). On two cores a crowd takes longer.
+    """
+    _TURNS.parent.mkdir(exist_ok=True)
+    with locked(_TURNS):
+        yield
+
+
+@contextmanager
+def beside_others() -> Iterator[None]:
+    """Wait until nobody is `alone`."""
+    _TURNS.parent.mkdir(exist_ok=True)
+    with shared(_TURNS):
+        yield
 
 
 def wait_until(
@@ -134,17 +159,18 @@ class Direct:
 def run_on(
     federations: Sequence[Federation | Direct], app: str, suffix: str, **config: object
 ) -> list[Path]:
-    """Run an app on several federations at once; returns what it wrote on each."""
+    """Run an app on several federations, two at once; returns what it wrote on each."""
     results = [
         federation.folder / f"{app}-{federation.runs + 1}{suffix}" for federation in federations
     ]
-    submissions = [
-        federation.submit(app, result=result, **config)
-        for federation, result in zip(federations, results, strict=True)
-    ]
-    for submission, result in zip(submissions, results, strict=True):
+
+    def run(federation: Federation | Direct, result: Path) -> None:
+        submission = federation.submit(app, result=result, **config)
         finish(submission)
         assert result.exists(), submission.log_tail(40)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(run, federations, results))
     return results
 
 

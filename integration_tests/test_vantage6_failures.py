@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from algorithm.flower.environment import Flower
-from integration_tests.harness import alive, attached_federation, finish, wait_until
+from integration_tests.harness import alive, alone, attached_federation, finish, wait_until
 from integration_tests.vantage6.apps import ImageOf
 from integration_tests.vantage6.command import login
 from integration_tests.vantage6.doubling import doubling
@@ -56,6 +56,13 @@ def disturbed(
 ) -> Disturbed:
     """Runs at once, because much of it is waiting."""
     image = image_of("faults")
+    with alone():
+        return _disturbed(vantage6, plain, encrypted, image)
+
+
+def _disturbed(
+    vantage6: Stack, plain: Collaboration, encrypted: Collaboration, image: str
+) -> Disturbed:
     warm = FaultsRun(
         plain,
         image,
