@@ -7,7 +7,7 @@
     contexts/life                    names this folder: in another one there are no Contexts
     instance                         names this folder and no copy of it, at a station that stays
     host.lock                        held by the host while it lives
-    idle/<host>                      this host ended for want of messages
+    idle/<host>                      this host ended for want of messages: nobody waits for it
     messages/<message id>/
         instruction.bundle           what the courier left for the host, until it has the answer
         reply.complete               the answer, before the station lets it go

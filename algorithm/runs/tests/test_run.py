@@ -153,8 +153,14 @@ def test_a_run_that_failed_is_an_error_that_says_why_and_shows_its_log(bench: Be
     assert bench.outcome.flower_run == "42"
 
 
-@pytest.mark.parametrize("details", [{}, {"status-details": ""}, {"status-details": "N/A"}])
-@pytest.mark.parametrize("status", ["finished:stopped", "finished:failed"])
+@pytest.mark.parametrize(
+    ("status", "details"),
+    [
+        ("finished:stopped", {}),
+        ("finished:failed", {"status-details": ""}),
+        ("finished:failed", {"status-details": "N/A"}),
+    ],
+)
 def test_any_other_end_than_completed_is_a_failure(
     bench: Bench, status: str, details: dict[str, str]
 ) -> None:

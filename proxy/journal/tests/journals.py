@@ -1,6 +1,5 @@
 """What tests of the journal have in common: a central that is killed, and a station that is not."""
 
-import os
 import shutil
 import threading
 from collections import Counter
@@ -18,12 +17,12 @@ from proxy.central.tests.bridges import TRAINED, QuickClock, Watch
 from proxy.fleet.releases import SCHEMAS, Schema
 from proxy.journal.journal import Journal
 from proxy.testing import ClientApp, Content, FakeSuperLink, MemoryCarrier, Objects
-from proxy.tests.helpers import wait_until, write_bundle
+from proxy.tests.helpers import some, wait_until, write_bundle
 from proxy.transport.identity import Identity, key_paths, make_keys
 from proxy.transport.superlink import SuperLink
 
 # A journal that goes wrong does so with the oldest or the newest of them; CI tries all.
-SPOKEN = SCHEMAS if "CI" in os.environ else (SCHEMAS[0], SCHEMAS[-1])
+SPOKEN = some(SCHEMAS, len(SCHEMAS) - 1)
 
 
 class Killed(BaseException):

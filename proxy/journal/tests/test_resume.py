@@ -29,7 +29,7 @@ from proxy.journal.journal import Journal
 from proxy.journal.tests.journals import SPOKEN, Killed, LateClock, Station, expect_kills
 from proxy.system.records import DamagedRecords, Record, Records
 from proxy.testing import Content, FakeSuperLink, Objects, record_dict
-from proxy.tests.helpers import Drained, wait_until, write_bundle
+from proxy.tests.helpers import Drained, some, wait_until, write_bundle
 from proxy.transport.superlink import SuperLink
 
 ABOUT = {"app": "a1", "run config": {"rounds": 3}}
@@ -140,8 +140,9 @@ def said(rounds: int) -> list[Objects]:
 _STAGES = (Stage.PULLED, Stage.DRAINED, Stage.SENT, Stage.ANSWERED, Stage.PUSHED)
 
 
-@pytest.mark.parametrize("noted", [False, True])
-@pytest.mark.parametrize("stage", _STAGES)
+@pytest.mark.parametrize(
+    ("stage", "noted"), some([(stage, noted) for noted in (False, True) for stage in _STAGES], 3)
+)
 def test_a_run_that_was_killed_anywhere_goes_on_there_and_trains_nothing_twice(
     runs: Runs, stage: Stage, noted: bool
 ) -> None:

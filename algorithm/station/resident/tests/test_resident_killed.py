@@ -4,6 +4,7 @@ Each call to the lane is an event, and so is the work of the ClientApp. A kill e
 a process at once: whatever they call next does not happen.
 """
 
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +23,7 @@ from proxy.lanes import lane
 from proxy.lanes.lane import End, LaneCarrier
 from proxy.lanes.letters.sealing import Unsealed
 from proxy.lanes.mailboxes.mailbox import Mailbox
-from proxy.tests.helpers import Drained, wait_until
+from proxy.tests.helpers import Drained, some, wait_until
 
 
 class Killer:
@@ -73,9 +74,10 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     scene.close()
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
-@pytest.mark.parametrize("call", ["receive", "send", "done"])
+@pytest.mark.parametrize(
+    ("call", "number", "after"),
+    some(list(itertools.product(["receive", "send", "done"], [1, 2, 3, 4], [False, True])), 3),
+)
 def test_a_station_that_is_killed_at_a_call_to_its_lane_trains_once_and_answers(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, call: str, number: int, after: bool
 ) -> None:
