@@ -9,6 +9,7 @@ import pytest
 from algorithm.station.job import Job
 from algorithm.station.policy import ALLOWED_MODES
 from algorithm.tests.node import SECONDS, Node, error_in
+from proxy.errors import HostIdle
 from proxy.fleet.messages import ErrorCode
 from proxy.system.process import Process
 from proxy.tests.helpers import Drained, pid_in, runs, wait_until
@@ -80,6 +81,21 @@ def test_a_host_to_which_nothing_comes_ends_by_itself(node: Node) -> None:
     assert host.exit_code == 0
     with payload.read(output) as result:
         assert result.fields == {"served": 0}
+
+
+def test_a_courier_does_not_wait_for_a_host_that_ended_by_itself(node: Node) -> None:
+    sent = Drained()
+    host, _ = node.start_host(sent, idle_limit=0.1, name="a1")
+    assert host.wait(SECONDS)
+    bundle = sent.write(node.folder / "instruction", with_fab=True)
+    message = {"message_id": sent.metadata.message_id, "timeout": 2 * SECONDS, "host": "a1"}
+    courier, output = node.start("courier", bundle, **message)
+    assert courier.wait(SECONDS)
+    with payload.read(output) as result:
+        assert result.fields["code"] == HostIdle.code
+    node.start_host(sent, name="a2")
+    with node.answer(sent) as reply:
+        assert reply.header.WhichOneof("content") == "reply"
 
 
 @pytest.mark.parametrize("idle_limit", [float("nan"), 1e308, -1.0])
