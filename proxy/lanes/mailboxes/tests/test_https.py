@@ -201,12 +201,15 @@ def test_a_station_whose_key_is_not_known_is_refused(opened: Open, tmp_path: Pat
     assert central.receive(tmp_path / "got", 0.05) is None
 
 
-def test_a_station_cannot_pass_for_another_one(opened: Open, tmp_path: Path) -> None:
+def test_a_station_cannot_pass_for_another_one_and_the_central_says_which_it_was(
+    opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     opened(False, "south")
     central = opened(False, "north")
     with pytest.raises(MailboxUnreachable, match="403"):
         opened(True, "north", own=SOUTH).send(letter(tmp_path, b"of south"))
     assert central.receive(tmp_path / "got", 0.05) is None
+    assert "from 127.0.0.1 as station north, with the key of south" in caplog.text
 
 
 def test_a_central_with_another_key_gets_nothing(opened: Open, tmp_path: Path) -> None:
