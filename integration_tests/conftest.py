@@ -1,4 +1,8 @@
-"""The federations that the tests share; each is started when the first test needs it."""
+"""The federations that the tests of one file share, and how tests run side by side.
+
+A federation is started when the first test needs it, and ends with the file: it takes processor
+time also when nothing runs on it.
+"""
 
 import os
 import sys
@@ -120,7 +124,7 @@ def flower() -> Flower:
     return Flower(Path(sys.executable).parent.parent)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def native(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Two SuperNodes without the bridge, with Flower's own settings."""
     with pytest.MonkeyPatch.context() as patch:
@@ -131,14 +135,14 @@ def native(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     context.__exit__(None, None, None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def warm(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Two stations of the bridge that keep their SuperNodes warm."""
     with attached_federation(flower, tmp_path_factory.mktemp("warm")) as federation:
         yield federation
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def per_round(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Two stations of the bridge that start a SuperNode for each message."""
     folder = tmp_path_factory.mktemp("per-round")

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from algorithm.flower.environment import Flower
-from integration_tests.harness import Federation, attached_federation, finish, run_config
+from integration_tests.harness import (
+    Federation,
+    attached_federation,
+    finish,
+    native_federation,
+    run_config,
+)
 from integration_tests.test_results import arrays, values
 from integration_tests.vantage6.apps import ImageOf
 from integration_tests.vantage6.command import RUN_SECONDS, Collaboration, login, submit
@@ -129,14 +135,15 @@ def digits_tables(collaboration: Collaboration) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def natively(native: Federation) -> Natively:
+def natively(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Natively:
     """Return what an app ends with on two SuperNodes without the bridge."""
     known: dict[str, Any] = {}
 
     def result(app: str, config: Config) -> Any:
         key = f"{app} {config}"
         if key not in known:
-            known[key] = read(run_on_federation(native, app, config))
+            with native_federation(flower, tmp_path_factory.mktemp("natively")) as native:
+                known[key] = read(run_on_federation(native, app, config))
         return known[key]
 
     return result
