@@ -45,7 +45,7 @@ def release(name: str, flower: Flower) -> Flower:
         pytest.param(NEWEST, "1.26.1", marks=pytest.mark.thorough),
         pytest.param("1.32.1", NEWEST, marks=pytest.mark.thorough),
         # One creates nodes, the other registers them, too.
-        ("1.22.0", NEWEST),
+        pytest.param("1.22.0", NEWEST, marks=pytest.mark.thorough),
     ],
 )
 def test_an_app_ends_as_natively_whoever_upgraded_first(
