@@ -82,8 +82,8 @@ test-examples: .venv/installed  ## all examples, natively, bridged and in direct
 	$(BIN)/pip install --quiet $(EDITABLE) '.[test,examples]'
 	$(BIN)/pytest integration_tests/test_examples.py -m ''
 
-test-more: .venv/installed  ## thorough tests of access, apps, Grids, journals, releases and reports
-	$(BIN)/pytest $(foreach name,access app_folder grid journal releases report,\
+test-more: .venv/installed  ## thorough tests of access, apps, Grids, journals, releases, reports and results
+	$(BIN)/pytest $(foreach name,access app_folder grid journal releases report results,\
 	    integration_tests/test_$(name).py) -m thorough
 
 # Besides Docker it needs docker-compose and a Prometheus.

@@ -1,10 +1,12 @@
 """An app that runs in either mode ends with what it ends with natively, to the last bit."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from integration_tests.harness import Direct, Federation, finish, run_on
 
@@ -22,16 +24,19 @@ def values(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+@pytest.mark.parametrize(
+    "ways",
+    [
+        ("native", "warm", "direct"),
+        pytest.param(("native", "per_round", "direct_per_round"), marks=pytest.mark.thorough),
+    ],
+    ids=lambda ways: ways[1],
+)
 def test_the_demo_trains_the_same_model_bit_by_bit(
-    native: Federation,
-    warm: Federation,
-    per_round: Federation,
-    direct: Direct,
-    direct_per_round: Direct,
-    tmp_path: Path,
+    ways: Sequence[str], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     natively, *others = run_on(
-        [native, warm, per_round, direct, direct_per_round],
+        [request.getfixturevalue(way) for way in ways],
         "digits",
         ".npz",
         model=tmp_path / "model.pt",
