@@ -31,7 +31,6 @@ from proxy.lanes.letters.keys import KeyPair, PublicKeys
 from proxy.lanes.mailboxes import tls
 from proxy.lanes.mailboxes.mailbox import LetterTooLarge, Room
 from proxy.system.process import Workspace
-from proxy.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -240,16 +239,15 @@ class Server:
         """Have a call answered, if whoever calls has the key of the station that it names."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            name = request.match_info["station"]
-            line = self.lines.get(name)
+            line = self.lines.get(request.match_info["station"])
             session = request.get_extra_info("ssl_object")
             shown = session.getpeercert(binary_form=True)
             if line is None or not tls.signed_by(shown, line.other):
+                # Without the name, which the caller chooses: else it could fill the log.
                 log.warning(
-                    "refused a call from %s as station %s, with the key of %s: give a station the"
-                    " same name and key at both ends",
+                    "refused a call from %s: it shows the key of %s, and names another station."
+                    " Give a station the same name and key at both ends.",
                     request.remote,
-                    one_line(name),
                     self._owner(shown),
                 )
                 raise web.HTTPForbidden(text="this central has no lane to that station and key")
@@ -259,7 +257,7 @@ class Server:
 
     def _owner(self, certificate: bytes) -> str:
         owners = (n for n, line in self.lines.items() if tls.signed_by(certificate, line.other))
-        return next(owners, "none that is here now")
+        return next(owners, "a station that has left")
 
     async def _next(self, line: Line, request: web.Request) -> web.StreamResponse:
         station, number = (

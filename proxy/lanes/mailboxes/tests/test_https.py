@@ -209,7 +209,7 @@ def test_a_station_cannot_pass_for_another_one_and_the_central_says_which_it_was
     with pytest.raises(MailboxUnreachable, match="403"):
         opened(True, "north", own=SOUTH).send(letter(tmp_path, b"of south"))
     assert central.receive(tmp_path / "got", 0.05) is None
-    assert "from 127.0.0.1 as station north, with the key of south" in caplog.text
+    assert "from 127.0.0.1: it shows the key of south, and names another station" in caplog.text
 
 
 def test_a_central_with_another_key_gets_nothing(opened: Open, tmp_path: Path) -> None:
