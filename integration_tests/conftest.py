@@ -37,10 +37,9 @@ from integration_tests.stages import (
     webdav_folder,
 )
 from integration_tests.vantage6.apps import image_of
-from integration_tests.vantage6.fixtures import encrypted, plain, probe, vantage6
+from integration_tests.vantage6.fixtures import STACK, encrypted, plain, probe, vantage6
 from integration_tests.vantage6.researcher import Researcher
 from integration_tests.vantage6.runs import natively
-from integration_tests.vantage6.stack import Collaboration
 from integration_tests.vantage6_5.fixtures import (
     encrypted_5,
     image_of_5,
@@ -110,11 +109,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """End what a failed test leaves in vantage6, or the load lets those after it fail, too."""
     report = yield
-    if report.failed and isinstance(item, pytest.Function):
-        for fixture in item.funcargs.values():
-            if isinstance(fixture, Collaboration):
-                with suppress(AssertionError, requests.RequestException):  # the server is away
-                    Researcher(fixture).kill_what_is_open()
+    stack = item.session.stash.get(STACK, None)
+    if report.failed and stack is not None:
+        for collaboration in (stack.plain, stack.encrypted):
+            with suppress(AssertionError, requests.RequestException):  # the server is away
+                Researcher(collaboration).kill_what_is_open()
     return report
 
 

@@ -35,6 +35,7 @@ COMMAND = str(Path(sys.executable).with_name("flower-v6"))
 _CONNECTION = "test"
 # Generous: machines that run tests are slow and shared.
 PATIENCE_SECONDS = 240.0
+# More runs at once are too much for two cores.
 _AT_ONCE = 2
 _TURNS = ROOT / "build/turns.lock"
 # Below those that the kernel gives to whoever connects (`ip_local_port_range`): one that is chosen

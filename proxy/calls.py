@@ -42,8 +42,8 @@ LONGEST_SECONDS = 30 * 24 * 3600.0
 _MAX_NODE_CONFIG_BYTES = 128 * 1024 - 1
 # 64 hexadecimal digits, or until flwr 1.18 a UUID. It becomes the name of a folder.
 _MESSAGE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,127}")
-# 32 hexadecimal digits. It becomes the name of a folder, too; a host's becomes that of a file.
-_JOB = re.compile(r"[0-9A-Za-z]{1,64}")
+# A job or a host: 32 hexadecimal digits. It becomes the name of a folder or file, too.
+_NAME = re.compile(r"[0-9A-Za-z]{1,64}")
 # `DataframeInitInputSchema` in vantage6/hq/resource/common/input_schema.py (5.0.3). It becomes the
 # name of a folder.
 _DATAFRAME = re.compile(r"[0-9A-Za-z_-]{1,128}")
@@ -140,8 +140,7 @@ _ModeName = Annotated[Mode, _Rule(Mode, f"one of: {', '.join(Mode)}")]
 _MessageId = Annotated[
     str, _Rule(_matching(_MESSAGE_ID), "1 to 128 letters, digits and hyphens, a hyphen not first")
 ]
-_JobName = Annotated[str | None, _Rule(_matching(_JOB), "1 to 64 letters and digits")]
-_HostName = Annotated[str | None, _Rule(_matching(_JOB), "1 to 64 letters and digits")]
+_Name = Annotated[str | None, _Rule(_matching(_NAME), "1 to 64 letters and digits")]
 _DataframeName = Annotated[
     str, _Rule(_matching(_DATAFRAME), "1 to 128 letters, digits, hyphens and underscores")
 ]
@@ -246,8 +245,8 @@ class HostCall(Call):
     node_config: _NodeConfig
     idle_limit: _Seconds
     mode: _ModeName = DEFAULT_MODE
-    job: _JobName = None
-    host: _HostName = None
+    job: _Name = None
+    host: _Name = None
 
 
 @dataclass(frozen=True)
@@ -273,8 +272,8 @@ class CourierCall(Call):
     message_id: _MessageId
     timeout: _Seconds
     max_reply_bytes: _Bytes = None
-    job: _JobName = None
-    host: _HostName = None
+    job: _Name = None
+    host: _Name = None
 
 
 @dataclass(frozen=True)
@@ -290,7 +289,7 @@ class AskCall(Call):
     method: ClassVar[str] = "ask"
 
     message_id: _MessageId
-    job: _JobName = None
+    job: _Name = None
     max_reply_bytes: _Bytes = None
 
 
@@ -306,7 +305,7 @@ class EndCall(Call):
 
     method: ClassVar[str] = "end"
 
-    job: _JobName
+    job: _Name
 
 
 @dataclass(frozen=True)
@@ -349,5 +348,5 @@ class PerRoundCall(Call):
     message_id: _MessageId
     node_config: _NodeConfig
     mode: _ModeName = DEFAULT_MODE
-    job: _JobName = None
+    job: _Name = None
     max_reply_bytes: _Bytes = None

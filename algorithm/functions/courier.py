@@ -73,11 +73,11 @@ def _await_answer(job: Job, message: Message, call: CourierCall) -> Path:
             next_check = now + _HOST_CHECK_SECONDS
             if job.has_host():
                 had_host = True
-            elif had_host or now > host_due or job.was_idle(call.host):
+            elif (idle := job.was_idle(call.host)) or had_host or now > host_due:
                 # It may have answered with its last breath.
                 if message.answered():
                     return message.reply
-                if job.was_idle(call.host) and not message.taken:
+                if idle and not message.taken:
                     raise HostIdle("The station's host had ended: no message came for long.")
                 raise HostGone(
                     "The station's host ended without an answer."

@@ -87,9 +87,13 @@ class Node:
         self, sent: Drained, idle_limit: float = 600.0, name: str = "a0"
     ) -> tuple[Process, Path]:
         """Start the host that a message is for."""
-        arguments: dict[str, Any] = {"idle_limit": idle_limit, "host": name}
-        node_id = sent.metadata.dst_node_id
-        return self.start("host", node_id=node_id, node_config=self._config, **arguments)
+        return self.start(
+            "host",
+            node_id=sent.metadata.dst_node_id,
+            node_config=self._config,
+            idle_limit=idle_limit,
+            host=name,
+        )
 
     def answer(self, sent: Drained, method: str = "courier", with_fab: bool = True) -> Bundle:
         """Bring a message to the station; returns the bundle that comes back."""

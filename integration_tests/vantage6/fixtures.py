@@ -10,15 +10,19 @@ from integration_tests.vantage6 import containers, program
 from integration_tests.vantage6.busy import PROBE
 from integration_tests.vantage6.stack import Collaboration, Stack, running_stack
 
+# The stack of this session, once it runs.
+STACK = pytest.StashKey[Stack]()
+
 
 @pytest.fixture(scope="session")
-def vantage6() -> Iterator[Stack]:
+def vantage6(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A server with its collaborations, and no node yet."""
     if reason := containers.unusable():
         unavailable(f"Docker cannot be used: {reason}")
     if not program.PYTHON.exists():
         unavailable("there is no .venv-vantage6: `make .venv-vantage6/installed` makes it")
     with running_stack() as stack:
+        request.session.stash[STACK] = stack
         yield stack
 
 

@@ -36,7 +36,7 @@ PATHS = {
 
 
 def some(cases: Sequence[Case], every: int) -> list[Case]:
-    """Return every so-manieth of many cases that are alike; in CI, all."""
+    """Return every third, say, of many cases that are alike; in CI, all."""
     return list(cases if "CI" in os.environ else cases[::every])
 
 
