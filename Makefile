@@ -33,9 +33,10 @@ test: unit integration  ## the tests; those that take long are the targets test-
 unit coverage: export TMPDIR := $(or $(TMPDIR),$(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || \
     df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 > 1000000 {print "/dev/shm"}'))
 
-# Many wait for processes: hence more of us than cores. With CI set they try more inputs.
-unit: .venv-dev/installed  ## the unit tests: a minute on two cores
-	$(DEV)/pytest $(UNITS) --numprocesses 5 --dist worksteal
+# Many wait for processes: hence more of us than cores. With CI set they try more inputs, and all
+# cases of each test.
+unit: .venv-dev/installed  ## the unit tests, with some of their cases: a minute on two cores
+	$(DEV)/pytest $(UNITS) $(if $(CI),,--few) --numprocesses 4 --dist worksteal
 
 coverage: .venv-dev/installed  ## the unit tests, and what of the code they cover
 	$(DEV)/pytest $(UNITS) --numprocesses 5 --dist worksteal --cov --cov-report=term:skip-covered

@@ -18,7 +18,7 @@ _KIB = 1024
 # Which process is which, by a part of its command line. The first that fits counts; processes that
 # only keep others are none of them.
 _PROCESSES = (
-    ("proxy.system.keeper", ""),
+    ("keeper.py", ""),
     ("run_serverapp.py", "ServerApp"),
     ("run_clientapp.py", "ClientApp"),
     ("-m algorithm", "station"),

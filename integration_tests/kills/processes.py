@@ -24,7 +24,7 @@ _KINDS = (
     ("bin/flwr run", "flwr run"),
 )
 _FUNCTION = "-m algorithm"
-_KEEPER = "keeper.py run"
+_KEEPER = "keeper.py"
 
 
 def adopt_orphans() -> None:

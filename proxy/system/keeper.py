@@ -1,7 +1,6 @@
 """Runs one command, and sees to it that nothing of it stays behind. Started by `process`.
 
-    keeper.py run GRACE FDS COMMAND...   until the command ends, stdin closes, or SIGTERM
-    keeper.py remove FOLDER              wait until stdin closes, then remove the folder
+    keeper.py GRACE FDS COMMAND...   until the command ends, stdin closes, or SIGTERM
 
 The command inherits the file descriptors FDS: numbers, by commas.
 
@@ -26,7 +25,6 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.05
-_REMOVE_FOR_SECONDS = 30.0
 
 
 def main(arguments: list[str]) -> int:
@@ -34,10 +32,8 @@ def main(arguments: list[str]) -> int:
     if sys.platform == "linux":
         # Its environment is its starter's, and no business of what it runs.
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    if arguments[0] == "remove":
-        return _remove(arguments[1])
-    fds = [int(number) for number in arguments[2].split(",") if number]
-    return _run(float(arguments[1]), fds, arguments[3:])
+    fds = [int(number) for number in arguments[1].split(",") if number]
+    return _run(float(arguments[0]), fds, arguments[2:])
 
 
 def _run(grace: float, fds: list[int], command: list[str]) -> int:
@@ -143,21 +139,6 @@ def _signal(pid: int, number: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _remove(folder: str) -> int:
-    import shutil  # noqa: PLC0415 - takes as long as all others together; most keepers run a command
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    # Whoever still writes there is being ended by its own keeper.
-    give_up = time.monotonic() + _REMOVE_FOR_SECONDS
-    while os.path.exists(folder) and time.monotonic() < give_up:
-        shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(_POLL_SECONDS)
-    return 0
 
 
 if __name__ == "__main__":

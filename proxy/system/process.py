@@ -1,4 +1,4 @@
-"""Processes and folders that end with their owner, by a keeper (`proxy.system.keeper`)."""
+"""Processes and folders that end with their owner: see `proxy.system.keeper` and `remover`."""
 
 import os
 import select
@@ -11,11 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from proxy.system import GRACE_SECONDS, keeper
+from proxy.system import GRACE_SECONDS, keeper, remover
 from proxy.text import block
 
-# A keeper needs no packages, and must not pick up any.
+# They need no packages, and must not pick up any.
 _KEEPER = (sys.executable, "-I", "-S", keeper.__file__)
+_REMOVER = (sys.executable, "-I", "-S", remover.__file__)
 
 
 class Process:
@@ -51,7 +52,7 @@ class Process:
         self._alone = alone
         self._grace = grace
         self._ended, holder = os.pipe()
-        keeper_of = () if alone else (*_KEEPER, "run", str(grace), ",".join(map(str, pass_fds)))
+        keeper_of = () if alone else (*_KEEPER, str(grace), ",".join(map(str, pass_fds)))
         try:
             with log.open("ab") as output:
                 self._log_start = output.tell()
@@ -121,8 +122,8 @@ class Workspace:
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="flower-v6-"))
-        self._keeper = subprocess.Popen(
-            [*_KEEPER, "remove", str(self.path)], stdin=subprocess.PIPE, start_new_session=True
+        self._remover = subprocess.Popen(
+            [*_REMOVER, str(self.path)], stdin=subprocess.PIPE, start_new_session=True
         )
 
     def __enter__(self) -> Self:
@@ -135,4 +136,4 @@ class Workspace:
         traceback: TracebackType | None,
     ) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
-        self._keeper.communicate()
+        self._remover.communicate()

@@ -338,7 +338,9 @@ def test_nothing_but_the_table_of_platforms_asks_which_one_it_is() -> None:
     assert asking == {"proxy.vantage6.v4.container"}  # whether there is a token to read
 
 
-@pytest.mark.parametrize("name", ["proxy.system.keeper", "algorithm.station.job"])
+@pytest.mark.parametrize(
+    "name", ["proxy.system.keeper", "proxy.system.remover", "algorithm.station.job"]
+)
 def test_what_must_start_quickly_needs_the_standard_library_only(name: str) -> None:
     """Together with all of ours that it imports."""
     needed, seen = [name], {name}

@@ -87,7 +87,9 @@ def send(pipe: socket.socket, kind: bytes, data: Iterable[bytes]) -> None:
             if len(together) == 1024:
                 pipe.sendall(b"".join(together))
                 together = []
-    pipe.sendall(b"".join(together))
+    # Who has read all may have closed the other end: then not even a send of nothing succeeds.
+    if together:
+        pipe.sendall(b"".join(together))
 
 
 def size_of(pieces: Iterable[bytes]) -> int:

@@ -48,15 +48,15 @@ def test_a_variable_comes_before_a_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert Written(tmp_path / "pip").settings["index-url"] == "https://two.example/simple"
 
 
-@pytest.mark.parametrize("name", ["cert", "constraint"])
-def test_a_file_that_pip_needs_comes_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    (tmp_path / "file").write_text("content")
-    monkeypatch.setenv(f"PIP_{name.upper()}", str(tmp_path / "file"))
+def test_files_that_pip_needs_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("cert", "constraint")
+    for name in names:
+        (tmp_path / name).write_text(f"content of {name}")
+        monkeypatch.setenv(f"PIP_{name.upper()}", str(tmp_path / name))
     written = Written(tmp_path / "pip")
-    assert written.settings[name] == f"/there/{name}"
-    assert (written.folder / name).read_text() == "content"
+    for name in names:
+        assert written.settings[name] == f"/there/{name}"
+        assert (written.folder / name).read_text() == f"content of {name}"
 
 
 def test_wheels_that_pip_finds_here_come_along(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -220,16 +221,14 @@ def test_a_reply_gets_an_id_if_it_has_none(bridge: Bridge) -> None:
 
 def test_messages_of_several_threads_do_not_mix(bridge: Bridge) -> None:
     texts = [letter * 100_000 for letter in "abcdefghijkl"]
-    senders = [
-        threading.Thread(
-            target=bridge.grid.push_messages,
-            args=([Message(text, 4) for text in texts[place::4]],),
+    with ThreadPoolExecutor(4) as pool:
+        sent = pool.map(
+            lambda place: bridge.grid.push_messages([Message(text, 4) for text in texts[place::4]]),
+            range(4),
         )
-        for place in range(4)
-    ]
-    for each in senders:
-        each.start()
-    assert sorted(fake_flwr.text_of(bridge.receive()) for _ in texts) == texts
+        assert sorted(fake_flwr.text_of(bridge.receive()) for _ in texts) == texts
+        bridge.close()
+        assert [len(ids) for ids in sent] == [3] * 4
 
 
 def test_who_waits_for_a_bridge_that_has_ended_hears_it(bridge: Bridge) -> None:
