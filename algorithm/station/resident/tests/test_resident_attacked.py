@@ -85,12 +85,13 @@ class Hostile(MemoryLane):
         def hostile(letter: Path) -> None:
             content, plan = letter.read_bytes(), self.plan
             arrives = [content]
-            if plan is not None and plan.towards == towards and plan.left and plan.wants(letter):
-                plan.left -= 1
-                arrives = plan.attack(content, kept)
-                plan.done.set()
-            if letter.stem in (Kind.INSTRUCTION, Kind.REPLY):
-                kept.append(content)
+            with self.changed:  # a station sends from two threads
+                if plan and plan.towards == towards and plan.left and plan.wants(letter):
+                    plan.left -= 1
+                    arrives = plan.attack(content, kept)
+                    plan.done.set()
+                if letter.stem in (Kind.INSTRUCTION, Kind.REPLY):
+                    kept.append(content)
             for number, each in enumerate(arrives):
                 copy = letter.with_name(f"{letter.name}-{number}")
                 copy.write_bytes(each)
