@@ -127,8 +127,8 @@ class Central:
 
     @property
     def attached(self) -> bool:
-        """Whether it is at work."""
-        return self._attached is not None and self._attached.alive
+        """Whether it is at work; one that was asked to end may leave things to the next."""
+        return self._attached is not None and self._attached.alive and not self._stop.is_set()
 
     @property
     def gone(self) -> bool:
