@@ -156,7 +156,7 @@ def _read(path: Path) -> tuple[list[Record], int, int]:
                 f"{path} is damaged at byte {place}: a record there is not what was written.",
                 "Restore the file, or begin with another folder.",
             )
-        if not place and (record.get("format"), record.get("version")) != (_FORMAT, _VERSION):
+        if not place and record != {"format": _FORMAT, "version": _VERSION}:
             raise DamagedRecords(
                 f"{path} is no file of records in format {_VERSION}, but {str(record)[:80]}.",
                 "Use the flower-v6 release that wrote it, or begin with another folder.",
@@ -171,5 +171,8 @@ def _record(line: bytes, before: int) -> Record | None:
     encoded = line[_CRC_BYTES + 1 :]
     if line[: _CRC_BYTES + 1] != b"%08x " % zlib.crc32(encoded, before):
         return None
-    record: Record = json.loads(encoded)
+    try:
+        record: Record = json.loads(encoded)
+    except ValueError:  # the CRC-32 of an empty line is that of the line before
+        return None
     return record

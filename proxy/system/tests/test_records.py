@@ -98,7 +98,10 @@ def test_a_changed_byte_is_an_error_that_names_file_and_place(tmp_path: Path) ->
             assert path.read_bytes() == changed
 
 
-@pytest.mark.parametrize("content", [b"something else\n", b'00000000 {"format":1}\n'])
+@pytest.mark.parametrize(
+    "content",
+    [b"something else\n", b'00000000 {"format":1}\n', b"00000000 \n", b"83dcefb7 1\n"],
+)
 def test_another_file_is_not_taken_for_one(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "records"
     path.write_bytes(content)
