@@ -239,6 +239,37 @@ def test_a_run_in_bridge_mode_that_is_killed_trains_no_message_twice(tmp_path: P
     assert len(messages) == len(set(messages))
 
 
+def test_a_serverapp_gets_replies_as_it_took_them_before_and_again_does_without_a_late_one(
+    tmp_path: Path,
+) -> None:
+    """It is killed when the late reply has come, and it has said nothing since."""
+    result = tmp_path / "result.json"
+    run = Run("arrivals", "direct", tmp_path, {"result": result, "folder": tmp_path})
+    run.killed(Stage.PUSHED, "after", "4")
+    (tmp_path / "end").touch()
+    printed = run.resumed()
+    assert "4 of its messages are answered from the journal" in printed
+    assert "begins anew" not in printed
+    assert json.loads(result.read_text()) == {"polled": [1, 0], "timed": [1]}
+
+
+def test_a_serverapp_that_is_stopped_does_not_end_its_run_with_what_it_has(tmp_path: Path) -> None:
+    """It would write the result of a round that nobody trained over a good one."""
+    result = tmp_path / "result.json"
+    config = {"result": result, "journal": tmp_path / "trained", "pid_dir": tmp_path}
+    run = Run("faults", "direct", tmp_path, {**config, "num_server_rounds": 1, "hold": "0-1"})
+    process = start(*run.command, log=tmp_path / "stopped.log")
+    wait_until((tmp_path / "0-1").exists, "the ClientApp hangs")
+    (pid,) = with_command_line(descendants(os.getpid()), f"{COMMAND} run")
+    os.kill(pid, signal.SIGTERM)
+    assert process.wait(PATIENCE_SECONDS)
+    assert not result.exists()
+    (tmp_path / "0-1.go").touch()
+    run.resumed()
+    (only,) = json.loads(result.read_text())["rounds"]
+    assert [reply["error"] for reply in only["replies"]] == [None, None]
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["direct", "bridge"])
 def test_an_app_without_a_seed_goes_on_in_direct_mode_and_begins_anew_in_bridge_mode(

@@ -146,11 +146,16 @@ def _stations(options: argparse.Namespace, journal: Journal | None) -> Stations:
     """Return the stations that the options name."""
     if options.vantage6 is not None:
         return vantage6_stations(options, journal)
+    stations: Stations
     if options.lane:
         _refuse(options, (*_VANTAGE6_OPTIONS, "flower_env"), "cannot be used with --lane")
-        return lane_stations(options)
-    _refuse(options, _VANTAGE6_OPTIONS, "needs --vantage6", "Name the image: --vantage6 IMAGE.")
-    return chosen_stations(options)
+        stations, way = lane_stations(options), "over a lane"
+    else:
+        _refuse(options, _VANTAGE6_OPTIONS, "needs --vantage6", "Name the image: --vantage6 IMAGE.")
+        stations, way = chosen_stations(options), "on this machine"
+    if journal is not None:
+        journal.check_reached(stations.names, way)
+    return stations
 
 
 def _lifetime(options: argparse.Namespace, stations: Stations) -> Lifetime:

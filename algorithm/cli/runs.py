@@ -68,6 +68,7 @@ def _messages(entries: Iterable[Entry], name: Callable[[Entry], str]) -> Iterato
     """Yield a line for the messages of one name, in the order in which the first were pulled."""
     groups: dict[str, Counter[str]] = {}
     for entry in entries:
-        groups.setdefault(name(entry), Counter())[entry.stage] += 1
+        state = "called off" if entry.called_off else entry.stage
+        groups.setdefault(name(entry), Counter())[state] += 1
     for title, states in groups.items():
         yield f"  {title}: {', '.join(f'{number} {state}' for state, number in states.items())}"

@@ -47,8 +47,8 @@ def organizations_of(
     Raises
     ------
     UsageError
-        If an organization does not exist or has no node, no SuperNode can be kept, or the journal's
-        job has other data.
+        If an organization does not exist or has no node, no SuperNode can be kept, the journal's
+        job has other data, or a station has a message that it did not get in vantage6.
     ServerUnreachable, Vantage6Error
         If the server does not answer or refuses.
     """
@@ -75,6 +75,7 @@ def organizations_of(
     if journal is None:
         job = new_job(prepare)
     else:
+        journal.check_reached([station.name for station in stations], "in vantage6")
         about = {
             "server": researcher.server.url,
             "collaboration": researcher.collaboration.id,

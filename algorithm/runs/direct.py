@@ -9,6 +9,7 @@ from algorithm.flower.node_config import check_keys, check_values
 from algorithm.runs.resuming import begin, stations_folder
 from algorithm.runs.run import Run, follow
 from algorithm.runs.serverapp import Fixed, ServerApp
+from algorithm.runs.takes import Takes
 from proxy.central.central_proxy import CentralProxy
 from proxy.errors import AppError
 from proxy.journal.journal import Journal
@@ -35,10 +36,10 @@ class DirectRun(Run):
         """Start the ServerApp's process, and the stations."""
         check_values(self.run_config, "run config")
         check_keys(self.run_config, self.app)
-        fixed = self._begin() if self.journal is not None else None
+        fixed, takes = self._begin()
         folder = stations_folder(self.folder, self.journal)
         server_app = ServerApp(
-            *(self.flower, self.folder / "flwr", self.folder / "serverapp.log", fixed)
+            *(self.flower, self.folder / "flwr", self.folder / "serverapp.log", fixed, takes)
         )
         self.closing.callback(server_app.stop)
         self._server_app = server_app
@@ -54,6 +55,8 @@ class DirectRun(Run):
             journal=self.journal,
         )
         self.closing.callback(central.stop)
+        # Before the central: else the app would go on with the errors by which that ends.
+        self.closing.callback(server_app.process.stop)
         central.start()
 
     def run(self) -> None:
@@ -65,11 +68,14 @@ class DirectRun(Run):
             outcome.log = server_app.process.log_tail(30)
             raise AppError(f"The run failed: {failure}", f"The end of its log:\n{outcome.log}")
 
-    def _begin(self) -> Fixed:
-        """Begin the journal's run, or go on with it."""
-        assert self.journal is not None  # noqa: S101 - only then
+    def _begin(self) -> tuple[Fixed | None, Takes]:
+        """Begin the journal's run, or go on with it, if there is a journal."""
+        if self.journal is None:
+            return None, Takes()
         lasting = asdict(Fixed.lasting(self.stations.names))
-        return Fixed(**begin(self, self.journal, self._built(), self.run_config, lasting))
+        fixed = Fixed(**begin(self, self.journal, self._built(), self.run_config, lasting))
+        takes = Takes.of(self.journal, fixed.nodes) if fixed.notes_takes else Takes()
+        return fixed, takes
 
     def _built(self) -> bytes:
         """Return the app, as Flower builds it."""

@@ -12,6 +12,7 @@ from typing import Any, Self
 from algorithm.flower.environment import SCRIPTS, Flower
 from algorithm.flower.manifest import Manifest
 from algorithm.flower.script import Script
+from algorithm.runs.takes import Takes
 from protos import fleet_pb2 as fleet
 from proxy import strict_json
 from proxy.blocks import Data, Joined, in_memory
@@ -40,12 +41,15 @@ class Fixed:
         The node ids by station; where a station has none here, it gets one by itself.
     seed : int | None
         For generators of random numbers; None to leave them alone.
+    notes_takes : bool
+        Whether its journal says which replies were taken; that of an older flower-v6 does not.
     """
 
     run_id: int
     task_id: int
     nodes: Mapping[str, int] = field(default_factory=dict)
     seed: int | None = None
+    notes_takes: bool = False
 
     @classmethod
     def new(cls) -> Self:
@@ -56,7 +60,7 @@ class Fixed:
     def lasting(cls, stations: Sequence[str]) -> Self:
         """Return those of a new run that may be started again."""
         nodes = {name: SUPERLINK_NODE_ID + 1 + secrets.randbits(63) for name in stations}
-        return replace(cls.new(), nodes=nodes, seed=secrets.randbits(32))
+        return replace(cls.new(), nodes=nodes, seed=secrets.randbits(32), notes_takes=True)
 
 
 class ServerApp:
@@ -74,6 +78,8 @@ class ServerApp:
         Where its output is appended.
     fixed : Fixed | None
         What it has in common with earlier starts; None if nobody starts it again.
+    takes : Takes
+        Which replies those took; hears which are taken now.
 
     Attributes
     ----------
@@ -84,11 +90,17 @@ class ServerApp:
     """
 
     def __init__(
-        self, flower: Flower, home: Path, log_file: Path, fixed: Fixed | None = None
+        self,
+        flower: Flower,
+        home: Path,
+        log_file: Path,
+        fixed: Fixed | None = None,
+        takes: Takes | None = None,
     ) -> None:
         self._fixed = fixed or Fixed.new()
         self.links = LinkState(self._deliver, node_ids=self._fixed.nodes)
         self.run_id = self._fixed.run_id
+        self._takes = takes or Takes()
         self._failure = ""
         self._done = False
         self._names = names_of(flower.release)
@@ -126,6 +138,8 @@ class ServerApp:
             "run_id": self.run_id,
             "task_id": self._fixed.task_id,
             "seed": self._fixed.seed,
+            "before": self._takes.before,
+            "late": self._takes.late,
             "run_config": run_config,
             "fab_id": f"{app.publisher}/{app.name}",
             "fab_version": app.version,
@@ -172,8 +186,10 @@ class ServerApp:
                         self.links.push(Joined(data, content))
                     case b"M":
                         self.links.push(data)
+                    case b"T":
+                        self._take(data)
                     case b"E":
-                        self._failure = _reason(in_memory(data))
+                        self._failure = str(_said(data))
                     case b"D":
                         self._done = True
                     case _:
@@ -190,6 +206,14 @@ class ServerApp:
             self.process.stop()
         finally:
             self.links.close()
+
+    def _take(self, data: Data) -> None:
+        """Note which replies the ServerApp took."""
+        match _said(data):
+            case {"sent": int() as sent, "messages": [str(), *_] as names}:
+                self._takes.note(sent, names)
+            case _:
+                raise FlowerError("Flower's process does not say which replies it took.")
 
     def _deliver(self, message_id: str, reply: Data) -> None:
         with self._script.alone():
@@ -215,10 +239,10 @@ def _encoded(nodes: Sequence[NodeInfo]) -> bytes:
     return json.dumps(list(map(asdict, nodes))).encode()
 
 
-def _reason(encoded: bytes) -> str:
-    """Return why the app failed, as its process says."""
+def _said(data: Data) -> object:
+    """Return what the process says in JSON."""
     try:
-        return str(strict_json.loads(encoded))
+        return strict_json.loads(in_memory(data))
     except ValueError as error:
         raise FlowerError(
             f"Flower's process sent what cannot be read: {type(error).__name__}."

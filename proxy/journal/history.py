@@ -149,6 +149,9 @@ class RunEntry:
         Its messages, in the order in which they were pulled first.
     answers : list[Entry]
         Those whose answer was given, in that order.
+    takes : list[tuple[int, list[str]]]
+        The replies that the ServerApp took at once, in that order: how many messages it had sent by
+        then, and their names.
     resumed : int
         How often it went on.
     ended : str
@@ -162,16 +165,42 @@ class RunEntry:
     at: float
     entries: list[Entry] = field(default_factory=list)
     answers: list[Entry] = field(default_factory=list)
+    takes: list[tuple[int, list[str]]] = field(default_factory=list)
     resumed: int = 0
     ended: str = ""
     refused: str = ""
+    _take_of: dict[str, int] = field(default_factory=dict)
+
+    def note(self, record: Record, pause: float) -> None:
+        """Note a record about it, so many seconds after the one before."""
+        match record["event"]:
+            case "resumed":
+                self._resume(pause)
+            case "ended":
+                self.ended = record["status"]
+            case "differs":
+                self.refused = record["why"]
+            case "taken":
+                self._take(record["sent"], record["messages"])
+
+    def _take(self, sent: int, messages: list[str]) -> None:
+        """Note which replies the ServerApp took at once.
+
+        One that took some of them earlier took none of those behind them as before.
+        """
+        place = min(self._take_of.get(name, len(self.takes)) for name in messages)
+        for _, names in self.takes[place:]:
+            for name in names:
+                del self._take_of[name]
+        self.takes[place:] = [(sent, messages)]
+        self._take_of.update(dict.fromkeys(messages, place))
 
     def note_answer(self, entry: Entry, at: float) -> None:
         """Note that the answer to a message is given now."""
         entry.after, entry.took = len(self.entries), max(0.0, at - entry.at)
         self.answers.append(entry)
 
-    def resume(self, pause: float) -> None:
+    def _resume(self, pause: float) -> None:
         """Note that it goes on after some seconds, which no message took."""
         self.resumed += 1
         for entry in self.entries:
@@ -222,6 +251,8 @@ class History:
         Messages by station and id: those of the last run, or of an attached SuperLink.
     lives : dict[str, str]
         The life of the SuperNode that answered last, by station; empty for one that had none.
+    ways : dict[str, str]
+        How stations were reached, in words.
     at : float
         When the last record was made, in seconds since the epoch.
 
@@ -236,6 +267,7 @@ class History:
         self.runs: list[RunEntry] = []
         self.entries: dict[tuple[str, str], Entry] = {}
         self.lives: dict[str, str] = {}
+        self.ways: dict[str, str] = {}
         self._latest: dict[str, Entry] = {}
         self.at = 0.0
         for line, record in enumerate(records, start=2):  # the first names the format
@@ -260,15 +292,13 @@ class History:
         match record["event"]:
             case "named":
                 self.name = record["name"]
+            case "reached":
+                self.ways |= dict.fromkeys(record["stations"], record["way"])
             case "run":
                 self.runs.append(RunEntry(record["about"], record["fixed"], record["at"]))
                 self.entries, self._latest = {}, {}
-            case "resumed":
-                self.runs[-1].resume(self.at - before)
-            case "ended":
-                self.runs[-1].ended = record["status"]
-            case "differs":
-                self.runs[-1].refused = record["why"]
+            case "resumed" | "ended" | "differs" | "taken":
+                self.runs[-1].note(record, self.at - before)
             case Stage.PULLED:
                 self._begin(record)
             case event:

@@ -205,6 +205,33 @@ class Journal:
         if self.history.runs:
             raise UsageError(f"The journal {self.folder} is that of a run.", "Use another folder.")
 
+    def check_reached(self, stations: Collection[str], way: str) -> None:
+        """Note how stations of an attached SuperLink are reached.
+
+        Parameters
+        ----------
+        stations : Collection[str]
+            Their names.
+        way : str
+            "over a lane", for example.
+
+        Raises
+        ------
+        UsageError
+            If one has a message that it got in another way: it would be trained here, too.
+        """
+        for station in stations:
+            before = self.history.ways.get(station, way)
+            entry = self.history.under_way(station)
+            if before != way and entry is not None and not entry.is_answered:
+                raise UsageError(
+                    f"The journal {self.folder} has a message under way for station {station},"
+                    f" which got it {before} and may train it; now it would get it {way}, too.",
+                    "Attach it as before until its message is answered, or use another folder.",
+                )
+        if any(self.history.ways.get(station) != way for station in stations):
+            self._note({"event": "reached", "stations": list(stations), "way": way})
+
     def tell_of_others(self, stations: Collection[str]) -> None:
         """Log which messages are under way at other stations than these."""
         for station in sorted({name for name, _ in self.history.entries} - set(stations)):
@@ -310,6 +337,20 @@ class Journal:
                 with suppress(OSError):  # then it counts as given when the SuperLink has it
                     self._note_of(entry, {"event": GIVEN}, sync=False)
             yield
+
+    def taken(self, sent: int, messages: Sequence[str]) -> None:
+        """Note which replies the ServerApp took at once; one that is started again gets them so.
+
+        Parameters
+        ----------
+        sent : int
+            How many messages it had sent by then.
+        messages : Sequence[str]
+            The names of those that were answered.
+        """
+        if not self._is_given_up:
+            with suppress(OSError):  # then they count as not taken
+                self._note({"event": "taken", "sent": sent, "messages": messages}, sync=False)
 
     def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun; see `Memory`."""

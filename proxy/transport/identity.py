@@ -27,7 +27,7 @@ from proxy.transport.node_key import NodeKey
 _SUFFIXES = (".pub", ".node", ".message", ".lock")
 _SAFE = re.compile(r"\w[\w .+@()'&,-]*(?<![ .])")
 _LONGEST_BYTES = 200
-_NODE = re.compile(rb"(\d{1,20})(?: (\w+))?")
+_NODE = re.compile(rb"(\d{1,20})(?: (CreateNode|RegisterNode))?")
 
 
 class Identity:
@@ -76,7 +76,8 @@ class Identity:
         self._lock = lock
         kept = _NODE.fullmatch(_read_or_nothing(self._node_file))
         # Without its node id it can still be activated, once the SuperLink takes it for offline.
-        self.node_id = int(kept[1]) if kept else 0
+        node_id = int(kept[1]) if kept else 0
+        self.node_id = node_id if node_id < 1 << 64 else 0
         self.joining = (kept[2] or b"").decode() if kept else ""
 
     def remember(self, node_id: int, joining: str = "") -> None:

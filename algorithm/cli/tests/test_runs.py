@@ -103,3 +103,16 @@ def test_that_a_journal_has_no_messages_yet_is_said(
 ) -> None:
     Journal(tmp_path).close()
     assert lines(tmp_path, capsys) == [f"The journal {tmp_path} holds no run and no message yet."]
+
+
+def test_a_message_that_was_called_off_has_no_answer(
+    journal: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note(journal, ("north", "train", 1, "9"), ("south", "train", 1, "9"))
+    records = Records(journal.folder / "journal")
+    about = {"station": "south", "message": "1", "at": 0.0}
+    answer = {"reply": "", "data": "eA==", "objects": {}, "called_off": True}
+    records.append({"event": Stage.ANSWERED, **about, **answer})
+    records.append({"event": Stage.PUSHED, **about})
+    records.close()
+    assert lines(journal.folder, capsys)[1:] == ["  train 1: 1 pulled, 1 called off"]

@@ -2,12 +2,13 @@
 
     python run_serverapp.py FD
 
-It imports nothing of the bridge but `frames.py`, `grid.py` and `seeds.py`. FD is one end of a
-socket pair, over which pass frames. To this script come
+It imports nothing of the bridge but `frames.py`, `grid.py`, `seeds.py` and `takes.py`. FD is one
+end of a socket pair, over which pass frames. To this script come
 
     S  first: JSON with `names` ("module:name" of what is used of Flower, by role), `run_id`,
        `task_id`, `run_config` (what overrides the app's), `fab_id`, `fab_version`, `fab_hash`,
-       `max_message_bytes`, and `seed`, for generators of random numbers, or null; followed by
+       `max_message_bytes`, `seed`, for generators of random numbers, or null, and of an earlier
+       start what it took `before` and what came `late` (`takes.py`); followed by
     F  the app (FAB)
     N  JSON: nodes, each with fields of Flower's NodeInfo; all of them once before the ServerApp
        starts, then those about which something has changed
@@ -20,6 +21,8 @@ and go
     C  the content of messages to come (a field of an encoded Message)
     B  a message for a node (an encoded Message without its content): it has the latest content
     M  a message for a node that has no content
+    T  JSON: which replies the ServerApp took at once, other than before, by the names of their
+       messages, and how many messages it had `sent` by then
     E  JSON: why the ServerApp failed
     D  at the end, if it did not: nothing
 
@@ -57,6 +60,8 @@ from google.protobuf.json_format import ParseDict
 
 # Replies are read from the pipe in such pieces; a larger one is read at once.
 _READ_BYTES = 1 << 16
+# How often it is looked whether a reply that is there may be taken now.
+_LOOK_SECONDS = 0.1
 # So long threads that an app left behind have to end.
 _EXIT_SECONDS = 5.0
 
@@ -75,6 +80,7 @@ def _load(name: str) -> Any:
 frames = _load("frames")
 grid = _load("grid")
 seeds = _load("seeds")
+takes = _load("takes")
 
 
 def main() -> int:
@@ -89,7 +95,8 @@ def main() -> int:
     frames.send(pipe, b"R", [run.SerializeToString()])
     if start["seed"] is not None:
         seeds.seed_all(start["seed"])
-    mailbox = _Mailbox(flower, run.run_id, pipe, file, start["max_message_bytes"])
+    taken = takes.Takes(start["before"], start["late"])
+    mailbox = _Mailbox(flower, run.run_id, pipe, file, start["max_message_bytes"], taken)
     try:
         _run(flower, run, start["task_id"], fab, mailbox)
     except Exception as error:
@@ -156,7 +163,13 @@ class _Mailbox:
     """What came through the pipe and was not asked for yet. For several threads."""
 
     def __init__(
-        self, flower: Any, run_id: int, pipe: socket.socket, file: BinaryIO, limit: int
+        self,
+        flower: Any,
+        run_id: int,
+        pipe: socket.socket,
+        file: BinaryIO,
+        limit: int,
+        taken: Any,
     ) -> None:
         self.changed = threading.Condition()
         self._nodes: dict[int, dict[str, Any]] = {}
@@ -166,6 +179,7 @@ class _Mailbox:
         self._pipe = pipe
         self._file = file
         self._limit = limit
+        self._takes = taken
         self._sending = threading.Lock()
         self._content_id = ""
         # When the messages expire whose replies nobody has taken; in seconds since the epoch.
@@ -202,6 +216,7 @@ class _Mailbox:
                 self._send_content(message, len(head))
             with self.changed:
                 self._expiry[about.message_id] = about.created_at + about.ttl
+                self._takes.send(about.message_id, about.dst_node_id)
             frames.send(self._pipe, b"B" if has_content else b"M", [head])
 
     def _send_content(self, message: Any, head: int) -> None:
@@ -215,7 +230,7 @@ class _Mailbox:
         self._content_id = content_id
 
     def take(self, message_ids: Iterable[str] | None) -> tuple[list[Any], list[str], list[str]]:
-        """Return the replies that are there, in the order of the ids; nobody else gets them.
+        """Return the replies that may be taken, in the order of the ids; nobody else gets them.
 
         Behind them come the ids of messages that have expired, and those of which nothing is known,
         or no longer. With None for the ids, all are meant.
@@ -229,22 +244,35 @@ class _Mailbox:
             ]
             for message_id in expired:
                 self._replies.pop(message_id, None)
-            answered = [message_id for message_id in wanted if message_id in self._replies]
+            self._takes.forget(expired)
+            answered = self._open(wanted)
+            sent, names = self._takes.sent, self._takes.take(answered) if answered else []
             replies = [self._replies.pop(message_id) for message_id in answered]
             for message_id in (*answered, *expired):
                 del self._expiry[message_id]
+        if names:
+            with self._sending:
+                told = json.dumps({"sent": sent, "messages": names})
+                frames.send(self._pipe, b"T", [told.encode()])
         return replies, expired, unknown
 
+    def _open(self, message_ids: Iterable[str]) -> list[str]:
+        """Return the messages whose replies are there and may be taken now."""
+        there = [message_id for message_id in message_ids if message_id in self._replies]
+        return list(self._takes.open(there))
+
     def wait(self, message_ids: Collection[str], until: float | None) -> None:
-        """Wait until there is a reply to one of some messages, or `until` (time.monotonic)."""
+        """Wait until a reply to one of some messages may be taken, or `until` (time.monotonic)."""
         with self.changed:
-            while not any(message_id in self._replies for message_id in message_ids):
-                seconds = None if until is None else until - time.monotonic()
-                if seconds is not None and seconds <= 0:
+            while not self._open(message_ids):
+                seconds = float("inf") if until is None else until - time.monotonic()
+                if seconds <= 0:
                     return
                 if self._closed:
                     raise ConnectionError("the bridge has ended")
-                self.changed.wait(seconds)
+                held = any(message_id in self._replies for message_id in message_ids)
+                most = _LOOK_SECONDS if held else threading.TIMEOUT_MAX
+                self.changed.wait(min(seconds, most))
 
     def _read(self) -> None:
         try:

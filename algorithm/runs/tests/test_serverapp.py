@@ -20,7 +20,7 @@ from proxy.blocks import Data, in_memory
 
 FRAMES = st.lists(
     st.tuples(
-        st.sampled_from([b"M", b"C", b"B", b"E", b"D", b"R", b"?", b"\xff"]),
+        st.sampled_from([b"M", b"C", b"B", b"T", b"E", b"D", b"R", b"?", b"\xff"]),
         st.one_of(
             st.binary(max_size=60),
             st.sampled_from(
@@ -30,6 +30,8 @@ FRAMES = st.lists(
                     b"[" * 100_000,
                     b"\xff",
                     b"NaN",
+                    b'{"sent":1,"messages":["3/0"]}',
+                    b'{"sent":1,"messages":[]}',
                     fleet.Message(
                         metadata=fleet.Metadata(
                             message_id="f", dst_node_id=3, created_at=time.time(), ttl=9.0
@@ -122,6 +124,7 @@ import time; time.sleep(600)
     [
         (b"M" + (2).to_bytes(8, "big") + b"\xff\xff", "sent what is no message"),
         (b"E" + (1).to_bytes(8, "big") + b"{", "what cannot be read: JSONDecodeError"),
+        (b"T" + (2).to_bytes(8, "big") + b"[]", "does not say which replies it took"),
         (b"?" + bytes(8), "what nobody knows: b'?'"),
     ],
 )

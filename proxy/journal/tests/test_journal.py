@@ -456,6 +456,21 @@ def test_messages_of_stations_that_are_not_attached_are_told_of(
     assert "of station north has no answer yet" in caplog.text
 
 
+def test_a_station_that_may_train_a_message_is_not_brought_it_in_another_way(
+    tmp_path: Path,
+) -> None:
+    with closing(Journal(tmp_path)) as journal:
+        journal.check_reached(["north", "south"], "over a lane")
+        journal.trace(pulled(Drained()))
+    with closing(Journal(tmp_path)) as journal:
+        journal.check_reached(["south"], "on this machine")
+        journal.check_reached(["north"], "over a lane")
+        with pytest.raises(UsageError, match="for station north, which got it over a lane"):
+            journal.check_reached(["north", "south"], "on this machine")
+        journal.give_up("north", "It expired.")
+        journal.check_reached(["north"], "on this machine")
+
+
 def test_a_message_that_is_lost_is_said(bridge: Bridge, caplog: pytest.LogCaptureFixture) -> None:
     bridge.start(Stage.SENT)
     bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)

@@ -693,6 +693,19 @@ def test_for_how_long_no_central_was_there_is_no_reason_to_wait(tmp_path: Path) 
     assert entry.took == 10.0
 
 
+def test_one_that_took_a_reply_earlier_than_before_took_those_behind_it_otherwise_too(
+    tmp_path: Path,
+) -> None:
+    about = {"event": "run", "about": {}, "fixed": {}, "at": 100.0}
+    taken = [["4/0"], ["5/0", "6/0"], ["4/1"], ["6/0"], ["5/0", "4/1"], ["5/1"]]
+    records = [
+        about,
+        *({"event": "taken", "sent": 3, "messages": names, "at": 110.0} for names in taken),
+    ]
+    (run,) = History(records, tmp_path).runs
+    assert run.takes == [(3, ["4/0"]), (3, ["6/0"]), (3, ["5/0", "4/1"]), (3, ["5/1"])]
+
+
 def test_replies_are_given_again_in_the_order_in_which_the_superlink_got_them(
     tmp_path: Path,
 ) -> None:

@@ -113,7 +113,9 @@ def test_the_node_id_is_kept(path: Path) -> None:
         again.close()
 
 
-@pytest.mark.parametrize("torn", ["", "\0" * 21, "12\0", "-1", "0" * 99, "\udce4"])
+@pytest.mark.parametrize(
+    "torn", ["", "\0" * 21, "12\0", "-1", "0" * 99, "9" * 20, "7 Regis", "\udce4"]
+)
 def test_a_node_id_that_was_not_written_in_full_is_none_and_can_be_written_anew(
     path: Path, torn: str
 ) -> None:

@@ -6,14 +6,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from algorithm.flower.scripts.run_serverapp import _Mailbox, frames, grid
+from algorithm.flower.scripts.run_serverapp import _Mailbox, frames, grid, takes
 from algorithm.tests import fake_flwr
 from algorithm.tests.fake_flwr import Message
 from protos import fleet_pb2 as fleet
@@ -25,12 +26,15 @@ LIMIT = 10_000_000
 class Bridge:
     """The other end of the pipe, and the Grid at this one."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, before: Sequence[tuple[int, Sequence[str]]] = (), late: Mapping[str, float] = {}
+    ) -> None:
         self.pipe, theirs = socket.socketpair()
         self.pipe.settimeout(20.0)
         self.file = self.pipe.makefile("rb")
         self.tell_nodes(NODES)
-        self.mailbox = _Mailbox(fake_flwr, 7, theirs, theirs.makefile("rb"), LIMIT)
+        taken = takes.Takes(before, late)
+        self.mailbox = _Mailbox(fake_flwr, 7, theirs, theirs.makefile("rb"), LIMIT, taken)
         run = SimpleNamespace(run_id=7)
         superlink = grid.SuperLink(fake_flwr, self.mailbox, run)
         self.grid = grid.grid_class(fake_flwr)(run, self.mailbox, superlink)
@@ -176,6 +180,81 @@ def test_who_waits_for_some_time_gets_the_replies_of_that_time(bridge: Bridge) -
         "in time",
         fake_flwr.ErrorCode.MESSAGE_UNAVAILABLE,
     ]
+
+
+@contextmanager
+def started_again(
+    before: Sequence[tuple[int, Sequence[str]]] = (), late: Mapping[str, float] = {}
+) -> Iterator[tuple[Bridge, list[str]]]:
+    """A Grid whose ServerApp took replies before, and has sent one message to each node again."""
+    bridge = Bridge(before, late)
+    yield bridge, bridge.grid.push_messages([Message("hello", node) for node in NODES])
+    bridge.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock by which replies are held back."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(takes, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def test_who_is_started_again_gets_replies_one_by_one_if_they_came_so_before() -> None:
+    with started_again([(2, ["5/0"]), (2, ["4/0"])]) as (bridge, sent):
+        for message_id in sent:
+            bridge.reply(message_id, f"to {message_id}")
+        assert said(bridge.grid.pull_messages(sent)) == ["to hello at 5"]
+        assert said(bridge.grid.pull_messages(sent[:1])) == ["to hello at 4"]
+
+
+def test_who_is_started_again_gets_replies_together_if_they_came_so_before() -> None:
+    with started_again([(2, ["4/0", "5/0"])]) as (bridge, sent):
+        bridge.reply(sent[1])
+        assert bridge.grid.pull_messages(sent) == []
+        bridge.reply(sent[0])
+        assert len(bridge.grid.pull_messages(sent)) == 2
+
+
+def test_who_went_on_without_a_reply_gets_it_when_it_has_sent_what_it_sent_without() -> None:
+    with started_again([(2, ["4/0"]), (3, ["5/0"])]) as (bridge, sent):
+        for message_id in sent:
+            bridge.reply(message_id, f"to {message_id}")
+        assert said(bridge.grid.pull_messages(sent)) == ["to hello at 4"]
+        assert bridge.grid.pull_messages(sent[1:]) == []
+        bridge.grid.push_messages([Message("more", 4)])
+        assert said(bridge.grid.pull_messages(sent[1:])) == ["to hello at 5"]
+
+
+def test_a_reply_that_nobody_took_comes_as_late_as_before(clock: SimpleNamespace) -> None:
+    with started_again(late={"5/0": 4.0}) as (bridge, sent):
+        for message_id in sent:
+            bridge.reply(message_id, f"to {message_id}")
+        assert said(bridge.grid.pull_messages(sent)) == ["to hello at 4"]
+        clock.now += 3.9
+        assert bridge.grid.send_and_receive([Message("hello", 5)], timeout=0.01) == []
+        clock.now += 0.2
+        assert said(bridge.grid.pull_messages(sent[1:])) == ["to hello at 5"]
+
+
+def test_who_does_something_else_than_before_gets_the_replies_in_the_end(
+    clock: SimpleNamespace,
+) -> None:
+    with started_again([(2, ["4/0"]), (2, ["5/0"])]) as (bridge, sent):
+        bridge.reply(sent[1])
+        assert bridge.grid.pull_messages(sent[1:]) == []
+        clock.now += 61.0
+        assert said(bridge.grid.pull_messages(sent[1:])) == ["yes"]
+
+
+def test_the_bridge_hears_which_replies_were_taken_but_for_those_of_before() -> None:
+    with started_again([(2, ["4/0"])]) as (bridge, sent):
+        for message_id in sent:
+            bridge.reply(message_id)
+            bridge.receive()
+        assert len(bridge.grid.send_and_receive([Message("hello", 4), Message("hello", 5)])) == 2
+        told = json.loads(frames.receive_one(bridge.file, b"T").rest())
+        assert told == {"sent": 2, "messages": ["5/0"]}
 
 
 def test_a_reply_that_flower_cannot_read_is_an_error(bridge: Bridge) -> None:

@@ -1,0 +1,83 @@
+"""Which replies a ServerApp may take, and when: as before, where it is started again.
+
+It is a part of `run_serverapp.py`, which loads it by its path: Python 3.9+, and it imports nothing
+of the bridge.
+
+What an app makes of replies may depend on which it got first, which at once, and which it went on
+without. So it gets those that it had taken before in the same portions, each when it has sent as
+many messages as it had by then. A reply that had come and was not taken is there as long after its
+message as it was before: the app may have waited for it in vain.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+# After which an app that does something else than before gets what is there.
+_PATIENCE_SECONDS = 60.0
+
+
+class Takes:
+    """The replies that were taken, and those that may be. For one thread at a time.
+
+    A message's name here is the id of its node, a slash, and how many that node had got before.
+
+    Parameters
+    ----------
+    before : Iterable[tuple[int, Sequence[str]]]
+        What was taken before, portion by portion: how many messages had been sent by then, and the
+        names of those to which the replies were.
+    late : Mapping[str, float]
+        Of messages whose replies had come and were not taken, by name: seconds from one to the
+        other.
+    """
+
+    def __init__(
+        self, before: Iterable[tuple[int, Sequence[str]]] = (), late: Mapping[str, float] = {}
+    ) -> None:
+        self.sent = 0
+        self._portions = deque((sent, frozenset(names)) for sent, names in before)
+        self._late = late
+        self._sent_to: Counter[int] = Counter()
+        # Of messages whose replies were not taken yet: their names, and when those may be.
+        self._names: dict[str, str] = {}
+        self._times: dict[str, float] = {}
+        self._changed = time.monotonic()
+
+    def send(self, message_id: str, node_id: int) -> None:
+        """Note that a message is sent."""
+        name = f"{node_id}/{self._sent_to[node_id]}"
+        self.sent += 1
+        self._sent_to[node_id] += 1
+        self._changed = time.monotonic()
+        self._names[message_id] = name
+        self._times[message_id] = self._changed + self._late.get(name, 0.0)
+
+    def open(self, message_ids: Collection[str]) -> list[str]:
+        """Return which replies may be taken now, of those that are wanted and there."""
+        now = time.monotonic()
+        if self._portions:
+            sent, names = self._portions[0]
+            if self.sent >= sent and names <= {self._names[each] for each in message_ids}:
+                return [each for each in message_ids if self._names[each] in names]
+            if not message_ids or now < self._changed + _PATIENCE_SECONDS:
+                return []
+            self._portions.clear()
+        return [each for each in message_ids if self._times[each] <= now]
+
+    def take(self, message_ids: Collection[str]) -> list[str]:
+        """Note that replies are taken; returns their names, but for what was taken before, too."""
+        names = [self._names[each] for each in message_ids]
+        self.forget(message_ids)
+        self._changed = time.monotonic()
+        if self._portions:
+            self._portions.popleft()
+            return []
+        return names
+
+    def forget(self, message_ids: Iterable[str]) -> None:
+        """Note that nobody waits for the replies to some messages any more."""
+        for message_id in message_ids:
+            del self._names[message_id], self._times[message_id]
