@@ -74,8 +74,7 @@ class DirectRun(Run):
             return None, Takes()
         lasting = asdict(Fixed.lasting(self.stations.names))
         fixed = Fixed(**begin(self, self.journal, self._built(), self.run_config, lasting))
-        takes = Takes.of(self.journal, fixed.nodes) if fixed.notes_takes else Takes()
-        return fixed, takes
+        return fixed, Takes.of(self.journal, fixed.nodes)
 
     def _built(self) -> bytes:
         """Return the app, as Flower builds it."""

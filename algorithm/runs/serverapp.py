@@ -41,15 +41,12 @@ class Fixed:
         The node ids by station; where a station has none here, it gets one by itself.
     seed : int | None
         For generators of random numbers; None to leave them alone.
-    notes_takes : bool
-        Whether its journal says which replies were taken; that of an older flower-v6 does not.
     """
 
     run_id: int
     task_id: int
     nodes: Mapping[str, int] = field(default_factory=dict)
     seed: int | None = None
-    notes_takes: bool = False
 
     @classmethod
     def new(cls) -> Self:
@@ -60,7 +57,7 @@ class Fixed:
     def lasting(cls, stations: Sequence[str]) -> Self:
         """Return those of a new run that may be started again."""
         nodes = {name: SUPERLINK_NODE_ID + 1 + secrets.randbits(63) for name in stations}
-        return replace(cls.new(), nodes=nodes, seed=secrets.randbits(32), notes_takes=True)
+        return replace(cls.new(), nodes=nodes, seed=secrets.randbits(32))
 
 
 class ServerApp:

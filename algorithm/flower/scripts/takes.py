@@ -68,7 +68,7 @@ class Takes:
         return [each for each in message_ids if self._times[each] <= now]
 
     def take(self, message_ids: Collection[str]) -> list[str]:
-        """Note that replies are taken; returns their names, but for what was taken before, too."""
+        """Note that replies are taken; returns their names, none if they were taken so before."""
         names = [self._names[each] for each in message_ids]
         self.forget(message_ids)
         self._changed = time.monotonic()
