@@ -169,7 +169,8 @@ class VirtualSuperNode:
         self._identity = identity
         self._trace = trace
         self._delivery: Delivery | None = None
-        self._unconfirmed = ""  # the last message, if the SuperLink may repeat it
+        # The last message, if the SuperLink may repeat it.
+        self._unconfirmed = terms.memory.unconfirmed(self.name)
 
     def register(self) -> None:
         """Get a node id from the SuperLink, and let the station get ready under it."""
@@ -235,6 +236,7 @@ class VirtualSuperNode:
                 # From flwr 1.43 on a message comes again until that has arrived.
                 about = instruction.metadata
                 self._superlink.confirm_message_received(about.run_id, about.message_id)
+                self._unconfirmed = ""
             else:
                 self._deliver(instruction, Delivery.run)
         except UnknownNode as error:

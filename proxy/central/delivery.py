@@ -406,7 +406,7 @@ class Delivery:
             self._advance(Refused(**self._event(), error=error))
             self._advance(instead)
             self._push(instead)
-        self._advance(Pushed(**self._event()))
+        self._advance(Pushed(**self._event(), confirmed=self.confirmed))
 
     def _push(self, answered: Answered) -> None:
         layout = self._instruction.layout
@@ -478,7 +478,8 @@ class Delivery:
             yield
         except Exception as error:
             expired = self._expiry.passed or self._clock.time() >= self._instruction.expires_at
-            self._advance(Dropped(**self._event(), error=error, expired=expired))
+            about = {**self._event(), "confirmed": self.confirmed}
+            self._advance(Dropped(**about, error=error, expired=expired))
             raise
 
     @contextmanager

@@ -173,9 +173,16 @@ class Refused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Pushed(Event):
-    """The SuperLink has the reply and all of its objects."""
+    """The SuperLink has the reply and all of its objects.
+
+    Attributes
+    ----------
+    confirmed : bool
+        Whether it knows that the message arrived; else it may hand it out again.
+    """
 
     stage = Stage.PUSHED
+    confirmed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,11 +195,14 @@ class Dropped(Event):
         Why.
     expired : bool
         Whether its time to live is over.
+    confirmed : bool
+        See `Pushed`.
     """
 
     stage = Stage.DROPPED
     error: Exception
     expired: bool
+    confirmed: bool = True
 
 
 Trace = Callable[[Event], None]

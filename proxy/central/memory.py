@@ -88,6 +88,13 @@ class Memory(Protocol):
         """Note that this message ends without a reply from here."""
         ...
 
+    def unconfirmed(self, station: str) -> str:
+        """Return the id of a station's last message, if the SuperLink may hand it out again.
+
+        Empty if it knows that the message arrived, or if that has no answer yet.
+        """
+        ...
+
     def supernode_life(self, station: str) -> str:
         """Return the life that a station's SuperNode had when it last answered a central before.
 
@@ -167,6 +174,10 @@ class Forgetful:
 
     def give_up(self, station: str, why: str) -> None:
         """Do nothing."""
+
+    def unconfirmed(self, station: str) -> str:  # noqa: ARG002
+        """Return nothing."""
+        return ""
 
     def supernode_life(self, station: str) -> str:  # noqa: ARG002
         """Return nothing."""

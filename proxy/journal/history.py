@@ -16,7 +16,7 @@ from proxy.text import one_line
 # That the SuperLink is told of the reply now: no stage, as it may have to be told again.
 GIVEN = "given"
 # What a record of an event adds to its message, besides the stage.
-_ADDED = ("task", "reply", "data", "objects", "called_off", "why")
+_ADDED = ("task", "reply", "data", "objects", "called_off", "why", "confirmed")
 OVER = frozenset({Stage.PUSHED, Stage.DROPPED})
 _ABOUT = (
     *("station", "message", "message_type", "group_id"),
@@ -52,6 +52,8 @@ class Entry:
         Whether that error reply only says that the central was stopped.
     why : str
         Why it was dropped.
+    confirmed : bool
+        Whether the SuperLink does not hand it out again.
     was_sent : bool
         Whether its station may have it.
     at : float
@@ -78,6 +80,7 @@ class Entry:
     objects: Mapping[str, str] = field(default_factory=dict)
     called_off: bool = False
     why: str = ""
+    confirmed: bool = True
     was_sent: bool = False
     at: float = 0.0
     took: float = 0.0

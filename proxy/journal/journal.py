@@ -292,6 +292,12 @@ class Journal:
         else:
             self._over(entry, Stage.DROPPED, why)
 
+    def unconfirmed(self, station: str) -> str:
+        """Return a station's last message, if the SuperLink may hand it out again; see `Memory`."""
+        entry = self.history.latest(station)
+        again = entry is not None and entry.is_over and not entry.confirmed and not self.is_run
+        return entry.message if entry is not None and again else ""
+
     def supernode_life(self, station: str) -> str:
         """Return the life that a station's SuperNode had when it answered last; see `Memory`."""
         return "" if self.is_run else self.history.lives.get(station, "")
@@ -470,12 +476,12 @@ class Journal:
                 elif past.answer is None or event.error is not None:
                     self._note_of(entry, {"event": event.stage, **self._kept(event)})
             case Pushed():
-                self._over(entry, event.stage)
+                self._over(entry, event.stage, confirmed=event.confirmed)
             case Dropped():
                 # A successor may still deliver the reply.
                 if event.expired or not isinstance(event.error, Undelivered):
-                    details = self._expired(event) if event.expired and self.is_run else None
-                    self._over(entry, event.stage, str(event.error), details)
+                    details = self._expired(event) if event.expired and self.is_run else {}
+                    self._over(entry, event.stage, str(event.error), event.confirmed, details)
 
     def _make_room(self, event: Event) -> None:
         """Of a run that will begin anew, keep no reply that its ServerApp has got."""
@@ -514,10 +520,16 @@ class Journal:
         return {"reply": reply, "called_off": False, "supernode_life": event.supernode_life}
 
     def _over(
-        self, entry: Entry, stage: Stage, why: str = "", details: Mapping[str, Any] | None = None
+        self,
+        entry: Entry,
+        stage: Stage,
+        why: str = "",
+        confirmed: bool = True,
+        details: Mapping[str, Any] = {},
     ) -> None:
+        again = {} if confirmed else {"confirmed": False}
         try:
-            self._note_of(entry, {"event": stage, "why": why, **(details or {})}, sync=False)
+            self._note_of(entry, {"event": stage, "why": why, **again, **details}, sync=False)
         finally:
             # On a full disk, too: without the message a successor does not answer it again.
             if not self.is_run:

@@ -38,7 +38,7 @@ class Takes:
         self, before: Iterable[tuple[int, Sequence[str]]] = (), late: Mapping[str, float] = {}
     ) -> None:
         self.sent = 0
-        self._portions = deque((sent, frozenset(names)) for sent, names in before)
+        self._portions = deque(before)
         self._late = late
         self._sent_to: Counter[int] = Counter()
         # Of messages whose replies were not taken yet: their names, and when those may be.
@@ -56,12 +56,17 @@ class Takes:
         self._times[message_id] = self._changed + self._late.get(name, 0.0)
 
     def open(self, message_ids: Collection[str]) -> list[str]:
-        """Return which replies may be taken now, of those that are wanted and there."""
+        """Return which replies may be taken now, of those that are wanted and there.
+
+        They are in the order of before, or else as given: ids are new ones, and an app may have
+        them in a set.
+        """
         now = time.monotonic()
         if self._portions:
             sent, names = self._portions[0]
-            if self.sent >= sent and names <= {self._names[each] for each in message_ids}:
-                return [each for each in message_ids if self._names[each] in names]
+            there = {self._names[each]: each for each in message_ids}
+            if self.sent >= sent and there.keys() >= set(names):
+                return [there[name] for name in names]
             if not message_ids or now < self._changed + _PATIENCE_SECONDS:
                 return []
             self._portions.clear()

@@ -212,6 +212,10 @@ class Bridge:
         """End what is left of all centrals."""
         while self._centrals:
             self._centrals.pop().stop()
+        self.shut()
+
+    def shut(self) -> None:
+        """Let go of what centrals had open."""
         while self._open:
             with suppress(OSError):
                 self._open.pop().close()

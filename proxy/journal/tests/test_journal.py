@@ -407,6 +407,30 @@ def test_a_message_that_a_central_without_a_journal_had_under_the_same_key_is_an
     assert reply.code == 5
 
 
+def test_a_message_that_was_answered_and_comes_again_is_not_trained_by_a_successor(
+    tmp_path: Path,
+) -> None:
+    """From flwr 1.43 on a SuperLink hands out a message until it hears that it arrived."""
+    bridge = Bridge(tmp_path)
+    superlink = bridge.superlink
+    superlink.repeats = True
+    central = bridge.start()
+    message_id = superlink.push_instruction(MODEL, *superlink.online)
+    superlink.withheld = {message_id}
+    superlink.be_unreachable(10**6, "ConfirmMessageReceived")
+    bridge.await_answer(message_id)
+    central.stop()
+    bridge.shut()
+    superlink.withheld.clear()
+    superlink.be_unreachable(0, "ConfirmMessageReceived")
+    bridge.start()
+    next_id = superlink.push_instruction(MODEL, *superlink.online)
+    bridge.await_answer(next_id)
+    assert isinstance(superlink.reply_to(message_id), fleet.Error)
+    assert bridge.station.trained == {next_id: 1}
+    bridge.close()
+
+
 def test_a_message_of_a_central_that_was_killed_before_it_could_note_it_is_taken_up(
     bridge: Bridge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
