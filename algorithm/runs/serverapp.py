@@ -207,8 +207,8 @@ class ServerApp:
     def _take(self, data: Data) -> None:
         """Note which replies the ServerApp took."""
         match _said(data):
-            case {"sent": int() as sent, "messages": [str(), *_] as names}:
-                self._takes.note(sent, names)
+            case {"sent": int(sent), "messages": [str(), *_] as names, "in_vain": bool(in_vain)}:
+                self._takes.note(sent, names, in_vain)
             case _:
                 raise FlowerError("Flower's process does not say which replies it took.")
 

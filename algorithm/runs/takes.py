@@ -14,26 +14,26 @@ class Takes:
 
     Attributes
     ----------
-    before : Sequence[tuple[int, Sequence[str]]]
-        Replies, portion by portion: how many messages had been sent by then, and the names of those
-        that were answered.
+    before : Sequence[tuple[int, Sequence[str], bool]]
+        Replies, portion by portion: how many messages had been sent by then, the names of those
+        that were answered, and whether these replies were waited for in vain.
     late : Mapping[str, float]
         Of messages whose replies had come and were not taken, by name: seconds from one to the
         other.
-    note : Callable[[int, Sequence[str]], object]
+    note : Callable[[int, Sequence[str], bool], object]
         Hears of another portion.
     """
 
-    before: Sequence[tuple[int, Sequence[str]]] = ()
+    before: Sequence[tuple[int, Sequence[str], bool]] = ()
     late: Mapping[str, float] = field(default_factory=dict)
-    note: Callable[[int, Sequence[str]], object] = lambda sent, names: None  # noqa: ARG005
+    note: Callable[[int, Sequence[str], bool], object] = lambda *_: None
 
     @classmethod
     def of(cls, journal: Journal, nodes: Mapping[str, int]) -> Self:
         """Return what the journal's run has of it; `nodes` are the node ids by station."""
         run = journal.history.run
         assert run is not None  # noqa: S101 - it was begun
-        taken = {name for _, names in run.takes for name in names}
+        taken = {name for _, names, in_vain in run.takes if not in_vain for name in names}
         counts: Counter[str] = Counter()
         late = {}
         for entry in run.entries:

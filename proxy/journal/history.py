@@ -152,9 +152,9 @@ class RunEntry:
         Its messages, in the order in which they were pulled first.
     answers : list[Entry]
         Those whose answer was given, in that order.
-    takes : list[tuple[int, list[str]]]
+    takes : list[tuple[int, list[str], bool]]
         The replies that the ServerApp took at once, in that order: how many messages it had sent by
-        then, and their names.
+        then, their names, and whether it waited for these in vain.
     resumed : int
         How often it went on.
     ended : str
@@ -168,7 +168,7 @@ class RunEntry:
     at: float
     entries: list[Entry] = field(default_factory=list)
     answers: list[Entry] = field(default_factory=list)
-    takes: list[tuple[int, list[str]]] = field(default_factory=list)
+    takes: list[tuple[int, list[str], bool]] = field(default_factory=list)
     resumed: int = 0
     ended: str = ""
     refused: str = ""
@@ -184,18 +184,20 @@ class RunEntry:
             case "differs":
                 self.refused = record["why"]
             case "taken":
-                self._take(record["sent"], record["messages"])
+                self._take(record["sent"], record["messages"], record["in_vain"])
 
-    def _take(self, sent: int, messages: list[str]) -> None:
+    def _take(self, sent: int, messages: list[str], in_vain: bool) -> None:
         """Note which replies the ServerApp took at once.
 
         One that took some of them earlier took none of those behind them as before.
         """
+        if in_vain:
+            self.takes.append((sent, messages, True))
+            return
         place = min(self._take_of.get(name, len(self.takes)) for name in messages)
-        for _, names in self.takes[place:]:
-            for name in names:
-                del self._take_of[name]
-        self.takes[place:] = [(sent, messages)]
+        if place < len(self.takes):
+            self._take_of = {name: at for name, at in self._take_of.items() if at < place}
+        self.takes[place:] = [(sent, messages, False)]
         self._take_of.update(dict.fromkeys(messages, place))
 
     def note_answer(self, entry: Entry, at: float) -> None:

@@ -344,7 +344,7 @@ class Journal:
                     self._note_of(entry, {"event": GIVEN}, sync=False)
             yield
 
-    def taken(self, sent: int, messages: Sequence[str]) -> None:
+    def taken(self, sent: int, messages: Sequence[str], in_vain: bool) -> None:
         """Note which replies the ServerApp took at once; one that is started again gets them so.
 
         Parameters
@@ -353,10 +353,13 @@ class Journal:
             How many messages it had sent by then.
         messages : Sequence[str]
             The names of those that were answered.
+        in_vain : bool
+            Whether it waited for these replies in vain.
         """
         if not self._is_given_up:
+            about = {"sent": sent, "messages": messages, "in_vain": in_vain}
             with suppress(OSError):  # then they count as not taken
-                self._note({"event": "taken", "sent": sent, "messages": messages}, sync=False)
+                self._note({"event": "taken", **about}, sync=False)
 
     def started(self, station: str, task: str) -> None:
         """Note what the carrier calls the exchange that has begun; see `Memory`."""

@@ -92,13 +92,12 @@ def grid_class(flower: Any) -> Any:
             pushed = list(self._replied(self.push_messages(messages)))
             replies: list[Any] = []
             waiting = set(pushed)
-            while until is None or time.monotonic() < until:
+            in_time = until is None or time.monotonic() < until
+            while in_time:
                 pulled = self.pull_messages(waiting)
                 replies += pulled
                 waiting.difference_update(reply.metadata.reply_to_message_id for reply in pulled)
-                if not waiting:
-                    break
-                self._mailbox.wait(waiting, until)
+                in_time = bool(waiting) and self._mailbox.wait(waiting, until)
             # In the order of the messages, so that sums of floats do not depend on who was first.
             places = {message_id: place for place, message_id in enumerate(pushed)}
             return sorted(

@@ -21,8 +21,8 @@ and go
     C  the content of messages to come (a field of an encoded Message)
     B  a message for a node (an encoded Message without its content): it has the latest content
     M  a message for a node that has no content
-    T  JSON: which replies the ServerApp took at once, other than before, by the names of their
-       messages, and how many messages it had `sent` by then
+    T  JSON: which replies the ServerApp took at once, or waited for `in_vain`, other than before,
+       by the names of their messages, and how many messages it had `sent` by then
     E  JSON: why the ServerApp failed
     D  at the end, if it did not: nothing
 
@@ -250,29 +250,42 @@ class _Mailbox:
             replies = [self._replies.pop(message_id) for message_id in answered]
             for message_id in (*answered, *expired):
                 del self._expiry[message_id]
-        if names:
-            with self._sending:
-                told = json.dumps({"sent": sent, "messages": names})
-                frames.send(self._pipe, b"T", [told.encode()])
+        self._tell(sent, names)
         return replies, expired, unknown
+
+    def _tell(self, sent: int, names: list[str], in_vain: bool = False) -> None:
+        """Tell the bridge which replies were taken, if there are any."""
+        if names:
+            told = json.dumps({"sent": sent, "messages": names, "in_vain": in_vain})
+            with self._sending:
+                frames.send(self._pipe, b"T", [told.encode()])
 
     def _open(self, message_ids: Iterable[str]) -> list[str]:
         """Return the messages whose replies are there and may be taken now."""
         there = [message_id for message_id in message_ids if message_id in self._replies]
         return list(self._takes.open(there))
 
-    def wait(self, message_ids: Collection[str], until: float | None) -> None:
-        """Wait until a reply to one of some messages may be taken, or `until` (time.monotonic)."""
+    def wait(self, message_ids: Collection[str], until: float | None) -> bool:
+        """Wait until a reply to one of some messages may be taken; returns whether one may.
+
+        Else `until` (time.monotonic) has passed, or did so before.
+        """
         with self.changed:
+            self._takes.hasten(message_ids, until)
             while not self._open(message_ids):
                 seconds = float("inf") if until is None else until - time.monotonic()
-                if seconds <= 0:
-                    return
+                if self._takes.waits_in_vain(message_ids) or seconds <= 0:
+                    sent, names = self._takes.sent, self._takes.give_up(message_ids)
+                    break
                 if self._closed:
                     raise ConnectionError("the bridge has ended")
                 held = any(message_id in self._replies for message_id in message_ids)
                 most = _LOOK_SECONDS if held else threading.TIMEOUT_MAX
                 self.changed.wait(min(seconds, most))
+            else:
+                return True
+        self._tell(sent, names, in_vain=True)
+        return False
 
     def _read(self) -> None:
         try:

@@ -5,8 +5,8 @@ of the bridge.
 
 What an app makes of replies may depend on which it got first, which at once, and which it went on
 without. So it gets those that it had taken before in the same portions, each when it has sent as
-many messages as it had by then. A reply that had come and was not taken is there as long after its
-message as it was before: the app may have waited for it in vain.
+many messages as it had by then, and waits in vain where it did. A reply that had come and was not
+taken is there as long after its message as it was before, for an app that just looks for it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class Takes:
 
     Parameters
     ----------
-    before : Iterable[tuple[int, Sequence[str]]]
-        What was taken before, portion by portion: how many messages had been sent by then, and the
-        names of those to which the replies were.
+    before : Iterable[tuple[int, Sequence[str], bool]]
+        What was taken before, portion by portion: how many messages had been sent by then, the
+        names of those to which the replies were, and whether these were waited for in vain.
     late : Mapping[str, float]
         Of messages whose replies had come and were not taken, by name: seconds from one to the
         other.
     """
 
     def __init__(
-        self, before: Iterable[tuple[int, Sequence[str]]] = (), late: Mapping[str, float] = {}
+        self, before: Iterable[tuple[int, Sequence[str], bool]] = (), late: Mapping[str, float] = {}
     ) -> None:
         self.sent = 0
         self._portions = deque(before)
@@ -63,9 +63,9 @@ class Takes:
         """
         now = time.monotonic()
         if self._portions:
-            sent, names = self._portions[0]
+            sent, names, in_vain = self._portions[0]
             there = {self._names[each]: each for each in message_ids}
-            if self.sent >= sent and there.keys() >= set(names):
+            if not in_vain and self.sent >= sent and there.keys() >= set(names):
                 return [there[name] for name in names]
             if not message_ids or now < self._changed + _PATIENCE_SECONDS:
                 return []
@@ -81,6 +81,36 @@ class Takes:
             self._portions.popleft()
             return []
         return names
+
+    def hasten(self, message_ids: Iterable[str], until: float | None) -> None:
+        """Note that the app waits until then: what comes in time it may have at once."""
+        for message_id in message_ids:
+            at = self._times.get(message_id)
+            if at is not None and (until is None or at < until):
+                self._times[message_id] = 0.0
+
+    def waits_in_vain(self, message_ids: Iterable[str]) -> bool:
+        """Whether the app waited for these replies in vain, and took others since."""
+        if not self._is_in_vain(message_ids):
+            return False
+        self._changed = time.monotonic()  # nobody has to be patient with it
+        return len(self._portions) > 1
+
+    def give_up(self, message_ids: Iterable[str]) -> list[str]:
+        """Note that these are not waited for any longer; returns their names, as `take` does."""
+        if self._is_in_vain(message_ids):
+            self._portions.popleft()
+            return []
+        return [] if self._portions else sorted(self._names_of(message_ids))
+
+    def _is_in_vain(self, message_ids: Iterable[str]) -> bool:
+        if not self._portions:
+            return False
+        sent, names, in_vain = self._portions[0]
+        return in_vain and self.sent >= sent and set(names) == self._names_of(message_ids)
+
+    def _names_of(self, message_ids: Iterable[str]) -> set[str]:
+        return {self._names[each] for each in message_ids if each in self._names}
 
     def forget(self, message_ids: Iterable[str]) -> None:
         """Note that nobody waits for the replies to some messages any more."""

@@ -30,8 +30,8 @@ FRAMES = st.lists(
                     b"[" * 100_000,
                     b"\xff",
                     b"NaN",
-                    b'{"sent":1,"messages":["3/0"]}',
-                    b'{"sent":1,"messages":[]}',
+                    b'{"sent":1,"messages":["3/0"],"in_vain":false}',
+                    b'{"sent":1,"messages":[],"in_vain":false}',
                     fleet.Message(
                         metadata=fleet.Metadata(
                             message_id="f", dst_node_id=3, created_at=time.time(), ttl=9.0

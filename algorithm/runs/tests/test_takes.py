@@ -43,19 +43,20 @@ def test_a_reply_that_had_come_and_was_not_taken_is_late(tmp_path: Path) -> None
         *(pulled("north", "a"), pulled("south", "b"), answered("north", "a")),
         {"event": GIVEN, "station": "north", "message": "a"},
         answered("south", "b"),
-        {"event": "taken", "sent": 2, "messages": ["4/0"]},
+        {"event": "taken", "sent": 2, "messages": ["4/0"], "in_vain": False},
+        {"event": "taken", "sent": 2, "messages": ["5/0"], "in_vain": True},
         {"event": GIVEN, "station": "south", "message": "b"},
         *(pulled("north", "c"), answered("north", "c", called_off=True), pulled("south", "d")),
     )
     takes = Takes.of(journal, NODES)
-    assert takes.before == [(2, ["4/0"])]
-    assert takes.late == {"5/0": 5.0}
+    assert takes.before == [(2, ["4/0"], False), (2, ["5/0"], True)]
+    assert takes.late == {"5/0": 6.0}
 
 
 def test_what_is_taken_is_in_the_journal_for_the_next_start(tmp_path: Path) -> None:
     journal = journal_of(tmp_path)
     takes = Takes.of(journal, NODES)
-    takes.note(2, ["4/0"])
-    takes.note(2, ["5/0"])
+    takes.note(2, ["4/0"], False)
+    takes.note(2, ["5/0"], True)
     journal.close()
-    assert Takes.of(Journal(tmp_path), NODES).before == [(2, ["4/0"]), (2, ["5/0"])]
+    assert Takes.of(Journal(tmp_path), NODES).before == [(2, ["4/0"], False), (2, ["5/0"], True)]

@@ -27,7 +27,7 @@ class Bridge:
     """The other end of the pipe, and the Grid at this one."""
 
     def __init__(
-        self, before: Sequence[tuple[int, Sequence[str]]] = (), late: Mapping[str, float] = {}
+        self, before: Sequence[tuple[int, Sequence[str], bool]] = (), late: Mapping[str, float] = {}
     ) -> None:
         self.pipe, theirs = socket.socketpair()
         self.pipe.settimeout(20.0)
@@ -184,7 +184,7 @@ def test_who_waits_for_some_time_gets_the_replies_of_that_time(bridge: Bridge) -
 
 @contextmanager
 def started_again(
-    before: Sequence[tuple[int, Sequence[str]]] = (), late: Mapping[str, float] = {}
+    before: Sequence[tuple[int, Sequence[str], bool]] = (), late: Mapping[str, float] = {}
 ) -> Iterator[tuple[Bridge, list[str]]]:
     """A Grid whose ServerApp took replies before, and has sent one message to each node again."""
     bridge = Bridge(before, late)
@@ -201,7 +201,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def test_who_is_started_again_gets_replies_one_by_one_if_they_came_so_before() -> None:
-    with started_again([(2, ["5/0"]), (2, ["4/0"])]) as (bridge, sent):
+    with started_again([(2, ["5/0"], False), (2, ["4/0"], False)]) as (bridge, sent):
         for message_id in sent:
             bridge.reply(message_id, f"to {message_id}")
         assert said(bridge.grid.pull_messages(sent)) == ["to hello at 5"]
@@ -209,15 +209,15 @@ def test_who_is_started_again_gets_replies_one_by_one_if_they_came_so_before() -
 
 
 def test_who_is_started_again_gets_replies_together_if_they_came_so_before() -> None:
-    with started_again([(2, ["4/0", "5/0"])]) as (bridge, sent):
+    with started_again([(2, ["5/0", "4/0"], False)]) as (bridge, sent):
         bridge.reply(sent[1])
         assert bridge.grid.pull_messages(sent) == []
-        bridge.reply(sent[0])
-        assert len(bridge.grid.pull_messages(sent)) == 2
+        bridge.reply(sent[0], "later")
+        assert said(bridge.grid.pull_messages(sent)) == ["yes", "later"]
 
 
 def test_who_went_on_without_a_reply_gets_it_when_it_has_sent_what_it_sent_without() -> None:
-    with started_again([(2, ["4/0"]), (3, ["5/0"])]) as (bridge, sent):
+    with started_again([(2, ["4/0"], False), (3, ["5/0"], False)]) as (bridge, sent):
         for message_id in sent:
             bridge.reply(message_id, f"to {message_id}")
         assert said(bridge.grid.pull_messages(sent)) == ["to hello at 4"]
@@ -232,7 +232,7 @@ def test_a_reply_that_nobody_took_comes_as_late_as_before(clock: SimpleNamespace
             bridge.reply(message_id, f"to {message_id}")
         assert said(bridge.grid.pull_messages(sent)) == ["to hello at 4"]
         clock.now += 3.9
-        assert bridge.grid.send_and_receive([Message("hello", 5)], timeout=0.01) == []
+        assert bridge.grid.pull_messages(sent[1:]) == []
         clock.now += 0.2
         assert said(bridge.grid.pull_messages(sent[1:])) == ["to hello at 5"]
 
@@ -240,7 +240,7 @@ def test_a_reply_that_nobody_took_comes_as_late_as_before(clock: SimpleNamespace
 def test_who_does_something_else_than_before_gets_the_replies_in_the_end(
     clock: SimpleNamespace,
 ) -> None:
-    with started_again([(2, ["4/0"]), (2, ["5/0"])]) as (bridge, sent):
+    with started_again([(2, ["4/0"], False), (2, ["5/0"], False)]) as (bridge, sent):
         bridge.reply(sent[1])
         assert bridge.grid.pull_messages(sent[1:]) == []
         clock.now += 61.0
@@ -248,13 +248,40 @@ def test_who_does_something_else_than_before_gets_the_replies_in_the_end(
 
 
 def test_the_bridge_hears_which_replies_were_taken_but_for_those_of_before() -> None:
-    with started_again([(2, ["4/0"])]) as (bridge, sent):
+    with started_again([(2, ["4/0"], False)]) as (bridge, sent):
         for message_id in sent:
             bridge.reply(message_id)
             bridge.receive()
         assert len(bridge.grid.send_and_receive([Message("hello", 4), Message("hello", 5)])) == 2
         told = json.loads(frames.receive_one(bridge.file, b"T").rest())
-        assert told == {"sent": 2, "messages": ["5/0"]}
+        assert told == {"sent": 2, "messages": ["5/0"], "in_vain": False}
+
+
+def test_the_bridge_hears_what_was_waited_for_in_vain(bridge: Bridge) -> None:
+    assert bridge.grid.send_and_receive([Message("hello", 4)], timeout=0.01) == []
+    bridge.receive()
+    told = json.loads(frames.receive_one(bridge.file, b"T").rest())
+    assert told == {"sent": 1, "messages": ["4/0"], "in_vain": True}
+
+
+def test_who_waited_in_vain_gives_up_at_once_if_it_went_on() -> None:
+    with started_again([(2, ["5/0"], True), (2, ["5/0"], False)]) as (bridge, sent):
+        bridge.reply(sent[1])
+        assert bridge.grid.send_and_receive([Message("hello", 5)], timeout=600.0) == []
+        assert said(bridge.grid.pull_messages(sent[1:])) == ["yes"]
+
+
+def test_who_waited_in_vain_last_does_so_again() -> None:
+    with started_again([(2, ["5/0"], True)]) as (bridge, sent):
+        bridge.reply(sent[1])
+        assert bridge.grid.send_and_receive([Message("hello", 5)], timeout=0.2) == []
+        assert said(bridge.grid.pull_messages(sent[1:])) == ["yes"]
+
+
+def test_who_waits_for_long_enough_gets_a_late_reply_at_once() -> None:
+    with started_again(late={"5/0": 60.0}) as (bridge, sent):
+        bridge.reply(sent[1])
+        assert said(bridge.grid.send_and_receive([Message("hello", 5)], timeout=61.0)) == ["yes"]
 
 
 def test_a_reply_that_flower_cannot_read_is_an_error(bridge: Bridge) -> None:
