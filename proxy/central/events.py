@@ -182,7 +182,7 @@ class Pushed(Event):
     """
 
     stage = Stage.PUSHED
-    confirmed: bool = True
+    confirmed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +202,7 @@ class Dropped(Event):
     stage = Stage.DROPPED
     error: Exception
     expired: bool
-    confirmed: bool = True
+    confirmed: bool
 
 
 Trace = Callable[[Event], None]

@@ -295,8 +295,9 @@ class Journal:
     def unconfirmed(self, station: str) -> str:
         """Return a station's last message, if the SuperLink may hand it out again; see `Memory`."""
         entry = self.history.latest(station)
-        again = entry is not None and entry.is_over and not entry.confirmed and not self.is_run
-        return entry.message if entry is not None and again else ""
+        if self.is_run or entry is None or entry.confirmed or not entry.is_over:
+            return ""
+        return entry.message
 
     def supernode_life(self, station: str) -> str:
         """Return the life that a station's SuperNode had when it answered last; see `Memory`."""

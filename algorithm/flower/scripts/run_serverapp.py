@@ -60,7 +60,7 @@ from google.protobuf.json_format import ParseDict
 
 # Replies are read from the pipe in such pieces; a larger one is read at once.
 _READ_BYTES = 1 << 16
-# How often it is looked whether a reply that is there may be taken now.
+# How often to look whether a reply that is there may be taken now.
 _LOOK_SECONDS = 0.1
 # So long threads that an app left behind have to end.
 _EXIT_SECONDS = 5.0
@@ -230,7 +230,7 @@ class _Mailbox:
         self._content_id = content_id
 
     def take(self, message_ids: Iterable[str] | None) -> tuple[list[Any], list[str], list[str]]:
-        """Return the replies that may be taken, in the order of the ids; nobody else gets them.
+        """Return the replies that may be taken, in the order of `Takes.open`; each is given once.
 
         Behind them come the ids of messages that have expired, and those of which nothing is known,
         or no longer. With None for the ids, all are meant.

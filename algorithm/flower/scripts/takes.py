@@ -32,6 +32,11 @@ class Takes:
     late : Mapping[str, float]
         Of messages whose replies had come and were not taken, by name: seconds from one to the
         other.
+
+    Attributes
+    ----------
+    sent : int
+        How many messages have been sent.
     """
 
     def __init__(

@@ -16,8 +16,9 @@ _TIMEOUT_SECONDS = 6.0
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Write down the partitions in the order in which their replies came."""
-    folder = Path(str(context.run_config["folder"]))
-    while len(node_ids := list(grid.get_node_ids())) < 2:
+    config = context.run_config
+    folder = Path(str(config["folder"]))
+    while len(node_ids := list(grid.get_node_ids())) < int(config["num-stations"]):
         time.sleep(0.1)
     polled: list[int] = []
     waiting = set(grid.push_messages(_messages(node_ids, "polled")))
@@ -34,7 +35,7 @@ def main(grid: Grid, context: Context) -> None:
     while not (folder / "end").exists():
         time.sleep(0.05)
     result = {"polled": polled, "timed": _partitions(timed)}
-    Path(str(context.run_config["result"])).write_text(json.dumps(result) + "\n")
+    Path(str(config["result"])).write_text(json.dumps(result) + "\n")
 
 
 def _messages(node_ids: Iterable[int], group: str) -> list[Message]:
