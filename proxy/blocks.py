@@ -3,24 +3,39 @@
 import hashlib
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 BLOCK_BYTES = 1 << 20
 
 
-class Blocks(Protocol):
-    """Bytes that are read from somewhere whenever they are needed."""
+class Blocks(ABC):
+    """Bytes that are read from somewhere whenever they are needed; they never change.
 
-    @property
-    def size(self) -> int:
-        """How many they are."""
-        ...
+    Attributes
+    ----------
+    size : int
+        How many they are.
+    """
 
+    size: int
+    _sha256 = ""
+
+    @abstractmethod
     def blocks(self) -> Iterator[bytes]:
         """Yield them, in blocks of no particular size."""
-        ...
+
+    @property
+    def sha256(self) -> str:
+        """Their SHA-256, in hex; they are read for it once."""
+        if not self._sha256:
+            digest = hashlib.sha256()
+            for block in self.blocks():
+                digest.update(block)
+            self._sha256 = digest.hexdigest()
+        return self._sha256
 
 
 Data: TypeAlias = bytes | Blocks
@@ -43,26 +58,40 @@ def in_memory(data: Data) -> bytes:
 
 def sha256_of(data: Data) -> str:
     """Return the SHA-256 of it, in hex."""
-    digest = hashlib.sha256()
-    for block in blocks_of(data):
-        digest.update(block)
-    return digest.hexdigest()
+    return hashlib.sha256(data).hexdigest() if isinstance(data, bytes) else data.sha256
 
 
-class Joined:
-    """Some bytes behind others."""
+def part_of(data: Data, start: int, size: int) -> Data:
+    """Return some bytes from the middle of others; a whole part of `Joined` is returned itself."""
+    if isinstance(data, Joined):
+        before = 0
+        for part in data.parts:
+            if before <= start and start + size <= before + size_of(part):
+                return part_of(part, start - before, size)
+            before += size_of(part)
+    return data if (start, size) == (0, size_of(data)) else Part(data, start, size)
+
+
+class Joined(Blocks):
+    """Some bytes behind others.
+
+    Attributes
+    ----------
+    parts : tuple[Data, ...]
+        All of them, in order.
+    """
 
     def __init__(self, *parts: Data) -> None:
-        self._parts = parts
+        self.parts = parts
         self.size = sum(map(size_of, parts))
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes."""
-        for part in self._parts:
+        for part in self.parts:
             yield from blocks_of(part)
 
 
-class Part:
+class Part(Blocks):
     """Some bytes from the middle of others."""
 
     def __init__(self, data: Data, start: int, size: int) -> None:
@@ -80,7 +109,7 @@ class Part:
             place += BLOCK_BYTES
 
 
-class Stored:
+class Stored(Blocks):
     """Bytes in a file of their own, which is removed when nobody needs them any more.
 
     Parameters

@@ -43,7 +43,7 @@ from google.protobuf.message import DecodeError
 
 from protos.bundle_pb2 import Footer, Header
 from proxy import __version__
-from proxy.blocks import BLOCK_BYTES, Data, Reader, sha256_of, size_of
+from proxy.blocks import BLOCK_BYTES, Blocks, Data, Reader, sha256_of, size_of
 from proxy.errors import BundleError, BundleUnwritten
 
 MAGIC = b"FLWRV6B\n"
@@ -374,9 +374,9 @@ class Bundle:
             raise BundleError(f"Bundle {self.path} has an unreadable header or footer.") from error
 
 
-@dataclass(frozen=True)
-class BundleObject:
-    """Implements `proxy.blocks.Blocks` with an object of a bundle."""
+@dataclass
+class BundleObject(Blocks):
+    """An object of a bundle."""
 
     bundle: Bundle
     object_id: str

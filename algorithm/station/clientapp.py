@@ -13,7 +13,7 @@ from algorithm.flower.script import Script
 from algorithm.station.contexts import Contexts
 from algorithm.station.runtime import NoReply
 from protos import fleet_pb2 as fleet
-from proxy.blocks import Data, Joined, Part, in_memory, size_of
+from proxy.blocks import Data, Joined, in_memory, part_of, size_of
 from proxy.calls import LONGEST_SECONDS
 from proxy.client import ClientProxy, Delivery
 from proxy.errors import BundleError, FleetError, FlowerError, Incompatible
@@ -163,7 +163,7 @@ class ClientApp:
         self._script.send(b"R", bytes(run), until)
         pulled = delivery.instruction.data
         place = place_of_message(pulled)
-        self._script.send(b"M", Part(pulled, place.start, place.size), until)
+        self._script.send(b"M", part_of(pulled, place.start, place.size), until)
 
     def _reply(self, until: float) -> tuple[dict[str, Any], Data]:
         """Return the process's account of the message, and the reply."""

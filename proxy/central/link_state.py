@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from protos import fleet_pb2 as fleet
-from proxy.blocks import Data, Joined, Part, size_of
+from proxy.blocks import Data, Joined, part_of, size_of
 from proxy.errors import FleetError
 from proxy.fleet import one_reading, wire
 from proxy.fleet.inline import MESSAGES_LIST, place_of_message, start_of_field, without_content
@@ -299,7 +299,7 @@ class LinkState:
 def _message_in(reply: Reply) -> Data:
     """Return the encoded Message of a reply."""
     place = place_of_message(reply.data)
-    return Part(reply.data, place.start, place.size)
+    return part_of(reply.data, place.start, place.size)
 
 
 class DirectLink:

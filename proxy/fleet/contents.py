@@ -4,11 +4,10 @@ Two messages of the same content have different ids, because an id is a hash ove
 is what two of them have in common, and how the reply to one becomes a reply to the other.
 """
 
-import hashlib
 from collections.abc import Callable
 
 from protos import fleet_pb2 as fleet
-from proxy.blocks import Data, Joined, Part, blocks_of, in_memory, size_of
+from proxy.blocks import Data, Joined, in_memory, part_of, sha256_of, size_of
 from proxy.errors import FleetError
 from proxy.fleet.inline import (
     CONTENT,
@@ -43,14 +42,10 @@ def content_id(instruction: Instruction) -> str:
     FleetError
         If the message cannot be read.
     """
-    digest = hashlib.sha256()
     if instruction.layout == Layout.INLINE:
-        for block in blocks_of(_content(instruction.data)):
-            digest.update(block)
-    else:
-        ids = (id_ for id_ in instruction.object_ids if id_ != instruction.message_id)
-        digest.update(",".join(ids).encode())
-    return digest.hexdigest()
+        return sha256_of(_content(instruction.data))
+    ids = (id_ for id_ in instruction.object_ids if id_ != instruction.message_id)
+    return sha256_of(",".join(ids).encode())
 
 
 def readdressed(
@@ -158,5 +153,5 @@ def _address(metadata: fleet.Metadata, instruction: Instruction, now: float) -> 
 def _content(encoded: Data) -> Data:
     """Return the content of the only message in an encoded pull or push; nothing if it has none."""
     message = place_of_message(encoded)
-    place = place_of_content(Part(encoded, message.start, message.size))
-    return b"" if place is None else Part(encoded, message.start + place.start, place.size)
+    place = place_of_content(part_of(encoded, message.start, message.size))
+    return b"" if place is None else part_of(encoded, message.start + place.start, place.size)

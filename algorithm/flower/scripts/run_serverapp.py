@@ -18,8 +18,8 @@ end of a socket pair, over which pass frames. To this script come
 and go
 
     R  first: the run (an encoded Run)
-    C  the content of messages to come (a field of an encoded Message)
-    B  a message for a node (an encoded Message without its content): it has the latest content
+    C  the content of messages to come (an encoded RecordDict)
+    B  a message for a node (an encoded Message, up to its content): it has the latest content
     M  a message for a node that has no content
     T  JSON: which replies the ServerApp took at once, or waited for `in_vain`, other than before,
        by the names of their messages, and how many messages it had `sent` by then
@@ -181,7 +181,7 @@ class _Mailbox:
         self._limit = limit
         self._takes = taken
         self._sending = threading.Lock()
-        self._content_id = ""
+        self._content_id, self._content_start = "", b""
         # When the messages expire whose replies nobody has taken; in seconds since the epoch.
         self._expiry: dict[str, float] = {}
         self._replies: dict[str, Any] = {}
@@ -213,21 +213,24 @@ class _Mailbox:
                 return
             head = frames.encoded_head(self._flower, message)
             if has_content:
-                self._send_content(message, len(head))
+                head += self._send_content(message, len(head))
             with self.changed:
                 self._expiry[about.message_id] = about.created_at + about.ttl
                 self._takes.send(about.message_id, about.dst_node_id)
             frames.send(self._pipe, b"B" if has_content else b"M", [head])
 
-    def _send_content(self, message: Any, head: int) -> None:
-        """Send a message's content, unless the one before had the same: often all have."""
+    def _send_content(self, message: Any, head: int) -> bytes:
+        """Send a message's content, unless the one before had the same: often all have.
+
+        Returns the start of its field: it belongs behind the message's head.
+        """
         content_id = message.content.object_id
-        if content_id == self._content_id:
-            return
-        pieces = frames.content_field(frames.encoded_content(self._flower, message))
-        frames.check_size(head + frames.size_of(pieces), self._limit, "message")
-        frames.send(self._pipe, b"C", pieces)
-        self._content_id = content_id
+        if content_id != self._content_id:
+            start, *pieces = frames.content_field(frames.encoded_content(self._flower, message))
+            frames.check_size(head + len(start) + frames.size_of(pieces), self._limit, "message")
+            frames.send(self._pipe, b"C", pieces)
+            self._content_id, self._content_start = content_id, start
+        return self._content_start
 
     def take(self, message_ids: Iterable[str] | None) -> tuple[list[Any], list[str], list[str]]:
         """Return the replies that may be taken, in the order of `Takes.open`; each is given once.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protos import fleet_pb2 as fleet
-from proxy.blocks import Joined, Part, Stored, in_memory
+from proxy.blocks import Joined, Stored, in_memory, part_of, sha256_of
 from proxy.errors import FleetError
 from proxy.fleet import wire
 from proxy.fleet.inline import place_of_message, without_arrays, without_content
@@ -64,7 +64,7 @@ def test_a_message_is_found_where_it_is_however_the_bytes_come(
     encoded = b"".join(more) + wire.field(2, sent)
     data = Joined(encoded[:cut], encoded[cut:])
     place = place_of_message(data)
-    assert in_memory(Part(data, place.start, place.size)) == sent
+    assert in_memory(part_of(data, place.start, place.size)) == sent
     assert without_content(data) == without_content(encoded)
 
 
@@ -109,13 +109,29 @@ def test_without_arrays_other_records_stay() -> None:
 
 def test_stored_bytes_are_removed_with_the_last_who_needs_them(tmp_path: Path) -> None:
     stored = Stored(tmp_path, [b"a" * 2_000_000, b"b"])
-    part = Part(Joined(b"head", stored), 3, 2_000_001)
+    part = part_of(Joined(b"head", stored), 3, 2_000_001)
     assert stored.size == 2_000_001
     del stored
     assert in_memory(part) == b"d" + b"a" * 2_000_000
     assert in_memory(part) == b"d" + b"a" * 2_000_000
     del part
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_that_was_joined_is_itself(tmp_path: Path) -> None:
+    """So a content that goes to many stations is read once to hash it."""
+    stored = Stored(tmp_path, [b"content"])
+    joined = Joined(b"field", Joined(b"head", stored), b"", b"more")
+    assert part_of(joined, 9, 7) is stored
+    assert in_memory(part_of(joined, 10, 7)) == b"ontentm"
+    assert in_memory(part_of(joined, 4, 6)) == b"dheadc"
+    with pytest.raises(EOFError):
+        in_memory(part_of(joined, 10, 11))
+    hashed = sha256_of(stored)
+    assert hashed == sha256_of(b"content")
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    assert sha256_of(part_of(joined, 9, 7)) == hashed
 
 
 def test_bytes_that_cannot_be_stored_leave_nothing(tmp_path: Path) -> None:
