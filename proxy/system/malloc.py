@@ -3,8 +3,8 @@
 import ctypes
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
-# More than a block of a file (`proxy.blocks.BLOCK_BYTES`): such are used one after another, and
-# fresh memory for each takes ten times as long as to read it.
+# More than a block of a file (`proxy.blocks.BLOCK_BYTES`): blocks are read one after another, and
+# fresh memory for each would take ten times as long as the reading.
 _LARGE_BYTES = 2 << 20
 
 

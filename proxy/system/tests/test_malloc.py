@@ -78,5 +78,5 @@ def test_chunks_that_threads_have_moved_are_given_back() -> None:
 
 
 def test_blocks_of_a_file_that_are_read_one_after_another_take_no_fresh_memory() -> None:
-    """It takes ten times as long to get it as to read them."""
+    """To get it would take ten times as long as to read them."""
     assert _told_by(_READS_BLOCKS) < 40  # of 200 blocks
