@@ -147,7 +147,6 @@ class BundleWriter:
         """Complete the bundle; `seconds` by stage are kept in its footer."""
         footer = Footer(seconds=seconds or {}).SerializeToString()
         with self._lock:
-            self._end = (self._file.tell(), self._digest.copy())
             self._write(_END_TAG + _LENGTH.pack(len(footer)) + footer)
             self._write(self._digest.digest(), hashed=False)
             try:
@@ -155,23 +154,6 @@ class BundleWriter:
                 self._part.replace(self.path)
             except OSError as error:
                 raise _unwritable(self.path, error) from error
-
-    def reopen(self) -> None:
-        """Let more objects be added to a complete bundle; it has to be closed again.
-
-        Raises
-        ------
-        BundleError
-            If the file cannot be written.
-        """
-        offset, self._digest = self._end
-        try:
-            self.path.replace(self._part)
-            self._file = self._part.open("r+b")
-            self._file.truncate(offset)
-            self._file.seek(offset)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
 
     def discard(self) -> None:
         """Remove what was written, unless the bundle is complete."""

@@ -15,6 +15,7 @@ from proxy.clock import Deadline
 from proxy.errors import BundleError, BundleUnwritten, Cancelled, FleetError
 from proxy.fleet.messages import Instruction, parse
 from proxy.fleet.releases import Layout
+from proxy.system import durable
 from proxy.system.retry import Answer, retrying
 from proxy.transport.transfer import pull_objects
 
@@ -58,6 +59,7 @@ class Drain:
         self.path = station.folder / "instruction.bundle"
         self.size = self.app_size = 0
         self.fab_hash = ""
+        self._root: Data | None = None
         self._unwritten: BundleUnwritten | None = None
         # Of a message that came whole the SuperLink keeps nothing.
         self.confirmed = not instruction.object_ids
@@ -92,40 +94,27 @@ class Drain:
             A bundle of an earlier central with the same message: the SuperLink may have forgotten
             the objects already.
         """
-        instruction, metadata = self._instruction, self._instruction.metadata
-        pulled = sha256_of(instruction.data)
-        self._root: Data | None = None
-
-        def keep(object_id: str, content: Data) -> None:
-            writer.add(object_id, content)
-            if object_id == metadata.message_id:
-                self._root = content
-
+        instruction = self._instruction
         self._header = bundle_pb2.Header(
-            message_id=metadata.message_id,
+            message_id=instruction.message_id,
             cache_generation=cache_generation,
             instruction=bundle_pb2.Instruction(
-                pull_messages_object_id=pulled,
+                pull_messages_object_id=sha256_of(instruction.data),
                 get_run_response=self._run,
                 fab_object_id=self._fab.object_id,
-                node_id=metadata.dst_node_id,
+                node_id=instruction.metadata.dst_node_id,
                 deadline_seconds=self._seconds,
                 whole=instruction.layout == Layout.INLINE,
             ),
         )
-        self._writer = BundleWriter(self.path, self._header)
         try:
-            with self._writer as writer:
-                writer.add(pulled, instruction.data)
-                if before is None or not self._copied(before, writer):
-                    self._pull_objects(keep)
-                self._finish(with_app)
+            self._write(with_app, before)
         except BundleUnwritten as error:
             # On a full disk that of before is sent as it is: the station may have it already.
             if before is None or not self._holds_all(before):
                 raise
             self._unwritten, self.path, self.app_size = error, before, 0
-            self._terms.memory.hold(self._name, before, self._outline)
+            durable.sync(before.parent)  # an earlier central may not have come to this
         self._ask(self.confirm)
 
     def fetch_earlier(self, outline: Outline) -> None:
@@ -165,16 +154,26 @@ class Drain:
         """Add the app to the bundle."""
         if self._unwritten is not None:  # that of before stays as it is
             raise self._unwritten
-        with self._writer as writer:
-            writer.reopen()
-            self._finish(with_app=True)
+        self._write(True, self.path)
 
-    def _finish(self, with_app: bool) -> None:
-        self.size = self._writer.object_bytes
-        if with_app:
-            self.app_size = self._writer.add(self._fab.object_id, self._fab.response)
-        self._writer.close()
-        self._terms.memory.hold(self._name, self.path, self._outline)
+    def _write(self, with_app: bool, before: Path | None) -> None:
+        """Write the bundle beside what is there, which may be all that is left of the message."""
+        instruction, made = self._instruction, self.path.with_suffix(".new")
+
+        def keep(object_id: str, content: Data) -> None:
+            writer.add(object_id, content)
+            if object_id == instruction.message_id:
+                self._root = content
+
+        with BundleWriter(made, self._header) as writer:
+            writer.add(self._header.instruction.pull_messages_object_id, instruction.data)
+            if before is None or not self._copied(before, writer):
+                self._pull_objects(keep)
+            self.size = writer.object_bytes
+            if with_app:
+                self.app_size = writer.add(self._fab.object_id, self._fab.response)
+            writer.close()
+        self._terms.memory.hold(self._name, made, self.path, self._outline)
 
     def _outline(self) -> Outline:
         return Outline.of(self._header, self._instruction, self._root)

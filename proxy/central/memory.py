@@ -106,15 +106,19 @@ class Memory(Protocol):
         """Return what is known of a message that was just pulled."""
         ...
 
-    def hold(self, station: str, bundle: Path, outline: Callable[[], Outline]) -> None:
-        """See to it that an instruction bundle survives, before the SuperLink may forget it.
+    def hold(self, station: str, made: Path, bundle: Path, outline: Callable[[], Outline]) -> None:
+        """Give an instruction bundle its name, before the SuperLink may forget what is in it.
+
+        At any moment the one that had the name before survives, or this one.
 
         Parameters
         ----------
         station : str
             Where it goes.
+        made : Path
+            The bundle, complete.
         bundle : Path
-            The bundle.
+            Its name, in the same folder.
         outline : Callable[[], Outline]
             Makes its outline.
 
@@ -187,8 +191,15 @@ class Forgetful:
         """Return nothing."""
         return NOTHING
 
-    def hold(self, station: str, bundle: Path, outline: Callable[[], Outline]) -> None:
-        """Do nothing: without its central the bundle is of no use."""
+    def hold(
+        self,
+        station: str,  # noqa: ARG002
+        made: Path,
+        bundle: Path,
+        outline: Callable[[], Outline],  # noqa: ARG002
+    ) -> None:
+        """Give it its name: without its central the bundle is of no use."""
+        made.replace(bundle)
 
     def await_turn(self, station: str, stop: threading.Event, expiry: Deadline) -> None:
         """Do nothing: there was no order before."""

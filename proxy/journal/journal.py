@@ -308,16 +308,16 @@ class Journal:
         current = self._current.get(station)  # none if it could not be noted
         return NOTHING if current is None else current[1]
 
-    def hold(self, station: str, bundle: Path, outline: Callable[[], Outline]) -> None:
-        """See to it that an instruction bundle survives; see `Memory`.
+    def hold(self, station: str, made: Path, bundle: Path, outline: Callable[[], Outline]) -> None:
+        """Give an instruction bundle its name, and see to it that it survives; see `Memory`.
 
         Of a run, an outline does: its ServerApp says the same again.
         """
         if self.is_run:
             self._files.keep_outline(station, outline())
+            made.replace(bundle)
         else:
-            durable.sync(bundle)
-            durable.sync(bundle.parent)
+            durable.publish(made, bundle)
 
     def await_turn(self, station: str, stop: threading.Event, expiry: Deadline) -> None:
         """Wait until the message of a station may have its answer; see `Memory`.

@@ -313,32 +313,6 @@ def test_a_block_that_expands_to_more_than_it_says_is_refused_before_it_does(pat
         assert peak() < 2**20
 
 
-# Going on with a bundle
-
-
-def test_a_bundle_that_is_reopened_takes_more_objects_and_is_as_sound(tmp_path: Path) -> None:
-    contents = {object_id(each): each for each in (b"one", noise(3 << 20), b"two" * 1000)}
-    (first, *others) = contents.items()
-    again = tmp_path / "again"
-    with BundleWriter(again, Header(message_id="1f")) as writer:
-        writer.add(*first)
-        writer.close({"clientapp": 1.0})
-    for each in others:
-        with writer:
-            writer.reopen()
-            assert not again.exists()
-            assert writer.add(*each) > 0
-            writer.close()
-    at_once = tmp_path / "at-once"
-    with BundleWriter(at_once, Header(message_id="1f")) as writer:
-        for each in contents.items():
-            writer.add(*each)
-        writer.close()
-    assert again.read_bytes() == at_once.read_bytes()
-    with Bundle(again) as bundle:
-        assert {each: bundle.read(each) for each in bundle.object_ids} == contents
-
-
 @pytest.mark.parametrize("size", [0, 10, 3 << 20], ids=["nothing", "little", "several blocks"])
 def test_the_head_of_an_object_is_what_stands_before_its_first_nul(
     tmp_path: Path, size: int

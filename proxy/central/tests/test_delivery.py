@@ -387,9 +387,10 @@ def test_a_bundle_is_held_as_it_is_sent_also_when_the_app_was_added(
 ) -> None:
     held: list[set[str]] = []
 
-    def hold(_: Forgetful, __: str, path: Path, ___: object) -> None:
-        with Bundle(path) as bundle:
+    def hold(_: Forgetful, __: str, made: Path, path: Path, ___: object) -> None:
+        with Bundle(made) as bundle:
             held.append(set(bundle.object_ids))
+        made.replace(path)
 
     monkeypatch.setattr(Forgetful, "hold", hold)
     pair.send(MODEL)

@@ -193,7 +193,7 @@ def test_an_object_that_the_superlink_does_not_know_becomes_an_error_reply(
 def test_a_full_disk_on_this_side_becomes_an_error_reply(
     pair: ProxyPair, tmp_path: Path, size: int
 ) -> None:
-    (tmp_path / "instruction.bundle.part").symlink_to("/dev/full")
+    (tmp_path / "instruction.new.part").symlink_to("/dev/full")
     said = pair.send(record_dict(weights=noise(size)))
     assert isinstance(said, fleet.Error)
     assert "No space left" in said.reason

@@ -189,7 +189,7 @@ def test_a_station_is_asked_with_the_bundle_of_before_if_there_is_no_room_for_a_
     message_id = bridge.superlink.push_instruction(MODEL, *bridge.superlink.online)
     bridge.await_kill()
     (bundle,) = bridge.folder.glob("stations/*/instruction.bundle")
-    bundle.with_name(f"{bundle.name}.part").symlink_to("/dev/full")
+    bundle.with_name("instruction.new.part").symlink_to("/dev/full")
     bridge.start()
     bridge.await_answer(message_id)
     assert bridge.superlink.reply_to(message_id) == TRAINED

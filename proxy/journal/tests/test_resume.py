@@ -209,7 +209,7 @@ def test_a_message_that_cannot_be_kept_on_a_full_disk_is_not_sent(runs: Runs) ->
 
 def test_a_message_for_which_the_journals_disk_has_no_room_gets_code_5(runs: Runs) -> None:
     start = runs.start()
-    (start.journal.folder_of("north") / "instruction.bundle.part").symlink_to("/dev/full")
+    (start.journal.folder_of("north") / "instruction.new.part").symlink_to("/dev/full")
     [error] = start.say(said(1))
     assert isinstance(error, fleet.Error)
     assert error.code == ErrorCode.NODE_UNAVAILABLE
