@@ -205,7 +205,14 @@ class SimulatedStarter:
         return True
 
     def leave(self, station: str) -> None:
-        """Do nothing: stations are told by ending their functions."""
+        """End the hosts of centrals that were killed, too: in vantage6 they hear that it is over.
+
+        Of a run they do not as long as a successor goes on with it.
+        """
+        if self._world.leaving or not self._world.plan.runs:
+            for process in self._world.functions:
+                if process.name == f"{station}/host" and process.alive:
+                    self._world.scheduler.kill(process)
 
     def room_for_reply(self, station: str, exchange: Exchange) -> int | None:
         """Messages and replies may have any size."""
