@@ -108,13 +108,14 @@ class Drain:
             ),
         )
         try:
-            self._write(with_app, before)
+            self._write(with_app, before=before)
         except BundleUnwritten as error:
             # On a full disk that of before is sent as it is: the station may have it already.
             if before is None or not self._holds_all(before):
                 raise
             self._unwritten, self.path, self.app_size = error, before, 0
-            durable.sync(before.parent)  # an earlier central may not have come to this
+            # An earlier central may have been killed before its name was on the disk.
+            durable.sync(before.parent)
         self._ask(self.confirm)
 
     def fetch_earlier(self, outline: Outline) -> None:
@@ -154,7 +155,7 @@ class Drain:
         """Add the app to the bundle."""
         if self._unwritten is not None:  # that of before stays as it is
             raise self._unwritten
-        self._write(True, self.path)
+        self._write(with_app=True, before=self.path)
 
     def _write(self, with_app: bool, before: Path | None) -> None:
         """Write the bundle beside what is there, which may be all that is left of the message."""
@@ -179,7 +180,7 @@ class Drain:
         return Outline.of(self._header, self._instruction, self._root)
 
     def _copied(self, before: Path, writer: BundleWriter) -> bool:
-        """Whether the message's objects are all taken from an earlier central's bundle.
+        """Whether the message's objects are all taken from a bundle that was written before.
 
         A power cut may have left a part of it, or in its place the bundle of an earlier message:
         then the SuperLink has yet to hear that the message arrived.
